@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// input is one file that a tool is to read.
+type input struct {
+	path string // "-" is stdin
+	// found says that a folder was searched, and nobody named this file.
+	found bool
+}
+
+// display is the name used in messages.
+func (i input) display() string { return displayName(i.path, "") }
+
+func displayName(path, archive string) string {
+	if path == "-" {
+		path = "stdin"
+	}
+	if archive != "" {
+		return archive + ": " + path
+	}
+	return path
+}
+
+// namedError puts the path before an error, unless it stands there already.
+func namedError(path string, err error) error {
+	return fmt.Errorf("%s: %w", displayName(path, ""), withoutPath(err))
+}
+
+// withoutPath takes operation and path off the errors of package os.
+func withoutPath(err error) error {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		return pathError.Err
+	}
+	return err
+}
+
+// nameFilter is which files of a folder are wanted.
+type nameFilter struct {
+	match  *regexp.Regexp // on the path below the folder; nil for all
+	suffix string
+}
+
+func (f nameFilter) wants(path string) bool {
+	return strings.HasSuffix(path, f.suffix) && (f.match == nil || f.match.MatchString(path))
+}
+
+// expandOperands turns operands into the files to read: folders are searched,
+// in the order of names, without hidden files. No operand means stdin. What
+// cannot be read is said and left out; failed counts it.
+func (j *job) expandOperands(operands []string, filter nameFilter) (inputs []input, failed int) {
+	if len(operands) == 0 {
+		return []input{{path: "-"}}, 0
+	}
+	for _, operand := range operands {
+		if operand == "-" {
+			inputs = append(inputs, input{path: operand})
+			continue
+		}
+		info, err := os.Stat(operand)
+		if err != nil {
+			j.inputFailed(operand, err)
+			failed++
+			continue
+		}
+		if !info.IsDir() {
+			inputs = append(inputs, input{path: operand})
+			continue
+		}
+		found, bad := j.searchFolder(operand, filter)
+		inputs, failed = append(inputs, found...), failed+bad
+	}
+	return inputs, failed
+}
+
+func (j *job) searchFolder(folder string, filter nameFilter) (inputs []input, failed int) {
+	_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			j.inputFailed(path, err)
+			failed++
+			return nil
+		}
+		if path != folder && strings.HasPrefix(entry.Name(), ".") {
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		below, _ := filepath.Rel(folder, path)
+		if isRegular(path, entry) && filter.wants(below) {
+			inputs = append(inputs, input{path: path, found: true})
+		}
+		return nil
+	})
+	return inputs, failed
+}
+
+// isRegular follows a symbolic link to a file; folders behind links are left out,
+// which keeps a loop of links from being a loop.
+func isRegular(path string, entry fs.DirEntry) bool {
+	if entry.Type()&fs.ModeSymlink == 0 {
+		return entry.Type().IsRegular()
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// openInput opens an input for reading; closing stdin does nothing. A file that
+// is also this run's stdout is refused, as cat does.
+func (j *job) openInput(path string) (io.ReadCloser, error) {
+	if path == "-" {
+		in, err := j.readStdin()
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(in), nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+	case info.IsDir():
+		err = errors.New("is a folder")
+	case j.isStdout(info):
+		err = errors.New("is also the output")
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	enlargePipe(file)
+	return file, nil
+}
+
+func (j *job) isStdout(info fs.FileInfo) bool {
+	out, ok := j.Out.(*os.File)
+	if !ok || !info.Mode().IsRegular() {
+		return false
+	}
+	outInfo, err := out.Stat()
+	return err == nil && os.SameFile(info, outInfo)
+}

@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"pcap-replay/stream"
+)
+
+// outputFlag is -o.
+func outputFlag() cli.Flag {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE` instead of stdout"}
+}
+
+// streamFlags are those of the tools that write captures.
+func streamFlags() []cli.Flag {
+	return []cli.Flag{
+		outputFlag(),
+		&cli.StringFlag{Name: "compress", Aliases: []string{"z"}, Usage: "compress with `METHOD`: lz4, zstd or gzip"},
+		&cli.BoolFlag{Name: "pcapng", Usage: "write pcapng, which may hold several link types"},
+	}
+}
+
+// writerOptions reads streamFlags.
+func (j *job) writerOptions() (stream.WriterOptions, error) {
+	compression, err := parseCompression(j.flags.String("compress"))
+	if err != nil {
+		return stream.WriterOptions{}, err
+	}
+	return stream.WriterOptions{PcapNG: j.flags.Bool("pcapng"), Compression: compression, LinkType: stream.LinkTypeEthernet}, nil
+}
+
+func parseCompression(name string) (stream.Compression, error) {
+	for _, c := range []stream.Compression{stream.LZ4, stream.Zstd, stream.Gzip} {
+		if name == c.String() {
+			return c, nil
+		}
+	}
+	if name == "" {
+		return stream.Uncompressed, nil
+	}
+	return 0, usageErrorf("-z %q: wanted lz4, zstd or gzip", name)
+}
+
+// output is stdout or the file of -o. A file is written beside its name and
+// gets the name only by commit: nobody sees half of it.
+type output struct {
+	io.Writer
+	file      *os.File
+	temporary string
+	name      string
+}
+
+// openOutput opens what -o names. Binary data does not go to a terminal.
+func (j *job) openOutput(binary bool) (*output, error) {
+	name := j.flags.String("output")
+	if name == "" || name == "-" {
+		if binary && isTerminal(j.Out) {
+			return nil, usageErrorf("stdout is a terminal, and a capture is not text").withHint("redirect it, pipe it on, or name a file with -o")
+		}
+		enlargePipe(j.Out)
+		return &output{Writer: j.Out}, nil
+	}
+	o, err := createOutput(name)
+	if err != nil {
+		return nil, usageErrorf("-o %w", namedError(name, err))
+	}
+	j.onEnd(o.abandon)
+	return o, nil
+}
+
+// createOutput creates the file beside its name; what is no regular file, such
+// as /dev/null or a named pipe, is opened as it is.
+func createOutput(name string) (*output, error) {
+	info, err := os.Stat(name)
+	mode := os.FileMode(0o666)
+	switch {
+	case err == nil && info.IsDir():
+		return nil, errors.New("is a folder")
+	case err == nil && !info.Mode().IsRegular():
+		file, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, err
+		}
+		enlargePipe(file)
+		return &output{Writer: file, file: file, name: name}, nil
+	case err == nil:
+		mode = info.Mode().Perm()
+		if name, err = filepath.EvalSymlinks(name); err != nil {
+			return nil, err
+		}
+	}
+	temporary := filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%08x", filepath.Base(name), rand.Uint32()))
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return nil, err
+	}
+	return &output{Writer: file, file: file, temporary: temporary, name: name}, nil
+}
+
+// commit gives a finished file its name. Stdout needs none.
+func (o *output) commit() error {
+	if o.file == nil {
+		return nil
+	}
+	file := o.file
+	o.file = nil
+	err := file.Close()
+	if err == nil && o.temporary != "" {
+		err = os.Rename(o.temporary, o.name)
+	}
+	if err != nil && o.temporary != "" {
+		os.Remove(o.temporary)
+	}
+	if err != nil {
+		return namedError(o.name, err)
+	}
+	return nil
+}
+
+// abandon removes what commit has not finished.
+func (o *output) abandon() {
+	if o.file == nil {
+		return
+	}
+	o.file.Close()
+	o.file = nil
+	if o.temporary != "" {
+		os.Remove(o.temporary)
+	}
+}

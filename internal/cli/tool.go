@@ -1,0 +1,209 @@
+// Package cli is the six tools as their users meet them: flags, messages, exit
+// codes, signals, progress and reports. One file holds each tool; the manners
+// that they share have the others. The work itself is in the engines below.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Exit codes. A run ended by a signal exits with 128 and the signal's number.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitDamaged = 3 // done, but some input was damaged or some packets could not be sent
+	exitLate    = 4 // pcap-inject --fail-late
+)
+
+// signalGrace is how long a run may take to end by itself after a signal. A
+// read that blocks on a silent pipe never ends.
+const signalGrace = 2 * time.Second
+
+// Tool is one of the six programs.
+type Tool struct {
+	Name     string
+	Usage    string // one line: what it does
+	Operands string // as in the synopsis
+	Text     string // more of --help
+	Flags    []cli.Flag
+	Run      func(*job) error
+}
+
+// Streams are what a run reads and writes besides files.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Main runs tool as this process and ends it.
+func Main(tool *Tool) {
+	os.Exit(Run(tool, os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// Run runs tool with its arguments and returns the exit code.
+func Run(tool *Tool, arguments []string, streams Streams) int {
+	j := newJob(tool, streams)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	j.ctx = ctx
+	stop := j.catchSignals(cancel)
+	defer stop()
+
+	ended := make(chan error, 1)
+	go func() { ended <- j.runApp(arguments) }()
+	var err error
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		select {
+		case err = <-ended:
+		case <-time.After(signalGrace):
+			err = context.Cause(ctx)
+		}
+	}
+	return j.end(err)
+}
+
+// runApp parses the arguments and runs the tool.
+func (j *job) runApp(arguments []string) error {
+	tool := j.tool
+	app := &cli.App{
+		Name:                      tool.Name,
+		Usage:                     tool.Usage,
+		UsageText:                 strings.TrimSpace(tool.Name + " [flags] " + tool.Operands),
+		Description:               tool.Text,
+		Flags:                     append(append([]cli.Flag{}, tool.Flags...), commonFlags()...),
+		HideHelpCommand:           true,
+		HideVersion:               true, // -v is --verbose
+		UseShortOptionHandling:    true,
+		DisableSliceFlagSeparator: true, // a comma is part of a regular expression
+		Writer:                    j.Out,
+		ErrWriter:                 io.Discard, // every message is ours
+		ExitErrHandler:            func(*cli.Context, error) {},
+		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return asUsageError(err) },
+		Action: func(c *cli.Context) error {
+			if c.Bool("version") {
+				_, err := fmt.Fprintf(j.Out, "%s %s\n", tool.Name, Version())
+				return err
+			}
+			j.flags = c
+			if err := j.applyCommonFlags(arguments); err != nil {
+				return err
+			}
+			return tool.Run(j)
+		},
+	}
+	return app.Run(append([]string{tool.Name}, arguments...))
+}
+
+// asUsageError puts what the flag package says into our words.
+func asUsageError(err error) error {
+	text := err.Error()
+	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+		return usageErrorf("unknown flag %q", dashed(name)).withHint("--help lists the flags")
+	}
+	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
+		return usageErrorf("flag %q needs a value", dashed(strings.TrimPrefix(name, "-")))
+	}
+	return usageErrorf("%s", text)
+}
+
+func dashed(name string) string {
+	name = strings.TrimLeft(name, "-")
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// Version is the version of the module as it was built.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "devel"
+	}
+	return info.Main.Version
+}
+
+// signalError is the cause of a run ended by a signal.
+type signalError struct{ signal syscall.Signal }
+
+func (e signalError) Error() string { return e.signal.String() }
+
+// catchSignals cancels the run on the first SIGINT or SIGTERM; the second one
+// kills. SIGUSR1 prints the counters.
+func (j *job) catchSignals(cancel context.CancelCauseFunc) (stop func()) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case s := <-signals:
+				if s == syscall.SIGUSR1 {
+					j.printCounters()
+					continue
+				}
+				signal.Reset(syscall.SIGINT, syscall.SIGTERM)
+				cancel(signalError{s.(syscall.Signal)})
+			}
+		}
+	}()
+	return func() { signal.Stop(signals); close(done) }
+}
+
+// end settles what is left over and turns the outcome of a run into its exit code.
+func (j *job) end(err error) int {
+	code := j.exitCode(err)
+	j.progress.finish()
+	j.cleanUp()
+	if err := j.report.close(); err != nil && code == exitDone {
+		j.errorf("report: %w", err)
+		code = exitFailed
+	}
+	return code
+}
+
+// exitCode prints what went wrong, if it was not said before.
+func (j *job) exitCode(err error) int {
+	var ended signalError
+	if errors.As(context.Cause(j.ctx), &ended) {
+		if err != nil && !errors.Is(err, context.Canceled) && !errors.As(err, &ended) {
+			j.fail(err)
+		}
+		return 128 + int(ended.signal)
+	}
+	var usage *usageError
+	switch {
+	case err == nil && j.damaged.Load():
+		return exitDamaged
+	case err == nil:
+		return exitDone
+	case errors.As(err, &usage):
+		j.fail(err)
+		return exitUsage
+	case errors.Is(err, errLate):
+		j.fail(err)
+		return exitLate
+	case errors.Is(err, syscall.EPIPE):
+		return 128 + int(syscall.SIGPIPE) // as a filter that SIGPIPE ends
+	case errors.Is(err, errReported):
+		return exitFailed
+	}
+	j.fail(err)
+	return exitFailed
+}

@@ -1,0 +1,111 @@
+// Package lab is what tests, the demo and the benchmarks stand on: captures made
+// to order, network namespaces with a veth pair between them, and a receiver.
+package lab
+
+import (
+	"encoding/binary"
+	"time"
+
+	"pcap-replay/stream"
+)
+
+// Start is when made captures begin: 2020-09-13T12:26:40Z.
+const Start int64 = 1600000000e9
+
+// MinFrame is the shortest frame that Frame makes: Ethernet, IPv4, UDP and a
+// sequence number of four bytes, padded to what Ethernet wants.
+const MinFrame = 60
+
+// Frame makes a UDP frame of length bytes with correct checksums, from
+// 10.0.0.1:10000+flow to 10.0.0.2:20000, with sequence at the start of the
+// payload.
+func Frame(flow uint16, sequence uint32, length int) []byte {
+	length = max(length, MinFrame)
+	frame := make([]byte, length)
+	copy(frame, []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0}) // to, from, IPv4
+	ip := frame[14:34]
+	ip[0], ip[8], ip[9] = 0x45, 64, 17 // version and header length, TTL, UDP
+	binary.BigEndian.PutUint16(ip[2:], uint16(length-14))
+	binary.BigEndian.PutUint16(ip[4:], uint16(sequence))
+	copy(ip[12:], []byte{10, 0, 0, 1, 10, 0, 0, 2})
+	binary.BigEndian.PutUint16(ip[10:], ^fold(sum(ip)))
+	udp := frame[34:]
+	binary.BigEndian.PutUint16(udp[0:], 10000+flow)
+	binary.BigEndian.PutUint16(udp[2:], 20000)
+	binary.BigEndian.PutUint16(udp[4:], uint16(len(udp)))
+	binary.BigEndian.PutUint32(udp[8:], sequence)
+	for i := 12; i < len(udp); i++ {
+		udp[i] = byte(int(sequence) + i)
+	}
+	checksum := ^fold(sum(udp) + sum(ip[12:20]) + 17 + uint32(len(udp)))
+	if checksum == 0 {
+		checksum = 0xffff // 0 says that there is none: RFC 768
+	}
+	binary.BigEndian.PutUint16(udp[6:], checksum)
+	return frame
+}
+
+// Sequence reads the number that Frame wrote; ok is false for other frames.
+func Sequence(frame []byte) (sequence uint32, ok bool) {
+	if len(frame) < 46 || binary.BigEndian.Uint16(frame[36:]) != 20000 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(frame[42:]), true
+}
+
+// sum adds 16-bit words as the Internet checksum does: RFC 1071.
+func sum(data []byte) (total uint32) {
+	for ; len(data) >= 2; data = data[2:] {
+		total += uint32(binary.BigEndian.Uint16(data))
+	}
+	if len(data) == 1 {
+		total += uint32(data[0]) << 8
+	}
+	return total
+}
+
+func fold(total uint32) uint16 {
+	for total > 0xffff {
+		total = total>>16 + total&0xffff
+	}
+	return uint16(total)
+}
+
+// Packets makes count packets from start on, gap apart, of length bytes each,
+// numbered from 0.
+func Packets(count int, start int64, gap time.Duration, length int) []stream.Packet {
+	packets := make([]stream.Packet, count)
+	for i := range packets {
+		data := Frame(0, uint32(i), length)
+		packets[i] = stream.Packet{
+			Time: start + int64(i)*int64(gap), Data: data, WireLength: uint32(len(data)), LinkType: stream.LinkTypeEthernet,
+		}
+	}
+	return packets
+}
+
+// Pcap encodes packets as a pcap file, independently of stream.Writer: with
+// nanoseconds or microseconds, in either byte order. The link type is that of the
+// first packet.
+func Pcap(packets []stream.Packet, order binary.AppendByteOrder, nanoseconds bool) []byte {
+	magic, unit, link := uint32(0xa1b2c3d4), int64(1000), stream.LinkTypeEthernet
+	if nanoseconds {
+		magic, unit = 0xa1b23c4d, 1
+	}
+	if len(packets) > 0 {
+		link = packets[0].LinkType
+	}
+	file := order.AppendUint32(nil, magic)
+	file = order.AppendUint16(file, 2)
+	file = order.AppendUint16(file, 4)
+	for _, field := range []uint32{0, 0, stream.MaxCaptureLength, uint32(link)} {
+		file = order.AppendUint32(file, field)
+	}
+	for _, p := range packets {
+		for _, field := range []uint32{uint32(p.Time / 1e9), uint32(p.Time % 1e9 / unit), uint32(len(p.Data)), p.WireLength} {
+			file = order.AppendUint32(file, field)
+		}
+		file = append(file, p.Data...)
+	}
+	return file
+}

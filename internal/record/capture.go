@@ -1,0 +1,61 @@
+package record
+
+// Capture is what pcap-map says of one capture.
+type Capture struct {
+	Path    string `json:"path"`
+	PathRaw []byte `json:"path_b64,omitempty"`
+	// Archive is the tarball that Path is a member of.
+	Archive     string   `json:"archive,omitempty"`
+	ArchiveRaw  []byte   `json:"archive_b64,omitempty"`
+	Format      string   `json:"format"`
+	Compression string   `json:"compression"`
+	LinkType    *uint16  `json:"link_type"`
+	LinkName    string   `json:"link_name,omitempty"`
+	LinkTypes   []uint16 `json:"link_types,omitempty"` // all of them, where there are several
+	Snaplen     uint32   `json:"snaplen"`
+	Sections    int      `json:"sections"`
+	Size        int64    `json:"size"` // as stored
+	Packets     int64    `json:"packets"`
+	Bytes       int64    `json:"bytes"`      // captured
+	WireBytes   int64    `json:"wire_bytes"` // on the wire
+	MaxPacket   uint32   `json:"max_packet"`
+	First       *Time    `json:"first"` // of the first and last packet as they stand in the file
+	Last        *Time    `json:"last"`
+	Earliest    *Time    `json:"earliest"` // the range of all timestamps
+	Latest      *Time    `json:"latest"`
+	Duration    float64  `json:"duration"` // latest - earliest, seconds
+	PPS         float64  `json:"pps"`
+	BPS         float64  `json:"bps"` // bits a second, of wire_bytes
+	OutOfOrder  int64    `json:"out_of_order"`
+	MaxDisorder float64  `json:"max_disorder"` // seconds by which a packet comes too late at most
+	Truncated   int64    `json:"truncated"`    // packets cut by a snaplen
+	Untimed     int64    `json:"untimed,omitempty"`
+	Damage      []Damage `json:"damage,omitempty"`
+}
+
+// Damage is a broken place in a capture; offsets count from its start, after
+// decompression.
+type Damage struct {
+	Offset int64  `json:"offset"`
+	Lost   int64  `json:"lost"`
+	Record int64  `json:"record"`
+	Reason string `json:"reason"`
+}
+
+// Member is what pcap-tarls says of one member of a tarball.
+type Member struct {
+	Archive    string `json:"archive"`
+	ArchiveRaw []byte `json:"archive_b64,omitempty"`
+	Name       string `json:"name"`
+	NameRaw    []byte `json:"name_b64,omitempty"`
+	Size       int64  `json:"size"`
+	ModTime    Time   `json:"mtime"`
+	Type       string `json:"type"`   // file, directory, symlink, hardlink, ...
+	Offset     int64  `json:"offset"` // of the data in the uncompressed tarball
+	// The rest stands where the member is a capture.
+	Format      string  `json:"format,omitempty"`
+	Compression string  `json:"compression,omitempty"`
+	LinkType    *uint16 `json:"link_type,omitempty"`
+	LinkName    string  `json:"link_name,omitempty"`
+	First       *Time   `json:"first,omitempty"`
+}

@@ -1,0 +1,41 @@
+package record
+
+// Damaged is the report event for a broken place that was skipped.
+type Damaged struct {
+	Event      string `json:"event"` // "damaged"
+	Tool       string `json:"tool"`
+	Path       string `json:"path"`
+	PathRaw    []byte `json:"path_b64,omitempty"`
+	Archive    string `json:"archive,omitempty"`
+	ArchiveRaw []byte `json:"archive_b64,omitempty"`
+	Damage
+}
+
+// Failed is the report event for an input that could not be read at all, or
+// not to its end.
+type Failed struct {
+	Event   string `json:"event"` // "failed"
+	Tool    string `json:"tool"`
+	Path    string `json:"path"`
+	PathRaw []byte `json:"path_b64,omitempty"`
+	Reason  string `json:"reason"`
+}
+
+// Skipped is the report event for something left out on purpose.
+type Skipped struct {
+	Event   string `json:"event"` // "skipped"
+	Tool    string `json:"tool"`
+	Path    string `json:"path,omitempty"`
+	PathRaw []byte `json:"path_b64,omitempty"`
+	Packets int64  `json:"packets,omitempty"`
+	Reason  string `json:"reason"`
+}
+
+// Summary begins the last event of every report. A tool embeds it and adds its
+// counters.
+type Summary struct {
+	Event   string  `json:"event"` // "summary"
+	Tool    string  `json:"tool"`
+	Exit    int     `json:"exit"`
+	Seconds float64 `json:"seconds"` // the run took, on the clock
+}

@@ -1,0 +1,89 @@
+// Package record holds the NDJSON records that the tools print and read: one
+// object a line, written whole. The same field has the same name and unit
+// everywhere: times are UTC text with nine decimals, durations seconds as
+// numbers, sizes bytes. It is the only package that knows json-iterator.
+package record
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	jsoniter "github.com/json-iterator/go"
+)
+
+// MaxLineLength is the longest line that a Decoder takes, in bytes.
+const MaxLineLength = 16 << 20
+
+// json keeps <, > and & as they are: records are read by people, not by browsers.
+var json = jsoniter.Config{ValidateJsonRawMessage: true, SortMapKeys: true}.Froze()
+
+// Encoder writes records. It is not safe for concurrent use.
+type Encoder struct{ dst io.Writer }
+
+// NewEncoder writes to dst with one Write a record.
+func NewEncoder(dst io.Writer) *Encoder { return &Encoder{dst} }
+
+// Encode writes v as one line.
+func (e *Encoder) Encode(v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode record: %w", err)
+	}
+	_, err = e.dst.Write(append(line, '\n'))
+	return err
+}
+
+// Decoder reads records line by line.
+type Decoder struct {
+	lines *bufio.Scanner
+	line  int
+}
+
+// NewDecoder reads from src.
+func NewDecoder(src io.Reader) *Decoder {
+	lines := bufio.NewScanner(src)
+	lines.Buffer(make([]byte, 64<<10), MaxLineLength)
+	return &Decoder{lines: lines}
+}
+
+// Decode reads the next record into v, passing over empty lines. It returns
+// io.EOF at the end; other errors name the line.
+func (d *Decoder) Decode(v any) error {
+	for d.lines.Scan() {
+		d.line++
+		line := d.lines.Bytes()
+		if len(line) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(line, v); err != nil {
+			return fmt.Errorf("line %d: not a record: %w", d.line, err)
+		}
+		return nil
+	}
+	if err := d.lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return fmt.Errorf("line %d: over %d bytes", d.line+1, MaxLineLength)
+	} else if err != nil {
+		return fmt.Errorf("line %d: %w", d.line+1, err)
+	}
+	return io.EOF
+}
+
+// RawName gives what belongs into the name_b64 field beside a name: its bytes
+// where the name is not UTF-8 and the text field would lose some, else nil.
+func RawName(name string) []byte {
+	if utf8.ValidString(name) {
+		return nil
+	}
+	return []byte(name)
+}
+
+// Name undoes RawName: the raw bytes win over the text.
+func Name(text string, raw []byte) string {
+	if len(raw) > 0 {
+		return string(raw)
+	}
+	return text
+}

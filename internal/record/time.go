@@ -1,0 +1,29 @@
+package record
+
+import (
+	"fmt"
+	"time"
+)
+
+// timeLayout sorts as text and compares in jq.
+const timeLayout = "2006-01-02T15:04:05.000000000Z"
+
+// Time is a moment in nanoseconds since the Unix epoch. In JSON it is UTC text
+// with nine decimals.
+type Time int64
+
+// String gives the text of a record, such as 2020-09-13T12:26:40.000011000Z.
+func (t Time) String() string { return time.Unix(0, int64(t)).UTC().Format(timeLayout) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (t Time) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It takes any RFC 3339 time.
+func (t *Time) UnmarshalText(text []byte) error {
+	moment, err := time.Parse(time.RFC3339Nano, string(text))
+	if err != nil {
+		return fmt.Errorf("time %q: wanted such as %s", text, Time(0))
+	}
+	*t = Time(moment.UnixNano())
+	return nil
+}

@@ -1,0 +1,71 @@
+package stream
+
+import "strconv"
+
+// LinkType is a link-layer header type as registered at
+// https://www.tcpdump.org/linktypes.html: the number that stands in files. It is
+// 16 bits wide, as it is in pcapng; gopacket's own type has only 8.
+type LinkType uint16
+
+// The link types that the tools treat in a way of their own.
+const (
+	LinkTypeNull      LinkType = 0
+	LinkTypeEthernet  LinkType = 1
+	LinkTypePPP       LinkType = 9
+	LinkTypeRaw       LinkType = 101
+	LinkTypeWiFi      LinkType = 105
+	LinkTypeLoop      LinkType = 108
+	LinkTypeLinuxSLL  LinkType = 113
+	LinkTypePrism     LinkType = 119
+	LinkTypeRadiotap  LinkType = 127
+	LinkTypeAVS       LinkType = 163
+	LinkTypeUSBLinux  LinkType = 189
+	LinkTypePPI       LinkType = 192
+	LinkTypeUSBMapped LinkType = 220
+	LinkTypeIPv4      LinkType = 228
+	LinkTypeIPv6      LinkType = 229
+	LinkTypeDBus      LinkType = 231
+	LinkTypeUSBPcap   LinkType = 249
+	LinkTypeLinuxSLL2 LinkType = 276
+	LinkTypeEBHSCR    LinkType = 279
+)
+
+var linkTypeNames = map[LinkType]string{
+	LinkTypeNull: "NULL", LinkTypeEthernet: "EN10MB", 6: "IEEE802", 7: "ARCNET", 8: "SLIP",
+	LinkTypePPP: "PPP", 10: "FDDI", 50: "PPP_SERIAL", 51: "PPP_ETHER", 100: "ATM_RFC1483",
+	LinkTypeRaw: "RAW", 104: "C_HDLC", LinkTypeWiFi: "IEEE802_11", 107: "FRELAY",
+	LinkTypeLoop: "LOOP", LinkTypeLinuxSLL: "LINUX_SLL", 114: "LTALK", 117: "PFLOG",
+	LinkTypePrism: "PRISM_HEADER", 122: "IP_OVER_FC", 123: "SUNATM", LinkTypeRadiotap: "IEEE802_11_RADIO",
+	129: "ARCNET_LINUX", 138: "APPLE_IP_OVER_IEEE1394", 139: "MTP2_WITH_PHDR", 140: "MTP2",
+	141: "MTP3", 142: "SCCP", 143: "DOCSIS", 144: "LINUX_IRDA", LinkTypeAVS: "IEEE802_11_RADIO_AVS",
+	165: "BACNET_MS_TP", 166: "PPP_PPPD", 187: "BLUETOOTH_HCI_H4", LinkTypeUSBLinux: "USB_LINUX",
+	LinkTypePPI: "PPI", 195: "IEEE802_15_4", 201: "BLUETOOTH_HCI_H4_WITH_PHDR", 204: "PPP_WITH_DIR",
+	LinkTypeUSBMapped: "USB_LINUX_MMAPPED", 224: "FC_2", LinkTypeIPv4: "IPV4", LinkTypeIPv6: "IPV6",
+	230: "IEEE802_15_4_NOFCS", LinkTypeDBus: "DBUS", 239: "NFLOG", 240: "NETANALYZER",
+	242: "IPOIB", 243: "MPEG_2_TS", LinkTypeUSBPcap: "USBPCAP", 251: "BLUETOOTH_LE_LL",
+	253: "NETLINK", 254: "BLUETOOTH_LINUX_MONITOR", 256: "BLUETOOTH_LE_LL_WITH_PHDR",
+	258: "PKTAP", LinkTypeLinuxSLL2: "LINUX_SLL2", LinkTypeEBHSCR: "EBHSCR",
+	281: "DSA_TAG_BRCM", 282: "DSA_TAG_BRCM_PREPEND", 284: "DSA_TAG_DSA", 285: "DSA_TAG_EDSA",
+}
+
+// String gives the name that tcpdump -L prints, or the number of a link type
+// without one.
+func (t LinkType) String() string {
+	if name, ok := linkTypeNames[t]; ok {
+		return name
+	}
+	return strconv.Itoa(int(t))
+}
+
+// MaxCaptureLength is the largest captured length that a capture of this link
+// type may hold in bytes; a larger one is damage. The figures are those of
+// libpcap (max_snaplen_for_dlt).
+func (t LinkType) MaxCaptureLength() uint32 {
+	switch t {
+	case LinkTypeDBus, LinkTypeUSBLinux, LinkTypeUSBMapped, LinkTypeUSBPcap:
+		return 128 << 20
+	case LinkTypeEBHSCR:
+		return 8 << 20
+	}
+	return MaxCaptureLength
+}
