@@ -139,4 +139,3 @@ func TestEveryToolHasManners(t *testing.T) {
 		})
 	}
 }
-
