@@ -71,6 +71,9 @@ func (d *Decoder) Decode(v any) error {
 	return io.EOF
 }
 
+// Line is the number of the line that Decode read last, counted from 1.
+func (d *Decoder) Line() int { return d.line }
+
 // RawName gives what belongs into the name_b64 field beside a name: its bytes
 // where the name is not UTF-8 and the text field would lose some, else nil.
 func RawName(name string) []byte {

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"pcap-replay/internal/record"
+)
+
+// selected is one capture that a selection names. What the record does not say
+// is nil.
+type selected struct {
+	Path    string // below Archive, if that is set
+	Archive string // "" for a file of its own
+	// First is the time of the first packet, Earliest and Latest are the range
+	// of all, in nanoseconds since the Unix epoch.
+	First, Earliest, Latest *int64
+	// Offset is where a member's data begins in the uncompressed archive.
+	Offset *int64
+}
+
+// selectionRecord is what the records of pcap-map and pcap-tarls have in common
+// with a selection. Other fields are passed over.
+type selectionRecord struct {
+	Path       string       `json:"path"`
+	PathRaw    []byte       `json:"path_b64"`
+	Name       string       `json:"name"` // what pcap-tarls calls the path of a member
+	NameRaw    []byte       `json:"name_b64"`
+	Archive    string       `json:"archive"`
+	ArchiveRaw []byte       `json:"archive_b64"`
+	Type       string       `json:"type"`
+	Offset     *int64       `json:"offset"`
+	First      *record.Time `json:"first"`
+	Earliest   *record.Time `json:"earliest"`
+	Latest     *record.Time `json:"latest"`
+}
+
+// readSelection reads records of pcap-map or pcap-tarls from a file, or from
+// stdin ("-"). Folders, links and other members that hold no data are passed
+// over. A selection that cannot be read as a whole is the user's mistake: to
+// replay half of what was meant helps nobody.
+func (j *job) readSelection(name string) ([]selected, error) {
+	src, err := j.openSelection(name)
+	if err != nil {
+		return nil, usageErrorf("--select %w", namedError(name, err))
+	}
+	defer src.Close()
+	var selection []selected
+	decoder := record.NewDecoder(src)
+	for {
+		var r selectionRecord
+		err := decoder.Decode(&r)
+		if err == io.EOF {
+			return selection, nil
+		}
+		if err != nil {
+			return nil, usageErrorf("--select %w", namedError(name, err)).
+				withHint("wanted the records of pcap-map or pcap-tarls, one a line (jq -c)")
+		}
+		if r.Type != "" && r.Type != "file" {
+			continue
+		}
+		s := r.selected()
+		if s.Path == "" {
+			return nil, usageErrorf("--select %s: line %d: a record without path and name", displayName(name, ""), decoder.Line())
+		}
+		selection = append(selection, s)
+	}
+}
+
+func (r *selectionRecord) selected() selected {
+	path := record.Name(r.Path, r.PathRaw)
+	if path == "" {
+		path = record.Name(r.Name, r.NameRaw)
+	}
+	return selected{
+		Path: path, Archive: record.Name(r.Archive, r.ArchiveRaw), Offset: r.Offset,
+		First: (*int64)(r.First), Earliest: (*int64)(r.Earliest), Latest: (*int64)(r.Latest),
+	}
+}
+
+func (j *job) openSelection(name string) (io.ReadCloser, error) {
+	if name != "-" {
+		return os.Open(name)
+	}
+	if isTerminal(j.In) {
+		return nil, errors.New("is a terminal")
+	}
+	return io.NopCloser(j.In), nil
+}
