@@ -1,5 +1,7 @@
 package stream
 
+import "bytes"
+
 // Compression is what a capture is wrapped in.
 type Compression uint8
 
@@ -28,4 +30,32 @@ func (c Compression) String() string {
 		return "bzip2"
 	}
 	return "none"
+}
+
+// compressionMagicLength is how many bytes DetectCompression looks at.
+const compressionMagicLength = 10
+
+// DetectCompression tells what compression the first bytes of a file are of:
+// RFC 1952 (gzip), RFC 8878 (zstd), the LZ4 frame format, the .xz file format,
+// and bzip2 by its header and the magic of its first block.
+func DetectCompression(head []byte) Compression {
+	switch {
+	case len(head) >= 4 && string(head[:3]) == "\x1f\x8b\x08" && head[3]&0xe0 == 0: // deflate; reserved flags are 0
+		return Gzip
+	case bytes.HasPrefix(head, []byte("\x04\x22\x4d\x18")), bytes.HasPrefix(head, []byte("\x02\x21\x4c\x18")):
+		return LZ4 // frame, and legacy frame
+	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
+		return Zstd
+	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
+		return XZ
+	case len(head) >= 10 && string(head[:3]) == "BZh" && head[3] >= '1' && head[3] <= '9' &&
+		(string(head[4:10]) == "1AY&SY" || string(head[4:10]) == "\x17rE8P\x90"): // a block, or the end of an empty file
+		return Bzip2
+	}
+	return Uncompressed
+}
+
+// isSkippableFrame tells the frames of LZ4 and zstd that hold no data.
+func isSkippableFrame(head []byte) bool {
+	return len(head) >= 8 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18"
 }

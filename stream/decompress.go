@@ -1,8 +1,233 @@
 package stream
 
-import "io"
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cosnicolaou/pbzip2"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+	"github.com/therootcompany/xz"
+)
+
+const (
+	// compressedBlockSize is how much is asked of a compressed source at a time.
+	compressedBlockSize = 128 << 10
+	// maxWindow is the most memory that one zstd or xz stream may ask for: what
+	// zstd without --long and xz -9 need at most.
+	maxWindow = 128 << 20
+)
+
+// DecompressionError says that compressed data is broken or ends too early. What
+// could be decompressed has been given out before it.
+type DecompressionError struct {
+	Compression Compression
+	Err         error
+}
+
+func (e *DecompressionError) Error() string {
+	if errors.Is(e.Err, io.ErrUnexpectedEOF) {
+		return e.Compression.String() + " data ends too early"
+	}
+	return e.Compression.String() + " data is damaged: " + e.Err.Error()
+}
+
+func (e *DecompressionError) Unwrap() error { return e.Err }
+
+// TrailingError says that something which is neither compressed data nor a
+// capture follows the end of compressed data. All before it was sound.
+type TrailingError struct {
+	Compression Compression
+	// Head is how it begins.
+	Head []byte
+}
+
+func (e *TrailingError) Error() string {
+	return fmt.Sprintf("%s data is followed by %q, which is no %s data", e.Compression, e.Head, e.Compression)
+}
 
 // Decompress tells the compression of src by its magic and gives the plain bytes
-// and the compression found. Plain input is passed through. The caller closes the
-// result, which does not close src.
-func Decompress(src io.Reader) (io.ReadCloser, Compression, error) { return nil, 0, nil }
+// and the compression found. Plain input is passed through. Compressed files that
+// stand one behind the other, as "cat" leaves them, are read in turn. The caller
+// closes the result, which does not close src.
+//
+// Broken data is a [*DecompressionError] or a [*TrailingError]; other errors are
+// those of src.
+func Decompress(src io.Reader) (io.ReadCloser, Compression, error) {
+	d := &decompressor{src: bufio.NewReaderSize(&sourceError{reader: src}, compressedBlockSize)}
+	err := d.next()
+	if err != nil && err != io.EOF {
+		return nil, Uncompressed, err
+	}
+	return d, d.compression, nil
+}
+
+// sourceError marks the errors of a source, to tell them from what a decoder
+// makes of broken data.
+type sourceError struct{ reader io.Reader }
+
+type readError struct{ error }
+
+func (e readError) Unwrap() error { return e.error }
+
+func (s *sourceError) Read(p []byte) (int, error) {
+	n, err := s.reader.Read(p)
+	if err != nil && err != io.EOF {
+		err = readError{err}
+	}
+	return n, err
+}
+
+// decompressor reads compressed files one after another.
+type decompressor struct {
+	src         *bufio.Reader
+	compression Compression // of the current file
+	decoder     io.Reader   // nil between two files
+	gzip        *gzip.Reader
+	close       func()
+}
+
+// next finds out what comes and sets up its decoder. io.EOF says that nothing does.
+func (d *decompressor) next() error {
+	for {
+		head, err := d.src.Peek(compressionMagicLength)
+		if len(head) == 0 {
+			return sourceCause(err)
+		}
+		if !isSkippableFrame(head) {
+			return d.start(head)
+		}
+		if err := d.skip(8 + int64(binary.LittleEndian.Uint32(head[4:]))); err != nil {
+			return err
+		}
+	}
+}
+
+// start sets up the decoder for what begins with head.
+func (d *decompressor) start(head []byte) error {
+	found := DetectCompression(head)
+	if found == Uncompressed && d.compression != Uncompressed && !isFileMagic(head) {
+		return d.trailing(head)
+	}
+	d.compression = found
+	var err error
+	switch found {
+	case Uncompressed:
+		d.decoder = d.src
+	case Gzip:
+		if d.gzip == nil {
+			d.gzip = new(gzip.Reader)
+		}
+		if err = d.gzip.Reset(d.src); err == nil {
+			d.gzip.Multistream(false) // stop at the end: something else may follow
+			d.decoder = d.gzip
+		}
+	case LZ4:
+		d.decoder = lz4.NewReader(d.src)
+	case Zstd:
+		var decoder *zstd.Decoder
+		decoder, err = zstd.NewReader(d.src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		if err == nil {
+			d.decoder, d.close = decoder, decoder.Close
+		}
+	case XZ:
+		d.decoder, err = xz.NewReader(d.src, maxWindow)
+	case Bzip2:
+		ctx, cancel := context.WithCancel(context.Background())
+		d.decoder, d.close = pbzip2.NewReader(ctx, d.src), cancel
+	}
+	if err != nil {
+		return d.damaged(err)
+	}
+	return nil
+}
+
+// trailing says what follows compressed data, unless it is the zeros that tapes
+// and block devices pad with.
+func (d *decompressor) trailing(head []byte) error {
+	head = bytes.Clone(head)
+	for {
+		block, err := d.src.Peek(1)
+		if len(block) == 0 {
+			return sourceCause(err)
+		}
+		block, _ = d.src.Peek(d.src.Buffered())
+		if len(bytes.TrimLeft(block, "\x00")) > 0 {
+			return &TrailingError{d.compression, head}
+		}
+		_, _ = d.src.Discard(len(block))
+	}
+}
+
+func (d *decompressor) skip(size int64) error {
+	n, err := io.CopyN(io.Discard, d.src, size)
+	if n < size {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return d.damaged(err)
+	}
+	return nil
+}
+
+// Read implements io.Reader.
+func (d *decompressor) Read(p []byte) (int, error) {
+	for {
+		if d.decoder == nil {
+			if err := d.next(); err != nil {
+				return 0, err
+			}
+		}
+		n, err := d.decoder.Read(p)
+		if err == nil || err == io.EOF && n > 0 {
+			return n, nil
+		}
+		if err != io.EOF {
+			return n, d.damaged(err)
+		}
+		if d.compression == Uncompressed {
+			return 0, io.EOF
+		}
+		d.endFile()
+	}
+}
+
+// damaged tells a broken source from broken data.
+func (d *decompressor) damaged(err error) error {
+	var read readError
+	if errors.As(err, &read) {
+		return read.error
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return &DecompressionError{d.compression, err}
+}
+
+// sourceCause takes the mark of sourceError off.
+func sourceCause(err error) error {
+	var read readError
+	if errors.As(err, &read) {
+		return read.error
+	}
+	return err
+}
+
+func (d *decompressor) endFile() {
+	if d.close != nil {
+		d.close()
+	}
+	d.decoder, d.close = nil, nil
+}
+
+// Close frees the decoder.
+func (d *decompressor) Close() error {
+	d.endFile()
+	return nil
+}

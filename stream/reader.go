@@ -1,25 +1,76 @@
 package stream
 
 import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 	"iter"
+	"os"
 )
 
-// DefaultBlockSize is how much a Reader asks its source for at a time, in bytes.
-const DefaultBlockSize = 256 << 10
+const (
+	// DefaultBlockSize is how much a Reader asks its source for at a time, in bytes.
+	DefaultBlockSize = 256 << 10
+	// minBlockSize holds a few headers.
+	minBlockSize = 4 << 10
+	// maxLayers bounds how often a capture may be compressed.
+	maxLayers = 4
+)
 
 // Reader reads the packets of a stream. It is not safe for concurrent use.
-type Reader struct{}
+type Reader struct {
+	src     io.Reader
+	srcErr  error // what src ended with; io.EOF or worse
+	closers []io.Closer
+
+	// block[start:end] is what has been read and not yet given out. Bytes from
+	// previous on stay, where the record before the reading position begins.
+	block         []byte
+	start, end    int
+	previous      int
+	base          int64 // offset of block[0] in the stream
+	judged        int64 // offset of an odd record that was found good
+	layers        int   // of compression, one in the other
+	layersAt      int64 // offset where the first of them begins
+	decompressing *decompressor
+
+	section    *Section
+	inSection  bool
+	sections   int
+	format     Format
+	layout     pcapLayout         // of a pcap section
+	order      binary.ByteOrder   // of a pcapng section
+	interfaces []networkInterface // of a pcapng section
+
+	records  int64 // given out
+	lastTime int64 // of the last packet of this section
+	hasTime  bool
+
+	batch       []Packet // for callers that take single packets
+	batchUnread []Packet
+}
 
 // NewReader reads from src in blocks of [DefaultBlockSize].
 func NewReader(src io.Reader) *Reader { return NewReaderSize(src, DefaultBlockSize) }
 
 // NewReaderSize reads from src in blocks of about size bytes. A block grows for
 // a packet that does not fit, so a small one costs time but no packet.
-func NewReaderSize(src io.Reader, size int) *Reader { return nil }
+func NewReaderSize(src io.Reader, size int) *Reader {
+	return &Reader{src: src, block: make([]byte, max(size, minBlockSize)), judged: -1, order: binary.LittleEndian}
+}
 
 // Open opens a file for reading. Close it after use.
-func Open(path string) (*Reader, error) { return nil, nil }
+func Open(path string) (*Reader, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	r := NewReader(file)
+	r.closers = append(r.closers, file)
+	return r, nil
+}
 
 // Read puts the next packets into dst and says how many. It returns as soon as
 // it has one packet rather than wait for a full batch, and never mixes sections.
@@ -28,23 +79,299 @@ func Open(path string) (*Reader, error) { return nil, nil }
 // The error, which may come beside packets, is [io.EOF] at the end; a [*Damage]
 // behind which the next call goes on; one that wraps [ErrNotCapture]; or what
 // the source said.
-func (r *Reader) Read(dst []Packet) (n int, err error) { return 0, io.EOF }
+func (r *Reader) Read(dst []Packet) (n int, err error) {
+	if len(dst) == 0 {
+		return 0, nil
+	}
+	for {
+		switch {
+		case !r.inSection:
+			err = r.readFileHeader()
+		case r.format == FormatPcapNG:
+			if n = r.takeBlocks(dst); n == 0 {
+				err = r.nextBlock()
+			}
+		default:
+			if n = r.takeRecords(dst); n == 0 {
+				err = r.nextRecord()
+			}
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// count takes note of the records of a pcap that are given out.
+func (r *Reader) count(packets []Packet) {
+	if len(packets) > 0 {
+		r.records += int64(len(packets))
+		r.lastTime, r.hasTime = packets[len(packets)-1].Time, true
+	}
+}
 
 // Section describes the capture that the packets of the last Read came from. It
 // is nil until Read has seen a file header. The Reader replaces it at the next
 // section, so a caller may keep it; LinkTypes may still grow meanwhile.
-func (r *Reader) Section() *Section { return nil }
+func (r *Reader) Section() *Section { return r.section }
+
+// Offset is how many bytes of the stream have been consumed, after decompression.
+func (r *Reader) Offset() int64 { return r.base + int64(r.start) }
 
 // Buffered says whether the next Read can give a packet without asking the
 // source, so that a live writer knows when to flush.
-func (r *Reader) Buffered() bool { return false }
+func (r *Reader) Buffered() bool {
+	if !r.inSection {
+		return false
+	}
+	unread := r.unread()
+	if r.format != FormatPcapNG {
+		return len(unread) >= r.layout.headerLength &&
+			uint64(len(unread)) >= uint64(r.layout.headerLength)+uint64(r.layout.header(unread).captured)
+	}
+	for len(unread) >= minBlockLength {
+		kind, length := r.order.Uint32(unread), r.order.Uint32(unread[4:])
+		if !isBlockLength(length) || len(unread) < int(length) {
+			return false
+		}
+		if isPacketBlock(kind) {
+			return true
+		}
+		unread = unread[length:]
+	}
+	return false
+}
 
-// Offset is how many bytes of the stream have been consumed, after decompression.
-func (r *Reader) Offset() int64 { return 0 }
+// Close frees what decompression holds, and closes the file of [Open].
+func (r *Reader) Close() error {
+	var errs []error
+	for i := len(r.closers) - 1; i >= 0; i-- {
+		errs = append(errs, r.closers[i].Close())
+	}
+	r.closers = nil
+	return errors.Join(errs...)
+}
+
+// unread is what stands in the block and has not been consumed.
+func (r *Reader) unread() []byte { return r.block[r.start:r.end] }
+
+// fill reads until the block has at least want unread bytes, and says whether it
+// has. It asks the source for as much as there is room for, and never again once
+// it has enough: a live source gives what it has.
+func (r *Reader) fill(want int) bool {
+	for fruitless := 0; r.end-r.start < want; {
+		if r.srcErr != nil {
+			return false
+		}
+		r.makeRoom()
+		n, err := r.src.Read(r.block[r.end:])
+		r.end += n
+		r.srcErr = err
+		if fruitless++; n > 0 {
+			fruitless = 0
+		} else if fruitless == 100 && err == nil {
+			r.srcErr = io.ErrNoProgress
+		}
+	}
+	return true
+}
+
+// makeRoom moves what must stay to the front of the block, and doubles a block
+// that is full: it grows with what has come, not with what a header claims.
+func (r *Reader) makeRoom() {
+	keep := min(r.previous, r.start)
+	if keep > 0 {
+		copy(r.block, r.block[keep:r.end])
+		r.base += int64(keep)
+		r.start, r.end, r.previous = r.start-keep, r.end-keep, r.previous-keep
+	}
+	if r.end == len(r.block) {
+		grown := make([]byte, 2*len(r.block))
+		copy(grown, r.block[:r.end])
+		r.block = grown
+	}
+}
+
+// readFileHeader begins the section at the reading position, decompressing from
+// there on if need be.
+func (r *Reader) readFileHeader() error {
+	for {
+		r.fill(compressionMagicLength)
+		if DetectCompression(r.unread()) == Uncompressed && !isSkippableFrame(r.unread()) {
+			break
+		}
+		if err := r.decompressRest(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !r.fill(1):
+		return r.endOfSource()
+	case !isFileMagic(r.unread()):
+		if len(r.unread()) < 4 {
+			return r.badFileHeader(fmt.Sprintf("file header: wanted %d bytes, got %d", fileHeaderLength, len(r.unread())))
+		}
+		return r.badFileHeader(fmt.Sprintf("begins with %q", r.unread()[:min(8, len(r.unread()))]))
+	case !r.fill(fileHeaderLength):
+		return r.badFileHeader(fmt.Sprintf("file header: wanted %d bytes, got %d", fileHeaderLength, len(r.unread())))
+	}
+	if format, _ := fileFormat(binary.LittleEndian.Uint32(r.unread())); format == FormatPcapNG {
+		return r.beginSection()
+	}
+	section, layout, oddity := parseFileHeader(r.unread())
+	r.layout = layout
+	r.startSection(section)
+	offset := r.Offset()
+	r.start += fileHeaderLength
+	r.previous = r.start
+	if oddity != "" {
+		return &Damage{Offset: offset, Record: r.records + 1, Reason: oddity}
+	}
+	return nil
+}
+
+// startSection makes section the current one.
+func (r *Reader) startSection(section Section) {
+	section.Index = r.sections
+	section.Offset = r.Offset()
+	if r.decompressing != nil {
+		section.Compression = r.decompressing.compression
+	}
+	r.sections++
+	r.section, r.format, r.inSection = &section, section.Format, true
+	r.hasTime = false
+	r.previous = r.start
+}
+
+// badFileHeader says that no section begins at the reading position. At the start
+// of the stream that is its end; later it is damage.
+func (r *Reader) badFileHeader(reason string) error {
+	if r.sections > 0 {
+		r.inSection = true // whatever comes is looked for in the format of the section before
+		return r.resynchronise(r.endReason(reason))
+	}
+	var broken *DecompressionError
+	if r.srcErr != nil && r.srcErr != io.EOF && !errors.As(r.srcErr, &broken) {
+		return r.srcErr
+	}
+	return fmt.Errorf("%w: %s", ErrNotCapture, r.endReason(reason))
+}
+
+// endOfSection says how the source ended in front of a header of wanted bytes.
+func (r *Reader) endOfSection(what string, wanted int) error {
+	got := len(r.unread())
+	if got == 0 {
+		return r.endOfSource()
+	}
+	reason := r.endReason(fmt.Sprintf("%s: wanted %d bytes, got %d", what, wanted, got))
+	damage := &Damage{Offset: r.Offset(), Lost: int64(got), Record: r.records + 1, Truncated: true, Reason: reason}
+	r.start = r.end
+	return damage
+}
+
+// endReason puts what is wrong with the compressed data before what is missing
+// because of it, so that one damage says both.
+func (r *Reader) endReason(reason string) string {
+	var broken *DecompressionError
+	var trailing *TrailingError
+	if errors.As(r.srcErr, &broken) || errors.As(r.srcErr, &trailing) {
+		reason = r.srcErr.Error() + ": " + reason
+		r.srcErr = io.EOF
+	}
+	return reason
+}
+
+// endOfSource is what Read returns when everything has been given out.
+func (r *Reader) endOfSource() error {
+	if r.srcErr == io.EOF {
+		return io.EOF
+	}
+	var broken *DecompressionError
+	var trailing *TrailingError
+	if errors.As(r.srcErr, &broken) || errors.As(r.srcErr, &trailing) {
+		damage := &Damage{
+			Offset: r.Offset(), Record: r.records + 1,
+			Truncated: errors.Is(r.srcErr, io.ErrUnexpectedEOF), Reason: r.srcErr.Error(),
+		}
+		r.srcErr = io.EOF
+		if r.sections == 0 {
+			return fmt.Errorf("%w: %s", ErrNotCapture, damage.Reason)
+		}
+		return damage
+	}
+	return r.srcErr
+}
+
+// decompressRest puts a decompressor between the source and the reading position.
+func (r *Reader) decompressRest() error {
+	if r.layersAt != r.Offset() {
+		r.layers, r.layersAt = 0, r.Offset()
+	}
+	if r.layers++; r.layers > maxLayers {
+		return fmt.Errorf("%w: compressed more than %d times", ErrNotCapture, maxLayers)
+	}
+	rest := io.Reader(bytes.NewReader(bytes.Clone(r.unread())))
+	if r.srcErr == nil {
+		rest = io.MultiReader(rest, r.src)
+	} else if r.srcErr != io.EOF {
+		rest = io.MultiReader(rest, failingReader{r.srcErr})
+	}
+	r.base, r.start, r.end, r.previous, r.srcErr = r.Offset(), 0, 0, 0, nil
+	plain, _, err := Decompress(rest)
+	if err != nil {
+		r.srcErr = err
+		return nil // the reading position is the end now, and the end says why
+	}
+	r.decompressing = plain.(*decompressor)
+	r.src = plain
+	r.closers = append(r.closers, plain)
+	return nil
+}
+
+// failingReader gives the error of a source that has ended already.
+type failingReader struct{ err error }
+
+func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
+
+// batchSize is how many packets are read ahead for callers that take single ones.
+const batchSize = 64
 
 // Packets gives every packet, and every [*Damage] in its place, until the end or
 // an error that cannot be passed. A packet is valid until the loop goes on.
-func (r *Reader) Packets() iter.Seq2[*Packet, error] { return nil }
+func (r *Reader) Packets() iter.Seq2[*Packet, error] {
+	return func(yield func(*Packet, error) bool) {
+		for {
+			packet, err := r.next()
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				var damage *Damage
+				if !yield(nil, err) || !errors.As(err, &damage) {
+					return
+				}
+				continue
+			}
+			if !yield(packet, nil) {
+				return
+			}
+		}
+	}
+}
 
-// Close frees what decompression holds, and closes the file of [Open].
-func (r *Reader) Close() error { return nil }
+// next gives one packet, valid until the next call.
+func (r *Reader) next() (*Packet, error) {
+	if len(r.batchUnread) == 0 {
+		if r.batch == nil {
+			r.batch = make([]Packet, batchSize)
+		}
+		n, err := r.Read(r.batch)
+		if n == 0 {
+			return nil, err
+		}
+		r.batchUnread = r.batch[:n] // Read gives an error only without packets
+	}
+	packet := &r.batchUnread[0]
+	r.batchUnread = r.batchUnread[1:]
+	return packet, nil
+}

@@ -1,6 +1,9 @@
 package stream
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // Format is the file format of a section.
 type Format uint8
@@ -53,4 +56,19 @@ func (s *Section) LinkType() (t LinkType, ok bool) {
 		return 0, false
 	}
 	return s.LinkTypes[0], true
+}
+
+// addInterface takes note of a pcapng interface.
+func (s *Section) addInterface(linkType LinkType, snaplen uint32, first bool) {
+	if !slices.Contains(s.LinkTypes, linkType) {
+		s.LinkTypes = append(s.LinkTypes, linkType)
+	}
+	switch {
+	case first:
+		s.Snaplen = snaplen
+	case s.Snaplen != 0 && snaplen != 0:
+		s.Snaplen = max(s.Snaplen, snaplen)
+	default:
+		s.Snaplen = 0
+	}
 }

@@ -1,0 +1,253 @@
+package stream
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+)
+
+// The magic numbers of a file header, read in the byte order of the file. See
+// pcap-savefile(5); the modified format is that of Alexey Kuznetzov's patches.
+const (
+	magicMicroseconds = 0xa1b2c3d4
+	magicNanoseconds  = 0xa1b23c4d
+	magicModified     = 0xa1b2cd34
+	magicSectionBlock = 0x0a0d0d0a // a palindrome: the same in both byte orders
+	magicByteOrder    = 0x1a2b3c4d
+)
+
+const (
+	fileHeaderLength     = 24
+	recordHeaderLength   = 16
+	modifiedHeaderLength = 24 // adds interface index, protocol and packet type
+)
+
+// pcapLayout is how the records of a pcap section are laid out.
+type pcapLayout struct {
+	swapped          bool   // the file has the byte order that is not little-endian
+	headerLength     int    // of a record, in bytes
+	fractionLimit    uint32 // fractions a second
+	fractionLength   int64  // nanoseconds a fraction
+	lengthsSwapped   bool   // the two lengths stand the other way round: before version 2.3
+	lengthsUncertain bool   // version 2.3 was written both ways
+	linkType         LinkType
+	maxLength        uint32 // the largest sound captured length
+}
+
+// recordHeader is a record's header as numbers.
+type recordHeader struct {
+	seconds, fraction, captured, wire uint32
+}
+
+// fileFormat tells the pcap format of a magic number read as little-endian;
+// swapped says that the file is big-endian.
+func fileFormat(magic uint32) (format Format, swapped bool) {
+	switch magic {
+	case magicMicroseconds:
+		return FormatPcap, false
+	case magicNanoseconds:
+		return FormatPcapNano, false
+	case magicModified:
+		return FormatModified, false
+	case 0xd4c3b2a1:
+		return FormatPcap, true
+	case 0x4d3cb2a1:
+		return FormatPcapNano, true
+	case 0x34cdb2a1:
+		return FormatModified, true
+	case magicSectionBlock:
+		return FormatPcapNG, false
+	}
+	return FormatUnknown, false
+}
+
+// isFileMagic says whether a capture may begin here.
+func isFileMagic(head []byte) bool {
+	if len(head) < 4 {
+		return false
+	}
+	format, _ := fileFormat(binary.LittleEndian.Uint32(head))
+	return format != FormatUnknown
+}
+
+// isFileHeader says whether a capture surely begins here, in the middle of a
+// stream. A pcap header could be a record's header as well, of the year 2055.
+func isFileHeader(head []byte) bool {
+	if len(head) < fileHeaderLength {
+		return false
+	}
+	format, swapped := fileFormat(binary.LittleEndian.Uint32(head))
+	switch format {
+	case FormatUnknown:
+		return false
+	case FormatPcapNG:
+		order := binary.LittleEndian.Uint32(head[8:])
+		return order == magicByteOrder || order == bits.ReverseBytes32(magicByteOrder)
+	}
+	version := binary.LittleEndian.Uint32(head[4:])
+	if swapped {
+		version = bits.ReverseBytes32(version)
+		version = version<<16 | version>>16 // two numbers of 16 bits
+	}
+	return version&0xffff == 2 && version>>16 <= 4
+}
+
+// parseFileHeader reads a pcap file header. oddity says what is wrong with one
+// that can be read all the same.
+func parseFileHeader(head []byte) (section Section, layout pcapLayout, oddity string) {
+	format, swapped := fileFormat(binary.LittleEndian.Uint32(head))
+	section = Section{Format: format, ByteOrder: binary.LittleEndian}
+	if swapped {
+		section.ByteOrder = binary.BigEndian
+	}
+	order := section.ByteOrder
+	major, minor := order.Uint16(head[4:]), order.Uint16(head[6:])
+	section.Snaplen = order.Uint32(head[16:])
+	// The upper half holds the length of the frame check sequence and zeros.
+	linkType := LinkType(order.Uint32(head[20:]))
+	section.LinkTypes = []LinkType{linkType}
+
+	layout = pcapLayout{
+		swapped: swapped, headerLength: recordHeaderLength, fractionLimit: 1e6, fractionLength: 1e3,
+		linkType: linkType, maxLength: linkType.MaxCaptureLength(),
+	}
+	switch format {
+	case FormatPcapNano:
+		layout.fractionLimit, layout.fractionLength = 1e9, 1
+	case FormatModified:
+		layout.headerLength = modifiedHeaderLength
+	}
+	switch {
+	case major == 2 && minor == 4:
+	case major == 2 && minor < 3, major == 543: // 543.0 is what a BSD/OS once wrote
+		layout.lengthsSwapped = true
+	case major == 2 && minor == 3:
+		layout.lengthsUncertain = true
+	default:
+		oddity = fmt.Sprintf("file header: version %d.%d, wanted 2.4; read as 2.4", major, minor)
+	}
+	return section, layout, oddity
+}
+
+// header reads a record header from at least headerLength bytes.
+func (l *pcapLayout) header(b []byte) recordHeader {
+	_ = b[recordHeaderLength-1]
+	h := recordHeader{
+		seconds:  binary.LittleEndian.Uint32(b),
+		fraction: binary.LittleEndian.Uint32(b[4:]),
+		captured: binary.LittleEndian.Uint32(b[8:]),
+		wire:     binary.LittleEndian.Uint32(b[12:]),
+	}
+	if l.swapped {
+		h.seconds, h.fraction = bits.ReverseBytes32(h.seconds), bits.ReverseBytes32(h.fraction)
+		h.captured, h.wire = bits.ReverseBytes32(h.captured), bits.ReverseBytes32(h.wire)
+	}
+	if l.lengthsSwapped || l.lengthsUncertain && h.captured > h.wire {
+		h.captured, h.wire = h.wire, h.captured
+	}
+	return h
+}
+
+// isSound says whether a header is beyond doubt.
+func (l *pcapLayout) isSound(h recordHeader) bool {
+	return h.captured <= h.wire && h.captured <= l.maxLength && h.fraction < l.fractionLimit
+}
+
+// time is the timestamp in nanoseconds since the Unix epoch. Seconds are
+// unsigned: they last until 2106.
+func (l *pcapLayout) time(h recordHeader) int64 {
+	return int64(h.seconds)*1e9 + int64(h.fraction)*l.fractionLength
+}
+
+// takeRecords puts the whole records of the block into dst, up to the first odd
+// one that nobody has judged.
+func (r *Reader) takeRecords(dst []Packet) (n int) {
+	layout := &r.layout
+	for n < len(dst) {
+		unread := r.block[r.start:r.end]
+		if len(unread) < layout.headerLength {
+			break
+		}
+		h := layout.header(unread)
+		length := layout.headerLength + int(h.captured)
+		if (!layout.isSound(h) || isFileMagic(unread)) && r.Offset() != r.judged {
+			break
+		}
+		if len(unread) < length {
+			break
+		}
+		packet := &dst[n]
+		packet.Time = layout.time(h)
+		packet.Data = unread[layout.headerLength:length:length]
+		packet.WireLength = h.wire
+		packet.LinkType = layout.linkType
+		packet.Untimed = false
+		n++
+		r.previous = r.start
+		r.start += length
+	}
+	r.count(dst[:n])
+	return n
+}
+
+// nextRecord gets the next record into the block whole, and judges it if it is
+// odd. It ends the section where another begins.
+func (r *Reader) nextRecord() error {
+	layout := &r.layout
+	if !r.fill(layout.headerLength) {
+		return r.endOfSection("record header", layout.headerLength)
+	}
+	h := layout.header(r.unread())
+	if !layout.isSound(h) || isFileMagic(r.unread()) {
+		if r.fill(fileHeaderLength) && isFileHeader(r.unread()) || r.fill(compressionMagicLength) && DetectCompression(r.unread()) != Uncompressed {
+			r.inSection = false
+			return nil
+		}
+		if reason := layout.oddity(h); reason != "" && (h.captured > layout.maxLength || !r.isFollowedWell(h)) {
+			return r.resynchronise(reason)
+		}
+		r.judged = r.Offset()
+	}
+	if length := layout.headerLength + int(h.captured); !r.fill(length) {
+		reason := fmt.Sprintf("record: wanted %d bytes, got %d", length, len(r.unread()))
+		return r.resynchroniseInside(reason)
+	}
+	return nil
+}
+
+// oddity says what makes a header unsound.
+func (l *pcapLayout) oddity(h recordHeader) string {
+	switch {
+	case h.captured > l.maxLength:
+		return fmt.Sprintf("captured length %d is over %d", h.captured, l.maxLength)
+	case h.captured > h.wire:
+		return fmt.Sprintf("captured length %d is over the length on the wire, %d", h.captured, h.wire)
+	case h.fraction >= l.fractionLimit:
+		return fmt.Sprintf("fraction of a second %d is not under %d", h.fraction, l.fractionLimit)
+	}
+	return ""
+}
+
+// isFollowedWell says whether an odd record can be believed: its length leads to
+// the end of the stream, to another capture, or to records of the same kind.
+// Files with a fraction of over a second or a captured length over that on the
+// wire exist, and are sound otherwise.
+func (r *Reader) isFollowedWell(h recordHeader) bool {
+	offset := 0
+	for range resyncChain {
+		time := r.layout.time(h)
+		offset += r.layout.headerLength + int(h.captured)
+		if !r.fill(offset + r.layout.headerLength) {
+			return len(r.unread()) >= offset
+		}
+		next := r.unread()[offset:]
+		if r.fill(offset+fileHeaderLength) && isFileHeader(r.unread()[offset:]) {
+			return true
+		}
+		h = r.layout.header(next)
+		if h.captured > r.layout.maxLength || !isNear(time, r.layout.time(h)) {
+			return false
+		}
+	}
+	return true
+}

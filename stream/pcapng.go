@@ -1,0 +1,348 @@
+package stream
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/bits"
+)
+
+// The block types of pcapng that hold what we want: draft-ietf-opsawg-pcapng,
+// section 11.1. Others are passed over.
+const (
+	blockInterface      = 1
+	blockPacket         = 2 // obsolete
+	blockSimplePacket   = 3
+	blockEnhancedPacket = 6
+)
+
+const (
+	minBlockLength        = 12 // type, length, length again
+	minSectionBlockLength = 28
+	// maxBlockLength is what libpcap and Wireshark take at most.
+	maxBlockLength = 16 << 20
+	// maxInterfaces bounds what a section may make us remember.
+	maxInterfaces = 1 << 16
+)
+
+const (
+	optionEnd              = 0
+	optionTimeResolution   = 9  // if_tsresol
+	optionTimeOffset       = 14 // if_tsoffset
+	defaultTimeResolution  = 6
+	resolutionIsPowerOfTwo = 0x80
+)
+
+// networkInterface is what an interface description block says of the packets
+// that refer to it.
+type networkInterface struct {
+	linkType LinkType
+	snaplen  uint32
+	clock    interfaceClock
+}
+
+// interfaceClock turns the timestamps of an interface into nanoseconds.
+type interfaceClock struct {
+	multiply, divide uint64 // decimal resolutions
+	shift            uint   // binary ones: 2^-shift seconds
+	offset           int64  // seconds
+}
+
+func newInterfaceClock(resolution byte, offset int64) interfaceClock {
+	c := interfaceClock{multiply: 1, divide: 1, offset: offset}
+	exponent := uint(resolution &^ resolutionIsPowerOfTwo)
+	switch {
+	case resolution&resolutionIsPowerOfTwo != 0:
+		c.shift, c.multiply = exponent, 1e9
+	case exponent <= 9:
+		c.multiply = powerOfTen(9 - exponent)
+	case exponent <= 28:
+		c.divide = powerOfTen(exponent - 9)
+	default:
+		c.multiply = 0 // no nanosecond in 64 bits
+	}
+	return c
+}
+
+func powerOfTen(exponent uint) uint64 {
+	power := uint64(1)
+	for range exponent {
+		power *= 10
+	}
+	return power
+}
+
+// time gives nanoseconds since the Unix epoch. What does not fit becomes the
+// largest or smallest time there is.
+func (c *interfaceClock) time(units uint64) int64 {
+	high, low := bits.Mul64(units, c.multiply)
+	switch {
+	case c.shift >= 64:
+		low, high = high>>min(c.shift-64, 63), 0
+	case c.shift > 0:
+		low, high = low>>c.shift|high<<(64-c.shift), high>>c.shift
+	case c.divide > 1: // then multiply is 1 and high is 0
+		low /= c.divide
+	}
+	if high != 0 || low > math.MaxInt64 {
+		return math.MaxInt64
+	}
+	if c.offset == 0 {
+		return int64(low)
+	}
+	return addSeconds(int64(low), c.offset)
+}
+
+// addSeconds stays at the largest or smallest time where the sum does not fit.
+func addSeconds(nanoseconds, seconds int64) int64 {
+	switch {
+	case seconds > (math.MaxInt64-nanoseconds)/1e9:
+		return math.MaxInt64
+	case seconds < math.MinInt64/int64(1e9):
+		return math.MinInt64
+	}
+	return nanoseconds + seconds*1e9
+}
+
+func isBlockLength(length uint32) bool {
+	return length >= minBlockLength && length <= maxBlockLength && length%4 == 0
+}
+
+// isKnownBlock says whether a block of this type may stand where the way is
+// looked for.
+func isKnownBlock(kind uint32) bool {
+	return kind >= 1 && kind <= 6 || kind == 0x0a || kind == 0x0bad || kind == 0x40000bad || kind == magicSectionBlock
+}
+
+// takeBlocks puts the packets of the whole, sound blocks into dst, up to the first
+// block that needs a closer look: a section header, an interface, or a broken one.
+func (r *Reader) takeBlocks(dst []Packet) (n int) {
+	order := r.order
+	for n < len(dst) {
+		unread := r.block[r.start:r.end]
+		if len(unread) < minBlockLength {
+			break
+		}
+		kind, length := order.Uint32(unread), order.Uint32(unread[4:])
+		if kind == magicSectionBlock || kind == blockInterface || !isBlockLength(length) || len(unread) < int(length) {
+			break
+		}
+		block := unread[:length:length]
+		if order.Uint32(block[length-4:]) != length && r.Offset() != r.judged {
+			break
+		}
+		if isPacketBlock(kind) {
+			if r.parsePacketBlock(kind, block, &dst[n]) != "" {
+				break
+			}
+			n++
+		}
+		r.start += int(length)
+	}
+	r.records += int64(n)
+	r.previous = r.start
+	return n
+}
+
+func isPacketBlock(kind uint32) bool {
+	return kind == blockEnhancedPacket || kind == blockSimplePacket || kind == blockPacket
+}
+
+// parsePacketBlock reads a packet block into packet, or says what is wrong with it.
+func (r *Reader) parsePacketBlock(kind uint32, block []byte, packet *Packet) (problem string) {
+	order := r.order
+	var interfaceID, captured, wire uint32
+	var units uint64
+	header := 28
+	switch kind {
+	case blockEnhancedPacket:
+		if len(block) < 32 {
+			return fmt.Sprintf("enhanced packet block: wanted 32 bytes, got %d", len(block))
+		}
+		interfaceID = order.Uint32(block[8:])
+		units = uint64(order.Uint32(block[12:]))<<32 | uint64(order.Uint32(block[16:]))
+		captured, wire = order.Uint32(block[20:]), order.Uint32(block[24:])
+	case blockPacket:
+		if len(block) < 32 {
+			return fmt.Sprintf("packet block: wanted 32 bytes, got %d", len(block))
+		}
+		interfaceID = uint32(order.Uint16(block[8:]))
+		units = uint64(order.Uint32(block[12:]))<<32 | uint64(order.Uint32(block[16:]))
+		captured, wire = order.Uint32(block[20:]), order.Uint32(block[24:])
+	case blockSimplePacket:
+		if len(block) < 16 {
+			return fmt.Sprintf("simple packet block: wanted 16 bytes, got %d", len(block))
+		}
+		header = 12
+		wire = order.Uint32(block[8:])
+		captured = min(wire, uint32(len(block)-16))
+		if len(r.interfaces) > 0 && r.interfaces[0].snaplen > 0 {
+			captured = min(captured, r.interfaces[0].snaplen)
+		}
+	}
+	if int(interfaceID) >= len(r.interfaces) {
+		return fmt.Sprintf("packet of interface %d, but the section has %d", interfaceID, len(r.interfaces))
+	}
+	if room := len(block) - header - 4; int64(captured) > int64(room) {
+		return fmt.Sprintf("captured length %d, but the block holds %d bytes", captured, room)
+	}
+	from := &r.interfaces[interfaceID]
+	if limit := from.linkType.MaxCaptureLength(); captured > limit {
+		return fmt.Sprintf("captured length %d is over %d", captured, limit)
+	}
+	packet.Untimed = kind == blockSimplePacket
+	if packet.Untimed {
+		if !r.hasTime {
+			r.lastTime, r.hasTime = r.timeAhead(), true
+		}
+		packet.Time = r.lastTime
+	} else {
+		packet.Time = from.clock.time(units)
+		r.lastTime, r.hasTime = packet.Time, true
+	}
+	packet.Data = block[header : header+int(captured) : header+int(captured)]
+	packet.WireLength = wire
+	packet.LinkType = from.linkType
+	return ""
+}
+
+// timeAhead gives the first timestamp in the block. A packet without one that
+// begins a section goes with the first that has one, not to 1970.
+func (r *Reader) timeAhead() int64 {
+	order := r.order
+	for unread := r.unread(); len(unread) >= 32; {
+		kind, length := order.Uint32(unread), order.Uint32(unread[4:])
+		if kind == magicSectionBlock || !isBlockLength(length) || len(unread) < int(length) {
+			break
+		}
+		if (kind == blockEnhancedPacket || kind == blockPacket) && length >= 32 {
+			id := order.Uint32(unread[8:])
+			if kind == blockPacket {
+				id = uint32(order.Uint16(unread[8:]))
+			}
+			if int(id) < len(r.interfaces) {
+				return r.interfaces[id].clock.time(uint64(order.Uint32(unread[12:]))<<32 | uint64(order.Uint32(unread[16:])))
+			}
+		}
+		unread = unread[length:]
+	}
+	return 0
+}
+
+// nextBlock gets the next block into the block buffer whole and deals with what
+// takeBlocks leaves.
+func (r *Reader) nextBlock() error {
+	if !r.fill(minBlockLength) {
+		return r.endOfSection("block header", minBlockLength)
+	}
+	order := r.order
+	if order.Uint32(r.unread()) == magicSectionBlock {
+		return r.beginSection()
+	}
+	kind, length := order.Uint32(r.unread()), order.Uint32(r.unread()[4:])
+	if !isBlockLength(length) {
+		if r.fill(fileHeaderLength) && isFileHeader(r.unread()) || r.fill(compressionMagicLength) && DetectCompression(r.unread()) != Uncompressed {
+			r.inSection = false
+			return nil
+		}
+		return r.resynchronise(fmt.Sprintf("block length %d is not a multiple of 4 from %d to %d", length, minBlockLength, maxBlockLength))
+	}
+	if !r.fill(int(length)) {
+		return r.resynchroniseInside(fmt.Sprintf("block: wanted %d bytes, got %d", length, len(r.unread())))
+	}
+	block := r.unread()[:length]
+	if again := order.Uint32(block[length-4:]); again != length && r.judged != r.Offset() {
+		reason := fmt.Sprintf("block length is %d at its beginning and %d at its end", length, again)
+		if !isKnownBlock(kind) || !r.isBlockBehind(int(length)) {
+			return r.resynchronise(reason)
+		}
+		r.judged = r.Offset() // only the second length is broken
+		return &Damage{Offset: r.Offset(), Record: r.records + 1, Reason: reason}
+	}
+	problem := ""
+	switch {
+	case kind == blockInterface:
+		problem = r.addInterface(block)
+		r.start += int(length)
+		r.previous = r.start
+	case isPacketBlock(kind):
+		var packet Packet
+		if problem = r.parsePacketBlock(kind, block, &packet); problem != "" {
+			r.start += int(length)
+		}
+	}
+	if problem != "" {
+		return &Damage{Offset: r.Offset() - int64(length), Lost: int64(length), Record: r.records + 1, Reason: problem}
+	}
+	return nil
+}
+
+// isBlockBehind says whether a sound block, or the end of the stream, follows
+// length bytes on.
+func (r *Reader) isBlockBehind(length int) bool {
+	if !r.fill(length + minBlockLength) {
+		return len(r.unread()) == length
+	}
+	r.start += length // previous stays: nothing is thrown away
+	defer func() { r.start -= length }()
+	return r.isBlockAhead()
+}
+
+// beginSection reads a section header block. Its length field is meaningless
+// before the byte order is known.
+func (r *Reader) beginSection() error {
+	order := sectionByteOrder(r.unread())
+	if order == nil {
+		return r.badFileHeader(fmt.Sprintf("section header: byte-order magic %#08x, wanted %#08x",
+			binary.LittleEndian.Uint32(r.unread()[8:]), uint32(magicByteOrder)))
+	}
+	length := order.Uint32(r.unread()[4:])
+	if !isBlockLength(length) || length < minSectionBlockLength {
+		return r.badFileHeader(fmt.Sprintf("section header: length %d is not a multiple of 4 from %d to %d",
+			length, minSectionBlockLength, maxBlockLength))
+	}
+	if !r.fill(int(length)) {
+		return r.badFileHeader(fmt.Sprintf("section header: wanted %d bytes, got %d", length, len(r.unread())))
+	}
+	block := r.unread()[:length]
+	r.order = order
+	r.interfaces = r.interfaces[:0]
+	r.startSection(Section{Format: FormatPcapNG, ByteOrder: order})
+	offset := r.Offset()
+	r.start += int(length)
+	if major, minor := order.Uint16(block[12:]), order.Uint16(block[14:]); major != 1 || minor != 0 && minor != 2 {
+		// Version 1.2 is to be read as 1.0: draft-ietf-opsawg-pcapng, section 4.1.
+		return &Damage{Offset: offset, Record: r.records + 1, Reason: fmt.Sprintf("section header: version %d.%d, wanted 1.0; read as 1.0", major, minor)}
+	}
+	return nil
+}
+
+// addInterface reads an interface description block.
+func (r *Reader) addInterface(block []byte) (problem string) {
+	order := r.order
+	if len(block) < 20 {
+		return fmt.Sprintf("interface description block: wanted 20 bytes, got %d", len(block))
+	}
+	if len(r.interfaces) == maxInterfaces {
+		return fmt.Sprintf("over %d interfaces", maxInterfaces)
+	}
+	resolution, offset := byte(defaultTimeResolution), int64(0)
+	for options := block[16 : len(block)-4]; len(options) >= 4; {
+		code, length := order.Uint16(options), int(order.Uint16(options[2:]))
+		options = options[4:]
+		if code == optionEnd || length > len(options) {
+			break // an option that is too long takes nothing from the packets
+		}
+		switch {
+		case code == optionTimeResolution && length == 1:
+			resolution = options[0]
+		case code == optionTimeOffset && length == 8:
+			offset = int64(order.Uint64(options))
+		}
+		options = options[min((length+3)&^3, len(options)):]
+	}
+	linkType, snaplen := LinkType(order.Uint16(block[8:])), order.Uint32(block[12:])
+	r.interfaces = append(r.interfaces, networkInterface{linkType, snaplen, newInterfaceClock(resolution, offset)})
+	r.section.addInterface(linkType, snaplen, len(r.interfaces) == 1)
+	return ""
+}
