@@ -229,23 +229,21 @@ func (l *pcapLayout) oddity(h recordHeader) string {
 }
 
 // isFollowedWell says whether an odd record can be believed: its length leads to
-// the end of the stream, to another capture, or to records of the same kind.
-// Files with a fraction of over a second or a captured length over that on the
-// wire exist, and are sound otherwise.
+// the end of the stream, to another capture, or to further records. Files with a
+// fraction of over a second, or a captured length over that on the wire, exist
+// and are sound otherwise.
 func (r *Reader) isFollowedWell(h recordHeader) bool {
+	layout := &r.layout
 	offset := 0
 	for range resyncChain {
-		time := r.layout.time(h)
-		offset += r.layout.headerLength + int(h.captured)
-		if !r.fill(offset + r.layout.headerLength) {
+		offset += layout.headerLength + int(h.captured)
+		if !r.fill(offset + layout.headerLength) {
 			return len(r.unread()) >= offset
 		}
-		next := r.unread()[offset:]
 		if r.fill(offset+fileHeaderLength) && isFileHeader(r.unread()[offset:]) {
 			return true
 		}
-		h = r.layout.header(next)
-		if h.captured > r.layout.maxLength || !isNear(time, r.layout.time(h)) {
+		if h = layout.header(r.unread()[offset:]); h.captured > layout.maxLength {
 			return false
 		}
 	}

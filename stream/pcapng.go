@@ -132,6 +132,9 @@ func (r *Reader) takeBlocks(dst []Packet) (n int) {
 			break
 		}
 		if isPacketBlock(kind) {
+			if kind == blockSimplePacket && !r.hasTime {
+				break
+			}
 			if r.parsePacketBlock(kind, block, &dst[n]) != "" {
 				break
 			}
@@ -151,28 +154,15 @@ func isPacketBlock(kind uint32) bool {
 // parsePacketBlock reads a packet block into packet, or says what is wrong with it.
 func (r *Reader) parsePacketBlock(kind uint32, block []byte, packet *Packet) (problem string) {
 	order := r.order
-	var interfaceID, captured, wire uint32
-	var units uint64
+	if least := leastPacketBlock(kind); len(block) < least {
+		return fmt.Sprintf("packet block: wanted at least %d bytes, got %d", least, len(block))
+	}
+	interfaceID, units, timed := timestampField(order, kind, block)
+	var captured, wire uint32
 	header := 28
-	switch kind {
-	case blockEnhancedPacket:
-		if len(block) < 32 {
-			return fmt.Sprintf("enhanced packet block: wanted 32 bytes, got %d", len(block))
-		}
-		interfaceID = order.Uint32(block[8:])
-		units = uint64(order.Uint32(block[12:]))<<32 | uint64(order.Uint32(block[16:]))
+	if timed {
 		captured, wire = order.Uint32(block[20:]), order.Uint32(block[24:])
-	case blockPacket:
-		if len(block) < 32 {
-			return fmt.Sprintf("packet block: wanted 32 bytes, got %d", len(block))
-		}
-		interfaceID = uint32(order.Uint16(block[8:]))
-		units = uint64(order.Uint32(block[12:]))<<32 | uint64(order.Uint32(block[16:]))
-		captured, wire = order.Uint32(block[20:]), order.Uint32(block[24:])
-	case blockSimplePacket:
-		if len(block) < 16 {
-			return fmt.Sprintf("simple packet block: wanted 16 bytes, got %d", len(block))
-		}
+	} else { // a simple packet block, always of the first interface
 		header = 12
 		wire = order.Uint32(block[8:])
 		captured = min(wire, uint32(len(block)-16))
@@ -190,43 +180,49 @@ func (r *Reader) parsePacketBlock(kind uint32, block []byte, packet *Packet) (pr
 	if limit := from.linkType.MaxCaptureLength(); captured > limit {
 		return fmt.Sprintf("captured length %d is over %d", captured, limit)
 	}
-	packet.Untimed = kind == blockSimplePacket
-	if packet.Untimed {
-		if !r.hasTime {
-			r.lastTime, r.hasTime = r.timeAhead(), true
-		}
-		packet.Time = r.lastTime
-	} else {
-		packet.Time = from.clock.time(units)
-		r.lastTime, r.hasTime = packet.Time, true
+	if timed {
+		r.lastTime, r.hasTime = from.clock.time(units), true
 	}
+	packet.Time, packet.Untimed = r.lastTime, !timed
 	packet.Data = block[header : header+int(captured) : header+int(captured)]
 	packet.WireLength = wire
 	packet.LinkType = from.linkType
 	return ""
 }
 
-// timeAhead gives the first timestamp in the block. A packet without one that
-// begins a section goes with the first that has one, not to 1970.
+// timeAheadReach bounds how far timeAhead looks, in bytes.
+const timeAheadReach = 64 << 10
+
+// timeAhead gives the first timestamp of the blocks that follow. A packet without
+// one that begins a section goes with the first that has one, not to 1970.
 func (r *Reader) timeAhead() int64 {
 	order := r.order
-	for unread := r.unread(); len(unread) >= 32; {
-		kind, length := order.Uint32(unread), order.Uint32(unread[4:])
-		if kind == magicSectionBlock || !isBlockLength(length) || len(unread) < int(length) {
+	for offset := 0; offset < timeAheadReach && r.fill(offset+32); {
+		ahead := r.unread()[offset:]
+		kind, length := order.Uint32(ahead), order.Uint32(ahead[4:])
+		if kind == magicSectionBlock || !isBlockLength(length) {
 			break
 		}
-		if (kind == blockEnhancedPacket || kind == blockPacket) && length >= 32 {
-			id := order.Uint32(unread[8:])
-			if kind == blockPacket {
-				id = uint32(order.Uint16(unread[8:]))
-			}
-			if int(id) < len(r.interfaces) {
-				return r.interfaces[id].clock.time(uint64(order.Uint32(unread[12:]))<<32 | uint64(order.Uint32(unread[16:])))
-			}
+		if id, units, ok := timestampField(order, kind, ahead); ok && int(id) < len(r.interfaces) {
+			return r.interfaces[id].clock.time(units)
 		}
-		unread = unread[length:]
+		offset += int(length)
 	}
 	return 0
+}
+
+// timestampField reads the interface and the timestamp of a packet block that
+// has them.
+func timestampField(order binary.ByteOrder, kind uint32, block []byte) (interfaceID uint32, units uint64, ok bool) {
+	switch kind {
+	case blockEnhancedPacket:
+		interfaceID = order.Uint32(block[8:])
+	case blockPacket:
+		interfaceID = uint32(order.Uint16(block[8:]))
+	default:
+		return 0, 0, false
+	}
+	return interfaceID, uint64(order.Uint32(block[12:]))<<32 | uint64(order.Uint32(block[16:])), true
 }
 
 // nextBlock gets the next block into the block buffer whole and deals with what
@@ -265,6 +261,8 @@ func (r *Reader) nextBlock() error {
 		problem = r.addInterface(block)
 		r.start += int(length)
 		r.previous = r.start
+	case kind == blockSimplePacket && !r.hasTime:
+		r.lastTime, r.hasTime = r.timeAhead(), true
 	case isPacketBlock(kind):
 		var packet Packet
 		if problem = r.parsePacketBlock(kind, block, &packet); problem != "" {
@@ -277,15 +275,14 @@ func (r *Reader) nextBlock() error {
 	return nil
 }
 
-// isBlockBehind says whether a sound block, or the end of the stream, follows
-// length bytes on.
+// isBlockBehind says whether the header of a known block, or the end of the
+// stream, follows length bytes on.
 func (r *Reader) isBlockBehind(length int) bool {
 	if !r.fill(length + minBlockLength) {
 		return len(r.unread()) == length
 	}
-	r.start += length // previous stays: nothing is thrown away
-	defer func() { r.start -= length }()
-	return r.isBlockAhead()
+	next := r.unread()[length:]
+	return isKnownBlock(r.order.Uint32(next)) && isBlockLength(r.order.Uint32(next[4:]))
 }
 
 // beginSection reads a section header block. Its length field is meaningless
@@ -317,6 +314,14 @@ func (r *Reader) beginSection() error {
 	return nil
 }
 
+// leastPacketBlock is the length of a packet block without data, in bytes.
+func leastPacketBlock(kind uint32) int {
+	if kind == blockSimplePacket {
+		return 16
+	}
+	return 32
+}
+
 // addInterface reads an interface description block.
 func (r *Reader) addInterface(block []byte) (problem string) {
 	order := r.order
@@ -344,5 +349,6 @@ func (r *Reader) addInterface(block []byte) (problem string) {
 	linkType, snaplen := LinkType(order.Uint16(block[8:])), order.Uint32(block[12:])
 	r.interfaces = append(r.interfaces, networkInterface{linkType, snaplen, newInterfaceClock(resolution, offset)})
 	r.section.addInterface(linkType, snaplen, len(r.interfaces) == 1)
+	r.addLinkType(linkType)
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 )
 
 const (
@@ -39,6 +40,7 @@ type Reader struct {
 	section    *Section
 	inSection  bool
 	sections   int
+	linkTypes  []LinkType // of all sections
 	format     Format
 	layout     pcapLayout         // of a pcap section
 	order      binary.ByteOrder   // of a pcapng section
@@ -114,6 +116,19 @@ func (r *Reader) count(packets []Packet) {
 // is nil until Read has seen a file header. The Reader replaces it at the next
 // section, so a caller may keep it; LinkTypes may still grow meanwhile.
 func (r *Reader) Section() *Section { return r.section }
+
+// Sections is how many sections have begun, and LinkTypes their link types, each
+// once, in order. A section without packets counts as well.
+func (r *Reader) Sections() int { return r.sections }
+
+// LinkTypes are those of all sections so far: see [Reader.Sections].
+func (r *Reader) LinkTypes() []LinkType { return r.linkTypes }
+
+func (r *Reader) addLinkType(linkType LinkType) {
+	if !slices.Contains(r.linkTypes, linkType) {
+		r.linkTypes = append(r.linkTypes, linkType)
+	}
+}
 
 // Offset is how many bytes of the stream have been consumed, after decompression.
 func (r *Reader) Offset() int64 { return r.base + int64(r.start) }
@@ -224,6 +239,7 @@ func (r *Reader) readFileHeader() error {
 	offset := r.Offset()
 	r.start += fileHeaderLength
 	r.previous = r.start
+	r.addLinkType(layout.linkType)
 	if oddity != "" {
 		return &Damage{Offset: offset, Record: r.records + 1, Reason: oddity}
 	}
