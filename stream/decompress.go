@@ -3,13 +3,12 @@ package stream
 import (
 	"bufio"
 	"bytes"
-	"context"
+	"compress/bzip2"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 
-	"github.com/cosnicolaou/pbzip2"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
@@ -129,18 +128,18 @@ func (d *decompressor) start(head []byte) error {
 			d.decoder = d.gzip
 		}
 	case LZ4:
-		d.decoder = lz4.NewReader(d.src)
+		d.decoder = lz4.NewReader(newLZ4Frame(d.src))
 	case Zstd:
 		var decoder *zstd.Decoder
-		decoder, err = zstd.NewReader(d.src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		decoder, err = zstd.NewReader(newZstdFrame(d.src), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err == nil {
 			d.decoder, d.close = decoder, decoder.Close
 		}
 	case XZ:
 		d.decoder, err = xz.NewReader(d.src, maxWindow)
 	case Bzip2:
-		ctx, cancel := context.WithCancel(context.Background())
-		d.decoder, d.close = pbzip2.NewReader(ctx, d.src), cancel
+		// A parallel decoder gives nothing of the last blocks of a truncated file.
+		d.decoder = bzip2.NewReader(d.src)
 	}
 	if err != nil {
 		return d.damaged(err)
