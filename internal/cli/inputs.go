@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+
+	"pcap-replay/internal/record"
 )
 
 // input is one file that a tool is to read.
@@ -152,4 +155,48 @@ func (j *job) isStdout(info fs.FileInfo) bool {
 	}
 	outInfo, err := out.Stat()
 	return err == nil && os.SameFile(info, outInfo)
+}
+
+// captureName is how captures are named, compressed ones included.
+var captureName = regexp.MustCompile(`(?i)\.(pcap|pcapng|cap|dmp)\d*(\.(gz|lz4|zst|xz|bz2))?$`)
+
+// bystanders are the files of a folder that are no captures and do not look like
+// ones.
+type bystanders struct {
+	mutex sync.Mutex
+	count int
+	first string
+}
+
+// notCapture says what comes of a file that is no capture, and whether it is a
+// failure: it is if somebody named the file, or if its name is that of a capture.
+// Other files that a folder holds are passed over; sayBystanders sums them up.
+func (j *job) notCapture(in input, err error) (failed bool) {
+	if !in.found || captureName.MatchString(in.path) {
+		j.inputFailed(in.path, err)
+		return true
+	}
+	j.bystanders.mutex.Lock()
+	defer j.bystanders.mutex.Unlock()
+	if j.bystanders.count == 0 {
+		j.bystanders.first = in.path
+	}
+	j.bystanders.count++
+	j.report.event(record.Skipped{
+		Event: "skipped", Tool: j.tool.Name, Path: in.path, PathRaw: record.RawName(in.path), Reason: err.Error(),
+	})
+	return false
+}
+
+// sayBystanders is one warning about all files passed over.
+func (j *job) sayBystanders() {
+	j.bystanders.mutex.Lock()
+	defer j.bystanders.mutex.Unlock()
+	switch b := &j.bystanders; b.count {
+	case 0:
+	case 1:
+		j.warnf("skipped %s, which is no capture", b.first)
+	default:
+		j.warnf("skipped %d files that are no captures, such as %s", b.count, b.first)
+	}
 }

@@ -31,6 +31,8 @@ type job struct {
 
 	speaking sync.Mutex // one message at a time
 
+	bystanders bystanders
+
 	cleaning sync.Mutex
 	cleanups []func()
 }

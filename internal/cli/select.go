@@ -17,7 +17,13 @@ type selected struct {
 	// of all, in nanoseconds since the Unix epoch.
 	First, Earliest, Latest *int64
 	// Offset is where a member's data begins in the uncompressed archive.
-	Offset *int64
+	Offset   *int64
+	LinkType *uint16
+	Sections int
+	// OutOfOrder is how many packets come behind a later one, MaxDisorder by how
+	// many seconds at most.
+	OutOfOrder  *int64
+	MaxDisorder float64
 }
 
 // selectionRecord is what the records of pcap-map and pcap-tarls have in common
@@ -34,6 +40,11 @@ type selectionRecord struct {
 	First      *record.Time `json:"first"`
 	Earliest   *record.Time `json:"earliest"`
 	Latest     *record.Time `json:"latest"`
+
+	LinkType    *uint16 `json:"link_type"`
+	Sections    int     `json:"sections"`
+	OutOfOrder  *int64  `json:"out_of_order"`
+	MaxDisorder float64 `json:"max_disorder"`
 }
 
 // readSelection reads records of pcap-map or pcap-tarls from a file, or from
@@ -77,6 +88,7 @@ func (r *selectionRecord) selected() selected {
 	return selected{
 		Path: path, Archive: record.Name(r.Archive, r.ArchiveRaw), Offset: r.Offset,
 		First: (*int64)(r.First), Earliest: (*int64)(r.Earliest), Latest: (*int64)(r.Latest),
+		LinkType: r.LinkType, Sections: r.Sections, OutOfOrder: r.OutOfOrder, MaxDisorder: r.MaxDisorder,
 	}
 }
 
