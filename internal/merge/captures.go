@@ -1,0 +1,146 @@
+package merge
+
+import (
+	"errors"
+	"io"
+	"math"
+
+	"pcap-replay/stream"
+)
+
+// Captures reads capture files for a merge.
+type Captures struct {
+	files  *Files
+	window int64
+	kept   budget
+}
+
+// NewCaptures reads files of which packets out of order within window nanoseconds
+// are put in order. What has to be held in memory for that stays within memory
+// bytes, beyond which the window gets shorter.
+func NewCaptures(files *Files, window, memory int64) *Captures {
+	return &Captures{files: files, window: window, kept: budget{limit: memory}}
+}
+
+// Contents is what is known of a capture before it is merged.
+type Contents struct {
+	First    int64 // time of the first packet
+	Earliest int64 // of all packets
+	// Disorder is how much later a packet came before another one at most, in
+	// nanoseconds; it is -1 where that is not known.
+	Disorder int64
+	// Sections is 0 where their number is not known.
+	Sections    int
+	LinkType    stream.LinkType // of the first packet
+	HasLinkType bool
+}
+
+// start is when a merge has to open a capture.
+func (c Contents) start(window int64) int64 { return max(c.Earliest, before(c.First, window)) }
+
+// UnknownDisorder has a capture looked at while it is merged.
+const UnknownDisorder = -1
+
+// peekLimit is up to which size a file is looked through before the merge, in
+// bytes: that shows all its sections and how far it is out of order.
+const peekLimit = 4 << 20
+
+// Peek looks at the beginning of a file, and at all of a small one. Damage is
+// passed over: the merge will find it again.
+func (c *Captures) Peek(path string) (Contents, error) {
+	file, err := c.files.Open(path)
+	if err != nil {
+		return Contents{}, err
+	}
+	defer file.Close()
+	small := file.Info().Size() <= peekLimit
+	block := 16 << 10
+	if small {
+		block = 64 << 10
+	}
+	r := stream.NewReaderSize(io.NewSectionReader(file, 0, math.MaxInt64), block)
+	defer r.Close()
+	return c.peek(r, small)
+}
+
+func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
+	contents := Contents{First: math.MinInt64, Earliest: math.MinInt64, Disorder: UnknownDisorder}
+	disorder := newDisorder(c.window)
+	batch := make([]stream.Packet, minBatch)
+	for seen := false; ; {
+		n, err := r.Read(batch)
+		if n > 0 && !seen {
+			seen = true
+			contents.First, contents.Earliest = batch[0].Time, batch[0].Time
+			contents.LinkType, contents.HasLinkType = batch[0].LinkType, true
+		}
+		if seen && (!all || r.Offset() > peekLimit) {
+			return contents, nil
+		}
+		disorder.observe(batch[:n])
+		for i := range batch[:n] {
+			contents.Earliest = min(contents.Earliest, batch[i].Time)
+		}
+		var damage *stream.Damage
+		switch {
+		case err == io.EOF:
+			contents.Disorder, contents.Sections = disorder.most, r.Sections()
+			return contents, nil
+		case err != nil && !errors.As(err, &damage):
+			if seen {
+				return contents, nil
+			}
+			return contents, err
+		}
+	}
+}
+
+// Input is a file to be merged.
+func (c *Captures) Input(path string, contents Contents) *Input {
+	return &Input{
+		Path: path, Start: contents.start(c.window), LinkType: contents.LinkType, HasLinkType: contents.HasLinkType,
+		Open: func(blockSize int) (Reader, error) {
+			file, err := c.files.Open(path)
+			if err != nil {
+				return nil, err
+			}
+			return c.open(file, contents.Disorder, blockSize)
+		},
+	}
+}
+
+// open reads a file, looking ahead as far as is needed.
+func (c *Captures) open(file *File, disorder int64, blockSize int) (Reader, error) {
+	var src Reader = fileReader{stream.NewReaderSize(file, blockSize), file}
+	batch := batchSize(blockSize)
+	window := c.window
+	if disorder != UnknownDisorder {
+		window = 0 // nothing has to be found out
+	}
+	hold := min(max(disorder, 0), c.window)
+	var head [16]byte
+	n, _ := file.ReadAt(head[:], 0)
+	if stream.DetectCompression(head[:n]) != stream.Uncompressed {
+		ahead := newLookahead(src, window, batch, true, &c.kept)
+		if window == 0 {
+			return newReorderer(ahead, nil, hold), nil
+		}
+		return newReorderer(ahead, ahead, hold), nil
+	}
+	if window == 0 {
+		return newReorderer(src, nil, hold), nil
+	}
+	whole := io.NewSectionReader(file, 0, math.MaxInt64)
+	scout := newLookahead(stream.NewReaderSize(whole, blockSize), window, batch, false, nil)
+	return newReorderer(src, scout, 0), nil
+}
+
+// fileReader closes the file behind a reader.
+type fileReader struct {
+	*stream.Reader
+	file *File
+}
+
+func (r fileReader) Close() error {
+	return errors.Join(r.Reader.Close(), r.file.Close())
+}

@@ -1,0 +1,88 @@
+// Package merge puts captures into one order of time: files that are opened when
+// their time comes, and runs that came in on a stream. Everything in it reads as
+// stream.Reader does: a batch at a time, whose data is valid until the next Read.
+package merge
+
+import (
+	"fmt"
+	"math"
+
+	"pcap-replay/stream"
+)
+
+// Reader gives the packets of one input, under the contract of
+// [stream.Reader.Read]: data is valid until the next Read, a [*stream.Damage] can
+// be passed, io.EOF is the end.
+type Reader interface {
+	Read(dst []stream.Packet) (n int, err error)
+	Close() error
+}
+
+// Input is one capture to be merged.
+type Input struct {
+	// Path names it, in Archive if that is set.
+	Path, Archive string
+	// Start is when it has to be open: none of its packets comes earlier, save for
+	// those too far out of order. In nanoseconds since the Unix epoch.
+	Start int64
+	// LinkType is that of its first packet, where HasLinkType says so.
+	LinkType    stream.LinkType
+	HasLinkType bool
+	// Open begins to read it, in blocks of about blockSize bytes. Packets out of
+	// order within the window have been put in order.
+	Open func(blockSize int) (Reader, error)
+}
+
+// LinkTypesError says that two inputs do not fit into one pcap.
+type LinkTypesError struct {
+	Input, OtherInput *Input
+	First, Other      stream.LinkType
+}
+
+func (e *LinkTypesError) Error() string {
+	return fmt.Sprintf("%s has link type %s, %s has %s: one pcap holds one link type", e.Input, e.First, e.OtherInput, e.Other)
+}
+
+// String is the name for messages.
+func (i *Input) String() string {
+	name := i.Path
+	if name == "-" {
+		name = "stdin"
+	}
+	if i.Archive != "" {
+		return i.Archive + ": " + name
+	}
+	return name
+}
+
+// linkTypes holds the inputs to one link type.
+type linkTypes struct {
+	first *Input
+	known stream.LinkType
+}
+
+func (l *linkTypes) check(input *Input, linkType stream.LinkType) error {
+	if l.first == nil {
+		l.first, l.known = input, linkType
+	}
+	if linkType != l.known {
+		return &LinkTypesError{l.first, input, l.known, linkType}
+	}
+	return nil
+}
+
+// after adds a duration to a time; neither wraps round.
+func after(time, duration int64) int64 {
+	if sum := time + duration; sum >= time {
+		return sum
+	}
+	return math.MaxInt64
+}
+
+// before takes a duration from a time.
+func before(time, duration int64) int64 {
+	if difference := time - duration; difference <= time {
+		return difference
+	}
+	return math.MinInt64
+}

@@ -1,0 +1,255 @@
+package merge
+
+import (
+	"errors"
+	"io"
+	"math"
+	"slices"
+
+	"pcap-replay/stream"
+)
+
+const (
+	// maxBatch is how many packets of one source are held ready at a time.
+	maxBatch = 512
+	minBatch = 32
+	// minBlockSize is what a source reads at a time when very many are open.
+	minBlockSize = 4 << 10
+	// blockBudget bounds the blocks of all open sources together; see blockSize.
+	blockBudget = 8 << 20
+)
+
+// Options say how a merge goes.
+type Options struct {
+	// Mixed allows several link types.
+	Mixed bool
+	// Trouble is told what is wrong with an input, which ends there unless the
+	// error is a [*stream.Damage]. The others go on, unless it returns an error.
+	Trouble func(*Input, error) error
+}
+
+// Merger merges inputs. It is a Reader itself.
+type Merger struct {
+	options   Options
+	linkTypes linkTypes
+	pending   []ranked // by start, then in the order given
+	tree      tournament
+	sources   []*source // by leaf
+	retired   []*source // to be used again
+	emptied   *source   // has no packet left in its batch
+
+	latest  int64 // time given out
+	packets int64
+	late    int64
+}
+
+// ranked is an input with its place among those given.
+type ranked struct {
+	*Input
+	order int32
+}
+
+// source is an open input.
+type source struct {
+	ranked
+	leaf   int32
+	reader Reader
+	batch  []stream.Packet
+	next   int
+	ended  bool
+}
+
+// New merges inputs, which it opens when their time comes and closes when they
+// are done. Packets of equal time keep the order of the inputs.
+func New(inputs []*Input, options Options) (*Merger, error) {
+	m := &Merger{options: options, latest: math.MinInt64}
+	for i, input := range inputs {
+		m.pending = append(m.pending, ranked{input, int32(i)})
+		if input.HasLinkType && !options.Mixed {
+			if err := m.linkTypes.check(input, input.LinkType); err != nil {
+				return nil, err
+			}
+		}
+	}
+	slices.SortStableFunc(m.pending, func(a, b ranked) int {
+		switch {
+		case a.Start < b.Start:
+			return -1
+		case a.Start > b.Start:
+			return 1
+		}
+		return 0
+	})
+	return m, nil
+}
+
+// Packets is how many packets have been read from the inputs.
+func (m *Merger) Packets() int64 { return m.packets }
+
+// Late is how many packets came out behind one with a later time.
+func (m *Merger) Late() int64 { return m.late }
+
+// Read gives the next packets in order. Their data is valid until the next Read.
+// An error that is not io.EOF is from Options.Trouble or a [*LinkTypesError].
+func (m *Merger) Read(dst []stream.Packet) (n int, err error) {
+	if err := m.prepare(); err != nil {
+		return 0, err
+	}
+	if m.tree.empty() {
+		return 0, io.EOF
+	}
+	limit := int64(math.MaxInt64)
+	if len(m.pending) > 0 {
+		limit = m.pending[0].Start
+	}
+	latest := m.latest
+	for n < len(dst) {
+		s := m.sources[m.tree.winner()]
+		packet := &s.batch[s.next]
+		if packet.Time >= limit {
+			break // an input begins here: prepare opens it
+		}
+		if packet.Time < latest {
+			m.late++
+		} else {
+			latest = packet.Time
+		}
+		dst[n] = *packet
+		n++
+		s.next++
+		if s.next == len(s.batch) {
+			m.emptied = s // reading on would take the data away from dst
+			break
+		}
+		m.tree.update(s.leaf, s.batch[s.next].Time)
+	}
+	m.latest = latest
+	return n, nil
+}
+
+// prepare sees to it that every open source has a packet ready, and that every
+// input is open whose time has come.
+func (m *Merger) prepare() error {
+	if s := m.emptied; s != nil {
+		m.emptied = nil
+		if err := m.refill(s); err != nil {
+			return err
+		}
+		if len(s.batch) > 0 {
+			m.tree.update(s.leaf, s.batch[0].Time)
+		} else {
+			m.tree.leave(s.leaf)
+			m.sources[s.leaf] = nil
+			m.retire(s)
+		}
+	}
+	for len(m.pending) > 0 && (m.tree.empty() || m.pending[0].Start <= m.tree.times[m.tree.winner()]) {
+		input := m.pending[0]
+		m.pending = m.pending[1:]
+		if err := m.open(input); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open opens an input and lets it take part, if it has a packet.
+func (m *Merger) open(input ranked) error {
+	size := blockSize(m.tree.taken)
+	reader, err := input.Open(size)
+	if err != nil {
+		return m.options.Trouble(input.Input, err)
+	}
+	s := m.newSource(batchSize(size))
+	s.ranked, s.reader = input, reader
+	if err := m.refill(s); err != nil {
+		reader.Close()
+		return err
+	}
+	if len(s.batch) == 0 {
+		m.retire(s)
+		return nil
+	}
+	s.leaf = m.tree.enter(input.order, s.batch[0].Time)
+	for int(s.leaf) >= len(m.sources) {
+		m.sources = append(m.sources, nil)
+	}
+	m.sources[s.leaf] = s
+	return nil
+}
+
+// blockSize is how much the next source reads at a time: less, the more are open.
+// While few are, blocks have the default size; the sum grows with the logarithm
+// of their number from there on.
+func blockSize(open int) int {
+	return max(min(blockBudget/(open+1), stream.DefaultBlockSize), minBlockSize)
+}
+
+// batchSize is how many packets are taken at a time out of such blocks.
+func batchSize(blockSize int) int { return max(min(blockSize/64, maxBatch), minBatch) }
+
+func (m *Merger) newSource(batch int) *source {
+	if last := len(m.retired) - 1; last >= 0 {
+		s := m.retired[last]
+		m.retired = m.retired[:last]
+		return s
+	}
+	return &source{batch: make([]stream.Packet, 0, batch)}
+}
+
+// retire closes a source that has no leaf, and keeps its batch for another one.
+func (m *Merger) retire(s *source) {
+	s.reader.Close()
+	clear(s.batch[:cap(s.batch)]) // the data may go
+	*s = source{batch: s.batch[:0]}
+	m.retired = append(m.retired, s)
+}
+
+// refill reads the next batch of a source. It is empty at the end.
+func (m *Merger) refill(s *source) error {
+	s.next, s.batch = 0, s.batch[:0]
+	for len(s.batch) == 0 && !s.ended {
+		n, err := s.reader.Read(s.batch[:cap(s.batch)])
+		s.batch = s.batch[:n]
+		m.packets += int64(n)
+		if err := m.checkLinkTypes(s); err != nil {
+			return err
+		}
+		if err == nil {
+			continue
+		}
+		var damage *stream.Damage
+		s.ended = !errors.As(err, &damage)
+		if err != io.EOF {
+			if err := m.options.Trouble(s.Input, err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *Merger) checkLinkTypes(s *source) error {
+	if m.options.Mixed {
+		return nil
+	}
+	for i := range s.batch {
+		if linkType := s.batch[i].LinkType; linkType != m.linkTypes.known || m.linkTypes.first == nil {
+			if err := m.linkTypes.check(s.Input, linkType); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Close closes what is still open.
+func (m *Merger) Close() error {
+	for _, s := range m.sources {
+		if s != nil {
+			s.reader.Close()
+		}
+	}
+	m.sources, m.pending, m.emptied, m.tree = nil, nil, nil, tournament{}
+	return nil
+}

@@ -1,0 +1,144 @@
+package merge
+
+import (
+	"errors"
+	"math"
+
+	"pcap-replay/stream"
+)
+
+// reorderer gives the packets of one input in order. It holds and copies them
+// only where the input is out of order, and no longer than it is.
+type reorderer struct {
+	src   Reader
+	ahead *lookahead // nil where hold is known from the start
+
+	hold   int64 // how long packets are held; 0 passes everything through
+	latest int64 // time seen
+	held   heldPackets
+	slab   []byte // of which held packets get their memory
+	count  uint64
+	err    error // that ended src
+}
+
+// slabSize is a piece of memory for the data of held packets, in bytes. It goes
+// when the last of its packets has gone.
+const slabSize = 256 << 10
+
+func newReorderer(src Reader, ahead *lookahead, hold int64) *reorderer {
+	return &reorderer{src: src, ahead: ahead, hold: hold, latest: math.MinInt64}
+}
+
+// Read implements Reader.
+func (r *reorderer) Read(dst []stream.Packet) (int, error) {
+	for {
+		if n := r.release(dst); n > 0 {
+			return n, nil
+		}
+		if r.err != nil {
+			return 0, r.err
+		}
+		n, err := r.src.Read(dst)
+		for i := range dst[:n] {
+			r.latest = max(r.latest, dst[i].Time)
+		}
+		if r.ahead != nil && n > 0 {
+			r.hold = r.ahead.settle(r.latest)
+		}
+		if r.hold == 0 {
+			return n, err
+		}
+		for i := range dst[:n] {
+			r.keep(&dst[i])
+		}
+		var damage *stream.Damage
+		if errors.As(err, &damage) {
+			return 0, err
+		}
+		r.err = err
+	}
+}
+
+// keep copies a packet, since its data is not valid for long.
+func (r *reorderer) keep(packet *stream.Packet) {
+	size := len(packet.Data)
+	if size > cap(r.slab)-len(r.slab) {
+		r.slab = make([]byte, 0, max(slabSize, size))
+	}
+	start := len(r.slab)
+	r.slab = append(r.slab, packet.Data...)
+	kept := *packet
+	kept.Data = r.slab[start:len(r.slab):len(r.slab)]
+	r.held.push(heldPacket{kept, r.count})
+	r.count++
+}
+
+// release gives the held packets that no packet to come can overtake.
+func (r *reorderer) release(dst []stream.Packet) (n int) {
+	due := before(r.latest, r.hold)
+	for n < len(dst) && len(r.held) > 0 && (r.err != nil || r.held[0].Time <= due) {
+		dst[n] = r.held.pop()
+		n++
+	}
+	return n
+}
+
+// Close implements Reader.
+func (r *reorderer) Close() error {
+	if r.ahead != nil && r.src != Reader(r.ahead) {
+		r.ahead.Close()
+	}
+	return r.src.Close()
+}
+
+// heldPacket is a packet with its place in the input.
+type heldPacket struct {
+	stream.Packet
+	count uint64
+}
+
+// heldPackets is a binary heap, the earliest packet first; container/heap would
+// allocate with each.
+type heldPackets []heldPacket
+
+func (h heldPackets) less(i, j int) bool {
+	return h[i].Time < h[j].Time || h[i].Time == h[j].Time && h[i].count < h[j].count
+}
+
+func (h *heldPackets) push(packet heldPacket) {
+	*h = append(*h, packet)
+	heap := *h
+	for child := len(heap) - 1; child > 0; {
+		parent := (child - 1) / 2
+		if !heap.less(child, parent) {
+			break
+		}
+		heap[child], heap[parent] = heap[parent], heap[child]
+		child = parent
+	}
+}
+
+func (h *heldPackets) pop() stream.Packet {
+	heap := *h
+	first, last := heap[0].Packet, len(heap)-1
+	heap[0], heap[last] = heap[last], heapVacant
+	heap = heap[:last]
+	*h = heap
+	for parent := 0; ; {
+		child := 2*parent + 1
+		if child >= last {
+			return first
+		}
+		if child+1 < last && heap.less(child+1, child) {
+			child++
+		}
+		if !heap.less(child, parent) {
+			return first
+		}
+		heap[child], heap[parent] = heap[parent], heap[child]
+		parent = child
+	}
+}
+
+// heapVacant lets go of the data of a packet that has left.
+var heapVacant heldPacket
