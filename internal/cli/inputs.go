@@ -21,7 +21,7 @@ type input struct {
 	found bool
 }
 
-// display is the name used in messages.
+// display is the name used in messages, safe for a terminal.
 func (i input) display() string { return displayName(i.path, "") }
 
 func displayName(path, archive string) string {
@@ -29,9 +29,9 @@ func displayName(path, archive string) string {
 		path = "stdin"
 	}
 	if archive != "" {
-		return archive + ": " + path
+		return escapeName(archive) + ": " + escapeName(path)
 	}
-	return path
+	return escapeName(path)
 }
 
 // namedError puts the path before an error, unless it stands there already.

@@ -23,12 +23,14 @@ type Failed struct {
 
 // Skipped is the report event for something left out on purpose.
 type Skipped struct {
-	Event   string `json:"event"` // "skipped"
-	Tool    string `json:"tool"`
-	Path    string `json:"path,omitempty"`
-	PathRaw []byte `json:"path_b64,omitempty"`
-	Packets int64  `json:"packets,omitempty"`
-	Reason  string `json:"reason"`
+	Event      string `json:"event"` // "skipped"
+	Tool       string `json:"tool"`
+	Path       string `json:"path,omitempty"`
+	PathRaw    []byte `json:"path_b64,omitempty"`
+	Archive    string `json:"archive,omitempty"` // the tarball that Path is a member of
+	ArchiveRaw []byte `json:"archive_b64,omitempty"`
+	Packets    int64  `json:"packets,omitempty"`
+	Reason     string `json:"reason"`
 }
 
 // Summary begins the last event of every report. A tool embeds it and adds its

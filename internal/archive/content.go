@@ -1,0 +1,108 @@
+package archive
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync"
+
+	"pcap-replay/stream"
+)
+
+// inspectLimit is how far Inspect reads into a member, in bytes. A bzip2 or lz4
+// block, or the blocks before the first packet of a pcapng, may be long.
+const inspectLimit = 4 << 20
+
+// Content is what the head of a member tells about it.
+type Content struct {
+	Format      stream.Format // FormatUnknown says that it is no capture
+	Compression stream.Compression
+	LinkTypes   []stream.LinkType // as far as the head tells
+	// First is the time of the first packet in nanoseconds since the Unix epoch.
+	First    int64
+	HasFirst bool
+}
+
+// IsCapture says whether the member is a capture.
+func (c *Content) IsCapture() bool { return c.Format != stream.FormatUnknown }
+
+// Inspect looks at the head of the current member and fills in its Content. Read
+// begins at the start of the data all the same, so call Inspect before it.
+// Damage is left to Read and Next to tell.
+func (r *Reader) Inspect() {
+	if r.member.Type != File || r.member.Size == 0 {
+		return
+	}
+	source := &headSource{reader: r}
+	r.member.Content = inspect(source)
+	source.stop()
+}
+
+// inspect reads the first packet.
+func inspect(src io.Reader) (c Content) {
+	reader := stream.NewReaderSize(src, 64<<10)
+	defer reader.Close()
+	packet := make([]stream.Packet, 1)
+	for {
+		n, err := reader.Read(packet)
+		section := reader.Section()
+		if section == nil {
+			return c
+		}
+		c.Format, c.Compression, c.LinkTypes = section.Format, section.Compression, section.LinkTypes
+		if n > 0 {
+			c.First, c.HasFirst = packet[0].Time, !packet[0].Untimed
+			return c
+		}
+		if damage := (*stream.Damage)(nil); err != nil && !errors.As(err, &damage) {
+			return c
+		}
+	}
+}
+
+// isCapture says whether a capture begins with head.
+func isCapture(head []byte) bool {
+	c := inspect(bytes.NewReader(head))
+	return c.IsCapture()
+}
+
+// headSource reads the head of a member for Inspect and keeps it. Decompression
+// may read ahead in a goroutine of its own; stop keeps it from reading on.
+type headSource struct {
+	mutex   sync.Mutex
+	reader  *Reader
+	stopped bool
+}
+
+func (s *headSource) Read(p []byte) (int, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	head := &s.reader.head
+	room := inspectLimit - len(head.data)
+	if s.stopped || room == 0 {
+		return 0, io.EOF
+	}
+	n, err := s.reader.readData(p[:min(len(p), room)])
+	head.data = append(head.data, p[:n]...)
+	return n, err
+}
+
+func (s *headSource) stop() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.stopped = true
+}
+
+// headBuffer holds what Inspect has read, until Read gives it out.
+type headBuffer struct {
+	data []byte
+	next int
+}
+
+func (h *headBuffer) read(p []byte) int {
+	n := copy(p, h.data[h.next:])
+	h.next += n
+	return n
+}
+
+func (h *headBuffer) reset() { h.data, h.next = h.data[:0], 0 }

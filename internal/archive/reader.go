@@ -1,0 +1,305 @@
+// Package archive reads captures out of tarballs: in one pass, in the order in
+// which they stand there, or each at its own place through an index.
+//
+// archive/tar parses the headers. What it leaves to others is done here: telling
+// a tarball that was cut from one that ended, going on behind damage, and saying
+// where everything stands.
+package archive
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"pcap-replay/stream"
+)
+
+// Type is what kind of member one is. Its value stands in records.
+type Type string
+
+// The types of members. Only a File holds data.
+const (
+	File      Type = "file"
+	Directory Type = "directory"
+	Symlink   Type = "symlink"
+	Hardlink  Type = "hardlink"
+	Device    Type = "device"
+	FIFO      Type = "fifo"
+	Other     Type = "other" // volume labels and the like
+)
+
+// Member is one member of a tarball.
+type Member struct {
+	// Name is what stands in the tarball, byte for byte. It may hold anything but
+	// a zero byte: control characters, "..", bytes that are not UTF-8.
+	Name    string
+	Size    int64 // of the data in bytes; a sparse file counts its holes
+	ModTime time.Time
+	Type    Type
+	Link    string // what a Symlink or Hardlink points to
+	// Header and Offset are where the header and the data begin in bytes of the
+	// uncompressed tarball.
+	Header, Offset int64
+	// Content is what Inspect found out.
+	Content Content
+}
+
+// Reader walks through a tarball. It is not safe for concurrent use.
+type Reader struct {
+	// IgnoreZeros reads on behind an end marker, as tar -i does: for tarballs
+	// that were put together with cat.
+	IgnoreZeros bool
+
+	tape        *tape
+	compression stream.Compression
+	tar         *tar.Reader // reads one member; nil between two
+	member      *Member
+	members     int64 // headers found so far
+	head        headBuffer
+	said        bool  // Read has returned the damage that is in the way
+	ended       error // what Next returns from now on
+}
+
+// NewReader tells the compression of src by its magic. Data that is not wanted
+// is skipped by seeking where src is an [io.Seeker] and not compressed. The
+// caller closes the result, which does not close src.
+func NewReader(src io.Reader) (*Reader, error) {
+	tape, compression, err := newTape(src)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{tape: tape, compression: compression}, nil
+}
+
+// Compression is what the tarball came wrapped in.
+func (r *Reader) Compression() stream.Compression { return r.compression }
+
+// Offset is where the Reader stands in bytes of the uncompressed tarball.
+func (r *Reader) Offset() int64 { return r.tape.offset }
+
+// Close frees what decompression holds.
+func (r *Reader) Close() error { return r.tape.close() }
+
+// Next goes to the next member. The error is [io.EOF] at the end; a [*Damage],
+// behind which the next call goes on; a [*TrailingError] or a
+// [*stream.TrailingError] beside a sound tarball, a warning; one that wraps
+// [ErrNotArchive]; or what the source said.
+func (r *Reader) Next() (*Member, error) {
+	for r.ended == nil {
+		if err := r.skipData(); err != nil {
+			return nil, err
+		}
+		if err := r.findHeader(); err != nil {
+			return nil, err
+		}
+		header, err := r.readHeader()
+		if err != nil {
+			return nil, err
+		}
+		if header.Typeflag != tar.TypeXGlobalHeader { // it speaks of others and is no member
+			return r.member, nil
+		}
+	}
+	return nil, r.ended
+}
+
+// skipData passes over what is left of the current member. Where that ends
+// archive/tar alone knows, for sparse members. It goes there when it is asked for
+// the next header, which the tape then keeps from it.
+func (r *Reader) skipData() error {
+	if r.tar == nil {
+		return nil
+	}
+	r.tape.atHeader = true
+	_, err := r.tar.Next()
+	r.tape.atHeader = false
+	said := r.said
+	r.tar, r.said = nil, false
+	r.head.reset()
+	if err == io.EOF || said {
+		return nil
+	}
+	return r.dataDamage(err)
+}
+
+// findHeader goes to the next header. On the way there may be the end marker,
+// which is two blocks of zeros, and what is left of broken members.
+func (r *Reader) findHeader() error {
+	if r.ended != nil {
+		return r.ended
+	}
+	t := r.tape
+	if err := t.skip(roundUp(t.offset) - t.offset); err != nil {
+		return r.end(err)
+	}
+	zeros, broken := 0, int64(-1)
+	for {
+		block := t.peek()
+		switch {
+		case len(block) < blockSize:
+			return r.endOfSource(block, zeros, broken)
+		case isZero(block):
+			zeros++
+		case isHeader(block):
+			if broken >= 0 {
+				return &Damage{Offset: broken, Lost: t.offset - broken, Member: r.members + 1, Reason: "damaged header"}
+			}
+			if zeros >= 2 && !r.IgnoreZeros {
+				r.ended = io.EOF
+				return &TrailingError{Offset: t.offset, Archive: true}
+			}
+			return nil
+		case zeros >= 2 && broken < 0:
+			r.ended = io.EOF
+			return &TrailingError{Offset: t.offset}
+		case broken < 0:
+			if t.offset == 0 && isCapture(block) {
+				return r.end(fmt.Errorf("%w but a capture", ErrNotArchive))
+			}
+			broken, zeros = t.offset, 0
+		default:
+			zeros = 0
+		}
+		if err := t.skip(blockSize); err != nil {
+			return r.end(err)
+		}
+	}
+}
+
+// endOfSource says what it means that the source ends where a header, or the end
+// marker, should be: behind zeros blocks of zeros, with less than a block left,
+// and with nothing understood from broken on.
+func (r *Reader) endOfSource(rest []byte, zeros int, broken int64) error {
+	t := r.tape
+	end := t.offset + int64(len(rest))
+	var trailing *stream.TrailingError
+	var decompression *stream.DecompressionError
+	switch {
+	case t.err != io.EOF && !errors.As(t.err, &trailing) && !errors.As(t.err, &decompression):
+		return r.end(t.err)
+	case r.members == 0 && (broken >= 0 || !isZero(rest)) && decompression == nil:
+		return r.end(ErrNotArchive)
+	case broken >= 0 && zeros == 0:
+		return r.truncated(broken, end-broken, "damaged header")
+	case broken >= 0:
+		r.ended = io.EOF
+		return &Damage{Offset: broken, Lost: t.offset - int64(zeros)*blockSize - broken, Member: r.members + 1, Reason: "damaged header"}
+	case decompression != nil:
+		return r.truncated(end, 0, "the tarball is cut")
+	case zeros == 0 && len(rest) > 0:
+		return r.truncated(t.offset, int64(len(rest)), "the tarball ends inside a header")
+	case zeros == 0 && end > 0:
+		return r.truncated(end, 0, "the tarball ends without its end marker")
+	}
+	r.ended = io.EOF
+	if trailing != nil {
+		return trailing
+	}
+	if !isZero(rest) {
+		return &TrailingError{Offset: t.offset}
+	}
+	return io.EOF
+}
+
+// readHeader has archive/tar read the header that findHeader found.
+func (r *Reader) readHeader() (*tar.Header, error) {
+	t := r.tape
+	start := t.offset
+	r.members++
+	r.tar = tar.NewReader(t)
+	header, err := r.tar.Next()
+	switch {
+	case err == nil || errors.Is(err, tar.ErrInsecurePath): // names are checked where they are used
+		r.member = newMember(header, start, t.offset)
+		return header, nil
+	case t.err != nil:
+		r.tar = nil
+		return nil, r.truncated(start, t.offset-start, "the tarball ends inside a header")
+	}
+	r.tar = nil
+	return nil, &Damage{Offset: start, Lost: t.offset - start, Member: r.members, Reason: "damaged header", Err: err}
+}
+
+// Read reads the data of the current member, from its start also after Inspect.
+// The error is [io.EOF] at its end, a [*Damage] where not all of it is there, or
+// what the source said.
+func (r *Reader) Read(p []byte) (int, error) {
+	if n := r.head.read(p); n > 0 {
+		return n, nil
+	}
+	n, err := r.readData(p)
+	if err != nil && err != io.EOF {
+		r.said = true
+		err = r.dataDamage(err)
+	}
+	return n, err
+}
+
+// readData reads what Inspect has not.
+func (r *Reader) readData(p []byte) (int, error) {
+	if r.tar == nil {
+		return 0, io.EOF
+	}
+	return r.tar.Read(p)
+}
+
+// dataDamage says what err means for the data of the current member.
+func (r *Reader) dataDamage(err error) error {
+	if r.tape.err == nil {
+		return &Damage{Offset: r.tape.offset, Member: r.members, Reason: "damaged sparse member", Err: err}
+	}
+	missing := max(0, r.member.Offset+r.member.Size-r.tape.offset) // of a sparse member at most
+	return r.truncated(r.tape.offset, missing, fmt.Sprintf("the tarball ends inside member %q", r.member.Name))
+}
+
+// truncated ends the walk where the source ended.
+func (r *Reader) truncated(offset, lost int64, reason string) error {
+	err := r.tape.err
+	var trailing *stream.TrailingError
+	var decompression *stream.DecompressionError
+	switch {
+	case errors.As(err, &trailing), errors.As(err, &decompression):
+		reason += ": " + err.Error()
+	case err != io.EOF:
+		return r.end(err)
+	}
+	r.ended = io.EOF
+	return &Damage{Offset: offset, Lost: lost, Member: max(1, r.members), Truncated: true, Reason: reason, Err: err}
+}
+
+// end ends the walk with an error of the source.
+func (r *Reader) end(err error) error {
+	r.ended = err
+	return err
+}
+
+func newMember(header *tar.Header, start, data int64) *Member {
+	m := &Member{
+		Name: header.Name, Size: header.Size, ModTime: header.ModTime, Type: memberType(header.Typeflag), Link: header.Linkname,
+		Header: start, Offset: data,
+	}
+	if m.Type != File && m.Type != Other {
+		m.Size = 0 // archive/tar gives no data for these, whatever the header says
+	}
+	return m
+}
+
+func memberType(flag byte) Type {
+	switch flag {
+	case tar.TypeDir:
+		return Directory
+	case tar.TypeSymlink:
+		return Symlink
+	case tar.TypeLink:
+		return Hardlink
+	case tar.TypeChar, tar.TypeBlock:
+		return Device
+	case tar.TypeFifo:
+		return FIFO
+	case 'V', 'M', 'N', 'D': // of GNU tar: volume label, continued file, old long name, listing of a folder
+		return Other
+	}
+	return File // what is not known is a file: pax(1)
+}

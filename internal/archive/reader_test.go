@@ -1,0 +1,388 @@
+package archive
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+// file is a member that was read.
+type file struct {
+	*Member
+	data []byte
+}
+
+// walk reads a tarball to its end: its members, and what was said.
+func walk(t testing.TB, tarball []byte) (files []file, said []error) {
+	t.Helper()
+	return walkReader(t, bytes.NewReader(tarball), false)
+}
+
+func walkReader(t testing.TB, src io.Reader, ignoreZeros bool) (files []file, said []error) {
+	t.Helper()
+	r, err := NewReader(src)
+	if err != nil {
+		return nil, []error{err}
+	}
+	defer r.Close()
+	r.IgnoreZeros = ignoreZeros
+	for {
+		m, err := r.Next()
+		if err == nil {
+			data, readErr := io.ReadAll(r)
+			files = append(files, file{m, data})
+			if err = readErr; err == nil {
+				continue
+			}
+		}
+		if err == io.EOF {
+			return files, said
+		}
+		said = append(said, err)
+		if !isPassable(err) || len(said) > 10_000 {
+			return files, said
+		}
+	}
+}
+
+func isPassable(err error) bool {
+	var damage *Damage
+	var another *TrailingError
+	var trailing *stream.TrailingError
+	return errors.As(err, &damage) || errors.As(err, &another) || errors.As(err, &trailing)
+}
+
+// makeTar makes a tarball of pairs of name and content.
+func makeTar(t testing.TB, pairs ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for i := 0; i < len(pairs); i += 2 {
+		header := &tar.Header{Name: pairs[i], Size: int64(len(pairs[i+1])), Mode: 0o644, ModTime: time.Unix(1600000000, 0)}
+		if err := w.WriteHeader(header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(pairs[i+1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func capture(packets int) string {
+	return string(lab.Pcap(lab.Packets(packets, lab.Start, time.Millisecond, 100), binary.LittleEndian, true))
+}
+
+func gzipped(t testing.TB, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Write(data)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// checkFiles compares with pairs of name and content.
+func checkFiles(t *testing.T, files []file, pairs ...string) {
+	t.Helper()
+	if len(files)*2 != len(pairs) {
+		t.Fatalf("got %d members, wanted %d", len(files), len(pairs)/2)
+	}
+	for i, f := range files {
+		if f.Name != pairs[2*i] || string(f.data) != pairs[2*i+1] {
+			t.Fatalf("member %d: %q with %d bytes, wanted %q with %d", i, f.Name, len(f.data), pairs[2*i], len(pairs[2*i+1]))
+		}
+	}
+}
+
+func TestCutAnywhere(t *testing.T) {
+	pairs := []string{"a.pcap", capture(3), "empty", "", strings.Repeat("long/", 40) + "b.pcap", capture(5), "c", "x"}
+	whole := makeTar(t, pairs...)
+	marker := len(whole) - 2*blockSize
+	all, said := walk(t, whole)
+	if said != nil {
+		t.Fatal(said)
+	}
+	checkFiles(t, all, pairs...)
+	for _, compressed := range []bool{false, true} {
+		for cut := 1; cut < len(whole); cut += 7 {
+			tarball := whole[:cut]
+			if compressed {
+				tarball = gzipped(t, tarball)
+				tarball = tarball[:len(tarball)-8] // without checksum and length, as a cut file is
+			}
+			files, said := walk(t, tarball)
+			for i, f := range files {
+				if f.Name != all[i].Name || !bytes.HasPrefix(all[i].data, f.data) {
+					t.Fatalf("cut at %d: member %d is %q", cut, i, f.Name)
+				}
+				whole := all[i].Offset+all[i].Size <= int64(cut)
+				if readable := max(0, min(all[i].Size, int64(cut)-all[i].Offset)); int64(len(f.data)) != readable {
+					t.Fatalf("cut at %d: %q has %d bytes, wanted %d (whole: %v)", cut, f.Name, len(f.data), readable, whole)
+				}
+			}
+			for i := len(files); i < len(all); i++ {
+				if all[i].Offset <= int64(cut) {
+					t.Fatalf("cut at %d: %q is missing", cut, all[i].Name)
+				}
+			}
+			if !compressed && cut >= marker+blockSize {
+				if said != nil {
+					t.Fatalf("cut at %d, inside the end marker: %v", cut, said)
+				}
+				continue
+			}
+			if len(said) != 1 {
+				t.Fatalf("cut at %d (compressed: %v): said %q", cut, compressed, said)
+			}
+			if damage := (*Damage)(nil); !errors.As(said[0], &damage) || !damage.Truncated || damage.Offset > int64(cut) {
+				if cut < blockSize && errors.Is(said[0], ErrNotArchive) {
+					continue
+				}
+				t.Fatalf("cut at %d (compressed: %v): said %q", cut, compressed, said)
+			}
+		}
+	}
+}
+
+func TestInputsThatAreNoTarballs(t *testing.T) {
+	for name, input := range map[string]string{
+		"text": "hello\n", "long text": strings.Repeat("hello\n", 1000), "capture": capture(10),
+		"gzip of text": string(gzipped(t, []byte("hello"))), "one byte": "x",
+	} {
+		if files, said := walk(t, []byte(input)); len(files) > 0 || len(said) != 1 || !errors.Is(said[0], ErrNotArchive) {
+			t.Errorf("%s: %d members, said %q", name, len(files), said)
+		}
+	}
+	for name, input := range map[string][]byte{
+		"nothing": nil, "end marker": make([]byte, 1024), "blocking factor": make([]byte, 10240), "gzip of nothing": gzipped(t, nil),
+	} {
+		if files, said := walk(t, input); len(files) > 0 || said != nil {
+			t.Errorf("%s: %d members, said %q", name, len(files), said)
+		}
+	}
+}
+
+func TestGoesOnBehindDamage(t *testing.T) {
+	a, b, c := capture(3), capture(40), capture(5)
+	whole := makeTar(t, "a", a, "b", b, "c", c)
+	files, _ := walk(t, whole)
+	damaged := bytes.Clone(whole)
+	damaged[files[1].Header] ^= 1
+	got, said := walk(t, damaged)
+	checkFiles(t, got, "a", a, "c", c)
+	damage := (*Damage)(nil)
+	if len(said) != 1 || !errors.As(said[0], &damage) || damage.Offset != files[1].Header || damage.Lost != files[2].Header-files[1].Header {
+		t.Errorf("header of the second member: said %q", said)
+	}
+	for i := range damaged[:blockSize] {
+		damaged[i] = 0xff
+	}
+	got, said = walk(t, damaged)
+	checkFiles(t, got, "c", c)
+	if len(said) != 1 {
+		t.Errorf("headers of the first and the second member: said %q", said)
+	}
+	damaged = bytes.Clone(whole)
+	damaged[files[2].Header+blockSize-400] ^= 1
+	got, said = walk(t, damaged)
+	checkFiles(t, got, "a", a, "b", b)
+	if len(said) != 1 || !errors.As(said[0], &damage) || damage.Offset != files[2].Header {
+		t.Errorf("header of the last member: said %q", said)
+	}
+}
+
+func TestWhatFollowsTheEnd(t *testing.T) {
+	a, b := makeTar(t, "a", "1"), makeTar(t, "b", "2")
+	both := append(bytes.Clone(a), b...)
+	files, said := walk(t, both)
+	checkFiles(t, files, "a", "1")
+	trailing := (*TrailingError)(nil)
+	if len(said) != 1 || !errors.As(said[0], &trailing) || !trailing.Archive || trailing.Offset != int64(len(a)) {
+		t.Errorf("another tarball: said %q", said)
+	}
+	files, said = walkReader(t, bytes.NewReader(both), true)
+	checkFiles(t, files, "a", "1", "b", "2")
+	if said != nil {
+		t.Errorf("another tarball, wanted: said %q", said)
+	}
+	files, said = walk(t, append(bytes.Clone(a), strings.Repeat("junk", 500)...))
+	checkFiles(t, files, "a", "1")
+	if len(said) != 1 || !errors.As(said[0], &trailing) || trailing.Archive {
+		t.Errorf("junk: said %q", said)
+	}
+	files, said = walk(t, append(gzipped(t, a), "junk"...))
+	checkFiles(t, files, "a", "1")
+	compressed := (*stream.TrailingError)(nil)
+	if len(said) != 1 || !errors.As(said[0], &compressed) {
+		t.Errorf("junk behind gzip: said %q", said)
+	}
+	files, said = walk(t, append(gzipped(t, a[:1500]), gzipped(t, a[1500:])...))
+	checkFiles(t, files, "a", "1")
+	if said != nil {
+		t.Errorf("two members of gzip: said %q", said)
+	}
+	damaged := gzipped(t, a)
+	damaged[len(damaged)-6] ^= 1
+	files, said = walk(t, damaged)
+	checkFiles(t, files, "a", "1")
+	if damage := (*Damage)(nil); len(said) != 1 || !errors.As(said[0], &damage) {
+		t.Errorf("a bad checksum of gzip: said %q", said)
+	}
+}
+
+func TestInspect(t *testing.T) {
+	plain := capture(9)
+	tarball := makeTar(t, "plain", plain, "gzip", string(gzipped(t, []byte(plain))), "text", "hello", "no packets", plain[:24], "cut", plain[:150])
+	r, err := NewReader(bytes.NewReader(tarball))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []Content{
+		{Format: stream.FormatPcapNano, First: lab.Start, HasFirst: true, LinkTypes: []stream.LinkType{1}},
+		{Format: stream.FormatPcapNano, First: lab.Start, HasFirst: true, LinkTypes: []stream.LinkType{1}, Compression: stream.Gzip},
+		{},
+		{Format: stream.FormatPcapNano, LinkTypes: []stream.LinkType{1}},
+		{Format: stream.FormatPcapNano, First: lab.Start, HasFirst: true, LinkTypes: []stream.LinkType{1}},
+	} {
+		m, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Inspect()
+		if fmt.Sprint(m.Content) != fmt.Sprint(want) {
+			t.Errorf("%s: got %+v, wanted %+v", m.Name, m.Content, want)
+		}
+		data, err := io.ReadAll(r)
+		if err != nil || int64(len(data)) != m.Size || !bytes.Equal(data, tarball[m.Offset:][:m.Size]) {
+			t.Errorf("%s: %d bytes of %d behind Inspect, error %v", m.Name, len(data), m.Size, err)
+		}
+	}
+}
+
+// TestAgreesWithTar has tar make what is rare, and compares what comes out.
+func TestAgreesWithTar(t *testing.T) {
+	if _, err := exec.LookPath("tar"); err != nil {
+		t.Skip("no tar here")
+	}
+	dir := t.TempDir()
+	long := strings.Repeat("a-long-folder-name/", 12)
+	for name, content := range map[string]string{
+		"a.pcap": capture(3), long + "b.pcap": capture(4), "b\xff\xfe.pcap": capture(5), "empty": "",
+		"new\nline": capture(6), "utf-8 \u00e4.pcap": capture(7),
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sparse, err := os.Create(filepath.Join(dir, "sparse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(9) { // more than a header has room for
+		sparse.WriteAt([]byte(capture(1)), i<<20)
+	}
+	sparse.Truncate(10 << 20)
+	sparse.Close()
+	os.Symlink("a.pcap", filepath.Join(dir, "symlink"))
+	os.Link(filepath.Join(dir, "a.pcap"), filepath.Join(dir, "hard.pcap"))
+	for _, flags := range [][]string{
+		{"--format=gnu"}, {"--format=oldgnu"}, {"--format=posix"}, {"--format=gnu", "-S"}, {"--format=oldgnu", "-S"},
+		{"--format=posix", "-S"}, {"--format=posix", "-S", "--sparse-version=0.0"}, {"--format=posix", "-S", "--sparse-version=0.1"},
+		{"--format=ustar", "--exclude=a-long*"}, {"--format=v7", "--exclude=a-long*"},
+	} {
+		t.Run(strings.Join(flags, " "), func(t *testing.T) {
+			tarball, err := exec.Command("tar", append(flags, "-C", dir, "-cf", "-", ".")...).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !IsArchive(tarball) {
+				t.Error("IsArchive: no")
+			}
+			extract := exec.Command("tar", "-xOf", "-")
+			extract.Stdin = bytes.NewReader(tarball)
+			want, err := extract.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, src := range map[string]io.Reader{
+				"file": bytes.NewReader(tarball), "pipe": io.MultiReader(bytes.NewReader(tarball)), "gzip": bytes.NewReader(gzipped(t, tarball)),
+			} {
+				files, said := walkReader(t, src, false)
+				var got []byte
+				for _, f := range files {
+					got = append(got, f.data...)
+					if int64(len(f.data)) != f.Size {
+						t.Errorf("%s: %q has %d bytes, and its size says %d", name, f.Name, len(f.data), f.Size)
+					}
+				}
+				if said != nil || !bytes.Equal(got, want) {
+					t.Errorf("%s: %d bytes in %d members, tar gives %d; said %q", name, len(got), len(files), len(want), said)
+				}
+			}
+		})
+	}
+}
+
+func FuzzReader(f *testing.F) {
+	f.Add(makeTar(f, "a.pcap", capture(2), strings.Repeat("long/", 40)+"b", "x"))
+	f.Add(makeTar(f, "a", "1")[:700])
+	f.Add(gzipped(f, makeTar(f, "a", "1")))
+	f.Fuzz(func(t *testing.T, tarball []byte) {
+		r, err := NewReader(bytes.NewReader(tarball))
+		if err != nil {
+			return
+		}
+		defer r.Close()
+		previous := int64(0)
+		for calls := 0; ; calls++ {
+			if calls > len(tarball)+1_000_000 {
+				t.Fatal("no end")
+			}
+			m, err := r.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				if !isPassable(err) {
+					return
+				}
+				continue
+			}
+			if m.Header < previous || m.Offset <= m.Header || m.Size < 0 {
+				t.Fatalf("%+v behind offset %d", m, previous)
+			}
+			previous = m.Offset
+			r.Inspect()
+			n, err := io.CopyN(io.Discard, r, min(m.Size, 1<<20)) // holes are as large as they say
+			if err == nil && n < min(m.Size, 1<<20) {
+				t.Fatalf("%d of %d bytes, and no error", n, m.Size)
+			}
+		}
+		if _, err := r.Next(); err != io.EOF {
+			t.Fatalf("behind the end: %v", err)
+		}
+	})
+}

@@ -1,0 +1,140 @@
+package archive
+
+import (
+	"bufio"
+	"io"
+
+	"pcap-replay/stream"
+)
+
+// tapeBufferSize is how much of the tarball is held at a time, in bytes.
+const tapeBufferSize = 256 << 10
+
+// tape is an uncompressed tarball that is read forwards. It is an io.Seeker
+// because archive/tar skips data by seeking where it can: of a file that is not
+// compressed only the headers are read, and a stream is thrown away uncopied.
+type tape struct {
+	src    *bufio.Reader
+	file   io.ReadSeeker // beneath src; nil where src cannot seek
+	size   int64         // what file holds from the start of the tarball on
+	close  func() error
+	offset int64 // of the next byte, from the start of the tarball
+	err    error // why the source ended, io.EOF included
+
+	// atHeader makes the next read of a whole block, which archive/tar asks for
+	// where it expects a header, an end: see [Reader.skipData].
+	atHeader bool
+}
+
+// newTape finds out the compression of src.
+func newTape(src io.Reader) (*tape, stream.Compression, error) {
+	if file, ok := src.(io.ReadSeeker); ok {
+		size, err := plainSize(file)
+		if err != nil {
+			return nil, stream.Uncompressed, err
+		}
+		if size > 0 {
+			return &tape{src: bufio.NewReaderSize(src, tapeBufferSize), file: file, size: size, close: func() error { return nil }}, stream.Uncompressed, nil
+		}
+	}
+	plain, compression, err := stream.Decompress(src)
+	if err != nil {
+		return nil, compression, err
+	}
+	return &tape{src: bufio.NewReaderSize(plain, tapeBufferSize), close: plain.Close}, compression, nil
+}
+
+// plainSize says how much follows in a file that can really seek and is a tarball
+// without compression; else 0. It leaves the file where it was.
+func plainSize(file io.ReadSeeker) (int64, error) {
+	start, err := file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0, nil // a pipe
+	}
+	head := make([]byte, blockSize)
+	n, err := io.ReadFull(file, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return 0, err
+	}
+	end, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := file.Seek(start, io.SeekStart); err != nil {
+		return 0, err
+	}
+	if !IsArchive(head[:n]) {
+		return 0, nil
+	}
+	return end - start, nil
+}
+
+// Read implements io.Reader.
+func (t *tape) Read(p []byte) (int, error) {
+	if t.atHeader && len(p) == blockSize {
+		return 0, io.EOF
+	}
+	if t.err != nil && t.src.Buffered() == 0 {
+		return 0, t.err
+	}
+	n, err := t.src.Read(p)
+	t.offset += int64(n)
+	return n, t.keep(err)
+}
+
+// keep remembers why the source ended.
+func (t *tape) keep(err error) error {
+	if t.err == nil {
+		t.err = err
+	}
+	return err
+}
+
+// peek gives the next block without passing it. A shorter one stands before the
+// end of the source; err then says why it ends.
+func (t *tape) peek() []byte {
+	if t.err != nil {
+		block, _ := t.src.Peek(min(blockSize, t.src.Buffered()))
+		return block
+	}
+	block, err := t.src.Peek(blockSize)
+	_ = t.keep(err)
+	return block
+}
+
+// Seek implements io.Seeker as far as archive/tar needs it: forwards, from the
+// current place.
+func (t *tape) Seek(distance int64, _ int) (int64, error) {
+	err := t.skip(distance)
+	return t.offset, err
+}
+
+// skip passes over bytes. It stops at the end of the source without an error:
+// the next Read tells.
+func (t *tape) skip(distance int64) error {
+	if t.file != nil {
+		return t.jump(min(distance, t.size-t.offset))
+	}
+	for distance > 0 && (t.err == nil || t.src.Buffered() > 0) {
+		n, err := t.src.Discard(int(min(distance, 1<<30)))
+		t.offset += int64(n)
+		distance -= int64(n)
+		_ = t.keep(err)
+	}
+	return nil
+}
+
+// jump is skip in a file.
+func (t *tape) jump(distance int64) error {
+	t.offset += distance
+	buffered := int64(t.src.Buffered())
+	if distance <= buffered {
+		_, err := t.src.Discard(int(distance))
+		return err
+	}
+	if _, err := t.file.Seek(distance-buffered, io.SeekCurrent); err != nil {
+		return t.keep(err)
+	}
+	t.src.Reset(t.file)
+	return nil
+}

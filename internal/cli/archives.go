@@ -1,0 +1,219 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"regexp"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"pcap-replay/internal/archive"
+	"pcap-replay/internal/record"
+	"pcap-replay/stream"
+)
+
+// ignoreZerosFlag is -i of the tools that walk through tarballs.
+func ignoreZerosFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "ignore-zeros", Aliases: []string{"i"}, Usage: "read on behind an end marker, in tarballs put together with cat"}
+}
+
+// errEnough is what a visitor returns when it wants no more members.
+var errEnough = errors.New("enough")
+
+// walkArchive calls visit for every member of a tarball. Damage is said, and the
+// walk goes on. An error is the visitor's, or says that the tarball cannot be read
+// (on).
+func (j *job) walkArchive(path string, visit func(*archive.Reader, *archive.Member) error) error {
+	file, err := j.openInput(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	reader, err := archive.NewReader(&archiveSource{ctx: j.ctx, file: file, progress: j.progress})
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	reader.IgnoreZeros = j.flags.Bool("ignore-zeros")
+	for {
+		member, err := reader.Next()
+		if err == nil {
+			err = visit(reader, member)
+		} else {
+			err = j.archiveError(path, err)
+		}
+		switch {
+		case err == io.EOF || err == errEnough:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// outputError tells an error of the output from one of the tarball that is read.
+type outputError struct{ error }
+
+func (e *outputError) Unwrap() error { return e.error }
+
+// asOutputError marks an error of the output.
+func asOutputError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &outputError{err}
+}
+
+// memberFailed says that a member cannot be taken, which makes the exit code 3.
+func (j *job) memberFailed(path, member string, err error) {
+	j.damaged.Store(true)
+	j.errorf("%s: %w", displayName(member, path), err)
+}
+
+// archiveFailed says that a tarball cannot be read (on), if that is what ended
+// walkArchive, and gives back the other errors.
+func (j *job) archiveFailed(path string, err error) error {
+	var output *outputError
+	var usage *usageError
+	if err == nil || errors.As(err, &output) || errors.As(err, &usage) || j.ctx.Err() != nil {
+		return err
+	}
+	j.inputFailed(path, err)
+	return nil
+}
+
+// archiveError says what does not end the reading of a tarball, and passes on
+// what does.
+func (j *job) archiveError(path string, err error) error {
+	var damage *archive.Damage
+	var another *archive.TrailingError
+	var trailing *stream.TrailingError
+	switch {
+	case errors.As(err, &damage):
+		j.archiveDamage(path, damage)
+	case errors.As(err, &another) && another.Archive:
+		j.warnf("%s: %v and is left out: -i reads it, too", displayName(path, ""), err)
+	case errors.As(err, &another), errors.As(err, &trailing):
+		j.warnf("%s: %v", displayName(path, ""), err)
+	default:
+		return err
+	}
+	return nil
+}
+
+// archiveDamage says and reports a broken place in a tarball, which makes the
+// exit code 3.
+func (j *job) archiveDamage(path string, d *archive.Damage) {
+	j.damaged.Store(true)
+	j.errorf("%s: %w", displayName(path, ""), d)
+	j.report.event(record.Damaged{
+		Event: "damaged", Tool: j.tool.Name, Path: path, PathRaw: record.RawName(path),
+		Damage: record.Damage{Offset: d.Offset, Lost: d.Lost, Record: d.Member, Reason: d.Reason},
+	})
+}
+
+// archiveSource is a tarball as it is stored. Reading it draws progress, and ends
+// with the run.
+type archiveSource struct {
+	ctx      context.Context
+	file     io.Reader
+	progress *progress
+}
+
+func (s *archiveSource) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := s.file.Read(p)
+	s.progress.add(int64(n))
+	return n, err
+}
+
+// Seek implements io.Seeker where the tarball is a file.
+func (s *archiveSource) Seek(offset int64, whence int) (int64, error) {
+	seeker, ok := s.file.(io.Seeker)
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	before, err := seeker.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0, err
+	}
+	now, err := seeker.Seek(offset, whence)
+	if err == nil {
+		s.progress.add(now - before)
+	}
+	return now, err
+}
+
+// totalSize is how much there is to read, or -1 where that cannot be known.
+func totalSize(paths []string) (total int64) {
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if path == "-" || err != nil || !info.Mode().IsRegular() {
+			return -1
+		}
+		total += info.Size()
+	}
+	return total
+}
+
+// memberRecord is what pcap-tarls says of a member.
+func memberRecord(path string, m *archive.Member) record.Member {
+	r := record.Member{
+		Archive: path, ArchiveRaw: record.RawName(path), Name: m.Name, NameRaw: record.RawName(m.Name),
+		Size: m.Size, ModTime: recordTime(m.ModTime), Type: string(m.Type), Offset: m.Offset,
+	}
+	c := &m.Content
+	if !c.IsCapture() {
+		return r
+	}
+	r.Format, r.Compression = c.Format.String(), c.Compression.String()
+	if len(c.LinkTypes) > 0 {
+		number := uint16(c.LinkTypes[0])
+		r.LinkType, r.LinkName = &number, c.LinkTypes[0].String()
+	}
+	if c.HasFirst {
+		first := record.Time(c.First)
+		r.First = &first
+	}
+	return r
+}
+
+// recordTime keeps a time that nanoseconds cannot hold at the end of their range.
+func recordTime(t time.Time) record.Time {
+	const limit = math.MaxInt64 / int64(time.Second)
+	switch seconds := t.Unix(); {
+	case seconds >= limit:
+		return math.MaxInt64
+	case seconds <= -limit:
+		return math.MinInt64
+	}
+	return record.Time(t.UnixNano())
+}
+
+// parsePatterns compiles the regular expressions of a flag or of operands.
+func parsePatterns(what string, texts []string) ([]*regexp.Regexp, error) {
+	patterns := make([]*regexp.Regexp, len(texts))
+	for i, text := range texts {
+		pattern, err := regexp.Compile(text)
+		if err != nil {
+			return nil, usageErrorf("%s %q: %w", what, text, err)
+		}
+		patterns[i] = pattern
+	}
+	return patterns, nil
+}
+
+func matchesAny(patterns []*regexp.Regexp, name string) bool {
+	for _, pattern := range patterns {
+		if pattern.MatchString(name) {
+			return true
+		}
+	}
+	return false
+}
