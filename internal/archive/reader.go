@@ -155,8 +155,8 @@ func (r *Reader) findHeader() error {
 			r.ended = io.EOF
 			return &TrailingError{Offset: t.offset}
 		case broken < 0:
-			if t.offset == 0 && isCapture(block) {
-				return r.end(fmt.Errorf("%w but a capture", ErrNotArchive))
+			if t.offset == 0 && isCapture(block) { // it may be large: no header is looked for in it
+				return r.end(notArchive(block))
 			}
 			broken, zeros = t.offset, 0
 		default:
@@ -173,25 +173,26 @@ func (r *Reader) findHeader() error {
 // and with nothing understood from broken on.
 func (r *Reader) endOfSource(rest []byte, zeros int, broken int64) error {
 	t := r.tape
-	end := t.offset + int64(len(rest))
+	end, next := t.offset+int64(len(rest)), r.members+1
 	var trailing *stream.TrailingError
 	var decompression *stream.DecompressionError
 	switch {
 	case t.err != io.EOF && !errors.As(t.err, &trailing) && !errors.As(t.err, &decompression):
 		return r.end(t.err)
 	case r.members == 0 && (broken >= 0 || !isZero(rest)) && decompression == nil:
-		return r.end(ErrNotArchive)
+		return r.end(notArchive(rest))
 	case broken >= 0 && zeros == 0:
-		return r.truncated(broken, end-broken, "damaged header")
+		return r.truncated(next, broken, end-broken, "damaged header")
 	case broken >= 0:
 		r.ended = io.EOF
-		return &Damage{Offset: broken, Lost: t.offset - int64(zeros)*blockSize - broken, Member: r.members + 1, Reason: "damaged header"}
-	case decompression != nil:
-		return r.truncated(end, 0, "the tarball is cut")
+		return &Damage{Offset: broken, Lost: t.offset - int64(zeros)*blockSize - broken, Member: next, Reason: "damaged header"}
+	case decompression != nil && zeros > 0:
+		r.ended = io.EOF
+		return &Damage{Offset: end, Member: next, Truncated: true, Reason: decompression.Error(), Err: decompression}
 	case zeros == 0 && len(rest) > 0:
-		return r.truncated(t.offset, int64(len(rest)), "the tarball ends inside a header")
-	case zeros == 0 && end > 0:
-		return r.truncated(end, 0, "the tarball ends without its end marker")
+		return r.truncated(next, t.offset, int64(len(rest)), "the tarball ends inside a header")
+	case zeros == 0 && (end > 0 || decompression != nil):
+		return r.truncated(next, end, 0, "the tarball ends without its end marker")
 	}
 	r.ended = io.EOF
 	if trailing != nil {
@@ -216,7 +217,7 @@ func (r *Reader) readHeader() (*tar.Header, error) {
 		return header, nil
 	case t.err != nil:
 		r.tar = nil
-		return nil, r.truncated(start, t.offset-start, "the tarball ends inside a header")
+		return nil, r.truncated(r.members, start, t.offset-start, "the tarball ends inside a header")
 	}
 	r.tar = nil
 	return nil, &Damage{Offset: start, Lost: t.offset - start, Member: r.members, Reason: "damaged header", Err: err}
@@ -251,11 +252,19 @@ func (r *Reader) dataDamage(err error) error {
 		return &Damage{Offset: r.tape.offset, Member: r.members, Reason: "damaged sparse member", Err: err}
 	}
 	missing := max(0, r.member.Offset+r.member.Size-r.tape.offset) // of a sparse member at most
-	return r.truncated(r.tape.offset, missing, fmt.Sprintf("the tarball ends inside member %q", r.member.Name))
+	return r.truncated(r.members, r.tape.offset, missing, fmt.Sprintf("the tarball ends inside member %q", r.member.Name))
+}
+
+// notArchive says what it is instead, if that is known.
+func notArchive(head []byte) error {
+	if isCapture(head) {
+		return fmt.Errorf("%w but a capture", ErrNotArchive)
+	}
+	return ErrNotArchive
 }
 
 // truncated ends the walk where the source ended.
-func (r *Reader) truncated(offset, lost int64, reason string) error {
+func (r *Reader) truncated(member, offset, lost int64, reason string) error {
 	err := r.tape.err
 	var trailing *stream.TrailingError
 	var decompression *stream.DecompressionError
@@ -266,7 +275,7 @@ func (r *Reader) truncated(offset, lost int64, reason string) error {
 		return r.end(err)
 	}
 	r.ended = io.EOF
-	return &Damage{Offset: offset, Lost: lost, Member: max(1, r.members), Truncated: true, Reason: reason, Err: err}
+	return &Damage{Offset: offset, Lost: lost, Member: member, Truncated: true, Reason: reason, Err: err}
 }
 
 // end ends the walk with an error of the source.

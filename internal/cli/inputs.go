@@ -42,8 +42,8 @@ func namedError(path string, err error) error {
 // withoutPath takes operation and path off the errors of package os.
 func withoutPath(err error) error {
 	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err
+	for errors.As(err, &pathError) {
+		err = pathError.Err
 	}
 	return err
 }

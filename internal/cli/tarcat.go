@@ -68,7 +68,7 @@ type tarCatSummary struct {
 }
 
 func runTarCat(j *job) error {
-	c := &tarCat{job: j, raw: j.flags.Bool("raw"), buffer: make([]byte, stream.DefaultBlockSize), files: map[memberKey]string{}}
+	c := &tarCat{job: j, raw: j.flags.Bool("raw"), out: &output{}, buffer: make([]byte, stream.DefaultBlockSize), files: map[memberKey]string{}}
 	if err := c.configure(); err != nil {
 		return err
 	}
@@ -94,13 +94,14 @@ func runTarCat(j *job) error {
 			c.missing++
 		}
 	}
-	if err := c.finish(); err != nil {
+	exit, err := exitDone, c.finish()
+	if err != nil {
 		return err
 	}
-	var err error
-	exit := exitDone
 	if failed == len(c.choices) && failed > 0 || c.missing > 0 && c.taken.Load() == 0 {
 		exit, err = exitFailed, errReported
+	} else if err := c.out.commit(); err != nil {
+		return err
 	}
 	j.report.event(tarCatSummary{
 		Summary: j.summary(exit), Members: c.members.Load(), Taken: c.taken.Load(), LeftOut: c.left.Load(), Missing: c.missing, Bytes: c.bytes.Load(),
@@ -356,16 +357,14 @@ func (c *tarCat) copy(dst io.Writer, src io.Reader) (n int64, err error) {
 
 // finish ends the output and says what was left out of it.
 func (c *tarCat) finish() error {
-	if n := len(c.noCaptures); n > 0 {
-		c.job.warnf("left out %d members that are no captures, %q first (-v names them)", n, c.noCaptures[0])
+	switch n := len(c.noCaptures); {
+	case n == 1:
+		c.job.warnf("left out %q, which is no capture", c.noCaptures[0])
+	case n > 1:
+		c.job.warnf("left out %q and %d more that are no captures: -v names them", c.noCaptures[0], n-1)
 	}
-	if c.stream != nil {
-		if err := c.stream.Close(); err != nil {
-			return err
-		}
+	if c.stream == nil {
+		return nil
 	}
-	if c.out != nil {
-		return c.out.commit()
-	}
-	return nil
+	return c.stream.Close()
 }

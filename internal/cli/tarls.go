@@ -86,12 +86,11 @@ func runTarLs(j *job) error {
 			failed++
 		}
 	}
-	if err := out.commit(); err != nil {
-		return err
-	}
 	exit := exitDone
 	if failed == len(archives) {
 		exit, err = exitFailed, errReported
+	} else if err := out.commit(); err != nil {
+		return err
 	}
 	j.report.event(tarLsSummary{
 		Summary: j.summary(exit), Archives: len(archives), Failed: failed,
