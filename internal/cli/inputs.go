@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/urfave/cli/v2"
+
 	"pcap-replay/internal/record"
 )
 
@@ -56,6 +58,25 @@ type nameFilter struct {
 
 func (f nameFilter) wants(path string) bool {
 	return strings.HasSuffix(path, f.suffix) && (f.match == nil || f.match.MatchString(path))
+}
+
+// nameFlags choose among the files of a folder and the members of a tarball.
+func nameFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "match", Usage: "of folders and tarballs, take only what `REGEXP` matches"},
+		&cli.StringFlag{Name: "suffix", Usage: "of folders and tarballs, take only names that end in `TEXT`"},
+	}
+}
+
+// nameFilter reads nameFlags.
+func (j *job) nameFilter() (f nameFilter, err error) {
+	f.suffix = j.flags.String("suffix")
+	if text := j.flags.String("match"); text != "" {
+		if f.match, err = regexp.Compile(text); err != nil {
+			return f, usageErrorf("--match %q: %w", text, err)
+		}
+	}
+	return f, nil
 }
 
 // expandOperands turns operands into the files to read: folders are searched,

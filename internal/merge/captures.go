@@ -33,6 +33,7 @@ type Contents struct {
 	Sections    int
 	LinkType    stream.LinkType // of the first packet
 	HasLinkType bool
+	LinkTypes   []stream.LinkType // that headers name
 }
 
 // start is when a merge has to open a capture.
@@ -74,6 +75,7 @@ func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 			contents.First, contents.Earliest = batch[0].Time, batch[0].Time
 			contents.LinkType, contents.HasLinkType = batch[0].LinkType, true
 		}
+		contents.LinkTypes = r.LinkTypes()
 		if seen && (!all || r.Offset() > peekLimit) {
 			return contents, nil
 		}

@@ -1,0 +1,338 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"pcap-replay/internal/archive"
+	"pcap-replay/internal/merge"
+	"pcap-replay/stream"
+)
+
+// candidate is a file, stream or archive on its way to becoming inputs.
+type candidate struct {
+	input
+	info     fs.FileInfo // nil for stdin
+	known    bool        // a record has told the contents
+	contents merge.Contents
+	members  []selected // of an archive, those that records name; nil for all
+	archive  bool
+	err      error // of the peek
+}
+
+// collect finds out what there is to merge. Streams are read here.
+func (m *mergeRun) collect(selection []selected) error {
+	candidates, err := m.candidates(selection)
+	if err != nil {
+		return err
+	}
+	m.progress.start(totalOf(candidates), nil)
+	m.peek(candidates)
+	for i := range candidates {
+		if m.ctx.Err() != nil {
+			return m.ctx.Err()
+		}
+		if err := m.add(&candidates[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// candidates lists the selection and then the operands. Without either, stdin is
+// read.
+func (m *mergeRun) candidates(selection []selected) ([]candidate, error) {
+	list := m.fromSelection(selection)
+	var operands []input
+	failed := 0
+	if !m.flags.IsSet("select") || len(m.operands()) > 0 {
+		operands, failed = m.expandOperands(m.operands(), m.names)
+	}
+	m.named += failed
+	if failed > 0 && m.strict {
+		return nil, errReported
+	}
+	for _, in := range operands {
+		list = append(list, candidate{input: in})
+	}
+	return slices.DeleteFunc(list, m.isOutput), nil
+}
+
+// errStdinGone is for records that were made of stdin.
+var errStdinGone = errors.New("cannot be selected: it is read only once")
+
+// fromSelection groups the members of one archive, which is read in one pass, and
+// leaves out captures of which all packets are out of range.
+func (m *mergeRun) fromSelection(selection []selected) (list []candidate) {
+	archives := map[string]int{}
+	for _, s := range selection {
+		if s.Latest != nil && *s.Latest < m.sieve.from || s.Earliest != nil && *s.Earliest >= m.sieve.to {
+			continue
+		}
+		if s.Archive == "" {
+			list = append(list, m.selectedFile(s))
+			continue
+		}
+		place, ok := archives[s.Archive]
+		if !ok {
+			place = len(list)
+			archives[s.Archive] = place
+			c := candidate{input: input{path: s.Archive}, archive: true}
+			if s.Archive == "-" {
+				c.err = errStdinGone
+			}
+			list = append(list, c)
+		}
+		list[place].members = append(list[place].members, s)
+	}
+	return list
+}
+
+// selectedFile takes what a record says of a file for granted, as far as it goes.
+func (m *mergeRun) selectedFile(s selected) candidate {
+	c := candidate{input: input{path: s.Path}}
+	if s.Path == "-" {
+		c.err = errStdinGone
+	}
+	if s.First == nil {
+		return c
+	}
+	c.known = true
+	c.contents = merge.Contents{First: *s.First, Earliest: math.MinInt64, Disorder: merge.UnknownDisorder, Sections: s.Sections}
+	if s.Earliest != nil {
+		c.contents.Earliest = *s.Earliest
+	}
+	if s.LinkType != nil {
+		c.contents.LinkType, c.contents.HasLinkType = stream.LinkType(*s.LinkType), true
+		c.contents.LinkTypes = []stream.LinkType{c.contents.LinkType}
+	}
+	if s.OutOfOrder != nil {
+		// A record has seconds, which are rounded; a microsecond more does no harm.
+		c.contents.Disorder = 0
+		if *s.OutOfOrder > 0 {
+			c.contents.Disorder = int64(min(s.MaxDisorder, float64(math.MaxInt32))*1e9) + 1000
+		}
+	}
+	return c
+}
+
+// isOutput says whether a file of a folder is what this run writes.
+func (m *mergeRun) isOutput(c candidate) bool {
+	if !c.found {
+		return false
+	}
+	info, err := os.Stat(c.path)
+	if err != nil {
+		return false
+	}
+	output, err := os.Stat(m.flags.String("output"))
+	if m.isStdout(info) || err == nil && os.SameFile(info, output) {
+		m.warnf("skipped %s, which is the output", c.path)
+		return true
+	}
+	return false
+}
+
+func totalOf(candidates []candidate) int64 {
+	paths := make([]string, len(candidates))
+	for i, c := range candidates {
+		paths[i] = c.path
+	}
+	return totalSize(paths)
+}
+
+// peek looks into all regular files at once of which no record has told.
+func (m *mergeRun) peek(candidates []candidate) {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for m.ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(candidates) {
+					return
+				}
+				m.peekOne(&candidates[i])
+			}
+		})
+	}
+	workers.Wait()
+}
+
+func (m *mergeRun) peekOne(c *candidate) {
+	if c.path == "-" || c.archive || c.err != nil {
+		return
+	}
+	if c.info, c.err = os.Stat(c.path); c.err != nil || !c.info.Mode().IsRegular() || c.known {
+		return
+	}
+	if c.contents, c.err = m.captures.Peek(c.path); errors.Is(c.err, stream.ErrNotCapture) && isArchiveFile(c.path) {
+		c.archive, c.err = true, nil
+	}
+}
+
+// isArchiveFile says whether a file is a tarball, compressed or not.
+func isArchiveFile(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	plain, _, err := stream.Decompress(file)
+	if err != nil {
+		return false
+	}
+	defer plain.Close()
+	head := make([]byte, 512)
+	n, _ := io.ReadFull(plain, head)
+	return archive.IsArchive(head[:n])
+}
+
+// add makes inputs of a candidate, or says why not.
+func (m *mergeRun) add(c *candidate) error {
+	err := c.err
+	if err == nil && c.info != nil && m.isStdout(c.info) {
+		err = errors.New("is also the output")
+	}
+	if errors.Is(err, stream.ErrNotCapture) {
+		if !m.notCapture(c.input, err) {
+			return nil
+		}
+		m.named++
+		return m.strictly()
+	}
+	m.named++
+	switch {
+	case err != nil:
+		m.inputFailed(c.path, err)
+		return m.strictly()
+	case c.archive:
+		return m.addArchive(c)
+	case c.path == "-" || !c.info.Mode().IsRegular() || c.contents.Sections > 1:
+		return m.addStream(c)
+	}
+	m.sound++
+	m.inputs = append(m.inputs, m.captures.Input(c.path, c.contents))
+	m.linkTypes = append(m.linkTypes, c.contents.LinkTypes...)
+	return nil
+}
+
+// strictly ends the run after a failure that has been said, if --strict is set.
+func (m *mergeRun) strictly() error {
+	if m.strict {
+		return errReported
+	}
+	return nil
+}
+
+// addStream reads a stream, each section of which is an input.
+func (m *mergeRun) addStream(c *candidate) error {
+	file, err := m.openInput(c.path)
+	if err != nil {
+		var usage *usageError
+		if errors.As(err, &usage) {
+			return err
+		}
+		m.inputFailed(c.path, err)
+		return m.strictly()
+	}
+	defer file.Close()
+	return m.addSections(&archiveSource{ctx: m.ctx, file: file, progress: m.progress}, c.path, "")
+}
+
+// addSections makes a run of each section of a capture that is read only once.
+func (m *mergeRun) addSections(src io.Reader, path, inArchive string) error {
+	reader := stream.NewReader(src)
+	defer reader.Close()
+	sound := 1
+	inputs, err := m.runs.Add(reader, path, inArchive, func(err error) error {
+		if m.ctx.Err() != nil {
+			return m.ctx.Err()
+		}
+		var damage *stream.Damage
+		if errors.As(err, &damage) {
+			m.damage(path, inArchive, damage)
+			return m.strictly()
+		}
+		if reader.Sections() == 0 {
+			sound = 0
+		}
+		m.streamFailed(path, inArchive, err)
+		return m.strictly()
+	})
+	m.sound += sound
+	m.inputs = append(m.inputs, inputs...)
+	m.linkTypes = append(m.linkTypes, reader.LinkTypes()...)
+	return err
+}
+
+// streamFailed says why a stream, or the member of an archive, ends early.
+func (m *mergeRun) streamFailed(path, inArchive string, err error) {
+	if inArchive == "" {
+		m.inputFailed(path, err)
+	} else if err := m.archiveError(inArchive, err); err != nil {
+		m.memberFailed(inArchive, path, err)
+	}
+}
+
+// addArchive reads captures out of a tarball, in one pass.
+func (m *mergeRun) addArchive(c *candidate) error {
+	wanted := choice{all: len(c.members) == 0}
+	for _, s := range c.members {
+		wanted.add(s.Path, s.Offset)
+	}
+	found := false
+	err := m.walkArchive(c.path, func(reader *archive.Reader, member *archive.Member) error {
+		found = true
+		return m.addMember(c, &wanted, reader, member)
+	})
+	if found {
+		m.sound++
+	}
+	if err != nil && (errors.Is(err, errReported) || m.ctx.Err() != nil) {
+		return err
+	}
+	if err != nil {
+		m.inputFailed(c.path, err)
+		return m.strictly()
+	}
+	for _, reason := range wanted.notFound() {
+		m.inputFailed(c.path, errors.New(reason))
+	}
+	if m.damaged.Load() {
+		return m.strictly()
+	}
+	return nil
+}
+
+func (m *mergeRun) addMember(c *candidate, wanted *choice, reader *archive.Reader, member *archive.Member) error {
+	if member.Type != archive.File {
+		return nil
+	}
+	taken, exactly := wanted.wants(member)
+	if !taken || wanted.all && !m.names.wants(member.Name) {
+		return nil
+	}
+	reader.Inspect()
+	if !member.Content.IsCapture() && member.Size > 0 {
+		if exactly || captureName.MatchString(member.Name) {
+			m.memberFailed(c.path, member.Name, stream.ErrNotCapture)
+			return m.strictly()
+		}
+		return nil
+	}
+	if err := m.addSections(reader, member.Name, c.path); err != nil {
+		return err
+	}
+	if wanted.isComplete() {
+		return errEnough
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"pcap-replay/internal/merge"
+	"pcap-replay/stream"
+)
+
+// sieve takes the packets that the flags of pcap-merge want. What goes in comes
+// out or is counted.
+type sieve struct {
+	from, to      int64 // to is exclusive
+	shard, shards uint32
+	filter        *packetFilter
+	duplicates    *merge.Duplicates
+	window        int64 // of duplicates; 0 keeps them
+	snaplen       uint32
+	behind        int // packets in a row that were not before to
+
+	in, outOfRange, otherShards, filtered, duplicated atomic.Int64
+	cut                                               atomic.Int64 // not lost, but shorter
+}
+
+// newSieve reads the flags that choose packets.
+func (j *job) newSieve() (s *sieve, err error) {
+	s = &sieve{from: math.MinInt64, to: math.MaxInt64}
+	if text := j.flags.String("from"); text != "" {
+		if s.from, err = parseTime("from", text); err != nil {
+			return nil, err
+		}
+	}
+	if text := j.flags.String("to"); text != "" {
+		if s.to, err = parseTime("to", text); err != nil {
+			return nil, err
+		}
+	}
+	if s.from >= s.to {
+		return nil, usageErrorf("--from %q is not before --to %q", j.flags.String("from"), j.flags.String("to"))
+	}
+	if text := j.flags.String("shard"); text != "" {
+		if s.shard, s.shards, err = parseShard(text); err != nil {
+			return nil, err
+		}
+	}
+	if s.filter, err = j.packetFilter(); err != nil {
+		return nil, err
+	}
+	if j.flags.Bool("dedup") {
+		window, err := parseDuration("dedup-window", j.flags.String("dedup-window"))
+		if err != nil {
+			return nil, err
+		}
+		if window <= 0 {
+			return nil, usageErrorf("--dedup-window %q: wanted more than 0", j.flags.String("dedup-window"))
+		}
+		s.window = int64(window)
+	}
+	snaplen := j.flags.Uint("snaplen")
+	if snaplen > math.MaxInt32 || snaplen == 0 && j.flags.IsSet("snaplen") {
+		return nil, usageErrorf("--snaplen %d: wanted from 1 to %d", snaplen, math.MaxInt32)
+	}
+	s.snaplen = uint32(snaplen)
+	return s, nil
+}
+
+// parseShard reads I/N with I from 0 to N-1, as the indexes of array jobs count.
+func parseShard(text string) (index, count uint32, err error) {
+	first, second, _ := strings.Cut(text, "/")
+	i, errIndex := strconv.ParseUint(first, 10, 32)
+	n, errCount := strconv.ParseUint(second, 10, 32)
+	if errIndex != nil || errCount != nil || i >= n {
+		return 0, 0, usageErrorf("--shard %q: wanted I/N with I from 0 to N-1, such as 0/4", text)
+	}
+	return uint32(i), uint32(n), nil
+}
+
+// rewind begins another round.
+func (s *sieve) rewind() {
+	s.behind = 0
+	if s.window > 0 {
+		s.duplicates = merge.NewDuplicates(s.window)
+	}
+}
+
+// pastLimit is how many packets in a row have to be behind --to before the rest
+// is taken to be. A single one may have a broken clock.
+const pastLimit = 4096
+
+// isPast says that all is out that comes before --to.
+func (s *sieve) isPast() bool { return s.behind >= pastLimit }
+
+// keep moves the packets that are wanted to the front and gives them.
+func (s *sieve) keep(packets []stream.Packet) (kept []stream.Packet, err error) {
+	s.in.Add(int64(len(packets)))
+	kept = packets
+	if s.from != math.MinInt64 || s.to != math.MaxInt64 {
+		kept = chosen(kept, &s.outOfRange, s.isInRange)
+	}
+	if s.shards > 0 {
+		kept = chosen(kept, &s.otherShards, func(p *stream.Packet) bool { return merge.Shard(p, s.shard, s.shards) })
+	}
+	if s.filter != nil {
+		before := s.filter.rejected()
+		kept, err = s.filter.keep(kept)
+		s.filtered.Add(s.filter.rejected() - before)
+	}
+	if s.duplicates != nil {
+		kept = chosen(kept, &s.duplicated, func(p *stream.Packet) bool { return !s.duplicates.Has(p) })
+	}
+	if s.snaplen > 0 {
+		s.cutLong(kept)
+	}
+	return kept, err
+}
+
+// chosen moves the packets that are wanted to the front, and counts the others.
+func chosen(packets []stream.Packet, dropped *atomic.Int64, wanted func(*stream.Packet) bool) []stream.Packet {
+	kept := packets[:0]
+	for i := range packets {
+		if wanted(&packets[i]) {
+			kept = append(kept, packets[i])
+		}
+	}
+	dropped.Add(int64(len(packets) - len(kept)))
+	return kept
+}
+
+func (s *sieve) isInRange(packet *stream.Packet) bool {
+	if packet.Time >= s.to {
+		s.behind++
+		return false
+	}
+	s.behind = 0
+	return packet.Time >= s.from
+}
+
+func (s *sieve) cutLong(packets []stream.Packet) {
+	cut := 0
+	for i := range packets {
+		if uint(len(packets[i].Data)) > uint(s.snaplen) {
+			packets[i].Data = packets[i].Data[:s.snaplen:s.snaplen]
+			cut++
+		}
+	}
+	s.cut.Add(int64(cut))
+}
