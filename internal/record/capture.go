@@ -5,8 +5,11 @@ type Capture struct {
 	Path    string `json:"path"`
 	PathRaw []byte `json:"path_b64,omitempty"`
 	// Archive is the tarball that Path is a member of.
-	Archive     string   `json:"archive,omitempty"`
-	ArchiveRaw  []byte   `json:"archive_b64,omitempty"`
+	Archive    string `json:"archive,omitempty"`
+	ArchiveRaw []byte `json:"archive_b64,omitempty"`
+
+	// Offset is where the member's data begins in the uncompressed tarball.
+	Offset      *int64   `json:"offset,omitempty"`
 	Format      string   `json:"format"`
 	Compression string   `json:"compression"`
 	LinkType    *uint16  `json:"link_type"`
@@ -18,8 +21,8 @@ type Capture struct {
 	Packets     int64    `json:"packets"`
 	Bytes       int64    `json:"bytes"`      // captured
 	WireBytes   int64    `json:"wire_bytes"` // on the wire
-	MaxPacket   uint32   `json:"max_packet"`
-	First       *Time    `json:"first"` // of the first and last packet as they stand in the file
+	MaxPacket   uint32   `json:"max_packet"` // captured
+	First       *Time    `json:"first"`      // of the first and last packet as they stand in the file
 	Last        *Time    `json:"last"`
 	Earliest    *Time    `json:"earliest"` // the range of all timestamps
 	Latest      *Time    `json:"latest"`
@@ -31,6 +34,10 @@ type Capture struct {
 	Truncated   int64    `json:"truncated"`    // packets cut by a snaplen
 	Untimed     int64    `json:"untimed,omitempty"`
 	Damage      []Damage `json:"damage,omitempty"`
+	// DamageUnlisted counts the broken places for which Damage has no room.
+	DamageUnlisted int64 `json:"damage_unlisted,omitempty"`
+	// LostBytes is what all broken places together have cost.
+	LostBytes int64 `json:"lost_bytes,omitempty"`
 }
 
 // Damage is a broken place in a capture; offsets count from its start, after

@@ -1,0 +1,198 @@
+package survey_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/survey"
+	"pcap-replay/stream"
+)
+
+// indexed is what INDEX.tsv says of a capture: the columns of a careful parser,
+// which stops at the first defect, and the range of times that capinfos gives.
+type indexed struct {
+	path, note string
+	columns    map[string]string
+}
+
+// defects are the notes on captures that are broken. The other notes are about
+// packets that are odd and whole.
+var defects = map[string]string{
+	"trunc-rec-hdr": "record header: wanted",
+	"trunc-data":    "record: wanted",
+	"bad-caplen":    "captured length",
+	"short-header":  "file header: wanted 24 bytes, got 7",
+}
+
+// exceptions are the columns in which we know better, and why.
+var exceptions = map[string]map[string]string{
+	"Pcap++Test/PcapExamples/pcapng-example.pcapng": {
+		"last": beyond2262, "latest": beyond2262, "earliest": beyond2262,
+	},
+	"libpcap/shb-option-too-long.pcapng": {"first": beyond2262, "last": beyond2262},
+
+	"basic/test012.pcapng":     {"truncated": simplePacketsAreCut},
+	"advanced/test101.pcapng":  {"truncated": simplePacketsAreCut},
+	"advanced/test102.pcapng":  {"truncated": simplePacketsAreCut},
+	"difficult/test201.pcapng": {"truncated": simplePacketsAreCut},
+	"difficult/test202.pcapng": {"truncated": simplePacketsAreCut},
+
+	"tcpdump/atm-oam-loopback-print-overrun.pcap": {"earliest": capinfosDecodes, "latest": capinfosDecodes},
+	"tcpdump/bgp_vpn_rt-oobr.pcap":                {"earliest": capinfosSkips, "latest": capinfosSkips},
+	"tcpdump/olsr-oobr-2.pcap":                    {"earliest": capinfosSkips, "latest": capinfosSkips},
+	"tcpdump/pim_header_asan-2.pcap":              {"earliest": capinfosSkips},
+	"tcpdump/rx_serviceid_oobr.pcap":              {"earliest": capinfosFraction},
+	"tcpdump/timestamp_invalid_micro.pcap":        {"latest": capinfosFraction},
+	"tcpdump/timestamp_invalid_nano.pcap":         {"latest": capinfosFraction},
+}
+
+const (
+	beyond2262          = "64 bits of nanoseconds end in 2262"
+	simplePacketsAreCut = "the index does not look at the lengths of simple packet blocks"
+	capinfosDecodes     = "capinfos takes the time from the pseudo header of the packet"
+	capinfosSkips       = "capinfos leaves packets out of the range"
+	capinfosFraction    = "capinfos overflows where the fraction is over a second"
+)
+
+func exceptionOf(path, column string) (reason string) {
+	for suffix, columns := range exceptions {
+		if strings.HasSuffix(path, suffix) {
+			return columns[column]
+		}
+	}
+	return ""
+}
+
+func readIndex(t *testing.T, corpus string) (entries []indexed) {
+	t.Helper()
+	file, err := os.Open(filepath.Join(corpus, "INDEX.tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	lines.Scan() // the names of the columns
+	for lines.Scan() {
+		c := strings.Split(lines.Text(), "\t")
+		e := indexed{path: c[0], note: c[12], columns: map[string]string{
+			"format": formatName(c[2]), "compression": c[3], "link types": c[6], "packets": c[7],
+			"first": c[8], "last": c[9], "out of order": c[10], "truncated": c[11],
+		}}
+		if e.columns["compression"] == "" {
+			e.columns["compression"] = "none"
+		}
+		if strings.Trim(c[17], "n/a") != "" { // capinfos gives up at the first packet without a time
+			e.columns["earliest"], e.columns["latest"] = padTime(c[17]), padTime(c[18])
+		}
+		entries = append(entries, e)
+	}
+	if len(entries) < 1000 {
+		t.Fatalf("INDEX.tsv: %d entries, wanted over 1000", len(entries))
+	}
+	return entries
+}
+
+// formatName is how records call a format of the index.
+func formatName(format string) string {
+	format = strings.TrimSuffix(strings.TrimSuffix(format, "-le"), "-be")
+	switch format {
+	case "pcap-us":
+		return "pcap"
+	case "pcap-kuznetzov":
+		return "pcap-modified"
+	}
+	return format
+}
+
+func TestCorpusAgreesWithIndex(t *testing.T) {
+	corpus := lab.Corpus(t)
+	for _, want := range readIndex(t, corpus) {
+		got, err := surveyFile(filepath.Join(corpus, want.path))
+		defect, broken := defects[want.note]
+		switch {
+		case want.columns["packets"] == "":
+			if !errors.Is(err, stream.ErrNotCapture) || broken && !strings.Contains(err.Error(), defect) {
+				t.Errorf("%s: %v, wanted ErrNotCapture %s", want.path, err, defect)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", want.path, err)
+		case broken:
+			checkBroken(t, want, got, defect)
+		default:
+			for column, value := range columnsOf(got) {
+				wanted, given := want.columns[column]
+				if reason := exceptionOf(want.path, column); given && (value == wanted) == (reason != "") {
+					t.Errorf("%s: %s %s, wanted %s (exception: %q); damage %v", want.path, column, value, wanted, reason, got.Damage)
+				}
+			}
+		}
+	}
+}
+
+// checkBroken wants every packet that the index found before the defect, and the
+// defect named.
+func checkBroken(t *testing.T, want indexed, got record.Capture, defect string) {
+	t.Helper()
+	if packets, _ := strconv.ParseInt(want.columns["packets"], 10, 64); got.Packets < packets {
+		t.Errorf("%s: %d packets, wanted at least %d", want.path, got.Packets, packets)
+	}
+	if first := unixTime(got.First); first != want.columns["first"] {
+		t.Errorf("%s: first %s, wanted %s", want.path, first, want.columns["first"])
+	}
+	if len(got.Damage) != 1 || !strings.Contains(got.Damage[0].Reason, defect) || got.LostBytes == 0 {
+		t.Errorf("%s (%s): damage %v", want.path, want.note, got.Damage)
+	}
+}
+
+// columnsOf puts a record as the index has it.
+func columnsOf(c record.Capture) map[string]string {
+	return map[string]string{
+		"format": c.Format, "compression": c.Compression, "link types": linkTypes(c),
+		"packets": strconv.FormatInt(c.Packets, 10), "first": unixTime(c.First), "last": unixTime(c.Last),
+		"earliest": unixTime(c.Earliest), "latest": unixTime(c.Latest),
+		"out of order": strconv.FormatInt(c.OutOfOrder, 10), "truncated": strconv.FormatInt(c.Truncated, 10),
+	}
+}
+
+func surveyFile(path string) (record.Capture, error) {
+	r, err := stream.Open(path)
+	if err != nil {
+		return record.Capture{}, err
+	}
+	defer r.Close()
+	return survey.Take(r, nil)
+}
+
+func unixTime(t *record.Time) string {
+	if t == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d.%09d", *t/1e9, *t%1e9)
+}
+
+func padTime(text string) string {
+	seconds, fraction, _ := strings.Cut(text, ".")
+	return seconds + "." + (fraction + strings.Repeat("0", 9))[:9]
+}
+
+func linkTypes(c record.Capture) string {
+	if c.LinkType == nil {
+		return "-"
+	}
+	text := ""
+	for _, t := range c.LinkTypes {
+		text += "+" + strconv.Itoa(int(t))
+	}
+	if text == "" {
+		return strconv.Itoa(int(*c.LinkType))
+	}
+	return text[1:]
+}

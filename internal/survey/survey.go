@@ -1,0 +1,164 @@
+// Package survey reads a capture once, from its first packet to its last, and
+// says what is in it.
+package survey
+
+import (
+	"io"
+	"math"
+
+	"pcap-replay/internal/record"
+	"pcap-replay/stream"
+)
+
+// MaxDamage is how many broken places a survey lists. More are counted only.
+const MaxDamage = 100
+
+// batchSize is how many packets are asked for at a time: enough to make the call
+// cheap, few enough to stay in the fastest cache.
+const batchSize = 256
+
+// Take reads r to its end and says what is in it: every field of the record but
+// path, archive, offset and size. Several sections are one capture. Rate, unless
+// it is nil, gathers the packets over time.
+//
+// A broken place in the capture is no error: it is listed. The error is what
+// kept Take from reading on: one that wraps [stream.ErrNotCapture], or what the
+// source said. The record holds what was found before.
+func Take(r *stream.Reader, rate *Rate) (record.Capture, error) {
+	s := survey{latest: math.MinInt64, rate: rate}
+	batch := make([]stream.Packet, batchSize)
+	for {
+		n, err := r.Read(batch)
+		s.add(batch[:n])
+		if now := r.Section(); now != s.section {
+			s.begin(now)
+		}
+		switch damage, ok := err.(*stream.Damage); {
+		case err == nil:
+		case ok:
+			s.addDamage(damage)
+		case err == io.EOF:
+			return s.end(r), nil
+		default:
+			return s.end(r), err
+		}
+	}
+}
+
+// survey is what has been found so far.
+type survey struct {
+	capture   record.Capture
+	rate      *Rate
+	section   *stream.Section
+	unlimited bool // a section has no snaplen
+
+	timed            bool // a packet had a time
+	first, last      int64
+	earliest, latest int64  // of all times, in nanoseconds
+	disorder         uint64 // the largest, in nanoseconds
+}
+
+// add takes note of packets.
+func (s *survey) add(packets []stream.Packet) {
+	c := &s.capture
+	c.Packets += int64(len(packets))
+	for i := range packets {
+		p := &packets[i]
+		captured := uint32(len(p.Data))
+		c.Bytes += int64(captured)
+		c.WireBytes += int64(p.WireLength)
+		c.MaxPacket = max(c.MaxPacket, captured)
+		if captured < p.WireLength {
+			c.Truncated++
+		}
+		if p.Untimed {
+			c.Untimed++
+			continue
+		}
+		if !s.timed {
+			s.timed, s.first, s.earliest = true, p.Time, p.Time
+		}
+		s.last = p.Time
+		if p.Time >= s.latest {
+			s.latest = p.Time
+		} else {
+			c.OutOfOrder++
+			s.disorder = max(s.disorder, uint64(s.latest)-uint64(p.Time)) // right beyond 63 bits, too
+			s.earliest = min(s.earliest, p.Time)
+		}
+		if s.rate != nil {
+			s.rate.add(p.Time)
+		}
+	}
+}
+
+// begin goes on to another section. The first one gives format and compression;
+// it is an odd file in which the others differ.
+func (s *survey) begin(section *stream.Section) {
+	if s.section == nil {
+		s.capture.Format, s.capture.Compression = section.Format.String(), section.Compression.String()
+	} else {
+		s.addSnaplen()
+	}
+	s.section = section
+}
+
+// addSnaplen takes the snaplen of a section that has ended, since each interface
+// may raise it.
+func (s *survey) addSnaplen() {
+	s.unlimited = s.unlimited || s.section.Snaplen == 0
+	s.capture.Snaplen = max(s.capture.Snaplen, s.section.Snaplen)
+}
+
+func (s *survey) addDamage(d *stream.Damage) {
+	c := &s.capture
+	c.LostBytes += d.Lost
+	if len(c.Damage) == MaxDamage {
+		c.DamageUnlisted++
+		return
+	}
+	c.Damage = append(c.Damage, record.Damage{Offset: d.Offset, Lost: d.Lost, Record: d.Record, Reason: d.Reason})
+}
+
+// end draws the sums.
+func (s *survey) end(r *stream.Reader) record.Capture {
+	c := &s.capture
+	c.Sections = r.Sections()
+	s.setLinkTypes(r.LinkTypes())
+	if s.section == nil {
+		c.Format, c.Compression = stream.FormatUnknown.String(), stream.Uncompressed.String()
+	} else if s.addSnaplen(); s.unlimited {
+		c.Snaplen = 0
+	}
+	if !s.timed {
+		return *c
+	}
+	c.First, c.Last = recordTime(s.first), recordTime(s.last)
+	c.Earliest, c.Latest = recordTime(s.earliest), recordTime(s.latest)
+	c.MaxDisorder = float64(s.disorder) / 1e9
+	c.Duration = distance(s.earliest, s.latest) / 1e9
+	if c.Duration > 0 {
+		c.PPS = float64(c.Packets) / c.Duration
+		c.BPS = float64(c.WireBytes) * 8 / c.Duration
+	}
+	return *c
+}
+
+func (s *survey) setLinkTypes(types []stream.LinkType) {
+	if len(types) == 0 {
+		return
+	}
+	first := uint16(types[0])
+	s.capture.LinkType, s.capture.LinkName = &first, types[0].String()
+	if len(types) == 1 {
+		return
+	}
+	for _, linkType := range types {
+		s.capture.LinkTypes = append(s.capture.LinkTypes, uint16(linkType))
+	}
+}
+
+func recordTime(nanoseconds int64) *record.Time {
+	t := record.Time(nanoseconds)
+	return &t
+}
