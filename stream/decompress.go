@@ -128,7 +128,14 @@ func (d *decompressor) start(head []byte) error {
 			d.decoder = d.gzip
 		}
 	case LZ4:
-		d.decoder = lz4.NewReader(newLZ4Frame(d.src))
+		// Its Read waits for as many blocks as there is room for; WriteTo gives each
+		// when it is there.
+		decoder, blocks := io.Pipe()
+		go func() {
+			_, err := lz4.NewReader(newLZ4Frame(d.src)).WriteTo(blocks)
+			blocks.CloseWithError(err)
+		}()
+		d.decoder, d.close = decoder, func() { decoder.Close() }
 	case Zstd:
 		var decoder *zstd.Decoder
 		decoder, err = zstd.NewReader(newZstdFrame(d.src), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))

@@ -148,9 +148,16 @@ func (l *pcapLayout) header(b []byte) recordHeader {
 	return h
 }
 
-// isSound says whether a header is beyond doubt.
+// isSound says whether the fields of a header are what they should be.
 func (l *pcapLayout) isSound(h recordHeader) bool {
 	return h.captured <= h.wire && h.captured <= l.maxLength && h.fraction < l.fractionLimit
+}
+
+// isOdd says whether a record needs a closer look: something in its header is
+// unsound, its time is far from that of the record before, or it could as well be
+// the header of another capture.
+func (r *Reader) isOdd(h recordHeader, header []byte) bool {
+	return !r.layout.isSound(h) || r.hasTime && !isNear(r.lastTime, r.layout.time(h)) || isFileMagic(header)
 }
 
 // time is the timestamp in nanoseconds since the Unix epoch. Seconds are
@@ -170,7 +177,7 @@ func (r *Reader) takeRecords(dst []Packet) (n int) {
 		}
 		h := layout.header(unread)
 		length := layout.headerLength + int(h.captured)
-		if (!layout.isSound(h) || isFileMagic(unread)) && r.Offset() != r.judged {
+		if r.isOdd(h, unread) && r.Offset() != r.judged {
 			break
 		}
 		if len(unread) < length {
@@ -182,11 +189,12 @@ func (r *Reader) takeRecords(dst []Packet) (n int) {
 		packet.WireLength = h.wire
 		packet.LinkType = layout.linkType
 		packet.Untimed = false
+		r.lastTime, r.hasTime = packet.Time, true
 		n++
 		r.previous = r.start
 		r.start += length
 	}
-	r.count(dst[:n])
+	r.records += int64(n)
 	return n
 }
 
@@ -198,44 +206,55 @@ func (r *Reader) nextRecord() error {
 		return r.endOfSection("record header", layout.headerLength)
 	}
 	h := layout.header(r.unread())
-	if !layout.isSound(h) || isFileMagic(r.unread()) {
+	if r.isOdd(h, r.unread()) && r.Offset() != r.judged {
 		if r.fill(fileHeaderLength) && isFileHeader(r.unread()) || r.fill(compressionMagicLength) && DetectCompression(r.unread()) != Uncompressed {
 			r.inSection = false
 			return nil
 		}
-		if reason := layout.oddity(h); reason != "" && (h.captured > layout.maxLength || !r.isFollowedWell(h)) {
-			return r.resynchronise(reason)
+		if !r.isBelieved(h) {
+			return r.resynchronise(r.oddity(h))
 		}
 		r.judged = r.Offset()
 	}
 	if length := layout.headerLength + int(h.captured); !r.fill(length) {
 		reason := fmt.Sprintf("record: wanted %d bytes, got %d", length, len(r.unread()))
-		return r.resynchroniseInside(reason)
+		return r.resynchroniseTruncated(reason)
 	}
 	return nil
 }
 
-// oddity says what makes a header unsound.
-func (l *pcapLayout) oddity(h recordHeader) string {
+// oddity says what makes a record odd.
+func (r *Reader) oddity(h recordHeader) string {
+	layout := &r.layout
 	switch {
-	case h.captured > l.maxLength:
-		return fmt.Sprintf("captured length %d is over %d", h.captured, l.maxLength)
+	case h.captured > layout.maxLength:
+		return fmt.Sprintf("captured length %d is over %d", h.captured, layout.maxLength)
 	case h.captured > h.wire:
 		return fmt.Sprintf("captured length %d is over the length on the wire, %d", h.captured, h.wire)
-	case h.fraction >= l.fractionLimit:
-		return fmt.Sprintf("fraction of a second %d is not under %d", h.fraction, l.fractionLimit)
+	case h.fraction >= layout.fractionLimit:
+		return fmt.Sprintf("fraction of a second %d is not under %d", h.fraction, layout.fractionLimit)
 	}
-	return ""
+	return fmt.Sprintf("timestamp %d s is far from the one before, and no record follows", h.seconds)
 }
 
-// isFollowedWell says whether an odd record can be believed: its length leads to
-// the end of the stream, to another capture, or to further records. Files with a
-// fraction of over a second, or a captured length over that on the wire, exist
-// and are sound otherwise.
+// isBelieved judges an odd record. Captures with a fraction of over a second, with
+// a captured length over that on the wire and with leaps of years exist, and are
+// sound otherwise.
+func (r *Reader) isBelieved(h recordHeader) bool {
+	if h.captured > r.layout.maxLength {
+		return false
+	}
+	length := r.layout.headerLength + int(h.captured)
+	return !r.isRecordInside(length) && (r.layout.isSound(h) || r.isFollowedWell(h))
+}
+
+// isFollowedWell says whether the length of an odd record leads to the end of the
+// stream, to another capture, or to records of near times.
 func (r *Reader) isFollowedWell(h recordHeader) bool {
 	layout := &r.layout
-	offset := 0
+	offset, near := 0, true
 	for range resyncChain {
+		near = near && (!r.hasTime || isNear(r.lastTime, layout.time(h)))
 		offset += layout.headerLength + int(h.captured)
 		if !r.fill(offset + layout.headerLength) {
 			return len(r.unread()) >= offset
@@ -243,9 +262,10 @@ func (r *Reader) isFollowedWell(h recordHeader) bool {
 		if r.fill(offset+fileHeaderLength) && isFileHeader(r.unread()[offset:]) {
 			return true
 		}
-		if h = layout.header(r.unread()[offset:]); h.captured > layout.maxLength {
+		h = layout.header(r.unread()[offset:])
+		if h.captured > layout.maxLength {
 			return false
 		}
 	}
-	return true
+	return near
 }

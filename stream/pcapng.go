@@ -244,7 +244,7 @@ func (r *Reader) nextBlock() error {
 		return r.resynchronise(fmt.Sprintf("block length %d is not a multiple of 4 from %d to %d", length, minBlockLength, maxBlockLength))
 	}
 	if !r.fill(int(length)) {
-		return r.resynchroniseInside(fmt.Sprintf("block: wanted %d bytes, got %d", length, len(r.unread())))
+		return r.resynchroniseTruncated(fmt.Sprintf("block: wanted %d bytes, got %d", length, len(r.unread())))
 	}
 	block := r.unread()[:length]
 	if again := order.Uint32(block[length-4:]); again != length && r.judged != r.Offset() {

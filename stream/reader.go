@@ -104,14 +104,6 @@ func (r *Reader) Read(dst []Packet) (n int, err error) {
 	}
 }
 
-// count takes note of the records of a pcap that are given out.
-func (r *Reader) count(packets []Packet) {
-	if len(packets) > 0 {
-		r.records += int64(len(packets))
-		r.lastTime, r.hasTime = packets[len(packets)-1].Time, true
-	}
-}
-
 // Section describes the capture that the packets of the last Read came from. It
 // is nil until Read has seen a file header. The Reader replaces it at the next
 // section, so a caller may keep it; LinkTypes may still grow meanwhile.

@@ -22,15 +22,30 @@ const (
 // resynchronise skips what is broken at the reading position and says what was
 // lost. It looks back into the record before, too: where that one's length was
 // wrong, the following records stand inside of it.
-func (r *Reader) resynchronise(reason string) *Damage {
-	damage := &Damage{Offset: r.Offset(), Record: r.records + 1, Reason: reason}
-	broken := r.Offset()
-	if r.format != FormatPcapNG && r.previous < r.start {
-		r.start = r.previous + r.layout.headerLength
-	} else {
-		r.start++
+func (r *Reader) resynchronise(reason string) *Damage { return r.skipDamage(reason, r.Offset()) }
+
+// resynchroniseTruncated does so for a record that is longer than the stream: its
+// length may be what is broken, but then the records inside must lead to the end.
+func (r *Reader) resynchroniseTruncated(reason string) *Damage {
+	damage := r.skipDamage(reason, r.Offset()+int64(len(r.unread())))
+	if len(r.unread()) == 0 {
+		damage.Truncated = true
+		damage.Reason = r.endReason(reason)
 	}
-	r.findRecord(broken)
+	return damage
+}
+
+// skipDamage moves on to the next place that can be believed. A chain of records
+// that begins before the offset beyond must lead there: a packet may carry a
+// capture.
+func (r *Reader) skipDamage(reason string, beyond int64) *Damage {
+	broken := r.Offset()
+	damage := &Damage{Offset: broken, Record: r.records + 1, Reason: reason}
+	if r.previous < r.start {
+		r.start = r.previous
+	}
+	r.start++
+	r.findRecord(beyond)
 	damage.Lost = max(r.Offset()-broken, 0)
 	if r.Offset() < broken {
 		damage.Record--
@@ -39,36 +54,33 @@ func (r *Reader) resynchronise(reason string) *Damage {
 	return damage
 }
 
-// resynchroniseInside looks for sound records inside one that is longer than the
-// stream: its length may be what is broken. Where there are none, the stream is
-// truncated.
-func (r *Reader) resynchroniseInside(reason string) *Damage {
-	damage := &Damage{Offset: r.Offset(), Record: r.records + 1, Reason: reason}
-	r.start++
-	r.findRecord(r.Offset() + int64(len(r.unread())))
-	damage.Lost = r.Offset() - damage.Offset
-	if len(r.unread()) == 0 {
-		damage.Truncated = true
-		damage.Reason = r.endReason(reason)
+// isRecordInside says whether a chain of records begins inside of the record
+// before the reading position, or inside of the length bytes behind it, and leads
+// beyond those: then it is the way, and what was read was not.
+func (r *Reader) isRecordInside(length int) bool {
+	start, end := r.Offset(), r.Offset()+int64(length)
+	found := false
+	for r.start = r.previous + 1; !found && r.Offset() < end && r.fill(1); r.start++ {
+		found = r.Offset() != start && (r.isFileHeaderAhead(end) || r.isChainAhead(0, end))
 	}
-	return damage
+	r.start = int(start - r.base)
+	return found
 }
 
 // findRecord moves the reading position to the next believable record or file
-// header, or to the end of the stream. A chain that begins before the offset
-// broken must lead beyond it: a packet may carry a capture.
-func (r *Reader) findRecord(broken int64) {
+// header, or to the end of the stream.
+func (r *Reader) findRecord(beyond int64) {
 	r.previous = r.start
 	for r.fill(1) {
 		switch {
-		case r.isFileHeaderAhead(broken):
+		case r.isFileHeaderAhead(beyond):
 			r.inSection = false
 			return
 		case r.format == FormatPcapNG:
 			if r.isBlockAhead() {
 				return
 			}
-		case r.isChainAhead(0, broken):
+		case r.isChainAhead(0, beyond):
 			return
 		}
 		r.start++
@@ -76,11 +88,11 @@ func (r *Reader) findRecord(broken int64) {
 	}
 }
 
-func (r *Reader) isFileHeaderAhead(broken int64) bool {
+func (r *Reader) isFileHeaderAhead(beyond int64) bool {
 	if !isFileMagic(r.unread()) || !r.fill(fileHeaderLength) || !isFileHeader(r.unread()) {
 		return false
 	}
-	if r.Offset() >= broken {
+	if r.Offset() >= beyond {
 		return true
 	}
 	section, layout, _ := parseFileHeader(r.unread())
@@ -90,17 +102,17 @@ func (r *Reader) isFileHeaderAhead(broken int64) bool {
 	current := r.layout
 	r.layout = layout
 	defer func() { r.layout = current }()
-	return r.isChainAhead(fileHeaderLength, broken)
+	return r.isChainAhead(fileHeaderLength, beyond)
 }
 
 // isChainAhead says whether plausible records follow one another from offset
 // bytes behind the reading position.
-func (r *Reader) isChainAhead(offset int, broken int64) bool {
+func (r *Reader) isChainAhead(offset int, beyond int64) bool {
 	layout := &r.layout
 	lastTime, hasTime := r.lastTime, r.hasTime && offset == 0
-	beyond := int(broken - r.Offset())
+	end := int(beyond - r.Offset())
 	for count := 0; ; count++ {
-		if count >= resyncChain && offset > beyond {
+		if count >= resyncChain && offset > end {
 			return true
 		}
 		if offset > resyncReach {
@@ -108,8 +120,8 @@ func (r *Reader) isChainAhead(offset int, broken int64) bool {
 		}
 		if !r.fill(offset + layout.headerLength) {
 			switch rest := len(r.unread()) - offset; {
-			case rest == 0:
-				return count >= 1 // exactly at the end
+			case rest == 0: // exactly at the end
+				return count >= resyncChain-1 || count == 1 && r.hasTime
 			default:
 				return count >= resyncChain-1 // the stream is cut as well
 			}

@@ -1,0 +1,162 @@
+package stream_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+var writerOptions = map[string]stream.WriterOptions{
+	"pcap":        {},
+	"pcapng":      {PcapNG: true},
+	"pcap gzip":   {Compression: stream.Gzip},
+	"pcap lz4":    {Compression: stream.LZ4},
+	"pcap zstd":   {Compression: stream.Zstd},
+	"pcapng zstd": {PcapNG: true, Compression: stream.Zstd},
+}
+
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	packets := lab.Packets(2000, lab.Start+7, 1234567*time.Nanosecond, 61)
+	for i := range packets {
+		packets[i].Data = packets[i].Data[:len(packets[i].Data)-i%7] // cut, and of every padding
+	}
+	packets = append(packets, stream.Packet{Time: lab.Start, Data: make([]byte, stream.MaxCaptureLength), WireLength: 1 << 20, LinkType: stream.LinkTypeEthernet})
+	for name, options := range writerOptions {
+		t.Run(name, func(t *testing.T) {
+			var file bytes.Buffer
+			w := stream.NewWriter(&file, options)
+			if err := errors.Join(w.Write(packets[:700]), w.Flush(), w.Flush(), w.Write(nil), w.Write(packets[700:]), w.Close()); err != nil {
+				t.Fatal(err)
+			}
+			r := stream.NewReader(&file)
+			defer r.Close()
+			i := 0
+			for p, err := range r.Packets() {
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := &packets[i]
+				if p.Time != want.Time || !bytes.Equal(p.Data, want.Data) || p.WireLength != want.WireLength || p.LinkType != want.LinkType {
+					t.Fatalf("packet %d: %+v, wanted %+v", i, p, want)
+				}
+				i++
+			}
+			if i != len(packets) || r.Section().Compression != options.Compression {
+				t.Errorf("%d packets, wanted %d; compression %s", i, len(packets), r.Section().Compression)
+			}
+		})
+	}
+}
+
+// What was written before a Flush can be read before anything follows.
+func TestFlushReachesALiveReader(t *testing.T) {
+	packets := lab.Packets(3, lab.Start, time.Second, 100)
+	for name, options := range writerOptions {
+		t.Run(name, func(t *testing.T) {
+			in, out := io.Pipe()
+			next := make(chan int)
+			go func() {
+				w := stream.NewWriter(out, options)
+				for i := range next {
+					if err := errors.Join(w.Write(packets[i:i+1]), w.Flush()); err != nil {
+						t.Error(err)
+					}
+				}
+				out.CloseWithError(w.Close())
+			}()
+			r := stream.NewReader(in)
+			defer r.Close()
+			batch := make([]stream.Packet, 8)
+			for i := range packets {
+				next <- i
+				n, err := r.Read(batch)
+				if n != 1 || err != nil || batch[0].Time != packets[i].Time {
+					t.Fatalf("packet %d: %d packets, error %v", i, n, err)
+				}
+			}
+			close(next)
+			if n, err := r.Read(batch); n != 0 || err != io.EOF {
+				t.Errorf("at the end: %d packets, error %v", n, err)
+			}
+		})
+	}
+}
+
+func TestWriterWithoutPacketsWritesAHeader(t *testing.T) {
+	for name, options := range writerOptions {
+		options.LinkType = stream.LinkTypeRaw
+		var file bytes.Buffer
+		if err := stream.NewWriter(&file, options).Close(); err != nil {
+			t.Fatal(err)
+		}
+		r := stream.NewReader(&file)
+		if got := readAll(r, 8); got.err != nil || r.Sections() != 1 || !options.PcapNG && got.linkTypes != "101" {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestLinkTypesDoNotMixInAPcap(t *testing.T) {
+	packets := lab.Packets(3, lab.Start, 0, 60)
+	packets[2].LinkType = stream.LinkTypeRaw
+	var mixed *stream.LinkTypeError
+	var file bytes.Buffer
+	w := stream.NewWriter(&file, stream.WriterOptions{})
+	if err := w.Write(packets); !errors.As(err, &mixed) || mixed.First != stream.LinkTypeEthernet || mixed.Other != stream.LinkTypeRaw {
+		t.Errorf("pcap: %v", err)
+	}
+	file.Reset()
+	w = stream.NewWriter(&file, stream.WriterOptions{PcapNG: true})
+	if err := errors.Join(w.Write(packets), w.Close()); err != nil {
+		t.Errorf("pcapng: %v", err)
+	}
+	if got := readAll(stream.NewReader(&file), 8); got.packets != 3 || got.linkTypes != "1+101" {
+		t.Errorf("pcapng: %+v", got)
+	}
+}
+
+func TestTimesThatDoNotFitAreSaid(t *testing.T) {
+	for _, moment := range []int64{-1, 1 << 62} {
+		packet := stream.Packet{Time: moment, LinkType: stream.LinkTypeEthernet}
+		if err := stream.NewWriter(io.Discard, stream.WriterOptions{}).Write([]stream.Packet{packet}); err == nil {
+			t.Errorf("time %d: no error", moment)
+		}
+	}
+}
+
+type failingWriter struct{ left int }
+
+var errFull = errors.New("no space left on device")
+
+func (f *failingWriter) Write(p []byte) (int, error) {
+	if f.left -= len(p); f.left < 0 {
+		return 0, errFull
+	}
+	return len(p), nil
+}
+
+func TestWriteErrorsCome(t *testing.T) {
+	packets := lab.Packets(10000, lab.Start, 0, 1000)
+	for name, options := range writerOptions {
+		w := stream.NewWriter(&failingWriter{100}, options)
+		if err := errors.Join(w.Write(packets), w.Close()); !errors.Is(err, errFull) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestWriteDoesNotAllocate(t *testing.T) {
+	packets := lab.Packets(64, lab.Start, 0, 61)
+	for _, options := range []stream.WriterOptions{{}, {PcapNG: true}} {
+		w := stream.NewWriter(io.Discard, options)
+		_ = w.Write(packets)
+		if allocations := testing.AllocsPerRun(1000, func() { _ = w.Write(packets) }); allocations > 0 {
+			t.Errorf("%v allocations a batch", allocations)
+		}
+	}
+}
