@@ -36,6 +36,7 @@ func addSeeds(f *testing.F) {
 func FuzzReader(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, file []byte) {
+		defer time.AfterFunc(10*time.Second, func() { panic("hangs") }).Stop()
 		r := stream.NewReader(bytes.NewReader(file))
 		got := readAll(r, 16)
 		r.Close()
