@@ -1,0 +1,608 @@
+package merge
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+// numbered makes a packet that tells which one it is.
+func numbered(time int64, input, number int) stream.Packet {
+	data := binary.BigEndian.AppendUint32(nil, uint32(input))
+	data = binary.BigEndian.AppendUint32(data, uint32(number))
+	data = append(data, make([]byte, number%90)...)
+	return stream.Packet{Time: time, Data: data, WireLength: uint32(len(data)) + 7, LinkType: stream.LinkTypeEthernet}
+}
+
+type packetID struct{ input, number int }
+
+func identify(p *stream.Packet) packetID {
+	return packetID{int(binary.BigEndian.Uint32(p.Data)), int(binary.BigEndian.Uint32(p.Data[4:]))}
+}
+
+// capture makes packets of one input. Times grow in steps of up to 2 * gap, and
+// every now and then one comes up to disorder too late.
+func capture(random *rand.Rand, input, count int, start, gap, disorder int64) []stream.Packet {
+	packets := make([]stream.Packet, count)
+	now := start
+	for i := range packets {
+		now += random.Int64N(2*gap + 1)
+		time := now
+		if disorder > 0 && random.IntN(4) == 0 {
+			time = max(start, now-random.Int64N(disorder+1))
+		}
+		packets[i] = numbered(time, input, i)
+	}
+	return packets
+}
+
+func writeCapture(t testing.TB, path string, packets []stream.Packet, compression stream.Compression) {
+	t.Helper()
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := stream.NewWriter(file, stream.WriterOptions{Compression: compression, LinkType: stream.LinkTypeEthernet})
+	if err := errors.Join(w.Write(packets), w.Close(), file.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// strict fails on everything that is wrong with an input.
+func strict(input *Input, err error) error { return fmt.Errorf("%v: %w", input, err) }
+
+// read reads everything, copied.
+func read(t testing.TB, r interface {
+	Read([]stream.Packet) (int, error)
+}, batchSize int) []stream.Packet {
+	t.Helper()
+	var all []stream.Packet
+	batch := make([]stream.Packet, batchSize)
+	for {
+		n, err := r.Read(batch)
+		for _, p := range batch[:n] {
+			p.Data = bytes.Clone(p.Data)
+			all = append(all, p)
+		}
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func mergeAll(t testing.TB, inputs []*Input) (packets []stream.Packet, late int64) {
+	t.Helper()
+	m, err := New(inputs, Options{Trouble: strict})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	return read(t, m, 64), m.Late()
+}
+
+// wantOrder checks that got is all packets of the inputs in stable order of time.
+func wantOrder(t testing.TB, got []stream.Packet, inputs [][]stream.Packet) {
+	t.Helper()
+	want := slices.Concat(inputs...)
+	slices.SortStableFunc(want, func(a, b stream.Packet) int { return int(max(-1, min(1, a.Time-b.Time))) })
+	if len(got) != len(want) {
+		t.Fatalf("got %d packets, wanted %d", len(got), len(want))
+	}
+	for i := range want {
+		if got[i].Time != want[i].Time || !bytes.Equal(got[i].Data, want[i].Data) || got[i].WireLength != want[i].WireLength || got[i].LinkType != want[i].LinkType {
+			t.Fatalf("packet %d: got %v at %d, wanted %v at %d", i, identify(&got[i]), got[i].Time, identify(&want[i]), want[i].Time)
+		}
+	}
+}
+
+// TestSortedStableComplete merges what chance brings, as files of all kinds and
+// as a stream of sections, and compares with a stable sort.
+func TestSortedStableComplete(t *testing.T) {
+	for seed := range uint64(60) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			random := rand.New(rand.NewPCG(seed, 0))
+			window := int64(1) << random.IntN(40)
+			gap := int64(1) << random.IntN(30)
+			folder := t.TempDir()
+			var inputs [][]stream.Packet
+			var paths []string
+			for i := range 1 + random.IntN(12) {
+				disorder := int64(0)
+				if random.IntN(2) == 0 {
+					disorder = window
+				}
+				start := lab.Start + random.Int64N(300*gap+1)
+				packets := capture(random, i, random.IntN(900), start, gap, disorder)
+				path := filepath.Join(folder, fmt.Sprint(i))
+				compression := []stream.Compression{stream.Uncompressed, stream.Uncompressed, stream.Gzip, stream.LZ4}[random.IntN(4)]
+				writeCapture(t, path, packets, compression)
+				inputs, paths = append(inputs, packets), append(paths, path)
+			}
+			files := NewFiles(1+random.IntN(20), nil)
+			for _, peeked := range []bool{true, false} {
+				// What is kept ahead must not run out of memory here: that makes
+				// the window shorter.
+				captures := NewCaptures(files, window, 1<<30)
+				var list []*Input
+				for _, path := range paths {
+					contents, err := captures.Peek(path)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !peeked {
+						contents.Disorder = UnknownDisorder
+					}
+					list = append(list, captures.Input(path, contents))
+				}
+				got, late := mergeAll(t, list)
+				wantOrder(t, got, inputs)
+				if late != 0 {
+					t.Errorf("%d packets late", late)
+				}
+			}
+			if files.open.Len() != 0 {
+				t.Errorf("%d files left open", files.open.Len())
+			}
+			runs := NewRuns(random.Int64N(200000), folder, window, true)
+			defer runs.Close()
+			list := addSections(t, runs, paths)
+			for range 2 {
+				got, _ := mergeAll(t, list)
+				wantOrder(t, got, inputs)
+			}
+		})
+	}
+}
+
+// addSections makes runs of files one behind the other.
+func addSections(t testing.TB, runs *Runs, paths []string) []*Input {
+	t.Helper()
+	var sections []io.Reader
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sections = append(sections, bytes.NewReader(data))
+	}
+	src := stream.NewReader(io.MultiReader(sections...))
+	defer src.Close()
+	inputs, err := runs.Add(src, "-", "", func(err error) error { return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return inputs
+}
+
+// TestLateGoesOutAtOnce has packets further out of order than the window, with
+// and without others that are not.
+func TestLateGoesOutAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		times, want []int64
+		disorder    int64
+		late        int64
+	}{
+		{times: []int64{10, 20, 30, 9, 40, 24, 50}, want: []int64{10, 20, 30, 9, 40, 24, 50}, disorder: 0, late: 2},
+		{times: []int64{10, 20, 30, 16, 40, 50}, want: []int64{10, 16, 20, 30, 40, 50}, disorder: 14, late: 0},
+		{times: []int64{10, 9, 30, 15, 40}, want: []int64{9, 10, 15, 30, 40}, disorder: 15, late: 0},
+	} {
+		var packets []stream.Packet
+		for i, at := range c.times {
+			packets = append(packets, numbered(lab.Start+at*1e9, 0, i))
+		}
+		path := filepath.Join(t.TempDir(), "a")
+		writeCapture(t, path, packets, stream.Uncompressed)
+		captures := NewCaptures(NewFiles(8, nil), 15e9, 1<<20)
+		contents, err := captures.Peek(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if contents.Disorder != c.disorder*1e9 || contents.Sections != 1 || contents.First != packets[0].Time {
+			t.Errorf("%v: peek: %+v", c.times, contents)
+		}
+		for _, disorder := range []int64{contents.Disorder, UnknownDisorder} {
+			contents.Disorder = disorder
+			got, late := mergeAll(t, []*Input{captures.Input(path, contents)})
+			var order []int64
+			for _, p := range got {
+				order = append(order, (p.Time-lab.Start)/1e9)
+			}
+			if !slices.Equal(order, c.want) || late != c.late {
+				t.Errorf("%v: order %v with %d late, wanted %v with %d", c.times, order, late, c.want, c.late)
+			}
+		}
+	}
+}
+
+// TestNothingIsLost merges disorder without bounds: the order may suffer, the
+// packets may not.
+func TestNothingIsLost(t *testing.T) {
+	for seed := range uint64(30) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		folder := t.TempDir()
+		captures := NewCaptures(NewFiles(4, nil), random.Int64N(1e6), random.Int64N(4000))
+		want := map[packetID]bool{}
+		var list []*Input
+		for i := range 6 {
+			packets := make([]stream.Packet, random.IntN(3000))
+			for n := range packets {
+				packets[n] = numbered(lab.Start+random.Int64N(1e7), i, n)
+				want[packetID{i, n}] = true
+			}
+			path := filepath.Join(folder, fmt.Sprint(i))
+			writeCapture(t, path, packets, []stream.Compression{stream.Uncompressed, stream.Gzip}[i%2])
+			contents, err := captures.Peek(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i < 4 {
+				contents.Disorder = UnknownDisorder
+			}
+			list = append(list, captures.Input(path, contents))
+		}
+		got, late := mergeAll(t, list)
+		if late == 0 && len(got) > 1000 {
+			t.Error("no packet was late")
+		}
+		for i := range got {
+			id := identify(&got[i])
+			if !want[id] {
+				t.Fatalf("packet %v twice", id)
+			}
+			delete(want, id)
+		}
+		if len(want) > 0 {
+			t.Fatalf("%d packets lost", len(want))
+		}
+	}
+}
+
+// fakeReader gives batches and errors as they are listed.
+type fakeReader struct {
+	steps  []fakeStep
+	closed *int
+}
+
+type fakeStep struct {
+	packets []stream.Packet
+	err     error
+}
+
+func (f *fakeReader) Read(dst []stream.Packet) (int, error) {
+	if len(f.steps) == 0 {
+		return 0, io.EOF
+	}
+	step := f.steps[0]
+	f.steps = f.steps[1:]
+	return copy(dst, step.packets), step.err
+}
+
+func (f *fakeReader) Close() error { *f.closed++; return nil }
+
+func fakeInput(name string, start int64, closed *int, steps ...fakeStep) *Input {
+	return &Input{Path: name, Start: start, Open: func(int) (Reader, error) {
+		return &fakeReader{slices.Clone(steps), closed}, nil
+	}}
+}
+
+func at(times ...int64) (packets []stream.Packet) {
+	for _, time := range times {
+		packets = append(packets, numbered(time, 0, int(time)))
+	}
+	return packets
+}
+
+func TestTroubleEndsOneInput(t *testing.T) {
+	closed := 0
+	damage := &stream.Damage{Reason: "broken"}
+	disk := errors.New("disk on fire")
+	gone := &Input{Path: "gone", Start: 3, Open: func(int) (Reader, error) { return nil, os.ErrNotExist }}
+	inputs := []*Input{
+		fakeInput("damaged", 1, &closed, fakeStep{at(1, 4), damage}, fakeStep{nil, damage}, fakeStep{at(5), io.EOF}),
+		fakeInput("failing", 2, &closed, fakeStep{at(2, 6), disk}, fakeStep{at(7), nil}),
+		gone,
+		fakeInput("whole", 3, &closed, fakeStep{at(3), nil}, fakeStep{at(8), nil}),
+	}
+	var said []string
+	m, err := New(inputs, Options{Trouble: func(input *Input, err error) error {
+		said = append(said, fmt.Sprintf("%v: %v", input, err))
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []int64
+	for _, p := range read(t, m, 16) {
+		got = append(got, p.Time)
+	}
+	if want := []int64{1, 2, 3, 4, 5, 6, 8}; !slices.Equal(got, want) {
+		t.Errorf("got %v, wanted %v", got, want)
+	}
+	if len(said) != 4 || closed != 3 {
+		t.Errorf("%d inputs closed, wanted 3; said %q", closed, said)
+	}
+	m, _ = New(inputs, Options{Trouble: strict})
+	closed = 0
+	if _, err := m.Read(make([]stream.Packet, 4)); !errors.Is(err, damage) {
+		t.Errorf("strict: got %v", err)
+	}
+	m.Close()
+	if closed != 1 {
+		t.Errorf("strict: %d inputs closed, wanted 1", closed)
+	}
+}
+
+func TestInputsAreOpenedWhenTheirTimeComes(t *testing.T) {
+	open, most := 0, 0
+	var inputs []*Input
+	for i := range 100 {
+		packets := []stream.Packet{numbered(int64(10*i), i, 0), numbered(int64(10*i+15), i, 1)}
+		inputs = append(inputs, &Input{Path: fmt.Sprint(i), Start: int64(10 * i), Open: func(int) (Reader, error) {
+			open++
+			most = max(most, open)
+			return &countedReader{fakeReader{[]fakeStep{{packets, io.EOF}}, new(int)}, &open}, nil
+		}})
+	}
+	slices.Reverse(inputs)
+	got, late := mergeAll(t, inputs)
+	if len(got) != 200 || late != 0 || most > 3 || open != 0 {
+		t.Errorf("%d packets, %d late; %d inputs were open at once, %d still are", len(got), late, most, open)
+	}
+}
+
+type countedReader struct {
+	fakeReader
+	open *int
+}
+
+func (c *countedReader) Close() error { *c.open--; return nil }
+
+func TestEqualTimesKeepTheOrderOfInputs(t *testing.T) {
+	for _, count := range []int{1, 2, 3, 7, 8, 9, 33} {
+		var inputs []*Input
+		for i := range count {
+			packets := []stream.Packet{numbered(5, i, 0), numbered(5, i, 1), numbered(6, i, 2)}
+			inputs = append(inputs, fakeInput(fmt.Sprint(i), 5, new(int), fakeStep{packets[:1], nil}, fakeStep{packets[1:], nil}))
+		}
+		got, _ := mergeAll(t, inputs)
+		if len(got) != 3*count {
+			t.Fatalf("%d packets of %d inputs", len(got), count)
+		}
+		for i := range got {
+			want := packetID{i / 2, i % 2}
+			if i >= 2*count {
+				want = packetID{i - 2*count, 2}
+			}
+			if id := identify(&got[i]); id != want {
+				t.Fatalf("%d inputs: packet %d is %v, wanted %v", count, i, id, want)
+			}
+		}
+	}
+}
+
+func TestLinkTypesNameBothInputs(t *testing.T) {
+	raw := at(2)
+	raw[0].LinkType = stream.LinkTypeRaw
+	inputs := []*Input{fakeInput("a.pcap", 1, new(int), fakeStep{at(1), nil}), fakeInput("b.pcap", 2, new(int), fakeStep{raw, nil})}
+	m, err := New(inputs, Options{Trouble: strict})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := make([]stream.Packet, 8)
+	for err == nil {
+		_, err = m.Read(batch)
+	}
+	const want = "a.pcap has link type EN10MB, b.pcap has RAW: one pcap holds one link type"
+	if err.Error() != want {
+		t.Errorf("got %q, wanted %q", err, want)
+	}
+	inputs[0].LinkType, inputs[0].HasLinkType = stream.LinkTypeEthernet, true
+	inputs[1].LinkType, inputs[1].HasLinkType = stream.LinkTypeRaw, true
+	if _, err := New(inputs, Options{}); err == nil || err.Error() != want {
+		t.Errorf("known before: got %v", err)
+	}
+	m, err = New(inputs, Options{Trouble: strict, Mixed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, m, 8); len(got) != 2 {
+		t.Errorf("mixed: %d packets, wanted 2", len(got))
+	}
+}
+
+// TestFewDescriptors merges files that all overlap with fewer descriptors than
+// files.
+func TestFewDescriptors(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	folder := t.TempDir()
+	files := NewFiles(3, nil)
+	captures := NewCaptures(files, 1e9, 1<<20)
+	var inputs [][]stream.Packet
+	var list []*Input
+	for i := range 50 {
+		packets := capture(random, i, 2000, lab.Start, 1e6, 0)
+		path := filepath.Join(folder, fmt.Sprint(i))
+		writeCapture(t, path, packets, stream.Uncompressed)
+		inputs = append(inputs, packets)
+		list = append(list, captures.Input(path, Contents{First: packets[0].Time, Earliest: lab.Start, Disorder: UnknownDisorder}))
+	}
+	m, err := New(list, Options{Trouble: strict})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []stream.Packet
+	batch := make([]stream.Packet, 100)
+	for err == nil {
+		var n int
+		n, err = m.Read(batch)
+		for _, p := range batch[:n] {
+			p.Data = bytes.Clone(p.Data)
+			got = append(got, p)
+		}
+		files.mutex.Lock()
+		if open := files.open.Len(); open > 3 {
+			t.Fatalf("%d files open", open)
+		}
+		files.mutex.Unlock()
+	}
+	if err != io.EOF {
+		t.Fatal(err)
+	}
+	wantOrder(t, got, inputs)
+}
+
+func TestReplacedFileIsFound(t *testing.T) {
+	folder := t.TempDir()
+	a, b := filepath.Join(folder, "a"), filepath.Join(folder, "b")
+	for _, path := range []string{a, b} {
+		if err := os.WriteFile(path, []byte(path), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files := NewFiles(1, nil)
+	fileA, err := files.Open(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fileB, err := files.Open(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(b, a); err != nil {
+		t.Fatal(err)
+	}
+	buffer := make([]byte, 100)
+	if _, err := fileA.Read(buffer); err == nil || !strings.Contains(err.Error(), "replaced") {
+		t.Errorf("got %v, wanted to hear that the file has been replaced", err)
+	}
+	if n, err := fileB.Read(buffer); n == 0 { // its descriptor had to go, its name has
+		if !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestSpillLeavesNothingBehind(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	folder, source := t.TempDir(), t.TempDir()
+	var inputs [][]stream.Packet
+	var paths []string
+	for i := range 5 {
+		inputs = append(inputs, capture(random, i, 20000, lab.Start, 1e6, 0))
+		paths = append(paths, filepath.Join(source, fmt.Sprint(i)))
+		writeCapture(t, paths[i], inputs[i], stream.Uncompressed)
+	}
+	runs := NewRuns(64<<10, folder, 1e9, false)
+	list := addSections(t, runs, paths)
+	if entries, err := os.ReadDir(folder); err != nil || len(entries) != 0 {
+		t.Errorf("%d files in the folder, error %v", len(entries), err)
+	}
+	if runs.Spilled() == 0 {
+		t.Error("nothing spilled")
+	}
+	got, _ := mergeAll(t, list)
+	wantOrder(t, got, inputs)
+	if err := runs.Close(); err != nil {
+		t.Error(err)
+	}
+	_, err := NewRuns(0, filepath.Join(folder, "missing"), 0, false).Add(stream.NewReader(bytes.NewReader(lab.Pcap(at(1), binary.LittleEndian, true))), "-", "", nil)
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no folder to spill to: got %v", err)
+	}
+}
+
+// TestNoAllocationPerPacket counts what a merge of files and of runs allocates
+// once it is under way.
+func TestNoAllocationPerPacket(t *testing.T) {
+	folder := t.TempDir()
+	captures := NewCaptures(NewFiles(16, nil), 1e9, 1<<20)
+	runs := NewRuns(1<<30, folder, 1e9, true)
+	var files []*Input
+	var paths []string
+	for i := range 4 {
+		path := filepath.Join(folder, fmt.Sprint(i))
+		writeCapture(t, path, capture(rand.New(rand.NewPCG(9, 9)), i, 50000, lab.Start, 1000, 0), stream.Uncompressed)
+		files = append(files, captures.Input(path, Contents{First: lab.Start, Earliest: lab.Start, Disorder: UnknownDisorder}))
+		paths = append(paths, path)
+	}
+	for name, inputs := range map[string][]*Input{"files": files, "runs": addSections(t, runs, paths)} {
+		m, err := New(inputs, Options{Trouble: strict})
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch := make([]stream.Packet, 512)
+		packets := 0
+		step := func() {
+			n, err := m.Read(batch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			packets += n
+		}
+		for packets < 20000 {
+			step()
+		}
+		packets = 0
+		const reads = 400
+		allocations := testing.AllocsPerRun(reads, step) * (reads + 1)
+		if perPacket := allocations / float64(packets); packets < 10000 || perPacket > 0.001 {
+			t.Errorf("%s: %v allocations in %d packets", name, allocations, packets)
+		}
+		m.Close()
+	}
+}
+
+func TestGoroutinesEnd(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "a")
+	writeCapture(t, path, capture(rand.New(rand.NewPCG(9, 9)), 0, 50000, lab.Start, 1000, 0), stream.Gzip)
+	plain := filepath.Join(folder, "b")
+	writeCapture(t, plain, capture(rand.New(rand.NewPCG(9, 9)), 0, 50000, lab.Start, 1000, 0), stream.Uncompressed)
+	before := runtime.NumGoroutine()
+	captures := NewCaptures(NewFiles(16, nil), 1e5, 1<<30)
+	contents := Contents{First: lab.Start, Earliest: lab.Start, Disorder: UnknownDisorder}
+	m, err := New([]*Input{captures.Input(path, contents), captures.Input(plain, contents)}, Options{Trouble: strict})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Read(make([]stream.Packet, 10)); err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+	for range 100 {
+		if runtime.NumGoroutine() <= before {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if now := runtime.NumGoroutine(); now > before {
+		t.Errorf("%d goroutines, %d before", now, before)
+	}
+	if used := captures.kept.used.Load(); used != 0 {
+		t.Errorf("%d bytes kept", used)
+	}
+}
+
+func TestTimesDoNotWrapRound(t *testing.T) {
+	if after(math.MaxInt64-1, 5) != math.MaxInt64 || after(1, 2) != 3 || before(math.MinInt64+1, 5) != math.MinInt64 || before(3, 2) != 1 {
+		t.Error("a time wrapped round")
+	}
+}
