@@ -1,0 +1,330 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+// packetsOf reads a capture, past damage, into memory.
+func packetsOf(t testing.TB, src io.Reader) (packets []stream.Packet) {
+	t.Helper()
+	for packet, err := range stream.NewReader(src).Packets() {
+		var damage *stream.Damage
+		if errors.As(err, &damage) || errors.Is(err, stream.ErrNotCapture) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := *packet
+		kept.Data = bytes.Clone(packet.Data)
+		packets = append(packets, kept)
+	}
+	return packets
+}
+
+func packetsOfFile(t testing.TB, path string) []stream.Packet {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	return packetsOf(t, file)
+}
+
+func compareTimes(a, b stream.Packet) int {
+	switch {
+	case a.Time < b.Time:
+		return -1
+	case a.Time > b.Time:
+		return 1
+	}
+	return 0
+}
+
+// compareAll orders packets of equal time, too, for which mergecap has an order
+// of its own.
+func compareAll(a, b stream.Packet) int {
+	if order := compareTimes(a, b); order != 0 {
+		return order
+	}
+	return bytes.Compare(a.Data, b.Data)
+}
+
+func wantPackets(t *testing.T, got, want []stream.Packet) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%d packets, wanted %d", len(got), len(want))
+		return
+	}
+	for i := range want {
+		if got[i].Time != want[i].Time || !bytes.Equal(got[i].Data, want[i].Data) || got[i].WireLength != want[i].WireLength {
+			t.Errorf("packet %d: %d bytes at %d, wanted %d at %d", i+1, len(got[i].Data), got[i].Time, len(want[i].Data), want[i].Time)
+			return
+		}
+	}
+}
+
+func needs(t *testing.T, program string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		t.Skipf("no %s here", program)
+	}
+}
+
+// TestMergeAgreesWithMergecap has captures of the same traffic that were split.
+func TestMergeAgreesWithMergecap(t *testing.T) {
+	corpus := lab.Corpus(t)
+	needs(t, "mergecap")
+	for _, pair := range [][]string{
+		{"ITI-ICS/pcaps/EthernetIP/EthernetIP-CIP.pcap", "ITI-ICS/pcaps/ModbusTCP/ModbusTCP.pcap"},
+		{
+			"ITI-ICS/pcaps/ModbusTCP/ModbusTCP.pcap", "ITI-ICS/pcaps/EthernetIP/EthernetIP-CIP.pcap",
+			"ITI-ICS/pcaps/profinet/PROFINET-RT-DCP/PROFINET-RT.pcap",
+		},
+		{"4KHttpRequests.pcap", "650HttpResponses.pcap"},
+	} {
+		t.Run(filepath.Base(pair[0]), func(t *testing.T) {
+			t.Parallel()
+			var inputs [][]stream.Packet
+			for i := range pair {
+				pair[i] = findCapture(t, corpus, pair[i])
+				inputs = append(inputs, packetsOfFile(t, pair[i]))
+			}
+			code, out, messages := run(Merge(), nil, pair...)
+			if code != exitDone || messages != "" {
+				t.Fatalf("exit %d: %s", code, messages)
+			}
+			got := packetsOf(t, strings.NewReader(out))
+			stable := slices.Concat(inputs...)
+			slices.SortStableFunc(stable, compareTimes)
+			wantPackets(t, got, stable)
+
+			merged, err := exec.Command("mergecap", append([]string{"-F", "nsecpcap", "-w", "-"}, pair...)...).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := packetsOf(t, bytes.NewReader(merged))
+			slices.SortStableFunc(want, compareAll)
+			slices.SortStableFunc(got, compareAll)
+			wantPackets(t, got, want)
+		})
+	}
+}
+
+// findCapture finds a capture by its path, or by its name alone.
+func findCapture(t *testing.T, corpus, name string) string {
+	t.Helper()
+	if path := filepath.Join(corpus, name); strings.Contains(name, "/") {
+		return path
+	}
+	index, err := os.ReadFile(filepath.Join(corpus, "INDEX.tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(index)) {
+		path, _, _ := strings.Cut(line, "\t")
+		if filepath.Base(path) == name {
+			return filepath.Join(corpus, path)
+		}
+	}
+	t.Fatalf("no %s in the corpus", name)
+	return ""
+}
+
+// TestMergeAgreesWithReordercap puts captures in order that are not.
+func TestMergeAgreesWithReordercap(t *testing.T) {
+	corpus := lab.Corpus(t)
+	needs(t, "reordercap")
+	for _, name := range []string{"joincap/out_of_order.pcap", "joincap/second_packet_time_is_1970.pcap", "joincap/second_packet_time_is_smaller_but_not_too_small.pcap", "babel_update_oobr.pcap"} {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			t.Parallel()
+			path := findCapture(t, corpus, name)
+			want := filepath.Join(t.TempDir(), "want.pcap")
+			if out, err := exec.Command("reordercap", path, want).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			code, out, messages := run(Merge(), nil, "--reorder", "1000000h", path)
+			if code != exitDone || messages != "" {
+				t.Fatalf("exit %d: %s", code, messages)
+			}
+			got, sorted := packetsOf(t, strings.NewReader(out)), packetsOfFile(t, want)
+			slices.SortStableFunc(got, compareAll)
+			if !slices.IsSortedFunc(packetsOf(t, strings.NewReader(out)), compareTimes) {
+				t.Error("not in order")
+			}
+			slices.SortStableFunc(sorted, compareAll)
+			wantPackets(t, got, sorted)
+		})
+	}
+}
+
+// TestMergeBesideDamage merges one sound capture with each of joincap's cases:
+// the sound one comes through whole, so does what can be read of the other.
+func TestMergeBesideDamage(t *testing.T) {
+	corpus := lab.Corpus(t)
+	folder := t.TempDir()
+	sound := filepath.Join(corpus, "joincap/ok.pcap")
+	data, err := os.ReadFile(sound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := func(name string, data []byte) string {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	zipped, err := os.ReadFile(filepath.Join(corpus, "joincap/ok.pcap.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	zipped[len(zipped)-8] ^= 1 // the checksum
+	for name, c := range map[string]struct {
+		path      string
+		code      int
+		atLeast   int // packets of the other capture
+		exactly   bool
+		complaint string
+	}{
+		"no packets":               {filepath.Join(corpus, "joincap/no_packets.pcap"), exitDone, 0, true, ""},
+		"whole":                    {sound, exitDone, 851, true, ""},
+		"gzipped":                  {filepath.Join(corpus, "joincap/ok.pcap.gz"), exitDone, 851, true, ""},
+		"empty":                    {broken("empty.pcap", nil), exitDone, 0, true, ""},
+		"under 24 bytes":           {filepath.Join(corpus, "joincap/partial_global_header.pcap"), exitDamaged, 0, true, "not a capture"},
+		"24 to 40 bytes":           {filepath.Join(corpus, "joincap/partial_first_header.pcap"), exitDamaged, 0, true, "record 1"},
+		"end in the first packet":  {filepath.Join(corpus, "joincap/unexpected_eof_on_first_packet.pcap"), exitDamaged, 0, true, "record 1"},
+		"end in the second packet": {filepath.Join(corpus, "joincap/unexpected_eof_on_second_packet.pcap"), exitDamaged, 1, true, "record 2"},
+		"end in the last packet":   {broken("cut.pcap", data[:len(data)-1]), exitDamaged, 850, true, "record 851"},
+		"bad file header":          {broken("header.pcap", append([]byte("bad!"), data[4:]...)), exitDamaged, 0, true, "not a capture"},
+		"bad first record":         {filepath.Join(corpus, "joincap/bad_first_header.pcap"), exitDamaged, 849, false, "record 2"},
+		"garbage at the end":       {filepath.Join(corpus, "joincap/bad_end.pcap"), exitDamaged, 851, false, "record 852"},
+		"bad checksum":             {broken("checksum.pcap.gz", zipped), exitDamaged, 851, true, "gzip data is damaged"},
+		"missing":                  {filepath.Join(folder, "missing.pcap"), exitDamaged, 0, true, "no such file"},
+		"other snaplen":            {filepath.Join(corpus, "joincap/very_small_snaplen.pcap"), exitDone, 851, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := packetsOfFile(t, sound)
+			for _, args := range [][]string{{sound, c.path}, {c.path, sound}} {
+				code, out, messages := run(Merge(), nil, args...)
+				if code != c.code || !strings.Contains(messages, c.complaint) || c.complaint == "" && messages != "" {
+					t.Errorf("exit %d, wanted %d: %s", code, c.code, messages)
+				}
+				got := packetsOf(t, strings.NewReader(out))
+				if extra := len(got) - len(want); extra < c.atLeast || c.exactly && extra != c.atLeast {
+					t.Errorf("%d packets of the other capture, wanted %d", extra, c.atLeast)
+				}
+				counts := map[string]int{}
+				for i := range got {
+					counts[fmt.Sprint(got[i].Time, got[i].Data)]++
+				}
+				for i := range want {
+					if counts[fmt.Sprint(want[i].Time, want[i].Data)] == 0 {
+						t.Fatalf("packet %d of the sound capture is lost", i+1)
+					}
+				}
+			}
+			if c.code == exitDamaged {
+				code, out, messages := run(Merge(), nil, "--strict", c.path, sound)
+				if code != exitFailed {
+					t.Errorf("--strict: exit %d, %d bytes out: %s", code, len(out), messages)
+				}
+			}
+		})
+	}
+}
+
+// TestMergeTakesEveryCut cuts a capture at every byte: alone, beside a sound one,
+// and as a stream.
+func TestMergeTakesEveryCut(t *testing.T) {
+	packets := lab.Packets(4, lab.Start, 1e6, 60)
+	whole := lab.Pcap(packets, binary.LittleEndian, true)
+	other := filepath.Join(t.TempDir(), "other.pcap")
+	if err := os.WriteFile(other, lab.Pcap(lab.Packets(3, lab.Start+5e5, 1e6, 90), binary.BigEndian, true), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	cutFile := filepath.Join(t.TempDir(), "cut.pcap")
+	for size := range len(whole) + 1 {
+		if err := os.WriteFile(cutFile, whole[:size], 0o666); err != nil {
+			t.Fatal(err)
+		}
+		complete := max(0, size-24) / 76
+		wantCode := exitDamaged
+		if size == 0 || size >= 24 && (size-24)%76 == 0 {
+			wantCode = exitDone
+		}
+		alone := wantCode
+		if size > 0 && size < 24 {
+			alone = exitFailed
+		}
+		for _, c := range []struct {
+			in   []byte
+			args []string
+			code int
+			want int
+		}{
+			{nil, []string{cutFile}, alone, complete},
+			{whole[:size], nil, alone, complete},
+			{nil, []string{cutFile, other}, wantCode, complete + 3},
+			{whole[:size], []string{other, "-"}, wantCode, complete + 3},
+		} {
+			code, out, messages := run(Merge(), c.in, c.args...)
+			if got := len(packetsOf(t, strings.NewReader(out))); code != c.code || got != c.want {
+				t.Fatalf("cut at %d, %q: exit %d with %d packets, wanted %d with %d: %s", size, c.args, code, got, c.code, c.want, messages)
+			}
+		}
+	}
+}
+
+// TestMergeShardsAreDisjoint takes all shards of many flows, in both directions.
+func TestMergeShardsAreDisjoint(t *testing.T) {
+	var packets []stream.Packet
+	for i := range 3000 {
+		data := lab.Frame(uint16(i%100), uint32(i), 60)
+		if i%3 == 0 { // the answer
+			for at := 0; at < 4; at++ {
+				data[26+at], data[30+at] = data[30+at], data[26+at]
+			}
+			data[34], data[35], data[36], data[37] = data[36], data[37], data[34], data[35]
+		}
+		packets = append(packets, stream.Packet{Time: lab.Start + int64(i), Data: data, WireLength: 60, LinkType: stream.LinkTypeEthernet})
+	}
+	in := lab.Pcap(packets, binary.LittleEndian, true)
+	shardOf := map[int]int{}
+	var union []stream.Packet
+	for shard := range 4 {
+		code, out, messages := run(Merge(), in, "--shard", fmt.Sprintf("%d/4", shard))
+		if code != exitDone {
+			t.Fatalf("exit %d: %s", code, messages)
+		}
+		part := packetsOf(t, strings.NewReader(out))
+		for i := range part {
+			flow := int(part[i].Time-lab.Start) % 100
+			if other, ok := shardOf[flow]; ok && other != shard {
+				t.Fatalf("flow %d is in shards %d and %d", flow, other, shard)
+			}
+			shardOf[flow] = shard
+		}
+		if len(part) < 300 {
+			t.Errorf("shard %d has %d packets", shard, len(part))
+		}
+		union = append(union, part...)
+	}
+	slices.SortStableFunc(union, compareTimes)
+	wantPackets(t, union, packets)
+}
