@@ -33,7 +33,12 @@ func (j *job) walkArchive(path string, visit func(*archive.Reader, *archive.Memb
 		return err
 	}
 	defer file.Close()
-	reader, err := archive.NewReader(&archiveSource{ctx: j.ctx, file: file, progress: j.progress})
+	return j.walkTarball(path, &archiveSource{ctx: j.ctx, file: file, progress: j.progress}, visit)
+}
+
+// walkTarball is walkArchive for a tarball that is open.
+func (j *job) walkTarball(path string, src io.Reader, visit func(*archive.Reader, *archive.Member) error) error {
+	reader, err := archive.NewReader(src)
 	if err != nil {
 		return err
 	}
@@ -72,6 +77,10 @@ func asOutputError(err error) error {
 func (j *job) memberFailed(path, member string, err error) {
 	j.damaged.Store(true)
 	j.errorf("%s: %w", displayName(member, path), err)
+	j.report.event(record.Failed{
+		Event: "failed", Tool: j.tool.Name, Path: member, PathRaw: record.RawName(member),
+		Archive: path, ArchiveRaw: record.RawName(path), Reason: err.Error(),
+	})
 }
 
 // archiveFailed says that a tarball cannot be read (on), if that is what ended

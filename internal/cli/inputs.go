@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -18,13 +19,14 @@ import (
 
 // input is one file that a tool is to read.
 type input struct {
-	path string // "-" is stdin
+	path    string // "-" is stdin
+	archive string // the tarball that path is a member of, or ""
 	// found says that a folder was searched, and nobody named this file.
 	found bool
 }
 
 // display is the name used in messages, safe for a terminal.
-func (i input) display() string { return displayName(i.path, "") }
+func (i input) display() string { return displayName(i.path, i.archive) }
 
 func displayName(path, archive string) string {
 	if path == "-" {
@@ -82,9 +84,12 @@ func (j *job) nameFilter() (f nameFilter, err error) {
 // expandOperands turns operands into the files to read: folders are searched,
 // in the order of names, without hidden files. No operand means stdin. What
 // cannot be read is said and left out; failed counts it.
-func (j *job) expandOperands(operands []string, filter nameFilter) (inputs []input, failed int) {
+func (j *job) expandOperands(operands []string, filter nameFilter) (inputs []input, failed int, err error) {
 	if len(operands) == 0 {
-		return []input{{path: "-"}}, 0
+		return []input{{path: "-"}}, 0, nil
+	}
+	if first := slices.Index(operands, "-"); first >= 0 && slices.Contains(operands[first+1:], "-") {
+		return nil, 0, usageErrorf("stdin (-) is named twice")
 	}
 	for _, operand := range operands {
 		if operand == "-" {
@@ -104,7 +109,7 @@ func (j *job) expandOperands(operands []string, filter nameFilter) (inputs []inp
 		found, bad := j.searchFolder(operand, filter)
 		inputs, failed = append(inputs, found...), failed+bad
 	}
-	return inputs, failed
+	return inputs, failed, nil
 }
 
 func (j *job) searchFolder(folder string, filter nameFilter) (inputs []input, failed int) {
@@ -181,30 +186,35 @@ func (j *job) isStdout(info fs.FileInfo) bool {
 // captureName is how captures are named, compressed ones included.
 var captureName = regexp.MustCompile(`(?i)\.(pcap|pcapng|cap|dmp)\d*(\.(gz|lz4|zst|xz|bz2))?$`)
 
-// bystanders are the files of a folder that are no captures and do not look like
-// ones.
+// bystanders are the files of a folder and the members of a tarball that are no
+// captures and do not look like ones.
 type bystanders struct {
 	mutex sync.Mutex
 	count int
-	first string
+	first input
 }
 
 // notCapture says what comes of a file that is no capture, and whether it is a
 // failure: it is if somebody named the file, or if its name is that of a capture.
-// Other files that a folder holds are passed over; sayBystanders sums them up.
+// Other files are passed over; sayBystanders sums them up.
 func (j *job) notCapture(in input, err error) (failed bool) {
-	if !in.found || captureName.MatchString(in.path) {
+	switch named := !in.found || captureName.MatchString(in.path); {
+	case named && in.archive != "":
+		j.memberFailed(in.archive, in.path, err)
+		return true
+	case named:
 		j.inputFailed(in.path, err)
 		return true
 	}
 	j.bystanders.mutex.Lock()
 	defer j.bystanders.mutex.Unlock()
 	if j.bystanders.count == 0 {
-		j.bystanders.first = in.path
+		j.bystanders.first = in
 	}
 	j.bystanders.count++
 	j.report.event(record.Skipped{
-		Event: "skipped", Tool: j.tool.Name, Path: in.path, PathRaw: record.RawName(in.path), Reason: err.Error(),
+		Event: "skipped", Tool: j.tool.Name, Path: in.path, PathRaw: record.RawName(in.path),
+		Archive: in.archive, ArchiveRaw: record.RawName(in.archive), Reason: err.Error(),
 	})
 	return false
 }
@@ -216,8 +226,25 @@ func (j *job) sayBystanders() {
 	switch b := &j.bystanders; b.count {
 	case 0:
 	case 1:
-		j.warnf("skipped %s, which is no capture", b.first)
+		j.warnf("skipped %s, which is no capture", b.first.display())
 	default:
-		j.warnf("skipped %d files that are no captures, such as %s", b.count, b.first)
+		j.warnf("skipped %d files that are no captures, such as %s", b.count, b.first.display())
 	}
+}
+
+// isOutput says whether a file of a folder is what this run writes.
+func (j *job) isOutput(in input) bool {
+	if !in.found {
+		return false
+	}
+	info, err := os.Stat(in.path)
+	if err != nil {
+		return false
+	}
+	output, err := os.Stat(j.flags.String("output"))
+	if j.isStdout(info) || err == nil && os.SameFile(info, output) {
+		j.warnf("skipped %s, which is the output", in.display())
+		return true
+	}
+	return false
 }

@@ -50,19 +50,21 @@ func (m *mergeRun) collect(selection []selected) error {
 // read.
 func (m *mergeRun) candidates(selection []selected) ([]candidate, error) {
 	list := m.fromSelection(selection)
-	var operands []input
-	failed := 0
-	if !m.flags.IsSet("select") || len(m.operands()) > 0 {
-		operands, failed = m.expandOperands(m.operands(), m.names)
+	if m.flags.IsSet("select") && len(m.operands()) == 0 {
+		return list, nil
 	}
+	operands, failed, err := m.expandOperands(m.operands(), m.names)
 	m.named += failed
-	if failed > 0 && m.strict {
+	switch {
+	case err != nil:
+		return nil, err
+	case failed > 0 && m.strict:
 		return nil, errReported
 	}
 	for _, in := range operands {
 		list = append(list, candidate{input: in})
 	}
-	return slices.DeleteFunc(list, m.isOutput), nil
+	return slices.DeleteFunc(list, func(c candidate) bool { return m.isOutput(c.input) }), nil
 }
 
 // errStdinGone is for records that were made of stdin.
@@ -123,23 +125,6 @@ func (m *mergeRun) selectedFile(s selected) candidate {
 	return c
 }
 
-// isOutput says whether a file of a folder is what this run writes.
-func (m *mergeRun) isOutput(c candidate) bool {
-	if !c.found {
-		return false
-	}
-	info, err := os.Stat(c.path)
-	if err != nil {
-		return false
-	}
-	output, err := os.Stat(m.flags.String("output"))
-	if m.isStdout(info) || err == nil && os.SameFile(info, output) {
-		m.warnf("skipped %s, which is the output", c.path)
-		return true
-	}
-	return false
-}
-
 func totalOf(candidates []candidate) int64 {
 	paths := make([]string, len(candidates))
 	for i, c := range candidates {
@@ -185,7 +170,12 @@ func isArchiveFile(path string) bool {
 		return false
 	}
 	defer file.Close()
-	plain, _, err := stream.Decompress(file)
+	return isArchive(file)
+}
+
+// isArchive reads the head of a file and says whether it is a tarball's.
+func isArchive(src io.Reader) bool {
+	plain, _, err := stream.Decompress(src)
 	if err != nil {
 		return false
 	}

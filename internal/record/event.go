@@ -14,11 +14,13 @@ type Damaged struct {
 // Failed is the report event for an input that could not be read at all, or
 // not to its end.
 type Failed struct {
-	Event   string `json:"event"` // "failed"
-	Tool    string `json:"tool"`
-	Path    string `json:"path"`
-	PathRaw []byte `json:"path_b64,omitempty"`
-	Reason  string `json:"reason"`
+	Event      string `json:"event"` // "failed"
+	Tool       string `json:"tool"`
+	Path       string `json:"path"`
+	PathRaw    []byte `json:"path_b64,omitempty"`
+	Archive    string `json:"archive,omitempty"`
+	ArchiveRaw []byte `json:"archive_b64,omitempty"`
+	Reason     string `json:"reason"`
 }
 
 // Skipped is the report event for something left out on purpose.

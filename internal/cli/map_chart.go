@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rivo/uniseg"
+)
+
+// chartSize is how many characters and lines a chart may take; 0 lines is no
+// limit. Without a terminal, the shell's variables count.
+type chartSize struct{ columns, lines int }
+
+const defaultChartColumns = 80
+
+func (j *job) chartSize() chartSize {
+	if file, ok := j.Out.(*os.File); ok && !j.flags.IsSet("output") {
+		if columns, lines, ok := terminalSize(file); ok {
+			return chartSize{columns, lines}
+		}
+	}
+	size := chartSize{columns: defaultChartColumns}
+	if columns, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && columns > 0 {
+		size.columns = columns
+	}
+	if lines, err := strconv.Atoi(os.Getenv("LINES")); err == nil && lines > 0 {
+		size.lines = lines
+	}
+	return size
+}
+
+const (
+	minChartColumns = 40
+	// chartFrame is how many lines a chart has besides those of captures: how
+	// many run at once, two of the axis, two of words, and the prompt.
+	chartFrame = 6
+)
+
+// blocks are the heights of a rate, in eighths of a line.
+var blocks = []rune("▁▂▃▄▅▆▇█")
+
+// chart draws the picture in characters.
+func (p *picture) chart(dst io.Writer, size chartSize) error {
+	columns := max(size.columns, minChartColumns)
+	limit := 0
+	if size.lines > 0 {
+		limit = max(size.lines-chartFrame, 1)
+	}
+	folder := p.commonFolder()
+	var page bytes.Buffer
+	if p.timed == 0 {
+		fmt.Fprintf(&page, "%s, none with packets\n", count(len(p.rows), "capture"))
+		_, err := dst.Write(page.Bytes())
+		return err
+	}
+	groups := p.groups(limit)
+	margin := chartMargin(groups, folder, columns/3)
+	width := columns - margin - 1
+	bands := p.bands(groups, width)
+	top := peak(bands)
+	for _, b := range bands {
+		fmt.Fprintf(&page, "%s %s\n", fitName(groupName(b.rows, folder), margin), strings.TrimRight(b.chart(top), " "))
+	}
+	atOnce := running(bands, width)
+	fmt.Fprintf(&page, "%s %s\n", fitName("at once", margin), strings.TrimRight(chartCounts(atOnce), " "))
+	p.chartAxis(&page, margin, width)
+	fmt.Fprintf(&page, "%s\n", p.describeRange())
+	fmt.Fprintf(&page, "%s, up to %d at once", count(len(p.rows), "capture"), slices.Max(atOnce))
+	if top > 0 && p.end > p.start {
+		fmt.Fprintf(&page, "; █ is %s packets/s", shortNumber(p.columnRate(top, width)))
+	}
+	if folder != "" {
+		fmt.Fprintf(&page, "; below %s", folder)
+	}
+	page.WriteByte('\n')
+	_, err := dst.Write(page.Bytes())
+	return err
+}
+
+// chartMargin is how many columns the names take: what they need, up to a limit.
+func chartMargin(groups [][]pictureRow, folder string, limit int) int {
+	margin := len("at once")
+	for _, rows := range groups {
+		margin = max(margin, uniseg.StringWidth(groupName(rows, folder)))
+	}
+	return min(margin, limit)
+}
+
+// groupName is the name of the first row below a folder, and how many others there
+// are.
+func groupName(rows []pictureRow, folder string) string {
+	name := strings.TrimPrefix(rows[0].name, folder)
+	if others := len(rows) - 1; others > 0 {
+		name += fmt.Sprintf(" +%d", others)
+	}
+	return name
+}
+
+// fitName makes a name exactly as wide as the margin. Names differ at their end,
+// so the beginning goes.
+func fitName(name string, width int) string {
+	for missing := uniseg.StringWidth(name) - width; missing > 0; missing = uniseg.StringWidth(name) - width {
+		_, rest, _, _ := uniseg.FirstGraphemeClusterInString(strings.TrimPrefix(name, "…"), -1)
+		name = "…" + rest
+	}
+	return name + strings.Repeat(" ", max(0, width-uniseg.StringWidth(name)))
+}
+
+// chart draws a band: blocks for the rate, a thin line where a capture runs
+// without packets, a thick one where the rate is not known.
+func (b *band) chart(top float64) string {
+	line := make([]rune, len(b.running))
+	for column := range line {
+		switch packets := b.packets[column]; {
+		case b.running[column] == 0:
+			line[column] = ' '
+		case !b.rated:
+			line[column] = '━'
+		case packets < 1e-6:
+			line[column] = '─'
+		default:
+			line[column] = block(packets, top)
+		}
+	}
+	return string(line)
+}
+
+func chartCounts(counts []int) string {
+	line := make([]rune, len(counts))
+	top := float64(slices.Max(counts))
+	for column, count := range counts {
+		line[column] = ' '
+		if count > 0 {
+			line[column] = block(float64(count), top)
+		}
+	}
+	return string(line)
+}
+
+// block is the character for an amount over 0 of at most top.
+func block(amount, top float64) rune {
+	height := int(math.Ceil(amount / top * float64(len(blocks))))
+	return blocks[min(max(height, 1), len(blocks))-1]
+}
+
+// chartAxis draws the axis, and the labels of its ticks beneath.
+func (p *picture) chartAxis(page *bytes.Buffer, margin, width int) {
+	axis := []rune(strings.Repeat("─", width))
+	labels := strings.Repeat(" ", width)
+	for _, t := range p.ticks(width) {
+		column := p.column(t.time, width)
+		if strings.TrimSpace(labels[max(0, column-1):min(width, column+len(t.label))]) != "" || column+len(t.label) > width {
+			continue
+		}
+		axis[column] = '┬'
+		labels = labels[:column] + t.label + labels[column+len(t.label):]
+	}
+	space := strings.Repeat(" ", margin)
+	fmt.Fprintf(page, "%s %s\n%s %s\n", space, string(axis), space, strings.TrimRight(labels, " "))
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
+}
+
+// shortNumber writes three digits and a unit.
+func shortNumber(n float64) string {
+	for _, unit := range []string{"", "k", "M", "G", "T"} {
+		if n < 999.5 {
+			return strings.TrimSuffix(strconv.FormatFloat(n, 'g', 3, 64), ".0") + unit
+		}
+		n /= 1000
+	}
+	return strconv.FormatFloat(n, 'g', 3, 64) + "P"
+}

@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"sync"
+
+	"pcap-replay/internal/archive"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/survey"
+	"pcap-replay/stream"
+)
+
+// mapped is what became of one capture.
+type mapped struct {
+	input
+	capture record.Capture
+	rate    *survey.Rate // nil unless a picture is drawn
+	err     error        // why there is no record
+}
+
+// lookAhead is how many inputs for each job may be begun before their turn comes.
+// It bounds the records that wait for it.
+const lookAhead = 8
+
+// surveyTask is an input and what becomes of it: a tarball has many results.
+type surveyTask struct {
+	input
+	results chan *mapped
+}
+
+// surveyAll surveys the inputs, several at the same time, and puts what becomes
+// of them in their order.
+func (m *mapRun) surveyAll(inputs []input) error {
+	ctx, cancel := context.WithCancel(m.ctx)
+	defer cancel()
+	waiting := make(chan surveyTask)
+	begun := make(chan surveyTask, lookAhead*m.jobs)
+	for range m.jobs {
+		go func() {
+			for task := range waiting {
+				(&surveyor{m, ctx, task}).survey()
+			}
+		}()
+	}
+	go func() {
+		defer close(waiting)
+		defer close(begun)
+		for _, in := range inputs {
+			task := surveyTask{in, make(chan *mapped, 1)}
+			for _, queue := range []chan surveyTask{waiting, begun} {
+				select {
+				case queue <- task:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	for task := range begun {
+		for result := range task.results {
+			if err := m.put(result); err != nil {
+				return err
+			}
+		}
+	}
+	return m.ctx.Err()
+}
+
+// surveyor surveys one input.
+type surveyor struct {
+	*mapRun
+	ctx  context.Context // ends when nobody wants the results any more
+	task surveyTask
+}
+
+func (s *surveyor) survey() {
+	defer close(s.task.results)
+	if err := s.surveyInput(); err != nil {
+		_ = s.give(&mapped{input: s.task.input, err: err})
+	}
+}
+
+// give hands a result on. Its error says that nobody wants another one.
+func (s *surveyor) give(result *mapped) error {
+	select {
+	case s.task.results <- result:
+		return nil
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+}
+
+func (s *surveyor) surveyInput() error {
+	file, err := s.openInput(s.task.path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	src := &archiveSource{ctx: s.ctx, file: file, progress: s.progress}
+	info, err := os.Stat(s.task.path)
+	if s.task.path == "-" || err != nil || !info.Mode().IsRegular() {
+		return s.surveyStream(src)
+	}
+	result, err := s.surveyCapture(s.task.input, src, info.Size())
+	if errors.Is(err, stream.ErrNotCapture) && isArchiveFile(s.task.path) {
+		return s.walkArchive(s.task.path, s.surveyMember)
+	}
+	if err != nil {
+		return err
+	}
+	return s.give(result)
+}
+
+// archiveHead is how much is read of a stream to tell a tarball, in bytes: more
+// than a block of bzip2.
+const archiveHead = 1 << 20
+
+// surveyStream surveys what can be read only once.
+func (s *surveyor) surveyStream(src io.Reader) error {
+	buffered := bufio.NewReaderSize(src, archiveHead)
+	head, _ := buffered.Peek(archiveHead) // the error comes again
+	if isArchive(bytes.NewReader(head)) {
+		return s.walkTarball(s.task.path, buffered, s.surveyMember)
+	}
+	counted := &countedReader{src: buffered}
+	result, err := s.surveyCapture(s.task.input, counted, math.MaxInt64)
+	if err != nil {
+		return err
+	}
+	result.capture.Size = counted.bytes
+	return s.give(result)
+}
+
+type countedReader struct {
+	src   io.Reader
+	bytes int64
+}
+
+func (c *countedReader) Read(p []byte) (int, error) {
+	n, err := c.src.Read(p)
+	c.bytes += int64(n)
+	return n, err
+}
+
+// surveyMember surveys a member of a tarball.
+func (s *surveyor) surveyMember(reader *archive.Reader, member *archive.Member) error {
+	if member.Type != archive.File || !s.names.wants(member.Name) {
+		return nil
+	}
+	in := input{path: member.Name, archive: s.task.path, found: true}
+	src := &memberSource{reader: reader}
+	result, err := s.surveyCapture(in, src, member.Size)
+	src.end()
+	if s.ctx.Err() != nil {
+		return s.ctx.Err()
+	}
+	if err != nil {
+		return s.give(&mapped{input: in, err: err})
+	}
+	result.capture.Archive, result.capture.ArchiveRaw = s.task.path, record.RawName(s.task.path)
+	result.capture.Offset = &member.Offset
+	return s.give(result)
+}
+
+// memberSource is the data of a member. Decompression may read ahead in a
+// goroutine of its own, which must not reach into the next member.
+type memberSource struct {
+	mutex  sync.Mutex
+	reader *archive.Reader
+}
+
+func (m *memberSource) Read(p []byte) (int, error) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if m.reader == nil {
+		return 0, io.EOF
+	}
+	return m.reader.Read(p)
+}
+
+func (m *memberSource) end() {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.reader = nil
+}
+
+// surveyCapture surveys a capture of size bytes, as stored. A source that fails on
+// the way is damage like any other: what was read before it counts.
+func (s *surveyor) surveyCapture(in input, src io.Reader, size int64) (*mapped, error) {
+	reader := stream.NewReaderSize(src, int(min(size, stream.DefaultBlockSize-1)+1)) // one more finds the end without growing
+	defer reader.Close()
+	result := &mapped{input: in}
+	if s.picture != nil {
+		result.rate = new(survey.Rate)
+	}
+	var err error
+	result.capture, err = survey.Take(reader, result.rate)
+	c := &result.capture
+	c.Path, c.PathRaw, c.Size = in.path, record.RawName(in.path), size
+	switch {
+	case s.ctx.Err() != nil:
+		return nil, s.ctx.Err()
+	case reader.Sections() == 0 && err != nil:
+		return nil, err
+	case reader.Sections() == 0 && in.found && !captureName.MatchString(in.path):
+		return nil, fmt.Errorf("%w: empty", stream.ErrNotCapture)
+	case err != nil:
+		c.Damage = append(c.Damage, record.Damage{Offset: reader.Offset(), Record: c.Packets + 1, Reason: withoutPath(err).Error()})
+	}
+	return result, nil
+}
