@@ -1,0 +1,9 @@
+//go:build !linux
+
+package schedule
+
+import "time"
+
+func newSystemClock() Clock { return systemClock{start: time.Now()} }
+
+func (c systemClock) SleepUntil(moment int64) { time.Sleep(time.Duration(moment - c.Now())) }

@@ -1,0 +1,79 @@
+package schedule
+
+import (
+	"sync"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Lateness counts by how much packets left after their departures. One goroutine
+// records; any may ask meanwhile, and never makes the recording one wait.
+type Lateness struct {
+	mutex     sync.Mutex
+	histogram *hdrhistogram.Histogram
+	waiting   []int64 // recorded while somebody asked
+}
+
+// The histogram holds from 1 ns to a minute with an error of at most 1 %. What is
+// later counts as a minute.
+const (
+	maxLateness       = int64(60e9)
+	latenessDigits    = 2
+	latenessWaitLimit = 1 << 12
+)
+
+// NewLateness gives an empty one.
+func NewLateness() *Lateness {
+	return &Lateness{
+		histogram: hdrhistogram.New(1, maxLateness, latenessDigits),
+		waiting:   make([]int64, 0, latenessWaitLimit),
+	}
+}
+
+// record takes nanoseconds.
+func (l *Lateness) record(late int64) {
+	if !l.mutex.TryLock() {
+		if len(l.waiting) < cap(l.waiting) {
+			l.waiting = append(l.waiting, late)
+			return
+		}
+		l.mutex.Lock()
+	}
+	for _, earlier := range l.waiting {
+		l.add(earlier)
+	}
+	l.waiting = l.waiting[:0]
+	l.add(late)
+	l.mutex.Unlock()
+}
+
+func (l *Lateness) add(late int64) {
+	_ = l.histogram.RecordValue(min(max(late, 0), maxLateness)) // never out of range
+}
+
+// settle counts what is waiting. The recording goroutine calls it at the end.
+func (l *Lateness) settle() {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	for _, late := range l.waiting {
+		l.add(late)
+	}
+	l.waiting = l.waiting[:0]
+}
+
+// Quantiles of lateness in nanoseconds.
+type Quantiles struct{ P50, P90, P99, P999, Max int64 }
+
+// MergeLateness gives the quantiles over all of several threads.
+func MergeLateness(all ...*Lateness) Quantiles {
+	merged := hdrhistogram.New(1, maxLateness, latenessDigits)
+	for _, l := range all {
+		l.mutex.Lock()
+		merged.Merge(l.histogram)
+		l.mutex.Unlock()
+	}
+	return Quantiles{
+		P50: merged.ValueAtQuantile(50), P90: merged.ValueAtQuantile(90), P99: merged.ValueAtQuantile(99),
+		P999: merged.ValueAtQuantile(99.9), Max: merged.Max(),
+	}
+}

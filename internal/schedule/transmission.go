@@ -1,0 +1,249 @@
+package schedule
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"pcap-replay/stream"
+)
+
+// Sender is where packets go.
+type Sender interface {
+	// Send sends packets in their order and says how many: all of them, or else
+	// the error is that of packets[sent].
+	Send(packets []stream.Packet) (sent int, err error)
+	// Flush is called before a wait, and at the end.
+	Flush() error
+}
+
+// ErrPassOver wraps the error of a packet that cannot be sent but is no reason to
+// end: the next one is.
+var ErrPassOver = errors.New("packet passed over")
+
+// Origin is the moment of departure 0. The reader of the stream sets it before
+// it puts the first packet; several transmissions may share it.
+type Origin struct {
+	moment atomic.Int64
+	set    atomic.Bool
+	// Fixed keeps it where it is. Otherwise an underrun moves it.
+	Fixed bool
+}
+
+// Set makes moment that of departure 0.
+func (o *Origin) Set(moment int64) { o.moment.Store(moment); o.set.Store(true) }
+
+// after gives the moment of a departure.
+func (o *Origin) after(departure int64) int64 { return saturate(o.moment.Load(), departure) }
+
+// move puts the origin so much later, unless another transmission has moved it.
+func (o *Origin) move(from, by int64) { o.moment.CompareAndSwap(from, saturate(from, by)) }
+
+// Underrun says that a packet came only when it should have left already.
+type Underrun struct {
+	Departure int64
+	// Missing is how much too late it came, in nanoseconds.
+	Missing int64
+}
+
+// Transmission sends what is put into a ring, each packet at its departure.
+type Transmission struct {
+	Ring   *Ring
+	Sender Sender
+	Clock  Clock
+	Origin *Origin
+	// Delay is what an underrun moves the origin to: so long after the packet
+	// was found late.
+	Delay time.Duration
+	// Immediately sends without regard to departures.
+	Immediately bool
+	// End stops at this departure, even if no packet comes; 0 does not.
+	End int64
+	// Failed is told of every packet that was passed over, and Underran of every
+	// underrun. They run on the sending thread.
+	Failed   func(packet *stream.Packet, err error)
+	Underran func(Underrun)
+	// Thread, if not nil, is asked to mind the scheduler's rules.
+	Thread *RealtimeThread
+
+	Lateness *Lateness
+
+	sent, bytes, underruns atomic.Int64
+	began, ended           atomic.Int64 // moments of the first and last Send
+	waiter                 *Waiter
+	behind                 bool // packets come too late for a fixed origin
+}
+
+// maxBatch is how many packets are given to the sender at a time.
+const maxBatch = 256
+
+// Sent is how many packets have been sent, and how many bytes they had.
+func (t *Transmission) Sent() (packets, bytes int64) { return t.sent.Load(), t.bytes.Load() }
+
+// Underruns is how often the ring ran empty at a departure.
+func (t *Transmission) Underruns() int64 { return t.underruns.Load() }
+
+// Span gives the moments of the first and the last send, 0 before there was one.
+func (t *Transmission) Span() (began, ended int64) { return t.began.Load(), t.ended.Load() }
+
+// Run sends until the ring is closed and empty, or abandoned. The caller locks
+// the goroutine to its thread.
+func (t *Transmission) Run() error {
+	defer t.Lateness.settle()
+	t.waiter = NewWaiter(t.Clock, t.Ring.abandoned.Load)
+	for {
+		slot, ok, err := t.next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return t.Sender.Flush()
+		}
+		if err := t.sendFrom(slot); err != nil {
+			return err
+		}
+	}
+}
+
+// next waits for a packet in the ring; ok is false at the end.
+func (t *Transmission) next() (slot int, ok bool, err error) {
+	for !t.Ring.abandoned.Load() {
+		closed := t.Ring.closed.Load() // before front, or the last packet is missed
+		if slot, ok := t.Ring.front(); ok {
+			return slot, true, nil
+		}
+		if closed {
+			return 0, false, nil
+		}
+		if err := t.Sender.Flush(); err != nil {
+			return 0, false, err
+		}
+		if !t.waitForPacket() {
+			return 0, false, nil
+		}
+	}
+	return 0, false, nil
+}
+
+// waitForPacket returns when the ring may have something, or false at End.
+func (t *Transmission) waitForPacket() bool {
+	if t.End == 0 || !t.Origin.set.Load() {
+		<-t.Ring.filled
+		return true
+	}
+	left := time.Duration(t.Origin.after(t.End) - t.Clock.Now())
+	if left <= 0 {
+		return false
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-t.Ring.filled:
+	case <-timer.C:
+	}
+	return true
+}
+
+// sendFrom sends what is due of the packets in slot and behind it, once the first
+// one is.
+func (t *Transmission) sendFrom(slot int) error {
+	if t.Immediately {
+		return t.send(slot, t.Ring.row(slot, maxBatch), t.Clock.Now())
+	}
+	now := t.Clock.Now()
+	due := t.dueInTime(slot, now)
+	if now < due {
+		if err := t.Sender.Flush(); err != nil {
+			return err
+		}
+		var ok bool
+		if now, ok = t.waiter.Until(due); !ok {
+			return nil
+		}
+	}
+	if t.Thread != nil {
+		t.Thread.mind(now, t.waiter.slept)
+	}
+	return t.send(slot, t.countDue(slot, now), now)
+}
+
+// due is the moment at which the packet in slot is to leave.
+func (t *Transmission) due(slot int) int64 { return t.Origin.after(t.Ring.departures[slot]) }
+
+// dueInTime is due, unless the packet came too late for that. Then it is an
+// underrun, and this packet and all behind it leave with the delay that the first
+// one had: what was missed is not made up for by a burst. A fixed origin stays.
+func (t *Transmission) dueInTime(slot int, now int64) int64 {
+	origin := t.Origin.moment.Load()
+	due := saturate(origin, t.Ring.departures[slot])
+	missing := t.Ring.arrivals[slot] - due
+	if missing <= 0 {
+		t.behind = false
+		return due
+	}
+	if t.behind {
+		return due // the same underrun, on a fixed origin
+	}
+	t.behind = t.Origin.Fixed
+	t.underruns.Add(1)
+	if t.Underran != nil {
+		t.Underran(Underrun{Departure: t.Ring.departures[slot], Missing: missing})
+	}
+	if t.Origin.Fixed {
+		return due
+	}
+	t.Origin.move(origin, now+int64(t.Delay)-due)
+	return t.due(slot)
+}
+
+// countDue is how many packets, from slot on, are due by now. One that came too
+// late is left to be found an underrun.
+func (t *Transmission) countDue(slot int, now int64) int {
+	row := t.Ring.row(slot, maxBatch)
+	for i := 1; i < row; i++ {
+		if due := t.due(slot + i); due > now || t.Ring.arrivals[slot+i] > due {
+			return i
+		}
+	}
+	return row
+}
+
+// send sends count packets from slot on, passing over those that cannot be sent.
+func (t *Transmission) send(slot, count int, now int64) error {
+	if t.began.Load() == 0 {
+		t.began.Store(now)
+	}
+	for count > 0 {
+		sent, err := t.Sender.Send(t.Ring.packets[slot : slot+count])
+		t.account(slot, sent, now)
+		slot, count = slot+sent, count-sent
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, ErrPassOver) {
+			return err
+		}
+		t.Failed(&t.Ring.packets[slot], err)
+		t.Ring.release(1)
+		slot, count = slot+1, count-1
+	}
+	t.ended.Store(now)
+	return nil
+}
+
+// account counts what was sent and gives its room back.
+func (t *Transmission) account(slot, sent int, now int64) {
+	if sent == 0 {
+		return
+	}
+	bytes := 0
+	for i := slot; i < slot+sent; i++ {
+		bytes += len(t.Ring.packets[i].Data)
+		if !t.Immediately {
+			t.Lateness.record(now - t.due(i))
+		}
+	}
+	t.sent.Add(int64(sent))
+	t.bytes.Add(int64(bytes))
+	t.Ring.release(sent)
+}
