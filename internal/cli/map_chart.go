@@ -67,11 +67,10 @@ func (p *picture) chart(dst io.Writer, size chartSize) error {
 	for _, b := range bands {
 		fmt.Fprintf(&page, "%s %s\n", fitName(groupName(b.rows, folder), margin), strings.TrimRight(b.chart(top), " "))
 	}
-	atOnce := running(bands, width)
-	fmt.Fprintf(&page, "%s %s\n", fitName("at once", margin), strings.TrimRight(chartCounts(atOnce), " "))
+	fmt.Fprintf(&page, "%s %s\n", fitName("at once", margin), strings.TrimRight(chartCounts(running(bands, width)), " "))
 	p.chartAxis(&page, margin, width)
 	fmt.Fprintf(&page, "%s\n", p.describeRange())
-	fmt.Fprintf(&page, "%s, up to %d at once", count(len(p.rows), "capture"), slices.Max(atOnce))
+	fmt.Fprintf(&page, "%s, up to %d at once", count(len(p.rows), "capture"), p.atOnce())
 	if top > 0 && p.end > p.start {
 		fmt.Fprintf(&page, "; █ is %s packets/s", shortNumber(p.columnRate(top, width)))
 	}

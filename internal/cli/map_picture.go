@@ -2,7 +2,7 @@ package cli
 
 import (
 	"cmp"
-	"math"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -127,6 +127,26 @@ func running(bands []band, columns int) []int {
 	return sum
 }
 
+// atOnce is the largest number of captures that run at the same moment.
+func (p *picture) atOnce() (most int) {
+	var starts, ends []int64
+	for _, row := range p.rows {
+		if row.timed {
+			starts, ends = append(starts, row.start), append(ends, row.end)
+		}
+	}
+	slices.Sort(starts)
+	slices.Sort(ends)
+	ended := 0
+	for started, start := range starts {
+		for ends[ended] < start {
+			ended++
+		}
+		most = max(most, started+1-ended)
+	}
+	return most
+}
+
 // commonFolder is the folder that all names begin with, which need not be said
 // with each.
 func (p *picture) commonFolder() string {
@@ -200,12 +220,19 @@ const tickDecimals = "000000000"
 // describeRange writes the whole axis: where it begins and ends, and how long it is.
 func (p *picture) describeRange() string {
 	const layout = "2006-01-02 15:04:05.000"
-	length := time.Duration(min(p.span()-1, math.MaxInt64))
+	return time.Unix(0, p.start).UTC().Format(layout) + " to " + time.Unix(0, p.end).UTC().Format(layout) + " UTC, " + p.length()
+}
+
+// length writes how long the axis is, as exactly as anybody wants to know.
+func (p *picture) length() string {
+	length := time.Duration(p.end - p.start)
 	switch {
+	case length < 0 || length > 48*time.Hour:
+		return fmt.Sprintf("%.1f days", p.span()/float64(24*time.Hour))
 	case length > time.Minute:
 		length = length.Round(time.Second)
 	case length > time.Millisecond:
 		length = length.Round(time.Microsecond)
 	}
-	return time.Unix(0, p.start).UTC().Format(layout) + " to " + time.Unix(0, p.end).UTC().Format(layout) + " UTC, " + length.String()
+	return length.String()
 }

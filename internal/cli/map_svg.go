@@ -32,12 +32,12 @@ const (
 const svgStyle = `
 text { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #333 }
 .paper { fill: #fff } .grid { stroke: #ddd } .soft { fill: #767676 }
-.row:hover .run { fill: #b9d4f0 } .band { fill: #f5f6f8 }
+.row:hover .run { fill: #b9d4f0 } .band { fill: #808890; fill-opacity: .08 }
 .run { fill: #d9e6f4 } .rate { fill: #1f6fbf } .bad { fill: #c62828 } .all { fill: #8a94a0 }
 @media (prefers-color-scheme: dark) {
 text { fill: #d5d9de }
 .paper { fill: #15181c } .grid { stroke: #30363d } .soft { fill: #8b949e }
-.row:hover .run { fill: #37577a } .band { fill: #1b1f24 }
+.row:hover .run { fill: #37577a }
 .run { fill: #25384d } .rate { fill: #58a6ff } .bad { fill: #ff6b64 } .all { fill: #6e7781 }
 }
 `
@@ -80,7 +80,7 @@ func (p *svgPage) layOut(groups [][]pictureRow) {
 	case len(groups) <= 300:
 		p.rowHeight, p.fontSize, p.columns = 14, 10, 600
 	default:
-		p.rowHeight, p.fontSize, p.columns = 10, 8.5, 300
+		p.rowHeight, p.fontSize, p.columns = 10, 8.5, 600
 	}
 	longest := chartMargin(groups, p.folder, 42)
 	p.left = svgMargin + float64(longest)*p.fontSize*svgNameSize + 8
@@ -104,17 +104,19 @@ func (p *svgPage) drawHead() {
 	if p.timed == 0 {
 		return
 	}
-	atOnce := running(p.bands, p.columns)
-	most := slices.Max(atOnce)
-	heights := make([]float64, len(atOnce))
-	for i, n := range atOnce {
-		heights[i] = float64(n) / float64(most)
+	counts := running(p.bands, p.columns)
+	heights := make([]float64, len(counts))
+	for i, n := range counts {
+		heights[i] = float64(n) / float64(slices.Max(counts))
 	}
-	p.printf(`<text class="soft" x="%g" y="%g" text-anchor="end">up to %d at once</text>`+"\n", p.left-8, svgHead-30.0, most)
+	p.printf(`<text class="soft" x="%g" y="%g" text-anchor="end">up to %d at once</text>`+"\n", p.left-8, svgHead-30.0, p.atOnce())
 	p.printf(`<path class="all" d="%s"/>`+"\n", p.steps(heights, svgHead-24, svgAtOnce))
 	for _, t := range p.ticks(int(p.width / (p.fontSize * svgNameSize))) {
 		x := p.left + p.position(t.time, p.width)
 		p.printf(`<path class="grid" d="M%.1f %dV%.1f"/>`+"\n", x, svgHead-24, p.height-8)
+		if x+float64(len(t.label))*p.fontSize*svgNameSize > svgWidth {
+			continue
+		}
 		for row := 0; row < len(p.bands)+svgAxisEvery; row += svgAxisEvery {
 			y := p.rowTop(min(row, len(p.bands)))
 			p.printf(`<text class="soft" x="%.1f" y="%.1f">%s</text>`+"\n", x+2, y-5, t.label)
@@ -154,7 +156,7 @@ func (p *svgPage) drawBand(i int, top float64) {
 		heights := make([]float64, len(b.packets))
 		for column, packets := range b.packets {
 			if packets > 1e-6 {
-				heights[column] = max(packets/top, 1/height)
+				heights[column] = max(packets/top, 0.5/height)
 			}
 		}
 		p.printf(`<path class="rate" d="%s"/>`, p.steps(heights, y+1+height, height))
@@ -171,7 +173,7 @@ func (p *svgPage) steps(heights []float64, base, scale float64) string {
 	step := p.width / float64(len(heights))
 	up := 0.
 	for i, height := range append(heights, 0) {
-		now := math.Round(height*scale*4) / 4
+		now := math.Round(height*scale*2) / 2
 		if now == up {
 			continue
 		}
