@@ -1,0 +1,258 @@
+package gunzip
+
+import (
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"errors"
+	"hash/crc32"
+	"io"
+	"math/rand/v2"
+	"os/exec"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// samples are inputs of all kinds: runs, text, noise, and what lies between.
+func samples() map[string][]byte {
+	random := rand.New(rand.NewPCG(1, 2))
+	noise := make([]byte, 300_000)
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	mixed := []byte{}
+	for len(mixed) < 1_500_000 {
+		switch n := random.IntN(2000); random.IntN(4) {
+		case 0:
+			mixed = append(mixed, noise[n:2*n]...)
+		case 1:
+			mixed = append(mixed, bytes.Repeat([]byte{byte(n)}, n)...)
+		case 2:
+			mixed = append(mixed, strings.Repeat("abc, def; ", n/10)...)
+		default:
+			if from := len(mixed) - random.IntN(min(len(mixed)+1, 40_000)); from < len(mixed) {
+				mixed = append(mixed, mixed[from:min(len(mixed), from+n)]...)
+			}
+		}
+	}
+	return map[string][]byte{
+		"empty": {}, "one byte": {7}, "run": make([]byte, 1_000_000), "noise": noise, "mixed": mixed,
+		"text": []byte(strings.Repeat("The quick brown fox jumps over the lazy dog.\n", 20_000)),
+	}
+}
+
+func compress(t testing.TB, data []byte, level int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, level)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write(data)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestReadsWhatIsCompressed(t *testing.T) {
+	for name, data := range samples() {
+		for _, level := range []int{flate.HuffmanOnly, 0, 1, 6, 9} {
+			got, err := io.ReadAll(NewReader(bytes.NewReader(compress(t, data, level))))
+			if err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%s, level %d: %d bytes of %d, error %v", name, level, len(got), len(data), err)
+			}
+		}
+		for _, program := range [][]string{{"gzip", "-c"}, {"gzip", "-1c"}, {"pigz", "-c"}, {"pigz", "-ic"}, {"igzip", "-c"}, {"bgzip", "-c"}} {
+			if _, err := exec.LookPath(program[0]); err != nil {
+				continue
+			}
+			run := exec.Command(program[0], program[1:]...)
+			run.Stdin = bytes.NewReader(data)
+			compressed, err := run.Output()
+			if err != nil {
+				t.Fatal(program, err)
+			}
+			got, err := io.ReadAll(NewReader(bytes.NewReader(compressed)))
+			if err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%s, %q: %d bytes of %d, error %v", name, program, len(got), len(data), err)
+			}
+		}
+	}
+}
+
+func TestReadsInSmallPieces(t *testing.T) {
+	data := samples()["mixed"][:200_000]
+	compressed := compress(t, data, 6)
+	got, err := io.ReadAll(iotest.OneByteReader(NewReader(iotest.OneByteReader(bytes.NewReader(compressed)))))
+	if err != nil || !bytes.Equal(got, data) {
+		t.Errorf("%d bytes of %d, error %v", len(got), len(data), err)
+	}
+	got, err = io.ReadAll(NewReader(iotest.DataErrReader(bytes.NewReader(compressed))))
+	if err != nil || !bytes.Equal(got, data) {
+		t.Errorf("data beside io.EOF: %d bytes of %d, error %v", len(got), len(data), err)
+	}
+}
+
+func TestMembersAndWhatFollows(t *testing.T) {
+	a, b := []byte("one"), samples()["mixed"][:70_000]
+	two := append(compress(t, a, 6), compress(t, b, 1)...)
+	var named bytes.Buffer
+	w := gzip.NewWriter(&named)
+	w.Name, w.Comment, w.Extra = "name", "comment", make([]byte, 300)
+	w.Close()
+	both := append(bytes.Clone(a), b...)
+	for name, c := range map[string]struct {
+		compressed, want []byte
+		err              error
+	}{
+		"two members":  {two, both, nil},
+		"with names":   {append(named.Bytes(), two...), both, nil},
+		"padded":       {append(bytes.Clone(two), make([]byte, 10_000)...), both, nil},
+		"junk":         {append(bytes.Clone(two), "junk"...), both, new(TrailingError)},
+		"one byte":     {append(bytes.Clone(two), 'x'), both, new(TrailingError)},
+		"half a magic": {append(bytes.Clone(two), 0x1f), both, io.ErrUnexpectedEOF},
+		"nothing":      {nil, nil, io.ErrUnexpectedEOF},
+		"no gzip":      {[]byte("hello, hello"), nil, errHeader},
+		"cut trailer":  {two[:len(two)-1], both, io.ErrUnexpectedEOF},
+	} {
+		got, err := io.ReadAll(NewReader(bytes.NewReader(c.compressed)))
+		trailing := (*TrailingError)(nil)
+		if !bytes.Equal(got, c.want) || !errors.Is(err, c.err) && !(errors.As(err, &trailing) && errors.As(c.err, &trailing)) {
+			t.Errorf("%s: %d bytes of %d, error %v, wanted %v", name, len(got), len(c.want), err, c.err)
+		}
+	}
+	for _, place := range []int{1, 5} {
+		damaged := bytes.Clone(two)
+		damaged[len(damaged)-place] ^= 1
+		if got, err := io.ReadAll(NewReader(bytes.NewReader(damaged))); err != errChecksum || !bytes.Equal(got, both) {
+			t.Errorf("damaged trailer: %d bytes, error %v", len(got), err)
+		}
+	}
+}
+
+func TestSourceErrorsComeThrough(t *testing.T) {
+	compressed := compress(t, samples()["mixed"], 6)
+	broken := errors.New("broken")
+	got, err := io.ReadAll(NewReader(io.MultiReader(bytes.NewReader(compressed[:50_000]), iotest.ErrReader(broken))))
+	if err != broken || len(got) == 0 {
+		t.Errorf("%d bytes, error %v", len(got), err)
+	}
+}
+
+// TestGivesWhatIsReadable cuts everywhere: what comes before the cut comes out.
+func TestGivesWhatIsReadable(t *testing.T) {
+	data := samples()["mixed"][:3000]
+	compressed := compress(t, data, 6)
+	previous := 0
+	for cut := range compressed {
+		got, err := io.ReadAll(NewReader(bytes.NewReader(compressed[:cut])))
+		if err != io.ErrUnexpectedEOF || !bytes.HasPrefix(data, got) || len(got) < previous {
+			t.Fatalf("cut at %d: %d bytes, error %v", cut, len(got), err)
+		}
+		previous = len(got)
+	}
+	if previous != len(data) {
+		t.Errorf("cut before the last byte: %d of %d bytes", previous, len(data))
+	}
+}
+
+func TestResumesFromEveryPoint(t *testing.T) {
+	data := samples()["mixed"]
+	for name, compressed := range map[string][]byte{
+		"one member": compress(t, data, 6), "fast": compress(t, data, 1), "stored": compress(t, data, 0),
+		"members": append(compress(t, data[:700_000], 6), compress(t, data[700_000:], 9)...),
+	} {
+		var points []*Point
+		r := NewReader(bytes.NewReader(compressed))
+		r.OnBlock = func(p *Point) {
+			copied := *p
+			copied.Window = bytes.Clone(p.Window)
+			points = append(points, &copied)
+		}
+		if _, err := io.Copy(io.Discard, r); err != nil {
+			t.Fatal(err)
+		}
+		if len(points) < 3 {
+			t.Fatalf("%s: %d points", name, len(points))
+		}
+		resumed := new(Reader)
+		for i, p := range points {
+			if want := crc32.ChecksumIEEE(data[:p.Offset]); p.Checksum != want {
+				t.Fatalf("%s: point %d: checksum %08x, wanted %08x", name, i, p.Checksum, want)
+			}
+			if i+1 < len(points) {
+				next := points[i+1]
+				if got, want := Checksum(p, next), crc32.ChecksumIEEE(data[p.Offset:next.Offset]); got != want {
+					t.Fatalf("%s: checksum from point %d to the next is %08x, wanted %08x", name, i, got, want)
+				}
+			}
+			resumed.Resume(bytes.NewReader(compressed[p.Bit/8:]), p)
+			if resumed.Offset() != p.Offset {
+				t.Fatalf("%s: point %d at %d: resumed at %d", name, i, p.Offset, resumed.Offset())
+			}
+			size := min(100_000, len(data)-int(p.Offset))
+			if i%20 == 0 {
+				size = len(data) - int(p.Offset)
+			}
+			got, err := io.ReadAll(io.LimitReader(resumed, int64(size)))
+			if err != nil || !bytes.Equal(got, data[p.Offset:][:size]) {
+				t.Fatalf("%s: point %d at %d: wrong data, error %v", name, i, p.Offset, err)
+			}
+		}
+	}
+}
+
+func FuzzReader(f *testing.F) {
+	f.Add(compress(f, []byte("hello, hello, hello"), 6))
+	f.Add(compress(f, samples()["mixed"][:3000], 9))
+	f.Add(append(compress(f, []byte("a"), 1), compress(f, []byte("b"), flate.HuffmanOnly)...))
+	f.Fuzz(func(t *testing.T, compressed []byte) {
+		const limit = 4 << 20
+		got, gotErr := io.ReadAll(io.LimitReader(NewReader(bytes.NewReader(compressed)), limit))
+		var want []byte
+		r, wantErr := gzip.NewReader(bytes.NewReader(compressed))
+		if wantErr == nil {
+			want, wantErr = io.ReadAll(io.LimitReader(r, limit))
+		}
+		if wantErr == nil && gotErr != errHeader && (gotErr != nil || !bytes.Equal(got, want)) {
+			t.Fatalf("%d bytes, error %v, wanted %d", len(got), gotErr, len(want))
+		}
+		if gotErr == nil && wantErr != nil && !isPadding(compressed, wantErr) && len(got) < limit {
+			t.Fatalf("%d bytes without an error, wanted %v", len(got), wantErr)
+		}
+		if n := min(len(got), len(want)); !bytes.Equal(got[:n], want[:n]) {
+			t.Fatalf("other bytes than compress/gzip gives")
+		}
+	})
+}
+
+// isPadding says whether compress/gzip objects to what we take: zeros behind the
+// last member, a header checksum.
+func isPadding(compressed []byte, err error) bool {
+	return err == gzip.ErrHeader && (len(compressed) > 10 && bytes.HasSuffix(compressed, []byte{0}) || compressed[3]&2 != 0)
+}
+
+func TestChecksum(t *testing.T) {
+	data := samples()["noise"]
+	for _, length := range []int{0, 1, 2, 1000, 65_535} {
+		from := Point{Offset: 77, Checksum: crc32.ChecksumIEEE(data[:77])}
+		to := Point{Offset: int64(77 + length), Checksum: crc32.ChecksumIEEE(data[:77+length])}
+		if got, want := Checksum(&from, &to), crc32.ChecksumIEEE(data[77:77+length]); got != want {
+			t.Errorf("%d bytes: %08x, wanted %08x", length, got, want)
+		}
+	}
+}
+
+func BenchmarkReader(b *testing.B) {
+	compressed := compress(b, samples()["mixed"], 6)
+	b.SetBytes(int64(len(samples()["mixed"])))
+	r := new(Reader)
+	for b.Loop() {
+		r.Reset(bytes.NewReader(compressed))
+		if _, err := io.Copy(io.Discard, r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,404 @@
+package gunzip
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// WindowSize is how far back a match can reach, in bytes.
+const WindowSize = 32 << 10
+
+const (
+	outputSize = WindowSize + 256<<10
+	// outputSlack is how much room the fast loop wants: three literals, the longest
+	// match, and what copying by eights writes beyond it.
+	outputSlack = 3 + 258 + 8
+	// inputSlack is how much input it wants: two loads of eight bytes.
+	inputSlack = 16
+)
+
+// What comes next in the compressed data.
+const (
+	blockHeader = iota
+	storedBlock
+	huffmanBlock
+	afterLastBlock
+)
+
+var errDamaged = errors.New("deflate data is damaged")
+
+// inflater decompresses blocks of deflate data, RFC 1951. Its output is a buffer
+// that also is the window that matches reach back into.
+type inflater struct {
+	input
+	output []byte
+	read   int // what has been given out of output
+	write  int // what is in it
+	// start is the first byte in output that matches may reach.
+	start int
+
+	next   int  // what comes next
+	last   bool // this is the last block
+	stored int  // bytes left of a stored block
+
+	literals  [literalTableSize]uint32
+	distances [distanceTableSize]uint32
+	lengths   [288 + 32]uint8
+
+	// reached marks the bytes of the window before resumed that matches reach,
+	// unless it is nil.
+	reached *[WindowSize]bool
+	resumed int // where in output the window ended when decompression began
+}
+
+// reset empties the output but for a window.
+func (f *inflater) reset(window []byte) {
+	if f.output == nil {
+		f.output = make([]byte, outputSize)
+	}
+	n := copy(f.output, window)
+	f.read, f.write, f.start, f.resumed, f.reached = n, n, 0, n, nil
+	f.next, f.last, f.stored = blockHeader, false, 0
+}
+
+// begin gets ready for other deflate data behind the last block.
+func (f *inflater) begin() {
+	f.start = f.write
+	f.next, f.last, f.stored = blockHeader, false, 0
+}
+
+// window is what a match at the end of the output can reach.
+func (f *inflater) window() []byte {
+	return f.output[max(f.start, f.write-WindowSize):f.write]
+}
+
+// inflate adds to the output. It returns when the output is full, at a block
+// header and behind the last block.
+func (f *inflater) inflate() error {
+	switch f.next {
+	case blockHeader:
+		return f.readBlockHeader()
+	case storedBlock:
+		return f.copyStored()
+	case huffmanBlock:
+		for f.next == huffmanBlock && f.write <= len(f.output)-outputSlack {
+			if f.reached == nil {
+				if err := f.inflateFast(); err != nil {
+					return err
+				}
+			}
+			if f.next == huffmanBlock && f.write <= len(f.output)-outputSlack {
+				if err := f.inflateSymbol(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// isFull says that there is no room for more output.
+func (f *inflater) isFull() bool { return f.write > len(f.output)-outputSlack }
+
+// makeRoom drops what has been given out and is out of reach.
+func (f *inflater) makeRoom() {
+	keep := min(f.read, max(f.start, f.write-WindowSize))
+	copy(f.output, f.output[keep:f.write])
+	f.read -= keep
+	f.write -= keep
+	f.start -= min(keep, f.start)
+	f.resumed -= keep
+}
+
+func (f *inflater) readBlockHeader() error {
+	if !f.has(3) {
+		return f.cause()
+	}
+	f.last = f.take(1) == 1
+	switch f.take(2) {
+	case 0:
+		f.align()
+		if !f.has(32) {
+			return f.cause()
+		}
+		length, inverse := f.take(16), f.take(16)
+		if length != ^inverse&0xffff {
+			return errDamaged
+		}
+		f.stored, f.next = int(length), storedBlock
+		return f.copyStored()
+	case 1:
+		buildTable(f.literals[:], literalBits, fixedLengths[:], literalMeanings[:])
+		lengths := f.lengths[:32]
+		for i := range lengths {
+			lengths[i] = 5
+		}
+		buildTable(f.distances[:], distanceBits, lengths, distanceMeanings[:])
+	case 2:
+		if err := f.readTables(); err != nil {
+			return err
+		}
+	default:
+		return errDamaged
+	}
+	f.next = huffmanBlock
+	return nil
+}
+
+// codeLengthOrder is the order in which the lengths of the code for code lengths
+// stand: RFC 1951, section 3.2.7.
+var codeLengthOrder = [19]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
+
+// readTables reads the codes of a block.
+func (f *inflater) readTables() error {
+	if !f.has(14) {
+		return f.cause()
+	}
+	literals, distances, codes := int(f.take(5))+257, int(f.take(5))+1, int(f.take(4))+4
+	if literals > 286 || distances > 30 {
+		return errDamaged
+	}
+	var codeLengths [19]uint8
+	for _, symbol := range codeLengthOrder[:codes] {
+		if !f.has(3) {
+			return f.cause()
+		}
+		codeLengths[symbol] = uint8(f.take(3))
+	}
+	var table [1 << codeLengthBits]uint32
+	if !buildTable(table[:], codeLengthBits, codeLengths[:], codeLengthMeanings[:]) {
+		return errDamaged
+	}
+	lengths := f.lengths[:literals+distances]
+	for i := 0; i < len(lengths); {
+		_, symbol, err := f.takeCode(table[:], codeLengthBits)
+		if err != nil {
+			return err
+		}
+		if symbol < 16 {
+			lengths[i] = uint8(symbol)
+			i++
+			continue
+		}
+		var length uint8
+		base, extra := 3, uint(2)
+		switch symbol {
+		case 16:
+			if i == 0 {
+				return errDamaged
+			}
+			length = lengths[i-1]
+		case 17:
+			extra = 3
+		case 18:
+			base, extra = 11, 7
+		}
+		if !f.has(extra) {
+			return f.cause()
+		}
+		repeat := base + int(f.take(extra))
+		if repeat > len(lengths)-i {
+			return errDamaged
+		}
+		for range repeat {
+			lengths[i] = length
+			i++
+		}
+	}
+	if lengths[256] == 0 { // the block could not end
+		return errDamaged
+	}
+	if !buildTable(f.literals[:], literalBits, lengths[:literals], literalMeanings[:]) ||
+		!buildTable(f.distances[:], distanceBits, lengths[literals:], distanceMeanings[:]) {
+		return errDamaged
+	}
+	return nil
+}
+
+// copyStored copies a stored block as far as there is room.
+func (f *inflater) copyStored() error {
+	room := f.output[f.write:]
+	if f.stored < len(room) {
+		room = room[:f.stored]
+	}
+	n := f.readFull(room)
+	f.write += n
+	f.stored -= n
+	if n < len(room) {
+		return f.cause()
+	}
+	if f.stored == 0 {
+		f.endBlock()
+	}
+	return nil
+}
+
+func (f *inflater) endBlock() {
+	f.next = blockHeader
+	if f.last {
+		f.next = afterLastBlock
+	}
+}
+
+// inflateFast inflates while there is plenty of input and room.
+func (f *inflater) inflateFast() error {
+	var (
+		in         = f.buffer[:f.end]
+		next       = f.input.next
+		hold       = f.bits
+		count      = f.count
+		output     = f.output
+		write      = f.write
+		start      = f.start
+		literals   = &f.literals
+		distances  = &f.distances
+		err        error
+		lastInput  = len(in) - inputSlack
+		lastOutput = len(output) - outputSlack
+	)
+loop:
+	for next <= lastInput && write <= lastOutput {
+		hold |= binary.LittleEndian.Uint64(in[next:]) << (count & 63)
+		next += int(63-count) >> 3
+		count |= 56
+		entry := literals[hold&(1<<literalBits-1)]
+		if entry&isLiteral != 0 { // three of them leave 56 - 33 bits
+			hold >>= entry & 63
+			count -= uint(entry & 63)
+			output[write] = byte(entry >> 16)
+			write++
+			entry = literals[hold&(1<<literalBits-1)]
+			if entry&isLiteral != 0 {
+				hold >>= entry & 63
+				count -= uint(entry & 63)
+				output[write] = byte(entry >> 16)
+				write++
+				entry = literals[hold&(1<<literalBits-1)]
+				if entry&isLiteral != 0 {
+					hold >>= entry & 63
+					count -= uint(entry & 63)
+					output[write] = byte(entry >> 16)
+					write++
+					continue
+				}
+			}
+			hold |= binary.LittleEndian.Uint64(in[next:]) << (count & 63)
+			next += int(63-count) >> 3
+			count |= 56
+		}
+		if entry&isSpecial != 0 && entry&isSubtable != 0 {
+			hold >>= literalBits
+			count -= literalBits
+			entry = literals[(uint64(entry>>16)+hold&(1<<(entry>>8&15)-1))&(literalTableSize-1)]
+			if entry&isLiteral != 0 {
+				hold >>= entry & 63
+				count -= uint(entry & 63)
+				output[write] = byte(entry >> 16)
+				write++
+				continue
+			}
+		}
+		if entry&isSpecial != 0 {
+			hold >>= entry & 63
+			count -= uint(entry & 63)
+			f.endBlock()
+			break
+		}
+		length := int(entry>>16) + int(hold&(1<<(entry&63)-1)>>(entry>>8&15))
+		hold >>= entry & 63
+		count -= uint(entry & 63)
+		if entry == 0 {
+			err = errDamaged
+			break
+		}
+
+		entry = distances[hold&(1<<distanceBits-1)] // up to 20 bits of 56 are gone, and this takes 28
+		if entry&isSpecial != 0 {
+			hold >>= distanceBits
+			count -= distanceBits
+			entry = distances[(uint64(entry>>16)+hold&(1<<(entry>>8&15)-1))&(distanceTableSize-1)]
+		}
+		distance := int(entry>>16) + int(hold&(1<<(entry&63)-1)>>(entry>>8&15))
+		hold >>= entry & 63
+		count -= uint(entry & 63)
+		from := write - distance
+		if entry == 0 || from < start {
+			err = errDamaged
+			break
+		}
+		end := write + length
+		if distance < 8 {
+			for ; write < end; write++ {
+				output[write] = output[from]
+				from++
+			}
+			continue loop
+		}
+		for ; write < end; write += 8 {
+			binary.LittleEndian.PutUint64(output[write:], binary.LittleEndian.Uint64(output[from:]))
+			from += 8
+		}
+		write = end
+	}
+	f.input.next, f.count, f.write = next, count, write
+	f.bits = hold & (1<<count - 1)
+	return err
+}
+
+// inflateSymbol inflates one literal, one match or the end of the block.
+func (f *inflater) inflateSymbol() error {
+	entry, length, err := f.takeCode(f.literals[:], literalBits)
+	switch {
+	case err != nil:
+		return err
+	case entry&isLiteral != 0:
+		f.output[f.write] = byte(entry >> 16)
+		f.write++
+		return nil
+	case entry&isSpecial != 0:
+		f.endBlock()
+		return nil
+	}
+	_, distance, err := f.takeCode(f.distances[:], distanceBits)
+	if err != nil {
+		return err
+	}
+	from := f.write - distance
+	if from < f.start {
+		return errDamaged
+	}
+	for range length {
+		if f.reached != nil && from < f.resumed {
+			f.reached[WindowSize-f.resumed+from] = true
+		}
+		f.output[f.write] = f.output[from]
+		f.write++
+		from++
+	}
+	return nil
+}
+
+// takeCode takes a code, and the length or distance that it stands for with the
+// bits behind it.
+func (f *inflater) takeCode(table []uint32, tableBits uint) (entry uint32, number int, err error) {
+	for {
+		f.gather()
+		entry, code := table[f.bits&(1<<tableBits-1)], uint(0)
+		if entry&isSpecial != 0 && entry&isSubtable != 0 {
+			code = tableBits
+			entry = table[entry>>16+uint32(f.bits>>tableBits)&(1<<(entry>>8&15)-1)]
+		}
+		total := code + uint(entry&63)
+		switch {
+		case entry != 0 && total <= f.count:
+			number := entry>>16 + uint32(f.bits&(1<<total-1)>>(code+uint(entry>>8&15)))
+			f.drop(total)
+			return entry, int(number), nil
+		case entry == 0 && f.count >= maxCodeLength:
+			return 0, 0, errDamaged
+		case f.err != nil:
+			return 0, 0, f.cause()
+		}
+		f.fill()
+	}
+}
