@@ -26,6 +26,8 @@ type Reader struct {
 	srcErr  error // what src ended with; io.EOF or worse
 	closers []io.Closer
 
+	newBlock func(size int) []byte // nil reads into one block again and again
+
 	// block[start:end] is what has been read and not yet given out. Bytes from
 	// previous on stay, where the record before the reading position begins.
 	block         []byte
@@ -61,6 +63,14 @@ func NewReader(src io.Reader) *Reader { return NewReaderSize(src, DefaultBlockSi
 // a packet that does not fit, so a small one costs time but no packet.
 func NewReaderSize(src io.Reader, size int) *Reader {
 	return &Reader{src: src, block: make([]byte, max(size, minBlockSize)), judged: -1, order: binary.LittleEndian}
+}
+
+// NewBlockReader reads into blocks that newBlock gives, of at least size bytes
+// each, and never into the same one again: data of packets stays valid for as long
+// as the caller leaves their block alone. The packets of one Read are all in the
+// block that newBlock gave last.
+func NewBlockReader(src io.Reader, newBlock func(size int) []byte) *Reader {
+	return &Reader{src: src, newBlock: newBlock, block: newBlock(minBlockSize), judged: -1, order: binary.LittleEndian}
 }
 
 // Open opens a file for reading. Close it after use.
@@ -187,6 +197,10 @@ func (r *Reader) fill(want int) bool {
 // that is full: it grows with what has come, not with what a header claims.
 func (r *Reader) makeRoom() {
 	keep := min(r.previous, r.start)
+	if r.newBlock != nil {
+		r.changeBlock(keep)
+		return
+	}
 	if keep > 0 {
 		copy(r.block, r.block[keep:r.end])
 		r.base += int64(keep)
@@ -197,6 +211,18 @@ func (r *Reader) makeRoom() {
 		copy(grown, r.block[:r.end])
 		r.block = grown
 	}
+}
+
+// changeBlock goes on in a new block, unless the end of this one has room for more.
+func (r *Reader) changeBlock(keep int) {
+	if room := len(r.block) - r.end; room > 0 && room >= len(r.block)/4 {
+		return
+	}
+	block := r.newBlock(max(minBlockSize, 2*(r.end-keep))) // it grows for a packet that does not fit
+	copy(block, r.block[keep:r.end])
+	r.block = block
+	r.base += int64(keep)
+	r.start, r.end, r.previous = r.start-keep, r.end-keep, r.previous-keep
 }
 
 // readFileHeader begins the section at the reading position, decompressing from
@@ -323,6 +349,9 @@ func (r *Reader) decompressRest() error {
 		rest = io.MultiReader(rest, r.src)
 	} else if r.srcErr != io.EOF {
 		rest = io.MultiReader(rest, failingReader{r.srcErr})
+	}
+	if r.newBlock != nil {
+		r.block = r.newBlock(minBlockSize)
 	}
 	r.base, r.start, r.end, r.previous, r.srcErr = r.Offset(), 0, 0, 0, nil
 	plain, _, err := Decompress(rest)
