@@ -167,6 +167,9 @@ func (m *mapRun) readCaptures() error {
 	m.progress.start(totalSize(paths), nil)
 	err = m.surveyAll(inputs)
 	m.sayBystanders()
+	if err == nil && m.strict && m.damaged.Load() { // a tarball between its members
+		return errReported
+	}
 	return err
 }
 
@@ -259,6 +262,9 @@ func (m *mapRun) drawRecords(name string) error {
 		}
 		if err != nil {
 			return usageErrorf("--from-records %w", namedError(name, err)).withHint("wanted the records of pcap-map, one a line (jq -c)")
+		}
+		if c.Path == "" {
+			return usageErrorf("--from-records %s: line %d: a record without path", displayName(name, ""), decoder.Line())
 		}
 		m.captures.Add(1)
 		m.packets.Add(c.Packets)

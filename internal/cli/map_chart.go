@@ -65,9 +65,9 @@ func (p *picture) chart(dst io.Writer, size chartSize) error {
 	bands := p.bands(groups, width)
 	top := peak(bands)
 	for _, b := range bands {
-		fmt.Fprintf(&page, "%s %s\n", fitName(groupName(b.rows, folder), margin), strings.TrimRight(b.chart(top), " "))
+		chartLine(&page, groupName(b.rows, folder), margin, b.chart(top))
 	}
-	fmt.Fprintf(&page, "%s %s\n", fitName("at once", margin), strings.TrimRight(chartCounts(running(bands, width)), " "))
+	chartLine(&page, "at once", margin, chartCounts(running(bands, width)))
 	p.chartAxis(&page, margin, width)
 	fmt.Fprintf(&page, "%s\n", p.describeRange())
 	fmt.Fprintf(&page, "%s, up to %d at once", count(len(p.rows), "capture"), p.atOnce())
@@ -160,8 +160,13 @@ func (p *picture) chartAxis(page *bytes.Buffer, margin, width int) {
 		axis[column] = '┬'
 		labels = labels[:column] + t.label + labels[column+len(t.label):]
 	}
-	space := strings.Repeat(" ", margin)
-	fmt.Fprintf(page, "%s %s\n%s %s\n", space, string(axis), space, strings.TrimRight(labels, " "))
+	chartLine(page, "", margin, string(axis))
+	chartLine(page, "", margin, labels)
+}
+
+func chartLine(page *bytes.Buffer, name string, margin int, line string) {
+	page.WriteString(strings.TrimRight(fitName(name, margin)+" "+line, " "))
+	page.WriteByte('\n')
 }
 
 func count(n int, what string) string {

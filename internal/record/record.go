@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	jsoniter "github.com/json-iterator/go"
@@ -59,7 +61,7 @@ func (d *Decoder) Decode(v any) error {
 			continue
 		}
 		if err := json.Unmarshal(line, v); err != nil {
-			return fmt.Errorf("line %d: not a record: %w", d.line, err)
+			return fmt.Errorf("line %d: not a record: %s", d.line, problem(err))
 		}
 		return nil
 	}
@@ -69,6 +71,13 @@ func (d *Decoder) Decode(v any) error {
 		return fmt.Errorf("line %d: %w", d.line+1, err)
 	}
 	return io.EOF
+}
+
+// problem is what json-iterator says, without the excerpts of the line that it
+// adds: a line may be anything, and long.
+func problem(err error) string {
+	text, _, _ := strings.Cut(err.Error(), ", error found in #")
+	return strings.Trim(strconv.QuoteToGraphic(text), `"`)
 }
 
 // Line is the number of the line that Decode read last, counted from 1.

@@ -2,11 +2,15 @@ package record
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
 // timeLayout sorts as text and compares in jq.
 const timeLayout = "2006-01-02T15:04:05.000000000Z"
+
+// What Time can hold.
+var earliest, latest = time.Unix(0, math.MinInt64), time.Unix(0, math.MaxInt64)
 
 // Time is a moment in nanoseconds since the Unix epoch. In JSON it is UTC text
 // with nine decimals.
@@ -23,6 +27,9 @@ func (t *Time) UnmarshalText(text []byte) error {
 	moment, err := time.Parse(time.RFC3339Nano, string(text))
 	if err != nil {
 		return fmt.Errorf("time %q: wanted such as %s", text, Time(0))
+	}
+	if moment.Before(earliest) || moment.After(latest) {
+		return fmt.Errorf("time %q is beyond 64 bits of nanoseconds, 1677 to 2262", text)
 	}
 	*t = Time(moment.UnixNano())
 	return nil
