@@ -76,8 +76,9 @@ func (d *Decoder) Decode(v any) error {
 // problem is what json-iterator says, without the excerpts of the line that it
 // adds: a line may be anything, and long.
 func problem(err error) string {
+	const most = 200
 	text, _, _ := strings.Cut(err.Error(), ", error found in #")
-	return strings.Trim(strconv.QuoteToGraphic(text), `"`)
+	return strings.Trim(strconv.QuoteToGraphic(text[:min(len(text), most)]), `"`)
 }
 
 // Line is the number of the line that Decode read last, counted from 1.

@@ -180,6 +180,8 @@ func TestDecodeSaysWhatIsWrong(t *testing.T) {
 		{strings.NewReader(`{"path":`), "line 1: not a record: "},
 		{strings.NewReader(`{"path":1}`), "line 1: not a record: "},
 		{strings.NewReader(`{"first":"monday"}`), "line 1: not a record: "},
+		{strings.NewReader(`{"packets":` + strings.Repeat("9", 1000) + `.}`), "line 1: not a record: "},
+		{strings.NewReader(`{"duration":1` + strings.Repeat("0", 1000) + `}`), "line 1: not a record: "},
 		{strings.NewReader(`{} {}`), "line 1: not a record: "},
 		{strings.NewReader(strings.Repeat(" ", record.MaxLineLength+1)), "line 1: over 16777216 bytes"},
 		{io.MultiReader(strings.NewReader("{}\n"), iotest.ErrReader(failure)), "line 2: cable pulled"},
