@@ -12,14 +12,15 @@ import (
 type Captures struct {
 	files  *Files
 	window int64
-	kept   budget
+	blocks *blocks
 }
 
 // NewCaptures reads files of which packets out of order within window nanoseconds
-// are put in order. What has to be held in memory for that stays within memory
-// bytes, beyond which the window gets shorter.
+// are put in order. For that a window of each open file is held, unless Contents
+// tells how far out of order it is; where memory bytes do not suffice for all of
+// them, the windows get shorter.
 func NewCaptures(files *Files, window, memory int64) *Captures {
-	return &Captures{files: files, window: window, kept: budget{limit: memory}}
+	return &Captures{files: files, window: window, blocks: newBlocks(memory)}
 }
 
 // Contents is what is known of a capture before it is merged.
@@ -67,7 +68,7 @@ func (c *Captures) Peek(path string) (Contents, error) {
 func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 	contents := Contents{First: math.MinInt64, Earliest: math.MinInt64, Disorder: UnknownDisorder}
 	disorder := newDisorder(c.window)
-	batch := make([]stream.Packet, minBatch)
+	batch := make([]stream.Packet, 64)
 	for seen := false; ; {
 		n, err := r.Read(batch)
 		if n > 0 && !seen {
@@ -106,43 +107,16 @@ func (c *Captures) Input(path string, contents Contents) *Input {
 			if err != nil {
 				return nil, err
 			}
-			return c.open(file, contents.Disorder, blockSize)
+			return c.open(file, contents.Disorder, blockSize), nil
 		},
 	}
 }
 
 // open reads a file, looking ahead as far as is needed.
-func (c *Captures) open(file *File, disorder int64, blockSize int) (Reader, error) {
-	var src Reader = fileReader{stream.NewReaderSize(file, blockSize), file}
-	batch := batchSize(blockSize)
-	window := c.window
-	if disorder != UnknownDisorder {
-		window = 0 // nothing has to be found out
+func (c *Captures) open(file *File, disorder int64, blockSize int) Reader {
+	if disorder == UnknownDisorder {
+		ahead := newLookahead(file, c.window, c.blocks, blockSize)
+		return newReorderer(ahead, ahead, 0)
 	}
-	hold := min(max(disorder, 0), c.window)
-	var head [16]byte
-	n, _ := file.ReadAt(head[:], 0)
-	if stream.DetectCompression(head[:n]) != stream.Uncompressed {
-		ahead := newLookahead(src, window, batch, true, &c.kept)
-		if window == 0 {
-			return newReorderer(ahead, nil, hold), nil
-		}
-		return newReorderer(ahead, ahead, hold), nil
-	}
-	if window == 0 {
-		return newReorderer(src, nil, hold), nil
-	}
-	whole := io.NewSectionReader(file, 0, math.MaxInt64)
-	scout := newLookahead(stream.NewReaderSize(whole, blockSize), window, batch, false, nil)
-	return newReorderer(src, scout, 0), nil
-}
-
-// fileReader closes the file behind a reader.
-type fileReader struct {
-	*stream.Reader
-	file *File
-}
-
-func (r fileReader) Close() error {
-	return errors.Join(r.Reader.Close(), r.file.Close())
+	return newReorderer(newLookahead(file, 0, c.blocks, blockSize), nil, min(disorder, c.window))
 }

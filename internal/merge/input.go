@@ -1,6 +1,5 @@
 // Package merge puts captures into one order of time: files that are opened when
-// their time comes, and runs that came in on a stream. Everything in it reads as
-// stream.Reader does: a batch at a time, whose data is valid until the next Read.
+// their time comes, and runs that came in on a stream.
 package merge
 
 import (
@@ -10,11 +9,12 @@ import (
 	"pcap-replay/stream"
 )
 
-// Reader gives the packets of one input, under the contract of
-// [stream.Reader.Read]: data is valid until the next Read, a [*stream.Damage] can
-// be passed, io.EOF is the end.
+// Reader gives the packets of one input, a batch at a time. The batch and its data
+// are valid until the next call. The error, which may come beside packets, is
+// [io.EOF] at the end; a [*stream.Damage], behind which the next call goes on; or
+// one that ends the input.
 type Reader interface {
-	Read(dst []stream.Packet) (n int, err error)
+	Next() ([]stream.Packet, error)
 	Close() error
 }
 

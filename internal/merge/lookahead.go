@@ -4,116 +4,129 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"sync"
-	"sync/atomic"
 
 	"pcap-replay/stream"
 )
 
 // lookahead reads an input ahead of the merge, in a goroutine of its own. Before
 // a packet is given out it has seen the input a window further, so that it is
-// known how far out of order packets are there. An input in order, which nearly
-// all are, then passes through without being held or copied.
+// known how far out of order packets are there: an input in order, which nearly
+// all are, passes through without being copied or sorted. Reading and
+// decompressing go on meanwhile.
 //
-// A plain file is read twice, a window apart: by a scout, which looks at times
-// only, and by the merge, which finds the blocks in the page cache. That costs no
-// memory however much traffic a window holds. What must be decompressed is read
-// once, and kept.
+// What has been read ahead is kept in blocks. Where the share of memory of an
+// input does not hold a window of it, the window is as much as it holds.
 type lookahead struct {
-	window int64
-	keep   bool
-	budget *budget
+	window    int64
+	blocks    *blocks
+	blockSize int
 
 	mutex    sync.Mutex
 	changed  sync.Cond
 	disorder disorder
 	wanted   int64 // how far the merge wants to have been looked ahead
-	idle     bool  // the goroutine waits to be wanted
-	ended    bool  // the input has been seen to its end
+	used     int64 // bytes of blocks and batches
 	stopped  bool  // the merge needs no more
-	queue    []keptBatch
+	ended    bool  // the input has been read to its end
+	queue    []readAhead
+	given    readAhead // what the merge has in use
 	finished chan struct{}
+
+	current *block // being read into
 }
 
-// keptBatch is what one Read gave, in memory of its own.
-type keptBatch struct {
+// readAhead is what one Read gave.
+type readAhead struct {
 	packets []stream.Packet
-	size    int64
+	batch   []stream.Packet // packets' memory
+	block   *block
 	err     error
 }
 
-// budget bounds the memory of what all lookaheads keep.
-type budget struct {
-	limit int64
-	used  atomic.Int64
-}
+// minAhead is how many blocks are read ahead in any case, so that reading and
+// merging go on side by side.
+const minAhead = 4
 
-func (b *budget) exhausted() bool { return b.used.Load() >= b.limit }
-
-// newLookahead starts to read src, which it closes in the end.
-func newLookahead(src Reader, window int64, batch int, keep bool, memory *budget) *lookahead {
+// newLookahead reads src, which it closes in the end.
+func newLookahead(src io.ReadCloser, window int64, blocks *blocks, blockSize int) *lookahead {
 	l := &lookahead{
-		window: window, keep: keep, budget: memory,
+		window: window, blocks: blocks, blockSize: blockSize,
 		disorder: newDisorder(window), wanted: math.MinInt64, finished: make(chan struct{}),
 	}
 	l.changed.L = &l.mutex
-	go l.run(src, make([]stream.Packet, batch))
+	blocks.open.Add(1)
+	go l.run(src)
 	return l
 }
 
-func (l *lookahead) run(src Reader, batch []stream.Packet) {
+func (l *lookahead) run(src io.ReadCloser) {
 	defer close(l.finished)
 	defer src.Close()
+	reader := stream.NewBlockReader(src, l.newBlock)
+	defer reader.Close()
 	for l.isWanted() {
-		n, err := src.Read(batch)
-		var kept keptBatch
-		if l.keep {
-			kept = keepBatch(batch[:n], err)
-		}
-		var damage *stream.Damage
-		l.mutex.Lock()
-		l.disorder.observe(batch[:n])
-		if l.keep && !l.stopped {
-			l.budget.used.Add(kept.size)
-			l.queue = append(l.queue, kept)
-		}
-		l.ended = err != nil && !errors.As(err, &damage)
-		l.changed.Broadcast()
-		l.mutex.Unlock()
+		batch := l.blocks.newBatch(batchSize(l.blockSize))
+		n, err := reader.Read(batch)
+		l.add(readAhead{packets: batch[:n], batch: batch, err: err})
 	}
 }
 
-// minQueue is how many batches are kept ready in any case: decompression works
-// while the merge writes.
-const minQueue = 4
+// newBlock gives the reader a block, which it will use from now on.
+func (l *lookahead) newBlock(size int) []byte {
+	b := l.blocks.newBlock(max(size, l.blockSize))
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if l.current != nil {
+		l.drop(l.current)
+	}
+	l.used += int64(len(b.data))
+	l.current = b
+	return b.data
+}
+
+// drop lets go of a block: once for being read into, and once for each batch.
+func (l *lookahead) drop(b *block) {
+	if b.users--; b.users == 0 {
+		l.used -= int64(len(b.data))
+		l.blocks.free(b)
+	}
+}
+
+func (l *lookahead) add(read readAhead) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.disorder.observe(read.packets)
+	read.block = l.current
+	read.block.users++
+	l.used += int64(packetSize * len(read.batch))
+	l.queue = append(l.queue, read)
+	var damage *stream.Damage
+	l.ended = read.err != nil && !errors.As(read.err, &damage)
+	l.changed.Broadcast()
+}
 
 // isWanted waits until the input has to be read on, and says whether it has.
 func (l *lookahead) isWanted() bool {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	for !l.ended && !l.stopped && !l.isBehind(l.window) {
-		l.idle = true
-		l.changed.Broadcast()
+	for !l.ended && !l.stopped && l.isAhead() {
 		l.changed.Wait()
 	}
-	l.idle = false
 	return !l.ended && !l.stopped
 }
 
-// isBehind says whether to read on: until it has been seen that much further
-// than it is wanted, as long as there is memory.
-func (l *lookahead) isBehind(further int64) bool {
-	if l.keep {
-		if len(l.queue) == 0 {
-			return true
-		}
-		if l.budget.exhausted() {
-			return false
-		}
-		return l.disorder.latest < l.wanted || len(l.queue) < minQueue
+// isAhead says that there is no need to read on, or no memory. A little more than
+// the window spares both sides from waiting for each other with every batch.
+func (l *lookahead) isAhead() bool {
+	if len(l.queue) == 0 {
+		return false
 	}
-	return l.disorder.latest < after(l.wanted, further)
+	return l.isFull() || l.disorder.latest >= after(l.wanted, l.window/8) && l.used >= int64(minAhead*l.blockSize)
 }
+
+func (l *lookahead) isFull() bool { return l.used >= l.blocks.share() }
 
 // settle waits until the input has been seen a window beyond latest, and gives
 // the largest disorder found.
@@ -121,74 +134,57 @@ func (l *lookahead) settle(latest int64) int64 {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.wanted = max(l.wanted, after(latest, l.window))
-	for {
-		// Half a window of slack spares both sides from waking each other with
-		// every batch.
-		if l.idle && l.isBehind(l.window/2) {
-			l.changed.Broadcast()
-		}
-		if l.ended || l.disorder.latest >= l.wanted || l.keep && len(l.queue) > 0 && l.budget.exhausted() {
-			return l.disorder.most
-		}
+	for !l.ended && l.disorder.latest < l.wanted && (len(l.queue) == 0 || !l.isFull()) {
+		l.changed.Broadcast()
 		l.changed.Wait()
 	}
+	return l.disorder.most
 }
 
-// Read gives what is kept. The window is not waited for here.
-func (l *lookahead) Read(dst []stream.Packet) (int, error) {
+// Next implements Reader. It does not wait for the window: see settle.
+func (l *lookahead) Next() ([]stream.Packet, error) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
+	if l.given.block != nil {
+		l.free(l.given)
+		l.given = readAhead{}
+		l.changed.Broadcast()
+	}
 	for len(l.queue) == 0 {
 		if l.ended {
-			return 0, io.EOF
+			return nil, io.EOF
 		}
-		l.changed.Broadcast()
 		l.changed.Wait()
 	}
-	kept := &l.queue[0]
-	n := copy(dst, kept.packets)
-	if kept.packets = kept.packets[n:]; len(kept.packets) > 0 {
-		return n, nil
-	}
-	err := kept.err
-	l.budget.used.Add(-kept.size)
-	*kept = keptBatch{}
-	l.queue = l.queue[1:]
-	if l.idle {
-		l.changed.Broadcast()
-	}
-	return n, err
+	l.given = l.queue[0]
+	l.queue = slices.Delete(l.queue, 0, 1) // keeps its memory
+	return l.given.packets, l.given.err
+}
+
+// free lets go of what has been given out.
+func (l *lookahead) free(read readAhead) {
+	l.used -= int64(packetSize * len(read.batch))
+	l.blocks.freeBatch(read.batch)
+	l.drop(read.block)
 }
 
 // Close ends the goroutine.
 func (l *lookahead) Close() error {
 	l.mutex.Lock()
 	l.stopped = true
-	for _, kept := range l.queue {
-		l.budget.used.Add(-kept.size)
-	}
-	l.queue = nil
 	l.changed.Broadcast()
 	l.mutex.Unlock()
 	<-l.finished
+	if l.given.block != nil {
+		l.free(l.given)
+	}
+	for _, read := range l.queue {
+		l.free(read)
+	}
+	if l.current != nil {
+		l.drop(l.current)
+	}
+	l.queue, l.given, l.current = nil, readAhead{}, nil
+	l.blocks.open.Add(-1)
 	return nil
-}
-
-// keepBatch copies packets with their data.
-func keepBatch(packets []stream.Packet, err error) keptBatch {
-	size := 0
-	for i := range packets {
-		size += len(packets[i].Data)
-	}
-	kept := keptBatch{packets: make([]stream.Packet, len(packets)), err: err}
-	copy(kept.packets, packets)
-	slab := make([]byte, 0, size)
-	for i := range kept.packets {
-		start := len(slab)
-		slab = append(slab, kept.packets[i].Data...)
-		kept.packets[i].Data = slab[start:len(slab):len(slab)]
-	}
-	const packetSize = 40
-	kept.size = int64(size + packetSize*len(packets))
-	return kept
 }

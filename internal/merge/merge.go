@@ -9,15 +9,8 @@ import (
 	"pcap-replay/stream"
 )
 
-const (
-	// maxBatch is how many packets of one source are held ready at a time.
-	maxBatch = 512
-	minBatch = 32
-	// minBlockSize is what a source reads at a time when very many are open.
-	minBlockSize = 4 << 10
-	// blockBudget bounds the blocks of all open sources together; see blockSize.
-	blockBudget = 8 << 20
-)
+// maxBatch is how many packets of one source are held ready at a time.
+const maxBatch = 512
 
 // Options say how a merge goes.
 type Options struct {
@@ -28,19 +21,17 @@ type Options struct {
 	Trouble func(*Input, error) error
 }
 
-// Merger merges inputs. It is a Reader itself.
+// Merger merges inputs.
 type Merger struct {
 	options   Options
 	linkTypes linkTypes
 	pending   []ranked // by start, then in the order given
 	tree      tournament
 	sources   []*source // by leaf
-	retired   []*source // to be used again
 	emptied   *source   // has no packet left in its batch
 
-	latest  int64 // time given out
-	packets int64
-	late    int64
+	latest int64 // time given out
+	late   int64
 }
 
 // ranked is an input with its place among those given.
@@ -54,7 +45,7 @@ type source struct {
 	ranked
 	leaf   int32
 	reader Reader
-	batch  []stream.Packet
+	batch  []stream.Packet // of the reader
 	next   int
 	ended  bool
 }
@@ -82,9 +73,6 @@ func New(inputs []*Input, options Options) (*Merger, error) {
 	})
 	return m, nil
 }
-
-// Packets is how many packets have been read from the inputs.
-func (m *Merger) Packets() int64 { return m.packets }
 
 // Late is how many packets came out behind one with a later time.
 func (m *Merger) Late() int64 { return m.late }
@@ -140,7 +128,7 @@ func (m *Merger) prepare() error {
 		} else {
 			m.tree.leave(s.leaf)
 			m.sources[s.leaf] = nil
-			m.retire(s)
+			s.reader.Close()
 		}
 	}
 	for len(m.pending) > 0 && (m.tree.empty() || m.pending[0].Start <= m.tree.times[m.tree.winner()]) {
@@ -155,19 +143,17 @@ func (m *Merger) prepare() error {
 
 // open opens an input and lets it take part, if it has a packet.
 func (m *Merger) open(input ranked) error {
-	size := blockSize(m.tree.taken)
-	reader, err := input.Open(size)
+	reader, err := input.Open(blockSize(m.tree.taken))
 	if err != nil {
 		return m.options.Trouble(input.Input, err)
 	}
-	s := m.newSource(batchSize(size))
-	s.ranked, s.reader = input, reader
+	s := &source{ranked: input, reader: reader}
 	if err := m.refill(s); err != nil {
 		reader.Close()
 		return err
 	}
 	if len(s.batch) == 0 {
-		m.retire(s)
+		reader.Close()
 		return nil
 	}
 	s.leaf = m.tree.enter(input.order, s.batch[0].Time)
@@ -178,40 +164,12 @@ func (m *Merger) open(input ranked) error {
 	return nil
 }
 
-// blockSize is how much the next source reads at a time: less, the more are open.
-// While few are, blocks have the default size; the sum grows with the logarithm
-// of their number from there on.
-func blockSize(open int) int {
-	return max(min(blockBudget/(open+1), stream.DefaultBlockSize), minBlockSize)
-}
-
-// batchSize is how many packets are taken at a time out of such blocks.
-func batchSize(blockSize int) int { return max(min(blockSize/64, maxBatch), minBatch) }
-
-func (m *Merger) newSource(batch int) *source {
-	if last := len(m.retired) - 1; last >= 0 {
-		s := m.retired[last]
-		m.retired = m.retired[:last]
-		return s
-	}
-	return &source{batch: make([]stream.Packet, 0, batch)}
-}
-
-// retire closes a source that has no leaf, and keeps its batch for another one.
-func (m *Merger) retire(s *source) {
-	s.reader.Close()
-	clear(s.batch[:cap(s.batch)]) // the data may go
-	*s = source{batch: s.batch[:0]}
-	m.retired = append(m.retired, s)
-}
-
 // refill reads the next batch of a source. It is empty at the end.
 func (m *Merger) refill(s *source) error {
-	s.next, s.batch = 0, s.batch[:0]
+	s.next, s.batch = 0, nil
 	for len(s.batch) == 0 && !s.ended {
-		n, err := s.reader.Read(s.batch[:cap(s.batch)])
-		s.batch = s.batch[:n]
-		m.packets += int64(n)
+		batch, err := s.reader.Next()
+		s.batch = batch
 		if err := m.checkLinkTypes(s); err != nil {
 			return err
 		}

@@ -66,9 +66,7 @@ func writeCapture(t testing.TB, path string, packets []stream.Packet, compressio
 func strict(input *Input, err error) error { return fmt.Errorf("%v: %w", input, err) }
 
 // read reads everything, copied.
-func read(t testing.TB, r interface {
-	Read([]stream.Packet) (int, error)
-}, batchSize int) []stream.Packet {
+func read(t testing.TB, r *Merger, batchSize int) []stream.Packet {
 	t.Helper()
 	var all []stream.Packet
 	batch := make([]stream.Packet, batchSize)
@@ -286,13 +284,13 @@ type fakeStep struct {
 	err     error
 }
 
-func (f *fakeReader) Read(dst []stream.Packet) (int, error) {
+func (f *fakeReader) Next() ([]stream.Packet, error) {
 	if len(f.steps) == 0 {
-		return 0, io.EOF
+		return nil, io.EOF
 	}
 	step := f.steps[0]
 	f.steps = f.steps[1:]
-	return copy(dst, step.packets), step.err
+	return step.packets, step.err
 }
 
 func (f *fakeReader) Close() error { *f.closed++; return nil }
@@ -596,8 +594,8 @@ func TestGoroutinesEnd(t *testing.T) {
 	if now := runtime.NumGoroutine(); now > before {
 		t.Errorf("%d goroutines, %d before", now, before)
 	}
-	if used := captures.kept.used.Load(); used != 0 {
-		t.Errorf("%d bytes kept", used)
+	if open := captures.blocks.open.Load(); open != 0 {
+		t.Errorf("%d files read ahead", open)
 	}
 }
 

@@ -13,12 +13,13 @@ type reorderer struct {
 	src   Reader
 	ahead *lookahead // nil where hold is known from the start
 
-	hold   int64 // how long packets are held; 0 passes everything through
-	latest int64 // time seen
-	held   heldPackets
-	slab   []byte // of which held packets get their memory
-	count  uint64
-	err    error // that ended src
+	hold     int64 // how long packets are held; 0 passes everything through
+	latest   int64 // time seen
+	held     heldPackets
+	released []stream.Packet
+	slab     []byte // of which held packets get their memory
+	count    uint64
+	err      error // that ended src
 }
 
 // slabSize is a piece of memory for the data of held packets, in bytes. It goes
@@ -29,31 +30,31 @@ func newReorderer(src Reader, ahead *lookahead, hold int64) *reorderer {
 	return &reorderer{src: src, ahead: ahead, hold: hold, latest: math.MinInt64}
 }
 
-// Read implements Reader.
-func (r *reorderer) Read(dst []stream.Packet) (int, error) {
+// Next implements Reader.
+func (r *reorderer) Next() ([]stream.Packet, error) {
 	for {
-		if n := r.release(dst); n > 0 {
-			return n, nil
+		if due := r.release(); len(due) > 0 {
+			return due, nil
 		}
 		if r.err != nil {
-			return 0, r.err
+			return nil, r.err
 		}
-		n, err := r.src.Read(dst)
-		for i := range dst[:n] {
-			r.latest = max(r.latest, dst[i].Time)
+		batch, err := r.src.Next()
+		for i := range batch {
+			r.latest = max(r.latest, batch[i].Time)
 		}
-		if r.ahead != nil && n > 0 {
+		if r.ahead != nil && len(batch) > 0 {
 			r.hold = r.ahead.settle(r.latest)
 		}
 		if r.hold == 0 {
-			return n, err
+			return batch, err
 		}
-		for i := range dst[:n] {
-			r.keep(&dst[i])
+		for i := range batch {
+			r.keep(&batch[i])
 		}
 		var damage *stream.Damage
 		if errors.As(err, &damage) {
-			return 0, err
+			return nil, err
 		}
 		r.err = err
 	}
@@ -74,22 +75,17 @@ func (r *reorderer) keep(packet *stream.Packet) {
 }
 
 // release gives the held packets that no packet to come can overtake.
-func (r *reorderer) release(dst []stream.Packet) (n int) {
+func (r *reorderer) release() []stream.Packet {
+	r.released = r.released[:0]
 	due := before(r.latest, r.hold)
-	for n < len(dst) && len(r.held) > 0 && (r.err != nil || r.held[0].Time <= due) {
-		dst[n] = r.held.pop()
-		n++
+	for len(r.released) < maxBatch && len(r.held) > 0 && (r.err != nil || r.held[0].Time <= due) {
+		r.released = append(r.released, r.held.pop())
 	}
-	return n
+	return r.released
 }
 
 // Close implements Reader.
-func (r *reorderer) Close() error {
-	if r.ahead != nil && r.src != Reader(r.ahead) {
-		r.ahead.Close()
-	}
-	return r.src.Close()
-}
+func (r *reorderer) Close() error { return r.src.Close() }
 
 // heldPacket is a packet with its place in the input.
 type heldPacket struct {

@@ -233,34 +233,34 @@ type runReader struct {
 	run        *run
 	next       int // chunk
 	unread     []byte
+	batch      []stream.Packet
 	compressed []byte
 	plain      []byte
 }
 
-// Read implements Reader.
-func (r *runReader) Read(dst []stream.Packet) (n int, err error) {
+// Next implements Reader.
+func (r *runReader) Next() (batch []stream.Packet, err error) {
 	if len(r.unread) == 0 {
 		if r.next == len(r.run.chunks) {
-			return 0, io.EOF
+			return nil, io.EOF
 		}
 		if r.unread, err = r.load(&r.run.chunks[r.next]); err != nil {
-			return 0, err
+			return nil, err
 		}
 		r.next++
 	}
 	order := binary.NativeEndian
-	unread := r.unread
-	for n < len(dst) && len(unread) > 0 {
+	batch, unread := r.batch[:0], r.unread
+	for len(batch) < maxBatch && len(unread) > 0 {
 		end := runHeaderLength + int(order.Uint32(unread[8:]))
-		dst[n] = stream.Packet{
+		batch = append(batch, stream.Packet{
 			Time: int64(order.Uint64(unread)), Data: unread[runHeaderLength:end:end], WireLength: order.Uint32(unread[12:]),
 			LinkType: stream.LinkType(order.Uint16(unread[16:])), Untimed: order.Uint16(unread[18:]) != 0,
-		}
+		})
 		unread = unread[end:]
-		n++
 	}
-	r.unread = unread
-	return n, nil
+	r.batch, r.unread = batch, unread
+	return batch, nil
 }
 
 // load gives the data of a chunk, valid until the next one.
