@@ -1,4 +1,306 @@
 package cli
 
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/schedule"
+	"pcap-replay/stream"
+)
+
 // Inject is pcap-inject.
-func Inject() *Tool { return &Tool{Name: "pcap-inject", Run: func(*job) error { return errReported }} }
+func Inject() *Tool {
+	return &Tool{
+		Name:     "pcap-inject",
+		Usage:    "send each packet of a stream at its moment",
+		Operands: "-i INTERFACE | -w FILE [FILE | FOLDER ...]",
+		Text: "Reads captures, one after another, or stdin, and sends their packets. The first one leaves\n" +
+			"--delay after it came; the others follow with the gaps of their timestamps. A late packet\n" +
+			"does not move the next one.\n\n" +
+			"When a packet comes only after its moment, the buffer was empty: that is an underrun. All\n" +
+			"that follows then leaves with a fresh delay, rather than in a burst; with --at, where\n" +
+			"moments are fixed, at once.\n\n" +
+			"A frame is short when the capture holds less of it than there was on the wire, and\n" +
+			"oversize when it is longer than the interface takes. Each that cannot be sent is counted;\n" +
+			"unless --oversize or --short asks for that, the exit code is 3.",
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringFlag{Name: "interface", Aliases: []string{"i"}, Usage: "send on `INTERFACE`"},
+			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write to `FILE` instead (-: stdout), stamped with the moment of sending"},
+			&cli.StringFlag{Name: "delay", Value: "200ms", Usage: "buffer so `DURATION` of the stream"},
+			&cli.BoolFlag{Name: "at", Usage: "timestamps are moments of the wall clock, as pcap-pace --start-at makes them"},
+			&cli.BoolFlag{Name: "asap", Usage: "send as fast as it goes"},
+			&cli.StringFlag{Name: "oversize", Value: oversizePolicies[0], Usage: "what to do with longer frames: error (leave out, exit 3), skip or truncate"},
+			&cli.StringFlag{Name: "short", Value: shortPolicies[0], Usage: "what to do with short frames: pad (with zeros), asis or skip"},
+			&cli.BoolFlag{Name: "realtime", Usage: "have the scheduler prefer the sending thread to all others"},
+			&cli.Int64Flag{Name: "limit", Usage: "end after `N` packets"},
+			&cli.StringFlag{Name: "duration", Usage: "end `DURATION` after the first packet has left"},
+			&cli.StringFlag{Name: "fail-late", Usage: "exit with 4 when more than 1 % of the packets are over `DURATION` late"},
+			strictFlag(),
+		}, filterFlags()),
+		Run: runInject,
+	}
+}
+
+// injectConfig is what the flags of pcap-inject say.
+type injectConfig struct {
+	interfaceName string
+	file          string
+	delay         time.Duration
+	at, asap      bool
+	oversize      string
+	short         string
+	realtime      bool
+	limit         int64
+	duration      time.Duration
+	failLate      time.Duration
+	filter        *packetFilter
+}
+
+func (j *job) injectConfig() (c injectConfig, err error) {
+	conflicts := [][]string{
+		{"interface", "write"}, {"delay", "at"}, {"delay", "asap"}, {"at", "asap"}, {"asap", "fail-late"},
+		{"write", "oversize"}, {"write", "short"},
+	}
+	if err := j.checkConflicts(conflicts); err != nil {
+		return c, err
+	}
+	c.interfaceName, c.file = j.flags.String("interface"), j.flags.String("write")
+	if c.interfaceName == "" && c.file == "" {
+		return c, usageErrorf("wanted -i INTERFACE or -w FILE")
+	}
+	if c.delay, err = parseDuration("delay", j.flags.String("delay")); err != nil {
+		return c, err
+	}
+	if c.delay < 0 {
+		return c, usageErrorf("--delay %q: wanted 0 or more", j.flags.String("delay"))
+	}
+	c.at, c.asap, c.realtime = j.flags.Bool("at"), j.flags.Bool("asap"), j.flags.Bool("realtime")
+	if c.oversize, err = j.oneOf("oversize", oversizePolicies); err != nil {
+		return c, err
+	}
+	if c.short, err = j.oneOf("short", shortPolicies); err != nil {
+		return c, err
+	}
+	if c.limit = j.flags.Int64("limit"); c.limit < 0 || c.limit == 0 && j.flags.IsSet("limit") {
+		return c, usageErrorf("--limit %d: wanted 1 or more", c.limit)
+	}
+	if c.duration, err = j.positiveDuration("duration"); err != nil {
+		return c, err
+	}
+	if c.failLate, err = j.positiveDuration("fail-late"); err != nil {
+		return c, err
+	}
+	c.filter, err = j.packetFilter()
+	return c, err
+}
+
+// oneOf reads a flag that is one of a few words.
+func (j *job) oneOf(flag string, words []string) (string, error) {
+	word := j.flags.String(flag)
+	if !slices.Contains(words, word) {
+		last := len(words) - 1
+		return "", usageErrorf("--%s %q: wanted %s or %s", flag, word, strings.Join(words[:last], ", "), words[last])
+	}
+	return word, nil
+}
+
+// injection is one run of pcap-inject.
+type injection struct {
+	*job
+	injectConfig
+	way           way
+	feeder        *feeder
+	origin        *schedule.Origin
+	transmissions []*schedule.Transmission
+	stuck         bool // a thread did not end
+}
+
+// way is where packets go: an interface or a file.
+type way interface {
+	// senders are what each sending thread uses.
+	senders() []schedule.Sender
+	// framer says what can be sent.
+	framer(c *injectConfig, longest int) *framer
+	// passesOver says whether the run goes on after an error of a single frame.
+	passesOver(err error) bool
+	close() error
+}
+
+func runInject(j *job) error {
+	config, err := j.injectConfig()
+	if err != nil {
+		return err
+	}
+	in := &injection{job: j, injectConfig: config, origin: &schedule.Origin{Fixed: config.at}}
+	if err := in.open(); err != nil {
+		return err
+	}
+	defer in.tuneRuntime()()
+	err = in.run()
+	if closeErr := in.close(); err == nil {
+		err = closeErr
+	}
+	return in.summarize(err)
+}
+
+// open does what needs privileges or may be a mistake, before anything is read.
+func (in *injection) open() (err error) {
+	if in.way, err = in.openWay(); err != nil {
+		return err
+	}
+	playback, err := in.newPlayback()
+	if err != nil {
+		return err
+	}
+	if err := playback.openAhead(); err != nil {
+		return err
+	}
+	in.prepare(playback)
+	return nil
+}
+
+func (in *injection) openWay() (way, error) {
+	return in.openFileWay(in.file)
+}
+
+// The rings hold what --delay keeps back, within a bound; one that is sent from at
+// once stays in the processor's cache.
+const (
+	ringPackets, ringBytes         = 1 << 17, 32 << 20
+	asapRingPackets, asapRingBytes = 1 << 12, 2 << 20
+)
+
+// prepare puts the parts together.
+func (in *injection) prepare(p *playback) {
+	in.feeder = &feeder{
+		playback: p, filter: in.filter, axis: schedule.NewAxis(schedule.Bend{}), clock: schedule.System, origin: in.origin,
+		delay: in.delay, at: in.at, asap: in.asap, limit: in.limit, end: int64(in.duration),
+	}
+	for _, sender := range in.way.senders() {
+		ring := schedule.NewRing(ringPackets, ringBytes)
+		if in.asap {
+			ring = schedule.NewRing(asapRingPackets, asapRingBytes)
+		}
+		in.feeder.rings = append(in.feeder.rings, ring)
+		in.transmissions = append(in.transmissions, &schedule.Transmission{
+			Ring: ring, Sender: sender, Clock: schedule.System, Origin: in.origin,
+			Delay: in.delay, Immediately: in.asap, End: int64(in.duration), Lateness: schedule.NewLateness(),
+			Failed: in.frameFailed, Underran: in.underran,
+		})
+	}
+	in.feeder.framer = in.way.framer(&in.injectConfig, in.feeder.rings[0].MaxPacket())
+}
+
+// runtimeMemory is how much the Go runtime takes before it collects garbage while
+// packets are sent. Nothing on the way of a packet makes any.
+const runtimeMemory = 160 << 20
+
+// tuneRuntime keeps the Go runtime from getting in the way of the sending threads:
+// there is always a processor for one that wakes up.
+func (in *injection) tuneRuntime() (restore func()) {
+	percent, limit := debug.SetGCPercent(-1), debug.SetMemoryLimit(runtimeMemory)
+	processors := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(max(processors, len(in.transmissions)+3))
+	return func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+		runtime.GOMAXPROCS(processors)
+	}
+}
+
+// run sends until the stream ends, or the run is ended.
+func (in *injection) run() error {
+	in.setCounters(in.line)
+	sent := make(chan error, len(in.transmissions))
+	for _, t := range in.transmissions {
+		go in.transmit(t, sent)
+	}
+	fed := make(chan error, 1)
+	go func() { fed <- in.feeder.run() }()
+	in.progress.start(in.feeder.size(), in.line)
+
+	err := in.await(sent)
+	in.abandon()
+	select {
+	case feedErr := <-fed:
+		if err == nil {
+			err = feedErr
+		}
+	case <-time.After(stopGrace): // it waits for a silent stream
+	}
+	if err == nil && in.ctx.Err() != nil {
+		err = context.Cause(in.ctx)
+	}
+	return err
+}
+
+// await waits for the sending threads. The first error, and a signal, ends them
+// all.
+func (in *injection) await(sent <-chan error) (first error) {
+	stop := in.ctx.Done()
+	var grace <-chan time.Time
+	for running := len(in.transmissions); running > 0; {
+		select {
+		case err := <-sent:
+			running--
+			if err != nil && first == nil {
+				first = err
+				in.abandon()
+			}
+		case <-stop:
+			stop = nil
+			in.abandon()
+			grace = time.After(stopGrace)
+		case <-grace: // a write into a full pipe
+			in.stuck = true
+			return context.Cause(in.ctx)
+		}
+	}
+	return first
+}
+
+func (in *injection) abandon() {
+	for _, t := range in.transmissions {
+		t.Ring.Abandon()
+	}
+}
+
+// transmit runs a transmission on a thread of its own.
+func (in *injection) transmit(t *schedule.Transmission, ended chan<- error) {
+	runtime.LockOSThread() // for good: the thread ends with the goroutine
+	schedule.SharpenTimers()
+	ended <- t.Run()
+}
+
+// frameFailed settles a frame that was refused when it was sent.
+func (in *injection) frameFailed(frame *stream.Packet, last bool, err error) (passOver bool) {
+	if !in.way.passesOver(err) {
+		return false
+	}
+	if last {
+		in.feeder.skip(frame, skippedOversize)
+	}
+	return true
+}
+
+func (in *injection) underran(u schedule.Underrun) {
+	in.report.event(underrunEvent{
+		Event: "underrun", Tool: in.tool.Name, Time: record.Time(time.Now().UnixNano()),
+		Departure: seconds(u.Departure), Missing: seconds(u.Missing),
+	})
+}
+
+// close ends the way out. One that a thread still writes to is left as it is.
+func (in *injection) close() error {
+	if in.stuck {
+		return nil
+	}
+	return in.way.close()
+}

@@ -15,6 +15,7 @@ type Ring struct {
 	departures []int64
 	arrivals   []int64  // when the source gave the packet
 	ends       []uint64 // of its data, as bytes are counted below
+	lasts      []bool   // no further frame of the same packet follows
 	arena      []byte
 
 	// What the putting side has put, and what it has seen of the taking side:
@@ -40,7 +41,7 @@ type progress struct{ packets, bytes atomic.Uint64 }
 func NewRing(packets, size int) *Ring {
 	r := &Ring{
 		packets: make([]stream.Packet, packets), departures: make([]int64, packets),
-		arrivals: make([]int64, packets), ends: make([]uint64, packets),
+		arrivals: make([]int64, packets), ends: make([]uint64, packets), lasts: make([]bool, packets),
 		arena: make([]byte, size), filled: make(chan struct{}, 1),
 	}
 	// The first touch of a page takes longer than a send.
@@ -48,7 +49,7 @@ func NewRing(packets, size int) *Ring {
 		r.arena[i] = 1
 	}
 	for i := range r.packets {
-		r.packets[i].LinkType, r.departures[i], r.arrivals[i], r.ends[i] = 1, 1, 1, 1
+		r.packets[i].LinkType, r.departures[i], r.arrivals[i], r.ends[i], r.lasts[i] = 1, 1, 1, 1, true
 	}
 	return r
 }
@@ -58,9 +59,10 @@ func NewRing(packets, size int) *Ring {
 func (r *Ring) MaxPacket() int { return len(r.arena) / 4 }
 
 // Put copies a packet in, to leave at departure; arrival is the moment at which
-// the source gave it. It is false where there is no room yet. The taking side
-// sees nothing of it before Publish.
-func (r *Ring) Put(packet *stream.Packet, departure, arrival int64) bool {
+// the source gave it. One that is cut into several is put in pieces, of which
+// only the last one is last. It is false where there is no room yet. The taking
+// side sees nothing of it before Publish.
+func (r *Ring) Put(packet *stream.Packet, departure, arrival int64, last bool) bool {
 	size := uint64(len(packet.Data))
 	begin := r.putBytes
 	if rest := uint64(len(r.arena)) - begin%uint64(len(r.arena)); rest < size {
@@ -76,6 +78,7 @@ func (r *Ring) Put(packet *stream.Packet, departure, arrival int64) bool {
 	r.packets[slot] = *packet
 	r.packets[slot].Data = data
 	r.departures[slot], r.arrivals[slot], r.ends[slot] = departure, arrival, begin+size
+	r.lasts[slot] = last
 	r.put, r.putBytes = r.put+1, begin+size
 	return true
 }

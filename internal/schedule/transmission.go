@@ -1,7 +1,6 @@
 package schedule
 
 import (
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -16,10 +15,6 @@ type Sender interface {
 	// Flush is called before a wait, and at the end.
 	Flush() error
 }
-
-// ErrPassOver wraps the error of a packet that cannot be sent but is no reason to
-// end: the next one is.
-var ErrPassOver = errors.New("packet passed over")
 
 // Origin is the moment of departure 0. The reader of the stream sets it before
 // it puts the first packet; several transmissions may share it.
@@ -59,26 +54,31 @@ type Transmission struct {
 	Immediately bool
 	// End stops at this departure, even if no packet comes; 0 does not.
 	End int64
-	// Failed is told of every packet that was passed over, and Underran of every
-	// underrun. They run on the sending thread.
-	Failed   func(packet *stream.Packet, err error)
+	// Failed is told of every frame that the sender refuses, and says whether to
+	// pass over it or to end. last says that its packet has no further frame.
+	// Underran is told of every underrun. Both run on the sending thread.
+	Failed   func(frame *stream.Packet, last bool, err error) (passOver bool)
 	Underran func(Underrun)
 	// Thread, if not nil, is asked to mind the scheduler's rules.
 	Thread *RealtimeThread
 
 	Lateness *Lateness
 
-	sent, bytes, underruns atomic.Int64
-	began, ended           atomic.Int64 // moments of the first and last Send
-	waiter                 *Waiter
-	behind                 bool // packets come too late for a fixed origin
+	sent, frames, bytes atomic.Int64
+	underruns           atomic.Int64
+	began, ended        atomic.Int64 // moments of the first and last Send
+	waiter              *Waiter
+	behind              bool // packets come too late for a fixed origin
 }
 
 // maxBatch is how many packets are given to the sender at a time.
 const maxBatch = 256
 
-// Sent is how many packets have been sent, and how many bytes they had.
-func (t *Transmission) Sent() (packets, bytes int64) { return t.sent.Load(), t.bytes.Load() }
+// Sent is how many packets have been sent as how many frames, and how many bytes
+// these had.
+func (t *Transmission) Sent() (packets, frames, bytes int64) {
+	return t.sent.Load(), t.frames.Load(), t.bytes.Load()
+}
 
 // Underruns is how often the ring ran empty at a departure.
 func (t *Transmission) Underruns() int64 { return t.underruns.Load() }
@@ -220,10 +220,9 @@ func (t *Transmission) send(slot, count int, now int64) error {
 		if err == nil {
 			break
 		}
-		if !errors.Is(err, ErrPassOver) {
+		if !t.Failed(&t.Ring.packets[slot], t.Ring.lasts[slot], err) {
 			return err
 		}
-		t.Failed(&t.Ring.packets[slot], err)
 		t.Ring.release(1)
 		slot, count = slot+1, count-1
 	}
@@ -236,14 +235,18 @@ func (t *Transmission) account(slot, sent int, now int64) {
 	if sent == 0 {
 		return
 	}
-	bytes := 0
+	bytes, packets := 0, 0
 	for i := slot; i < slot+sent; i++ {
+		if t.Ring.lasts[i] {
+			packets++
+		}
 		bytes += len(t.Ring.packets[i].Data)
 		if !t.Immediately {
 			t.Lateness.record(now - t.due(i))
 		}
 	}
-	t.sent.Add(int64(sent))
+	t.sent.Add(int64(packets))
+	t.frames.Add(int64(sent))
 	t.bytes.Add(int64(bytes))
 	t.Ring.release(sent)
 }

@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/schedule"
+	"pcap-replay/stream"
+)
+
+// feeder reads the stream ahead of time into the rings of the sending threads.
+type feeder struct {
+	*playback
+	filter *packetFilter
+	framer *framer
+	axis   *schedule.Axis
+	clock  schedule.Clock
+	origin *schedule.Origin
+	rings  []*schedule.Ring
+
+	delay time.Duration
+	at    bool  // timestamps are wall-clock moments
+	asap  bool  // departures are when packets are read
+	limit int64 // packets; 0 for all
+	end   int64 // departure; 0 for none
+
+	begun   bool
+	started int64 // moment at which the first packet came
+	arrival int64 // moment at which the source gave what is read now
+	held    int64 // how long the rings have kept this from reading, ahead of the source
+	taken   int64 // packets, for limit
+
+	in, filtered, outOfOrder, disorder atomic.Int64
+	skipped                            [skipReasons]atomic.Int64
+	reported                           [skipReasons]int64 // of skipped
+}
+
+// errEnded ends a run at --limit or --duration, or because the sender has ended.
+var errEnded = errors.New("ended")
+
+// run feeds until the stream ends.
+func (f *feeder) run() error {
+	defer func() {
+		for _, ring := range f.rings {
+			ring.Close()
+		}
+	}()
+	batch := make([]stream.Packet, batchPackets)
+	for {
+		n, begins, err := f.readNext(batch)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if begins {
+			f.axis.BeginSection()
+		}
+		f.in.Add(int64(n))
+		if err := f.feed(batch[:n]); err == errEnded {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// silence is how long a read takes when the source has nothing to give.
+const silence = int64(2 * time.Millisecond)
+
+// readNext is read, and finds when the source gave the packets. With larger rings
+// it would have been asked earlier by all the time that they have been full, as
+// long as it has always had something to give.
+func (f *feeder) readNext(batch []stream.Packet) (n int, begins bool, err error) {
+	if f.buffered() {
+		return f.read(batch)
+	}
+	before := f.clock.Now()
+	n, begins, err = f.read(batch)
+	now := f.clock.Now()
+	if now-before > silence {
+		f.held = 0
+	}
+	f.arrival = now - f.held
+	return n, begins, err
+}
+
+// feed puts what is to be sent of a batch into the rings.
+func (f *feeder) feed(packets []stream.Packet) error {
+	kept, err := f.filter.keep(packets)
+	f.filtered.Store(f.filter.rejected())
+	if err != nil {
+		return err
+	}
+	if !f.begun && len(kept) > 0 {
+		if err := f.begin(&kept[0]); err != nil {
+			return err
+		}
+	}
+	err = f.putAll(kept)
+	for _, ring := range f.rings {
+		ring.Publish()
+	}
+	f.reportSkipped()
+	outOfOrder, disorder := f.axis.OutOfOrder()
+	f.outOfOrder.Store(outOfOrder)
+	f.disorder.Store(disorder)
+	return err
+}
+
+// startTolerance is how late the first packet of --at may come.
+const startTolerance = int64(time.Second)
+
+// begin ties departure 0 to the clock.
+func (f *feeder) begin(first *stream.Packet) error {
+	f.begun, f.started = true, f.arrival
+	if err := f.framer.check(first.LinkType); err != nil {
+		return err
+	}
+	switch {
+	case f.asap:
+		f.origin.Set(f.arrival)
+	case f.at:
+		moment := schedule.Moment(first.Time)
+		if late := f.clock.Now() - moment; late > startTolerance {
+			return withHint(fmt.Errorf("--at: the first packet was to leave at %s, %v ago",
+				record.Time(first.Time), time.Duration(late).Round(time.Millisecond)), "pcap-pace --start-at stamps packets with moments ahead")
+		}
+		f.origin.Set(moment)
+	default:
+		f.origin.Set(f.arrival + int64(f.delay))
+	}
+	return nil
+}
+
+func (f *feeder) putAll(packets []stream.Packet) error {
+	for i := range packets {
+		departure := f.arrival - f.started
+		if !f.asap {
+			departure = f.axis.Departure(&packets[i])
+		}
+		if f.end > 0 && departure >= f.end || f.limit > 0 && f.taken >= f.limit {
+			return errEnded
+		}
+		frames, skip := f.framer.frames(packets[i : i+1])
+		if skip != notSkipped {
+			f.skip(&packets[i], skip)
+			continue
+		}
+		f.taken++
+		for j := range frames {
+			if !f.put(&frames[j], departure, j == len(frames)-1) {
+				return errEnded
+			}
+		}
+	}
+	return nil
+}
+
+// put waits for room; it is false when nothing will be sent any more.
+func (f *feeder) put(frame *stream.Packet, departure int64, last bool) bool {
+	ring := f.rings[0]
+	for !ring.Put(frame, departure, f.arrival, last) {
+		before := f.clock.Now()
+		if !ring.WaitForRoom() {
+			return false
+		}
+		f.held += f.clock.Now() - before
+	}
+	return true
+}
+
+// skip counts a packet that is not sent. The first one of a kind is said. Where
+// nobody asked for it, the exit code becomes 3.
+func (f *feeder) skip(packet *stream.Packet, reason skipReason) {
+	first := f.skipped[reason].Add(1) == 1
+	if reason == skippedLinkType || reason == skippedOversize && f.framer.oversize == "error" {
+		f.damaged.Store(true)
+		if first {
+			f.errorf("packet of %s is not sent, nor others like it: %s", record.Time(packet.Time), f.framer.why(packet, reason))
+		}
+	}
+}
+
+// reportSkipped writes an event for each kind of packet skipped since the last
+// call.
+func (f *feeder) reportSkipped() {
+	for reason := range skipReasons {
+		total := f.skipped[reason].Load()
+		if count := total - f.reported[reason]; count > 0 {
+			f.reported[reason] = total
+			path := f.current.path
+			f.report.event(record.Skipped{
+				Event: "skipped", Tool: f.tool.Name, Path: path, PathRaw: record.RawName(path), Packets: count, Reason: reason.String(),
+			})
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/schedule"
+)
+
+// underrunEvent says that the buffer was empty when a packet was to leave.
+type underrunEvent struct {
+	Event     string      `json:"event"` // "underrun"
+	Tool      string      `json:"tool"`
+	Time      record.Time `json:"time"`
+	Departure float64     `json:"departure"` // seconds after the first packet, as planned
+	Missing   float64     `json:"missing"`   // seconds by which the packet came too late
+}
+
+// latenessRecord has seconds after the planned departure.
+type latenessRecord struct {
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p999"`
+	Max  float64 `json:"max"`
+}
+
+type skippedRecord struct {
+	Oversize int64 `json:"oversize"`
+	Short    int64 `json:"short"`
+	LinkType int64 `json:"link_type"`
+}
+
+func (s skippedRecord) total() int64 { return s.Oversize + s.Short + s.LinkType }
+
+// injectSummary ends the report: packets_in is packets_out and all that is named
+// between them.
+type injectSummary struct {
+	record.Summary
+	PacketsIn   int64           `json:"packets_in"`
+	Filtered    int64           `json:"filtered"`
+	Skipped     skippedRecord   `json:"skipped"`
+	ReadAhead   int64           `json:"read_ahead"` // when the run was ended before the stream
+	PacketsOut  int64           `json:"packets_out"`
+	Frames      int64           `json:"frames"` // that packets_out were sent as
+	Bytes       int64           `json:"bytes"`  // of frames
+	Duration    float64         `json:"duration"`
+	PPS         float64         `json:"pps"` // of packets_out
+	BPS         float64         `json:"bps"` // of bytes, in bits
+	Padded      int64           `json:"padded"`
+	Truncated   int64           `json:"truncated"`
+	OutOfOrder  int64           `json:"out_of_order"` // that were sent at once
+	MaxDisorder float64         `json:"max_disorder"`
+	Lateness    *latenessRecord `json:"lateness,omitempty"`
+	Underruns   int64           `json:"underruns"`
+}
+
+// figures are the counters at some moment.
+type figures struct {
+	packets, frames, bytes, underruns int64
+	began, ended                      int64
+}
+
+func (in *injection) figures() (f figures) {
+	for _, t := range in.transmissions {
+		packets, frames, bytes := t.Sent()
+		f.packets, f.frames, f.bytes = f.packets+packets, f.frames+frames, f.bytes+bytes
+		f.underruns += t.Underruns()
+		began, ended := t.Span()
+		if began != 0 && (f.began == 0 || began < f.began) {
+			f.began = began
+		}
+		f.ended = max(f.ended, ended)
+	}
+	return f
+}
+
+func (in *injection) lateness() schedule.Quantiles {
+	all := make([]*schedule.Lateness, len(in.transmissions))
+	for i, t := range in.transmissions {
+		all[i] = t.Lateness
+	}
+	return schedule.MergeLateness(all...)
+}
+
+// summarize says how the run went, and whether it was on time.
+func (in *injection) summarize(err error) error {
+	f := in.figures()
+	s := injectSummary{
+		PacketsIn: in.feeder.in.Load(), Filtered: in.feeder.filtered.Load(),
+		Skipped: skippedRecord{
+			Oversize: in.feeder.skipped[skippedOversize].Load(), Short: in.feeder.skipped[skippedShort].Load(),
+			LinkType: in.feeder.skipped[skippedLinkType].Load(),
+		},
+		PacketsOut: f.packets, Frames: f.frames, Bytes: f.bytes, Duration: seconds(f.ended - f.began),
+		Padded: in.feeder.framer.padded.Load(), Truncated: in.feeder.framer.truncated.Load(),
+		OutOfOrder: in.feeder.outOfOrder.Load(), MaxDisorder: seconds(in.feeder.disorder.Load()), Underruns: f.underruns,
+	}
+	s.ReadAhead = s.PacketsIn - s.Filtered - s.Skipped.total() - s.PacketsOut
+	if s.Duration > 0 {
+		s.PPS, s.BPS = float64(s.PacketsOut)/s.Duration, 8*float64(s.Bytes)/s.Duration
+	}
+	if !in.asap && f.packets > 0 {
+		q := in.lateness()
+		s.Lateness = &latenessRecord{seconds(q.P50), seconds(q.P90), seconds(q.P99), seconds(q.P999), seconds(q.Max)}
+		if err == nil && in.failLate > 0 && q.P99 > int64(in.failLate) {
+			err = fmt.Errorf("p99 lateness %v is over %v: %w", time.Duration(q.P99), in.failLate, errLate)
+		}
+	}
+	s.Summary = in.summary(in.exitSoFar(err))
+	in.report.event(s)
+	if !in.quiet {
+		in.progress.finish()
+		in.saySummary(&s)
+	}
+	return err
+}
+
+// saySummary prints the summary for people.
+func (in *injection) saySummary(s *injectSummary) {
+	in.say(fmt.Sprintf("sent %d packets, %d bytes in %v: %s", s.PacketsOut, s.Bytes,
+		time.Duration(s.Duration*1e9).Round(time.Microsecond), rates(s.PPS, s.BPS)))
+	if s.Lateness != nil {
+		l := s.Lateness
+		in.say(fmt.Sprintf("lateness p50 %s, p90 %s, p99 %s, p99.9 %s, max %s", micros(l.P50), micros(l.P90), micros(l.P99), micros(l.P999), micros(l.Max)))
+	}
+	if s.Frames != s.PacketsOut {
+		in.say(fmt.Sprintf("%d frames were made of them", s.Frames))
+	}
+	for _, count := range []struct {
+		number int64
+		text   string
+	}{
+		{s.Filtered, "filtered out"},
+		{s.Skipped.Oversize, "not sent, because they are longer than can be sent"},
+		{s.Skipped.Short, "not sent, because the capture holds too little of them"},
+		{s.Skipped.LinkType, "not sent, because of their link type"},
+		{s.ReadAhead, "read, but not sent when the run ended"},
+		{s.Padded, "padded to their length on the wire"},
+		{s.Truncated, "truncated"},
+		{s.OutOfOrder, "out of order, and sent at once"},
+	} {
+		if count.number > 0 {
+			in.say(fmt.Sprintf("%d packets %s", count.number, count.text))
+		}
+	}
+	if s.Underruns > 0 {
+		in.say(fmt.Sprintf("%d underruns: the buffer was empty when a packet was to leave", s.Underruns))
+	}
+}
+
+// line is the counters for SIGUSR1 and the progress line.
+func (in *injection) line() string {
+	f := in.figures()
+	text := fmt.Sprintf("%d sent", f.packets)
+	if elapsed := seconds(schedule.System.Now() - f.began); f.began != 0 && elapsed > 0 {
+		text += ", " + rates(float64(f.packets)/elapsed, 8*float64(f.bytes)/elapsed)
+	}
+	if !in.asap {
+		text += ", p99 " + micros(seconds(in.lateness().P99)) + " late"
+	}
+	fill := 0.0
+	for _, t := range in.transmissions {
+		fill = max(fill, t.Ring.Fill())
+	}
+	return fmt.Sprintf("%s, buffer %.0f %%", text, 100*fill)
+}
+
+// rates are packets and bits a second for people.
+func rates(pps, bps float64) string { return scaled(pps, "pps") + ", " + scaled(bps, "bit/s") }
+
+func scaled(value float64, unit string) string {
+	for _, prefix := range []string{"", "k", "M"} {
+		if value < 999.5 {
+			return fmt.Sprintf("%.3g %s%s", value, prefix, unit)
+		}
+		value /= 1000
+	}
+	return fmt.Sprintf("%.3g G%s", value, unit)
+}
+
+// micros is a short duration for people.
+func micros(seconds float64) string { return fmt.Sprintf("%.1f us", seconds*1e6) }
