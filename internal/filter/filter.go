@@ -1,12 +1,7 @@
-// Package filter is pcap-filter(7), the language of tcpdump's expressions, in
-// pure Go: an expression is parsed once, compiled for each link type that turns
-// up, and decides on every packet as libpcap does.
 package filter
 
 import (
-	"errors"
 	"fmt"
-	"io"
 
 	"pcap-replay/stream"
 )
@@ -25,29 +20,84 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("column %d: %q: %s", e.Column, e.Word, e.Reason)
 }
 
+// maxText bounds an expression in bytes.
+const maxText = 1 << 20
+
 // Expression is a parsed expression. It may be compiled for any number of link
 // types, also at the same time.
-type Expression struct{ text string }
+type Expression struct {
+	tree node // nil wants every packet
+	word token
+}
 
-// Parse reads an expression. Its errors are of type *SyntaxError.
+// Parse reads an expression. Its errors are of type *SyntaxError; what no link
+// type can do is one, too.
 func Parse(text string) (*Expression, error) {
-	return &Expression{text: text}, nil
+	if len(text) > maxText {
+		return nil, &SyntaxError{Column: maxText + 1, Reason: fmt.Sprintf("an expression has %d bytes at most", maxText)}
+	}
+	tree, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	e := &Expression{tree: tree, word: tokens(text)[0]}
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// supported are the link types of which more is known than their bytes.
+var supported = []stream.LinkType{
+	stream.LinkTypeEthernet, stream.LinkTypeLinuxSLL2, stream.LinkTypeLinuxSLL, stream.LinkTypeRaw,
+	stream.LinkTypeIPv4, stream.LinkTypeIPv6, stream.LinkTypeNull, stream.LinkTypeLoop,
+	stream.LinkTypePPP, linkTypePPPSerial, linkTypePPPEther, linkTypeCiscoHDLC,
+	stream.LinkTypeWiFi, stream.LinkTypeRadiotap, stream.LinkTypeAVS, stream.LinkTypePrism, stream.LinkTypePPI,
+}
+
+// check compiles for one link type after the other until one can do it. What the
+// first has to say stands for all.
+func (e *Expression) check() error {
+	var first error
+	for _, link := range supported {
+		_, err := e.Compile(link)
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
 }
 
 // Compile makes the program for packets of one link type. What the link type
-// cannot do is refused with a *SyntaxError.
+// cannot do is refused with a *SyntaxError, and so is an expression that no
+// packet can fulfil.
 func (e *Expression) Compile(link stream.LinkType) (*Program, error) {
-	return nil, &SyntaxError{Column: 1, Word: e.text, Reason: fmt.Sprintf("link type %s is not supported", link)}
+	if e.tree == nil {
+		return &Program{code: []instruction{{do: retK, k: 1}}}, nil
+	}
+	g, whole, err := generate(e.tree, link)
+	if err != nil {
+		return nil, err
+	}
+	root := simplify(whole.decide(acceptPacket, rejectPacket))
+	if root == rejectPacket && !g.unoptimized {
+		return nil, g.refuseFutile(e.word)
+	}
+	program, ok := assemble(root, g.registers)
+	if !ok {
+		return nil, e.word.refuse("the expression needs more than %d words of memory", memoryWords)
+	}
+	return program, nil
 }
 
-// Program decides on packets. It may be used by several goroutines at once.
-type Program struct{}
-
-// Match says whether a packet is wanted. data is what was captured of it,
-// wireLength its length on the wire in bytes. It allocates nothing.
-func (p *Program) Match(data []byte, wireLength uint32) bool { return false }
-
-// ParseBytecode reads a program as tcpdump -ddd prints it.
-func ParseBytecode(r io.Reader) (*Program, error) {
-	return nil, errors.New("no program")
+// refuseFutile names the word because of which the expression takes no packet,
+// or the first word if it is not one alone.
+func (g *generator) refuseFutile(first token) error {
+	if g.futile != nil {
+		return g.futile.refuse("never holds for link type %s, and so the expression rejects all packets", g.outer)
+	}
+	return first.refuse("the expression rejects all packets of link type %s", g.outer)
 }

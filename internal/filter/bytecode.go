@@ -1,0 +1,8 @@
+package filter
+
+import (
+	"errors"
+	"io"
+)
+
+func ParseBytecode(r io.Reader) (*Program, error) { return nil, errors.New("todo") }

@@ -1,0 +1,98 @@
+package filter
+
+// condition is what a packet has to fulfil: a test, or several joined. Tests are
+// made in the order of the text, and only as far as they matter; that order
+// counts, because a load behind the end of a packet rejects it.
+type condition struct {
+	kind  conditionKind
+	a, b  *condition
+	test  test
+	value *value // what is assigned to the register
+	k     uint32 // register
+}
+
+type conditionKind uint8
+
+const (
+	alwaysCondition conditionKind = iota
+	neverCondition
+	testCondition
+	andCondition
+	orCondition
+	notCondition
+	assignCondition // always true; later tests see the register's value
+)
+
+// test compares two values: equal, greater, greater or equal, or any common bit.
+type test struct {
+	relation    relation
+	left, right *value
+}
+
+type relation uint8
+
+const (
+	equal relation = iota
+	greater
+	greaterOrEqual
+	anyBit
+)
+
+func (r relation) holds(left, right uint32) bool {
+	switch r {
+	case equal:
+		return left == right
+	case greater:
+		return left > right
+	case greaterOrEqual:
+		return left >= right
+	}
+	return left&right != 0
+}
+
+var (
+	always = &condition{kind: alwaysCondition}
+	never  = &condition{kind: neverCondition}
+)
+
+// compare makes a test, unless its outcome is known now.
+func compare(left *value, r relation, right *value) *condition {
+	if left.kind == constantValue && right.kind == constantValue {
+		if r.holds(left.k, right.k) {
+			return always
+		}
+		return never
+	}
+	if left.kind == constantValue {
+		switch r {
+		case equal, anyBit:
+			left, right = right, left
+		case greater: // k > x is not x >= k
+			return not(compare(right, greaterOrEqual, left))
+		case greaterOrEqual:
+			return not(compare(right, greater, left))
+		}
+	}
+	return &condition{kind: testCondition, test: test{r, left, right}}
+}
+
+func and(first *condition, others ...*condition) *condition {
+	for _, c := range others {
+		first = &condition{kind: andCondition, a: first, b: c}
+	}
+	return first
+}
+
+func or(first *condition, others ...*condition) *condition {
+	for _, c := range others {
+		first = &condition{kind: orCondition, a: first, b: c}
+	}
+	return first
+}
+
+func not(c *condition) *condition { return &condition{kind: notCondition, a: c} }
+
+// assign stores a value in a register and holds.
+func assign(register *value, v *value) *condition {
+	return &condition{kind: assignCondition, k: register.k, value: v}
+}

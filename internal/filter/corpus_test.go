@@ -1,0 +1,160 @@
+package filter
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+// all has the corpus tests take every packet; a run takes minutes then.
+var all = flag.Bool("all", false, "compare with libpcap on all packets of the corpus, not just some of each file")
+
+// packetsPerFile keeps a run short: further packets of a file are much the same.
+const packetsPerFile = 25
+
+// corpusPackets reads the packets of the corpus by link type.
+var corpusPackets = sync.OnceValue(func() map[stream.LinkType][]stream.Packet {
+	packets := map[stream.LinkType][]stream.Packet{}
+	_ = filepath.WalkDir(corpusFolder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return nil
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			return nil
+		}
+		defer file.Close()
+		count := 0
+		for packet, err := range stream.NewReader(file).Packets() {
+			if err != nil {
+				break
+			}
+			if count++; count > packetsPerFile && !*all {
+				break
+			}
+			kept := *packet
+			kept.Data = bytes.Clone(packet.Data)
+			packets[packet.LinkType] = append(packets[packet.LinkType], kept)
+		}
+		return nil
+	})
+	return packets
+})
+
+var corpusFolder string
+
+func packetsOf(t testing.TB, link stream.LinkType) []stream.Packet {
+	t.Helper()
+	corpusFolder = lab.Corpus(t)
+	return corpusPackets()[link]
+}
+
+// packetsFor gives packets to try a link type with: its own, and those of others
+// as far as the corpus has few.
+func packetsFor(t testing.TB, link stream.LinkType) []stream.Packet {
+	packets := packetsOf(t, link)
+	if len(packets) < 500 {
+		packets = append(packets[:len(packets):len(packets)], packetsOf(t, stream.LinkTypeEthernet)[:500]...)
+	}
+	return packets
+}
+
+// compare finds the packets on which the two programs differ.
+func compareOn(packets []stream.Packet, program *Program, reference *referenceProgram) (differ int, first string) {
+	for i, packet := range packets {
+		want, err := reference.match(packet.Data, packet.WireLength)
+		if err != nil {
+			continue
+		}
+		if got := program.Match(packet.Data, packet.WireLength); got != want {
+			if differ++; differ == 1 {
+				first = fmt.Sprintf("packet %d: %t, wanted %t: % x", i, got, want, packet.Data[:min(len(packet.Data), 100)])
+			}
+		}
+	}
+	return differ, first
+}
+
+func TestExpressionsDecideAsLibpcapDoes(t *testing.T) {
+	oracle := newLibpcap(t)
+	file, err := os.Open(filepath.Join(lab.Corpus(t), "bpf-filter-tests", "expressions.tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var expressions []string
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		_, expression, _ := strings.Cut(lines.Text(), "\t")
+		expressions = append(expressions, expression)
+	}
+	inParallel(t, expressions, func(expression string) {
+		for _, link := range supported {
+			checkAgainst(t, oracle, expression, link)
+		}
+	})
+}
+
+// inParallel calls do for each expression, on all cores.
+func inParallel(t *testing.T, expressions []string, do func(expression string)) {
+	if len(expressions) == 0 {
+		t.Fatal("no expressions")
+	}
+	var group sync.WaitGroup
+	queue := make(chan string)
+	for range runtime.NumCPU() {
+		group.Go(func() {
+			for expression := range queue {
+				do(expression)
+			}
+		})
+	}
+	for _, expression := range expressions {
+		queue <- expression
+	}
+	close(queue)
+	group.Wait()
+}
+
+func checkAgainst(t *testing.T, oracle *libpcap, expression string, link stream.LinkType) {
+	reference, wantErr := oracle.compile(expression, link)
+	program, err := compileFor(expression, link)
+	switch {
+	case wantErr != nil && err != nil:
+	case errors.Is(wantErr, errRejectsAll):
+		for _, packet := range packetsFor(t, link) {
+			if program.Match(packet.Data, packet.WireLength) {
+				t.Errorf("%s %q: takes a packet, libpcap none", link, expression)
+				return
+			}
+		}
+		t.Logf("%s %q: accepted, but libpcap says %v", link, expression, wantErr)
+	case wantErr != nil:
+		t.Errorf("%s %q: accepted, but libpcap says %v", link, expression, wantErr)
+	case err != nil:
+		t.Errorf("%s %q: %v", link, expression, err)
+	default:
+		if differ, first := compareOn(packetsFor(t, link), program, reference); differ > 0 {
+			t.Errorf("%s %q: %d packets differ; %s", link, expression, differ, first)
+		}
+	}
+}
+
+func compileFor(expression string, link stream.LinkType) (*Program, error) {
+	parsed, err := Parse(expression)
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Compile(link)
+}

@@ -1,0 +1,258 @@
+package filter
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+// linkTypesByName are those of the tests that are supported.
+func linkTypesByName() map[string]stream.LinkType {
+	byName := map[string]stream.LinkType{}
+	for _, link := range supported {
+		byName[link.String()] = link
+	}
+	return byName
+}
+
+// libpcapTest is an entry of the files in bpf-filter-tests, libpcap's own tests.
+type libpcapTest struct {
+	Name        string
+	DLT         string
+	Aliases     []string // expressions that all give the program
+	Expr        string
+	Opt         *string // the program, optimized
+	Unopt       *string // and not
+	OptUnopt    *string // where they are the same
+	Netmask     string
+	LinuxExt    int    `json:"linuxext"`
+	Offline     string `json:"generate_offline_filter"`
+	Skip        *string
+	ErrStr      string
+	SaveFile    string
+	Results     []int
+	Compile     string
+	Description string
+}
+
+func readLibpcapTests(t *testing.T, name string) (tests []libpcapTest) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(lab.Corpus(t), "bpf-filter-tests", name))
+	if err == nil {
+		err = json.Unmarshal(text, &tests)
+	}
+	if err != nil || len(tests) < 100 {
+		t.Fatalf("%s: %d tests: %v", name, len(tests), err)
+	}
+	return tests
+}
+
+// parseImage reads a program as bpf_image prints it.
+func parseImage(image string) (*referenceProgram, error) {
+	codes := map[string]uint32{
+		"ld [k]": 0x20, "ldh [k]": 0x28, "ldb [k]": 0x30, "ld [x + k]": 0x40, "ldh [x + k]": 0x48, "ldb [x + k]": 0x50,
+		"ld #k": 0x00, "ld #pktlen": 0x80, "ld M[k]": 0x60, "ldx #k": 0x01, "ldx M[k]": 0x61, "ldxb 4*([k]&0xf)": 0xb1,
+		"st M[k]": 0x02, "stx M[k]": 0x03, "tax": 0x07, "txa": 0x87, "neg": 0x84, "ret #k": 0x06, "ja k": 0x05,
+	}
+	for n, name := range []string{"add", "sub", "mul", "div", "or", "and", "lsh", "rsh", "", "mod", "xor"} {
+		codes[name+" #k"], codes[name+" x"] = uint32(0x04+16*n), uint32(0x0c+16*n)
+	}
+	for n, name := range []string{"jeq", "jgt", "jge", "jset"} {
+		codes[name+" #k"], codes[name+" x"] = uint32(0x15+16*n), uint32(0x1d+16*n)
+	}
+	program := referenceProgram{}
+	for line := range strings.Lines(image) {
+		var at, jt, jf, k int
+		line, _, _ = strings.Cut(line, ";")
+		line, jumps, _ := strings.Cut(strings.TrimSpace(line), " jt ")
+		number, text, _ := strings.Cut(line, " ")
+		if _, err := fmt.Sscanf(number, "(%d)", &at); err != nil || at != len(program) {
+			return nil, fmt.Errorf("line %q", line)
+		}
+		if jumps != "" {
+			if _, err := fmt.Sscanf(strings.ReplaceAll(jumps, "\tjf", ""), "%d %d", &jt, &jf); err != nil {
+				return nil, fmt.Errorf("jumps %q: %w", jumps, err)
+			}
+			jt, jf = jt-at-1, jf-at-1
+		}
+		text = strings.Join(strings.Fields(text), " ")
+		code, ok := codes[text]
+		for start := range len(text) {
+			if ok || !isDigit(text[start]) {
+				continue
+			}
+			length := numberLength(text[start:])
+			value, _ := parseNumber(text[start : start+length])
+			if code, ok = codes[text[:start]+"k"+text[start+length:]]; ok {
+				k = int(value)
+			}
+		}
+		if !ok {
+			return nil, fmt.Errorf("instruction %q", text)
+		}
+		if code == 0x05 {
+			k -= at + 1
+		}
+		program = append(program, struct{ code, jt, jf, k uint32 }{code, uint32(jt), uint32(jf), uint32(k)})
+	}
+	return &program, nil
+}
+
+// useTestNames has names looked up in what the tests of libpcap expect.
+func useTestNames(t *testing.T) {
+	files := map[*string]string{
+		&hostsFile: `
+10.20.30.40 eth-ipv4-noipv6.host123.libpcap.test noeth-ipv4-noipv6.host123.libpcap.test
+10.20.30.40 eth-ipv4-ipv6.host123.libpcap.test noeth-ipv4-ipv6.host123.libpcap.test # and IPv6
+fd00:a1b2:c3d4::1020:3040:5060:7080 eth-ipv4-ipv6.host123.libpcap.test noeth-ipv4-ipv6.host123.libpcap.test
+fd00:a1b2:c3d4::1020:3040:5060:7080 noeth-noipv4-ipv6.host123.libpcap.test
+192.168.241.3 eth-ipv4x4-noipv6.host357.libpcap.test eth-ipv4x4-ipv6x2.host357.libpcap.test
+192.168.242.4 eth-ipv4x4-noipv6.host357.libpcap.test eth-ipv4x4-ipv6x2.host357.libpcap.test
+192.168.243.1 eth-ipv4x4-noipv6.host357.libpcap.test eth-ipv4x4-ipv6x2.host357.libpcap.test
+192.168.244.2 eth-ipv4x4-noipv6.host357.libpcap.test eth-ipv4x4-ipv6x2.host357.libpcap.test
+fd00:a1b2:c3d4::a0b0:c0d0:e0f0:1278 eth-noipv4-ipv6x2.host357.libpcap.test eth-ipv4x4-ipv6x2.host357.libpcap.test
+fd00:a1b2:c3d4::a0b0:c0d0:e0f0:3456 eth-noipv4-ipv6x2.host357.libpcap.test eth-ipv4x4-ipv6x2.host357.libpcap.test
+`,
+		&networksFile: `
+net-10-0-0-0.libpcap.test 10.0.0.0
+net-10-20-0-0.libpcap.test 10.20.0.0
+net-10-20-30-0.libpcap.test 10.20.30.0
+`,
+		&ethersFile: `
+aa:00:04:00:14:0e eth-noipv4-noipv6.host123.libpcap.test
+aa:00:04:00:14:0e eth-ipv4-noipv6.host123.libpcap.test
+aa:00:04:00:14:0e eth-ipv4-ipv6.host123.libpcap.test
+ab:cd:ef:00:00:01 eth-ipv4x4-noipv6.host357.libpcap.test
+ab:cd:ef:00:00:01 eth-ipv4x4-ipv6x2.host357.libpcap.test
+`,
+	}
+	for name, text := range files {
+		before := *name
+		t.Cleanup(func() { *name = before })
+		*name = filepath.Join(t.TempDir(), "names")
+		if err := os.WriteFile(*name, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// notCompared are the tests whose program is for another machine or for what a
+// capture does not tell.
+func (test libpcapTest) notCompared() string {
+	switch {
+	case test.Aliases[0] == "_enumerate_bpf_image":
+		return "is no expression"
+	case test.LinuxExt != 0:
+		return "asks the kernel of the capturing machine"
+	case (test.DLT == "NULL" || test.DLT == "LOOP") && test.Offline == "" && strings.Contains(test.Name, "_ip"):
+		return "is for a live capture, where the address family is the machine's"
+	case test.DLT == "NULL" && strings.Contains(test.Name, "BE"):
+		return "is for a machine of the other byte order"
+	case test.DLT == "NULL" && test.Offline == "swapped":
+		return "is for a file of the other byte order"
+	case test.Netmask != "" && test.Netmask != "0.0.0.0":
+		return "is for a netmask, which a capture does not tell"
+	case strings.HasPrefix(test.Name, "igrp_88"):
+		return "is for systems where IGRP is 88; pcap-filter(7) says 9"
+	}
+	return ""
+}
+
+func TestAcceptedByLibpcap(t *testing.T) {
+	useTestNames(t)
+	links := linkTypesByName()
+	compared := 0
+	for _, test := range readLibpcapTests(t, "accept.json") {
+		link, ok := links[test.DLT]
+		if !ok || test.notCompared() != "" {
+			continue
+		}
+		image := test.Opt
+		if image == nil {
+			image = test.OptUnopt
+		}
+		rejectsAll := image == nil
+		if rejectsAll {
+			image = test.Unopt
+		}
+		reference, err := parseImage(*image)
+		if err != nil {
+			t.Errorf("%s: %v", test.Name, err)
+			continue
+		}
+		for _, expression := range test.Aliases {
+			program, err := compileFor(expression, link)
+			if err != nil {
+				if rejectsAll && strings.Contains(err.Error(), "rejects all packets") {
+					continue
+				}
+				t.Errorf("%s: %s %q: %v", test.Name, link, expression, err)
+				continue
+			}
+			compared++
+			if differ, first := compareOn(packetsFor(t, link), program, reference); differ > 0 {
+				t.Errorf("%s: %s %q: %d packets differ; %s", test.Name, link, expression, differ, first)
+			}
+		}
+	}
+	t.Logf("%d compared", compared)
+}
+
+func TestRejectedByLibpcap(t *testing.T) {
+	links := linkTypesByName()
+	for _, test := range readLibpcapTests(t, "reject.json") {
+		if test.Expr == "" {
+			continue // a file that cannot be opened
+		}
+		link, ok := links[test.DLT]
+		if !ok {
+			link = stream.LinkType(147) // any that is not supported
+		}
+		_, err := compileFor(test.Expr, link)
+		var refusal *SyntaxError
+		if !errors.As(err, &refusal) {
+			t.Errorf("%s %q: %v, libpcap says %s", test.DLT, test.Expr, err, test.ErrStr)
+			continue
+		}
+		t.Logf("%s %q: %v", test.DLT, test.Expr, err)
+	}
+}
+
+func TestAppliedByLibpcap(t *testing.T) {
+	for _, test := range readLibpcapTests(t, "apply.json") {
+		file, err := stream.Open(filepath.Join(lab.Corpus(t), "libpcap", "filter", test.SaveFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		var program *Program
+		var got []bool
+		for packet, err := range file.Packets() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if program == nil {
+				if program, err = compileFor(test.Expr, packet.LinkType); err != nil {
+					t.Logf("%s: %s %q: %v", test.SaveFile, packet.LinkType, test.Expr, err)
+					break
+				}
+			}
+			got = append(got, program.Match(packet.Data, packet.WireLength))
+		}
+		for i, result := range test.Results {
+			if i >= len(got) {
+				break
+			}
+			if got[i] != (result != 0) {
+				t.Errorf("%s: %q: packet %d: %t, wanted %d", test.SaveFile, test.Expr, i, got[i], result)
+			}
+		}
+	}
+}

@@ -1,0 +1,384 @@
+package filter
+
+import "encoding/binary"
+
+// Program decides on packets. It may be used by several goroutines at once.
+type Program struct {
+	code []instruction
+}
+
+// instruction is one of the machine of classic BPF (McCanne and Jacobson, "The
+// BSD Packet Filter", 1993), or several of them that often stand together. The
+// machine has an accumulator, an index register and memory for 16 words. A load
+// outside the packet and a division by 0 reject the packet.
+type instruction struct {
+	do     opcode
+	yes    uint32 // where a jump goes, counted from the program's start
+	no     uint32
+	k      uint32
+	offset uint32 // of the load in a fused instruction
+	mask   uint32 // applied by a fused instruction to what it has loaded
+}
+
+// opcode is named as bpf(4) names the instruction: a is the accumulator, x
+// the index register, k the constant, b, h and w are 1, 2 and 4 bytes.
+type opcode uint8
+
+const (
+	retK opcode = iota
+	retA
+	ldB // a = packet[k]
+	ldH
+	ldW
+	ldIndexB // a = packet[x + k]
+	ldIndexH
+	ldIndexW
+	ldLength // a = length on the wire
+	ldK
+	ldMemory
+	ldxK
+	ldxMemory
+	ldxLength
+	ldxHeader // x = 4 * (packet[k] & 0xf)
+	st
+	stx
+	tax
+	txa
+	addK
+	subK
+	mulK
+	divK
+	modK
+	andK
+	orK
+	xorK
+	lshK
+	rshK
+	addX
+	subX
+	mulX
+	divX
+	modX
+	andX
+	orX
+	xorX
+	lshX
+	rshX
+	neg
+	ja
+	jeqK
+	jgtK
+	jgeK
+	jsetK
+	jeqX
+	jgtX
+	jgeX
+	jsetX
+	// Fused: a load, a mask and a jump. Most of a program is made of them.
+	ldBJeq
+	ldHJeq
+	ldWJeq
+	ldIndexBJeq
+	ldIndexHJeq
+	ldIndexWJeq
+	// a = 1 if protocol k is in the chain of headers of the IPv4 or IPv6 packet
+	// at offset, else 0.
+	chain4
+	chain6
+)
+
+// memoryWords is how many words of memory the machine has: BPF_MEMWORDS.
+const memoryWords = 16
+
+// Match says whether a packet is wanted. data is what was captured of it,
+// wireLength its length on the wire in bytes. It allocates nothing.
+func (p *Program) Match(data []byte, wireLength uint32) bool {
+	var (
+		a, x   uint32
+		memory [memoryWords]uint32
+		code   = p.code
+		length = uint64(len(data))
+	)
+	for at := uint(0); at < uint(len(code)); {
+		i := &code[at]
+		at++
+		switch i.do {
+		case ldHJeq:
+			offset := uint64(i.offset)
+			if offset+2 > length {
+				return false
+			}
+			a = uint32(binary.BigEndian.Uint16(data[offset:])) & i.mask
+			at = uint(i.no)
+			if a == i.k {
+				at = uint(i.yes)
+			}
+		case ldBJeq:
+			offset := uint64(i.offset)
+			if offset >= length {
+				return false
+			}
+			a = uint32(data[offset]) & i.mask
+			at = uint(i.no)
+			if a == i.k {
+				at = uint(i.yes)
+			}
+		case ldWJeq:
+			offset := uint64(i.offset)
+			if offset+4 > length {
+				return false
+			}
+			a = binary.BigEndian.Uint32(data[offset:]) & i.mask
+			at = uint(i.no)
+			if a == i.k {
+				at = uint(i.yes)
+			}
+		case ldIndexBJeq:
+			offset := uint64(i.offset) + uint64(x)
+			if offset >= length {
+				return false
+			}
+			a = uint32(data[offset]) & i.mask
+			at = uint(i.no)
+			if a == i.k {
+				at = uint(i.yes)
+			}
+		case ldIndexHJeq:
+			offset := uint64(i.offset) + uint64(x)
+			if offset+2 > length {
+				return false
+			}
+			a = uint32(binary.BigEndian.Uint16(data[offset:])) & i.mask
+			at = uint(i.no)
+			if a == i.k {
+				at = uint(i.yes)
+			}
+		case ldIndexWJeq:
+			offset := uint64(i.offset) + uint64(x)
+			if offset+4 > length {
+				return false
+			}
+			a = binary.BigEndian.Uint32(data[offset:]) & i.mask
+			at = uint(i.no)
+			if a == i.k {
+				at = uint(i.yes)
+			}
+		case jeqK:
+			at = uint(i.no)
+			if a == i.k {
+				at = uint(i.yes)
+			}
+		case jgtK:
+			at = uint(i.no)
+			if a > i.k {
+				at = uint(i.yes)
+			}
+		case jgeK:
+			at = uint(i.no)
+			if a >= i.k {
+				at = uint(i.yes)
+			}
+		case jsetK:
+			at = uint(i.no)
+			if a&i.k != 0 {
+				at = uint(i.yes)
+			}
+		case jeqX:
+			at = uint(i.no)
+			if a == x {
+				at = uint(i.yes)
+			}
+		case jgtX:
+			at = uint(i.no)
+			if a > x {
+				at = uint(i.yes)
+			}
+		case jgeX:
+			at = uint(i.no)
+			if a >= x {
+				at = uint(i.yes)
+			}
+		case jsetX:
+			at = uint(i.no)
+			if a&x != 0 {
+				at = uint(i.yes)
+			}
+		case ja:
+			at = uint(i.yes)
+		case retK:
+			return i.k != 0
+		case retA:
+			return a != 0
+		case ldB:
+			if uint64(i.k) >= length {
+				return false
+			}
+			a = uint32(data[i.k])
+		case ldH:
+			if uint64(i.k)+2 > length {
+				return false
+			}
+			a = uint32(binary.BigEndian.Uint16(data[i.k:]))
+		case ldW:
+			if uint64(i.k)+4 > length {
+				return false
+			}
+			a = binary.BigEndian.Uint32(data[i.k:])
+		case ldIndexB:
+			offset := uint64(i.k) + uint64(x)
+			if offset >= length {
+				return false
+			}
+			a = uint32(data[offset])
+		case ldIndexH:
+			offset := uint64(i.k) + uint64(x)
+			if offset+2 > length {
+				return false
+			}
+			a = uint32(binary.BigEndian.Uint16(data[offset:]))
+		case ldIndexW:
+			offset := uint64(i.k) + uint64(x)
+			if offset+4 > length {
+				return false
+			}
+			a = binary.BigEndian.Uint32(data[offset:])
+		case ldxHeader:
+			if uint64(i.k) >= length {
+				return false
+			}
+			x = uint32(data[i.k]&0xf) << 2
+		case ldLength:
+			a = wireLength
+		case ldK:
+			a = i.k
+		case ldMemory:
+			a = memory[i.k%memoryWords]
+		case ldxK:
+			x = i.k
+		case ldxMemory:
+			x = memory[i.k%memoryWords]
+		case ldxLength:
+			x = wireLength
+		case st:
+			memory[i.k%memoryWords] = a
+		case stx:
+			memory[i.k%memoryWords] = x
+		case tax:
+			x = a
+		case txa:
+			a = x
+		case addK:
+			a += i.k
+		case subK:
+			a -= i.k
+		case mulK:
+			a *= i.k
+		case divK:
+			a /= i.k
+		case modK:
+			a %= i.k
+		case andK:
+			a &= i.k
+		case orK:
+			a |= i.k
+		case xorK:
+			a ^= i.k
+		case lshK:
+			a <<= i.k
+		case rshK:
+			a >>= i.k
+		case addX:
+			a += x
+		case subX:
+			a -= x
+		case mulX:
+			a *= x
+		case divX:
+			if x == 0 {
+				return false
+			}
+			a /= x
+		case modX:
+			if x == 0 {
+				return false
+			}
+			a %= x
+		case andX:
+			a &= x
+		case orX:
+			a |= x
+		case xorX:
+			a ^= x
+		case lshX:
+			a <<= x
+		case rshX:
+			a >>= x
+		case neg:
+			a = -a
+		case chain4, chain6:
+			found, whole := chainHas(data, i)
+			if !whole {
+				return false
+			}
+			a = found
+		}
+	}
+	return false
+}
+
+// The headers that may stand between an IP header and the protocol: RFC 8200.
+const (
+	hopByHop           = 0
+	routing            = 43
+	fragment           = 44
+	authentication     = 51
+	destinationOptions = 60
+)
+
+// maxChain ends a chain that leads back into itself; libpcap loops for ever.
+const maxChain = 1024
+
+// chainHas looks for a protocol behind the headers that extend the IP header.
+// The offset behind an authentication header is not added to what stands before
+// it: so does libpcap. whole is false when the packet ends too early.
+func chainHas(data []byte, i *instruction) (found uint32, whole bool) {
+	load := func(offset uint64) (uint32, bool) {
+		if offset += uint64(i.offset); offset >= uint64(len(data)) {
+			return 0, false
+		}
+		return uint32(data[offset]), true
+	}
+	protocolOffset, extensible := uint64(9), false
+	if i.do == chain6 {
+		protocolOffset, extensible = 6, true
+	}
+	protocol, whole := load(protocolOffset)
+	first, wholeHeader := load(0)
+	if !whole || !wholeHeader && !extensible {
+		return 0, false
+	}
+	at := uint64(first&0xf) * 4
+	if extensible {
+		at = 40
+	}
+	for range maxChain {
+		if protocol == i.k {
+			return 1, true
+		}
+		extended := extensible && (protocol == hopByHop || protocol == routing || protocol == fragment || protocol == destinationOptions)
+		if !extended && protocol != authentication {
+			return 0, true
+		}
+		next, ok := load(at)
+		length, alsoOK := load(at + 1)
+		if !ok || !alsoOK {
+			return 0, false
+		}
+		if protocol = next; extended {
+			at += uint64(length+1) * 8
+		} else {
+			at = uint64(length+2) * 4
+		}
+	}
+	return 0, true
+}

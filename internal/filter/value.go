@@ -1,0 +1,121 @@
+package filter
+
+// value is a number computed from a packet. Equal values are one pointer, so
+// that what is computed once is known to be the same later.
+type value struct {
+	kind valueKind
+	a, b *value // the operands of arithmetic; a is the base of a load, or nil
+	// k is the constant, the register, the offset of a load behind its base, or
+	// the protocol to look for in a chain of headers.
+	k        uint32
+	size     uint32 // of a load: 1, 2 or 4 bytes
+	operator string // of arithmetic; ip or ip6 of a chain
+}
+
+type valueKind uint8
+
+const (
+	constantValue valueKind = iota
+	wireLengthValue
+	loadValue
+	registerValue // what an assignment on the way here has stored, or 0
+	arithmeticValue
+	negatedValue
+	chainValue // 1 if a protocol stands in the chain of headers at a, else 0
+)
+
+// values makes each value once.
+type values map[value]*value
+
+func (v values) intern(made value) *value {
+	if known := v[made]; known != nil {
+		return known
+	}
+	v[made] = &made
+	return &made
+}
+
+func (v values) constant(k uint32) *value { return v.intern(value{kind: constantValue, k: k}) }
+func (v values) register(k uint32) *value { return v.intern(value{kind: registerValue, k: k}) }
+func (v values) wireLength() *value       { return v.intern(value{kind: wireLengthValue}) }
+
+// load reads size bytes, in network byte order, at k behind base; nil is the
+// beginning of the packet. Offsets known now wrap around at 32 bits, as libpcap's
+// do: ip[-1] is the byte before the header.
+func (v values) load(base *value, k, size uint32) *value {
+	for base != nil {
+		switch {
+		case base.kind == constantValue:
+			base, k = nil, k+base.k
+			continue
+		case base.kind == arithmeticValue && base.operator == "+" && base.b.kind == constantValue:
+			base, k = base.a, k+base.b.k
+			continue
+		}
+		break
+	}
+	return v.intern(value{kind: loadValue, a: base, k: k, size: size})
+}
+
+func (v values) negated(a *value) *value {
+	if a.kind == constantValue {
+		return v.constant(-a.k)
+	}
+	return v.intern(value{kind: negatedValue, a: a})
+}
+
+// arithmetic computes in 32 bits. What is known now is folded, so that a load
+// whose outcome does not matter is not made: libpcap's optimizer does the same,
+// and it decides whether a short packet matches. Division by a constant 0 is
+// the caller's to refuse.
+func (v values) arithmetic(operator string, a, b *value) *value {
+	if a.kind == constantValue && b.kind == constantValue {
+		if result, ok := compute(operator, a.k, b.k); ok {
+			return v.constant(result)
+		}
+	}
+	if a.kind == constantValue && (operator == "+" || operator == "*" || operator == "&" || operator == "|" || operator == "^") {
+		a, b = b, a
+	}
+	if b.kind == constantValue {
+		switch {
+		case b.k == 0 && (operator == "*" || operator == "&"):
+			return b
+		case b.k == 0 && operator != "/" && operator != "%":
+			return a
+		}
+	}
+	if a.kind == constantValue && a.k == 0 && operator != "-" && b.kind != constantValue {
+		return a // /, %, << and >>
+	}
+	return v.intern(value{kind: arithmeticValue, operator: operator, a: a, b: b})
+}
+
+// compute is the arithmetic of the machine; ok is false for a division by 0.
+func compute(operator string, a, b uint32) (result uint32, ok bool) {
+	switch operator {
+	case "+":
+		return a + b, true
+	case "-":
+		return a - b, true
+	case "*":
+		return a * b, true
+	case "&":
+		return a & b, true
+	case "|":
+		return a | b, true
+	case "^":
+		return a ^ b, true
+	case "<<":
+		return a << b, true // 0 from 32 on
+	case ">>":
+		return a >> b, true
+	}
+	if b == 0 {
+		return 0, false
+	}
+	if operator == "/" {
+		return a / b, true
+	}
+	return a % b, true
+}
