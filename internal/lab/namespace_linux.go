@@ -1,0 +1,143 @@
+package lab
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+)
+
+// insideVariable is set in the environment of a process that runs in a network
+// namespace of its own.
+const insideVariable = "PCAP_REPLAY_LAB"
+
+// Inside says whether this process runs in a namespace made by Isolate.
+func Inside() bool { return os.Getenv(insideVariable) != "" }
+
+// Isolate has command run in a network namespace of its own, which ends with it.
+// Where this process is not root, it is made root of a user namespace:
+// user_namespaces(7).
+func Isolate(command *exec.Cmd) {
+	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if os.Geteuid() != 0 {
+		command.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		command.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+		command.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	}
+	if command.Env == nil {
+		command.Env = os.Environ()
+	}
+	command.Env = append(command.Env, insideVariable+"=1")
+}
+
+// IsForbidden says whether err, from starting an isolated command, means that
+// this machine allows no namespaces.
+func IsForbidden(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL)
+}
+
+// InNamespace runs the calling test again in a network namespace of its own, and
+// says so there:
+//
+//	func TestSending(t *testing.T) {
+//		if !lab.InNamespace(t) {
+//			return // the other process has run it
+//		}
+//		lab.MakePair(t, "left", "right")
+//		...
+//
+// Where namespaces are forbidden the test is skipped; in CI that is a failure.
+func InNamespace(t *testing.T) bool {
+	t.Helper()
+	if Inside() {
+		return true
+	}
+	runtime.LockOSThread() // Pdeathsig is of the thread that starts the child
+	defer runtime.UnlockOSThread()
+	pattern := "^" + regexp.QuoteMeta(t.Name()) + "$"
+	command := exec.Command("/proc/self/exe", "-test.run="+pattern, "-test.v=true", "-test.timeout=2m")
+	Isolate(command)
+	output, err := command.CombinedOutput()
+	var failed *exec.ExitError
+	switch {
+	case err == nil && bytes.Contains(output, []byte("--- SKIP")):
+		t.Skipf("in a namespace:\n%s", output)
+	case err == nil && !bytes.Contains(output, []byte("--- PASS")):
+		t.Fatalf("in a namespace, nothing ran:\n%s", output)
+	case errors.As(err, &failed):
+		t.Fatalf("in a namespace:\n%s", output)
+	case IsForbidden(err) && os.Getenv("CI") != "true":
+		t.Skipf("no network namespace: %v", err)
+	case err != nil:
+		t.Fatalf("no network namespace: %v", err)
+	}
+	return false
+}
+
+// Pair makes a veth pair in the namespace of this process, with both ends up.
+// IPv6 is off, so that nothing but what is sent crosses it. The loopback
+// interface is set up as well.
+func Pair(left, right string) error {
+	attributes := netlink.NewLinkAttrs()
+	attributes.Name = left
+	attributes.NumTxQueues, attributes.NumRxQueues = 2, 2
+	pair := &netlink.Veth{LinkAttrs: attributes, PeerName: right, PeerNumTxQueues: 2, PeerNumRxQueues: 2}
+	if err := netlink.LinkAdd(pair); err != nil {
+		return fmt.Errorf("veth pair %s, %s: %w", left, right, err)
+	}
+	for _, name := range []string{left, right} {
+		// Only a sysctl turns IPv6 off; a kernel without IPv6 has none.
+		setting := filepath.Join("/proc/sys/net/ipv6/conf", name, "disable_ipv6")
+		if err := os.WriteFile(setting, []byte("1"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	for _, name := range []string{left, right, "lo"} {
+		if err := SetUp(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MakePair is Pair for tests.
+func MakePair(t testing.TB, left, right string) {
+	t.Helper()
+	if err := Pair(left, right); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = netlink.LinkDel(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: left}}) })
+}
+
+// SetUp sets an interface up.
+func SetUp(name string) error { return change(name, netlink.LinkSetUp) }
+
+// SetDown sets an interface down. The other end of a veth pair loses its carrier.
+func SetDown(name string) error { return change(name, netlink.LinkSetDown) }
+
+// SetMTU changes the MTU of an interface.
+func SetMTU(name string, mtu int) error {
+	return change(name, func(link netlink.Link) error { return netlink.LinkSetMTU(link, mtu) })
+}
+
+func change(name string, how func(netlink.Link) error) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("interface %q: %w", name, err)
+	}
+	if err := how(link); err != nil {
+		return fmt.Errorf("interface %q: %w", name, err)
+	}
+	return nil
+}
+
+// htons is for protocol numbers in socket addresses.
+func htons(v uint16) uint16 { return v<<8 | v>>8 }

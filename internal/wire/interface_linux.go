@@ -1,0 +1,73 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"pcap-replay/stream"
+)
+
+// Lookup finds an interface by its name, in the network namespace of the calling
+// thread. It is asked by netlink: sysfs shows the namespace that it was mounted in.
+func Lookup(name string) (*Interface, error) {
+	link, err := netlink.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil, noInterface(name, names())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("interface %q: %w", name, err)
+	}
+	attributes := link.Attrs()
+	i := &Interface{
+		Name: attributes.Name, Index: attributes.Index, MTU: attributes.MTU, HardwareAddress: attributes.HardwareAddr,
+		Up:      attributes.RawFlags&unix.IFF_UP != 0,
+		Carrier: attributes.RawFlags&unix.IFF_LOWER_UP != 0,
+	}
+	i.LinkType, i.HasLinkType = linkType(attributes.EncapType)
+	return i, nil
+}
+
+// linkType tells what frames begin with by the ARPHRD_ type of the device, in
+// iproute2's names, as netlink gives them.
+func linkType(encapsulation string) (stream.LinkType, bool) {
+	switch encapsulation {
+	case "ether", "loopback":
+		return stream.LinkTypeEthernet, true
+	case "none", "rawip", "ipip", "tunnel6", "sit", "gre", "gre6":
+		return stream.LinkTypeRaw, true // no link-layer header
+	case "ppp":
+		return stream.LinkTypePPP, true
+	case "ieee802.11":
+		return stream.LinkTypeWiFi, true
+	case "ieee802.11/radiotap":
+		return stream.LinkTypeRadiotap, true
+	}
+	return 0, false
+}
+
+func names() (names []string) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil
+	}
+	for _, link := range links {
+		names = append(names, link.Attrs().Name)
+	}
+	return names
+}
+
+// Counters asks the device for what it has sent.
+func (i *Interface) Counters() (Counters, error) {
+	link, err := netlink.LinkByIndex(i.Index)
+	if err != nil {
+		return Counters{}, fmt.Errorf("interface %q: %w", i.Name, err)
+	}
+	s := link.Attrs().Statistics
+	if s == nil {
+		return Counters{}, fmt.Errorf("interface %q: no counters", i.Name)
+	}
+	return Counters{Packets: s.TxPackets, Bytes: s.TxBytes, Dropped: s.TxDropped, Errors: s.TxErrors}, nil
+}

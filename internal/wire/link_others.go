@@ -1,0 +1,20 @@
+//go:build !linux
+
+package wire
+
+import "errors"
+
+// errUnsupported is what everything says where there are no packet sockets.
+var errUnsupported = errors.New("sending on an interface works on Linux only; -w writes a file anywhere")
+
+// Lookup finds an interface by its name.
+func Lookup(string) (*Interface, error) { return nil, errUnsupported }
+
+// Counters asks the device for what it has sent.
+func (*Interface) Counters() (Counters, error) { return Counters{}, errUnsupported }
+
+// OpenPacket opens a raw socket on an interface.
+func OpenPacket(*Interface) (Sender, error) { return nil, errUnsupported }
+
+// DropCapabilities has nothing to give up.
+func DropCapabilities() error { return nil }

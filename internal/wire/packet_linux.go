@@ -1,0 +1,126 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"pcap-replay/stream"
+)
+
+const (
+	// maxMessages is how many frames go to the kernel at a time.
+	maxMessages = 256
+	// retryPause is how long a full device is left alone.
+	retryPause = 20 * time.Microsecond
+	// sendBuffer is what of the frames may be under way, in bytes.
+	sendBuffer = 4 << 20
+)
+
+// message is the kernel's struct mmsghdr: sendmmsg(2).
+type message struct {
+	header unix.Msghdr
+	_      uint32 // how much was sent
+	_      uint32
+}
+
+// packetSender sends on an AF_PACKET socket: packet(7).
+type packetSender struct {
+	name     string
+	socket   int
+	messages [maxMessages]message
+	vectors  [maxMessages]unix.Iovec
+	retries  uint64
+}
+
+// OpenPacket opens a raw socket on an interface. It is bound with protocol 0, so
+// that it never receives. The queueing discipline is not bypassed: frames would
+// then not be seen by a tcpdump on this side.
+func OpenPacket(i *Interface) (Sender, error) {
+	socket, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		return nil, fmt.Errorf("interface %q: %w", i.Name, ErrPermission)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("interface %q: packet socket: %w", i.Name, err)
+	}
+	// The larger one needs a privilege; the smaller one is bounded by wmem_max.
+	if unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
+		_ = unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+	}
+	if err := unix.Bind(socket, &unix.SockaddrLinklayer{Ifindex: i.Index}); err != nil {
+		unix.Close(socket)
+		return nil, fmt.Errorf("interface %q: bind: %w", i.Name, err)
+	}
+	s := &packetSender{name: i.Name, socket: socket}
+	for k := range s.messages {
+		s.messages[k].header.Iov = &s.vectors[k]
+		s.messages[k].header.SetIovlen(1)
+	}
+	return s, nil
+}
+
+// Send implements Sender. A short count is resumed: sendmmsg says what is wrong
+// with a frame only when it is the first.
+func (s *packetSender) Send(packets []stream.Packet) (sent int, err error) {
+	for sent < len(packets) {
+		n, err := s.sendSome(packets[sent:min(sent+maxMessages, len(packets))])
+		sent += n
+		if err != nil {
+			return sent, err
+		}
+	}
+	return sent, nil
+}
+
+// sendSome makes one call of sendmmsg.
+func (s *packetSender) sendSome(packets []stream.Packet) (sent int, err error) {
+	for k := range packets {
+		data := packets[k].Data
+		s.vectors[k].Base = unsafe.SliceData(data)
+		s.vectors[k].SetLen(len(data))
+	}
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(s.socket),
+			uintptr(unsafe.Pointer(&s.messages)), uintptr(len(packets)), 0, 0, 0)
+		switch errno {
+		case 0:
+			runtime.KeepAlive(packets)
+			return int(n), nil
+		case unix.EINTR:
+		case unix.ENOBUFS, unix.EAGAIN:
+			s.retries++
+			time.Sleep(retryPause)
+		default:
+			return 0, s.sendError(errno, len(packets[0].Data))
+		}
+	}
+}
+
+// sendError names what the kernel says of a frame: packet_snd in net/packet/af_packet.c.
+func (s *packetSender) sendError(errno unix.Errno, length int) error {
+	switch errno {
+	case unix.EMSGSIZE:
+		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, length, ErrTooLong)
+	case unix.EINVAL:
+		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, length, ErrTooShort)
+	case unix.ENETDOWN:
+		return fmt.Errorf("interface %q: %w", s.name, ErrDown)
+	case unix.ENXIO, unix.ENODEV:
+		return fmt.Errorf("interface %q: %w", s.name, ErrNoInterface)
+	}
+	return fmt.Errorf("interface %q: send: %w", s.name, errno)
+}
+
+// Flush implements Sender: the kernel has copied everything.
+func (s *packetSender) Flush() error { return nil }
+
+// Retries implements Sender.
+func (s *packetSender) Retries() uint64 { return s.retries }
+
+// Close implements Sender.
+func (s *packetSender) Close() error { return unix.Close(s.socket) }

@@ -1,0 +1,218 @@
+package wire_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/internal/wire"
+	"pcap-replay/stream"
+)
+
+// open looks an interface up and opens a sender on it.
+func open(t *testing.T, name string) (*wire.Interface, wire.Sender) {
+	t.Helper()
+	i, err := wire.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sender, err := wire.OpenPacket(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sender.Close() })
+	return i, sender
+}
+
+func listen(t *testing.T, name string) *lab.Receiver {
+	t.Helper()
+	receiver, err := lab.NewReceiver(name, 64<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { receiver.Close() })
+	return receiver
+}
+
+// expect compares what arrived with what was sent.
+func expect(t *testing.T, receiver *lab.Receiver, want []stream.Packet) {
+	t.Helper()
+	got, err := receiver.Receive(2*time.Second, 200*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%d frames arrived, wanted %d", len(got), len(want))
+	}
+	for i := range want {
+		if !bytes.Equal(got[i].Data, want[i].Data) {
+			t.Fatalf("frame %d: %x arrived, wanted %x", i, got[i].Data, want[i].Data)
+		}
+	}
+}
+
+func TestFramesArriveByteForByte(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	lab.MakePair(t, "left", "right")
+	receiver := listen(t, "right")
+	i, sender := open(t, "left")
+	before, err := i.Counters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packets := lab.Packets(20000, lab.Start, 0, 60)
+	for k := range packets {
+		packets[k].Data = lab.Frame(uint16(k%7), uint32(k), 60+k%1455)
+	}
+	// A tag of 802.1Q and one of 802.1ad: the kernel treats them in a way of its own.
+	for k, tag := range []string{"\x81\x00\x00\x2a", "\x88\xa8\x60\x2a"} {
+		frame := packets[k].Data
+		packets[k].Data = append(append(bytes.Clone(frame[:12]), tag...), frame[12:]...)
+	}
+	if sent, err := sender.Send(packets); sent != len(packets) || err != nil {
+		t.Fatalf("%d sent, %v", sent, err)
+	}
+	if err := sender.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, receiver, packets)
+	after, err := i.Counters()
+	if err != nil || after.Packets-before.Packets != uint64(len(packets)) {
+		t.Errorf("the device counts %d packets, wanted %d; %v", after.Packets-before.Packets, len(packets), err)
+	}
+}
+
+// A frame that cannot be sent is told, and those before and behind it are sent.
+func TestFramesThatDoNotFit(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	lab.MakePair(t, "left", "right")
+	receiver := listen(t, "right")
+	i, sender := open(t, "left")
+	packets := lab.Packets(5, lab.Start, 0, 100)
+	packets[2].Data = lab.Frame(0, 2, i.MaxFrame()+1)
+	if sent, err := sender.Send(packets); sent != 2 || !errors.Is(err, wire.ErrTooLong) {
+		t.Errorf("too long: %d sent, %v", sent, err)
+	}
+	packets[2].Data = []byte{1, 2, 3}
+	if sent, err := sender.Send(packets[2:]); sent != 0 || !errors.Is(err, wire.ErrTooShort) {
+		t.Errorf("too short: %d sent, %v", sent, err)
+	}
+	if sent, err := sender.Send(packets[3:]); sent != 2 || err != nil {
+		t.Errorf("behind it: %d sent, %v", sent, err)
+	}
+	expect(t, receiver, append(packets[:2:2], packets[3:]...))
+}
+
+func TestInterfacesThatCannotSend(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	lab.MakePair(t, "left", "right")
+	if _, err := wire.Lookup("nosuch"); !errors.Is(err, wire.ErrNoInterface) || !strings.Contains(err.Error(), "left") {
+		t.Errorf("missing: %v", err)
+	}
+	i, sender := open(t, "left")
+	if err := i.Ready(); err != nil {
+		t.Errorf("up: %v", err)
+	}
+	if err := lab.SetDown("right"); err != nil {
+		t.Fatal(err)
+	}
+	if i, err := wire.Lookup("left"); err != nil || !errors.Is(i.Ready(), wire.ErrNoCarrier) {
+		t.Errorf("no carrier: %v, %v", err, i.Ready())
+	}
+	if err := lab.SetDown("left"); err != nil {
+		t.Fatal(err)
+	}
+	if i, err := wire.Lookup("left"); err != nil || !errors.Is(i.Ready(), wire.ErrDown) {
+		t.Errorf("down: %v, %v", err, i.Ready())
+	}
+	if sent, err := sender.Send(lab.Packets(3, lab.Start, 0, 60)); sent != 0 || !errors.Is(err, wire.ErrDown) {
+		t.Errorf("went down: %d sent, %v", sent, err)
+	}
+}
+
+func TestLinkTypesThatFit(t *testing.T) {
+	ethernet := &wire.Interface{Name: "v0", LinkType: stream.LinkTypeEthernet, HasLinkType: true}
+	tunnel := &wire.Interface{Name: "tun0", LinkType: stream.LinkTypeRaw, HasLinkType: true}
+	for _, c := range []struct {
+		to   *wire.Interface
+		link stream.LinkType
+		fits bool
+	}{
+		{ethernet, stream.LinkTypeEthernet, true},
+		{ethernet, stream.LinkTypeRaw, false},
+		{ethernet, stream.LinkTypeLinuxSLL, false},
+		{tunnel, stream.LinkTypeRaw, true},
+		{tunnel, stream.LinkTypeIPv4, true},
+		{tunnel, stream.LinkTypeIPv6, true},
+		{tunnel, stream.LinkTypeEthernet, false},
+		{&wire.Interface{Name: "odd"}, stream.LinkTypeEthernet, false},
+	} {
+		if err := c.to.Accepts(c.link); (err == nil) != c.fits || err != nil && !errors.Is(err, wire.ErrLinkType) {
+			t.Errorf("%s takes %s: %v", c.to.Name, c.link, err)
+		}
+	}
+}
+
+func TestSendDoesNotAllocate(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	lab.MakePair(t, "left", "right")
+	_, sender := open(t, "left")
+	packets := lab.Packets(100, lab.Start, 0, 60)
+	if allocations := testing.AllocsPerRun(100, func() { _, _ = sender.Send(packets) }); allocations > 0 {
+		t.Errorf("%v allocations a batch", allocations)
+	}
+}
+
+// An open socket goes on without any capability, on every thread.
+func TestCapabilitiesAreDropped(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	lab.MakePair(t, "left", "right")
+	receiver := listen(t, "right")
+	i, sender := open(t, "left")
+	if err := wire.DropCapabilities(); errors.Is(err, syscall.ENOTSUP) {
+		t.Skip("built with cgo, whose threads Go does not know")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thread := range threads {
+		status, err := os.ReadFile("/proc/self/task/" + thread.Name() + "/status")
+		if err != nil {
+			continue // it has ended
+		}
+		for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb"} {
+			if !strings.Contains(string(status), set+":\t0000000000000000\n") {
+				t.Errorf("thread %s has capabilities left in %s", thread.Name(), set)
+			}
+		}
+		if !strings.Contains(string(status), "NoNewPrivs:\t1\n") {
+			t.Errorf("thread %s may gain privileges", thread.Name())
+		}
+	}
+	if _, err := wire.OpenPacket(i); !errors.Is(err, wire.ErrPermission) {
+		t.Errorf("another socket: %v", err)
+	}
+	packets := lab.Packets(3, lab.Start, 0, 60)
+	if sent, err := sender.Send(packets); sent != 3 || err != nil {
+		t.Errorf("%d sent, %v", sent, err)
+	}
+	expect(t, receiver, packets)
+}
