@@ -1,0 +1,124 @@
+package lab
+
+import (
+	"archive/tar"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"pcap-replay/stream"
+)
+
+// WorkerSet is a capture as moloch (Arkime) leaves it: a load balancer deals the
+// flows of a link out to several workers, and each writes what it gets into files
+// of its own, which it rotates when they are full. As they fill at different
+// speeds, the files rotate out of step.
+type WorkerSet struct {
+	Workers  int
+	Packets  int           // of all workers
+	Duration time.Duration // of the whole set
+	FileSize int           // at which a worker rotates, in bytes; each differs a little
+	Seed     uint64        // the same seed makes the same set
+}
+
+// imix are the frame lengths of the Internet mix and how often they come.
+var imix = []struct{ length, weight int }{{60, 7}, {590, 4}, {1514, 1}}
+
+// capturedPacket is a packet with the worker that got it.
+type capturedPacket struct {
+	stream.Packet
+	worker int
+}
+
+// packets makes the packets of all workers in the order of time, with
+// exponentially distributed gaps. They are numbered from 0.
+func (s WorkerSet) packets() []capturedPacket {
+	random := rand.New(rand.NewPCG(s.Seed, 0))
+	mean := float64(s.Duration) / float64(s.Packets)
+	packets := make([]capturedPacket, s.Packets)
+	moment := float64(Start)
+	for i := range packets {
+		flow := uint16(random.IntN(64 * s.Workers))
+		data := Frame(flow, uint32(i), imixLength(random.IntN(12)))
+		packets[i] = capturedPacket{worker: s.workerOf(flow), Packet: stream.Packet{
+			Time: int64(moment), Data: data, WireLength: uint32(len(data)), LinkType: stream.LinkTypeEthernet,
+		}}
+		moment += random.ExpFloat64() * mean
+	}
+	return packets
+}
+
+// workerOf deals flows out unevenly, as hashing does.
+func (s WorkerSet) workerOf(flow uint16) int {
+	return int(uint32(flow) * uint32(flow) % uint32(s.Workers+3) % uint32(s.Workers))
+}
+
+func imixLength(at int) int {
+	for _, mix := range imix {
+		if at -= mix.weight; at < 0 {
+			return mix.length
+		}
+	}
+	return imix[0].length
+}
+
+// Merged gives the packets of the set in the order of time.
+func (s WorkerSet) Merged() []stream.Packet {
+	captured := s.packets()
+	packets := make([]stream.Packet, len(captured))
+	for i := range captured {
+		packets[i] = captured[i].Packet
+	}
+	return packets
+}
+
+// Write writes the files of the set into a folder and gives their names in the
+// order of worker and time.
+func (s WorkerSet) Write(folder string) ([]string, error) {
+	shares := make([][]stream.Packet, s.Workers)
+	for _, packet := range s.packets() {
+		shares[packet.worker] = append(shares[packet.worker], packet.Packet)
+	}
+	var names []string
+	for worker, share := range shares {
+		limit := s.FileSize * (16 + worker) / 16
+		for number := 0; len(share) > 0; number++ {
+			count, size := 0, 24
+			for ; count < len(share) && size < limit; count++ {
+				size += 16 + len(share[count].Data)
+			}
+			name := filepath.Join(folder, fmt.Sprintf("worker%d-%04d.pcap", worker, number))
+			if err := os.WriteFile(name, Pcap(share[:count], binary.LittleEndian, true), 0o666); err != nil {
+				return nil, err
+			}
+			names, share = append(names, name), share[count:]
+		}
+	}
+	return names, nil
+}
+
+// WriteTar writes files into a tarball, under their base names in folder.
+func WriteTar(dst io.Writer, folder string, files []string) error {
+	files = slices.SortedFunc(slices.Values(files), cmp.Compare[string])
+	w := tar.NewWriter(dst)
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		header := &tar.Header{Name: folder + "/" + filepath.Base(name), Size: int64(len(data)), Mode: 0o644, ModTime: time.Unix(0, Start)}
+		if err := w.WriteHeader(header); err != nil {
+			return err
+		}
+		if _, err := w.Write(data); err != nil {
+			return err
+		}
+	}
+	return w.Close()
+}
