@@ -239,10 +239,8 @@ func (m *mergeRun) addStream(c *candidate) error {
 
 // addSections makes a run of each section of a capture that is read only once.
 func (m *mergeRun) addSections(src io.Reader, path, inArchive string) error {
-	reader := stream.NewReader(src)
-	defer reader.Close()
-	sound := 1
-	inputs, err := m.runs.Add(reader, path, inArchive, func(err error) error {
+	failed := false
+	added, err := m.runs.Add(io.NopCloser(src), path, inArchive, func(err error) error {
 		if m.ctx.Err() != nil {
 			return m.ctx.Err()
 		}
@@ -251,15 +249,15 @@ func (m *mergeRun) addSections(src io.Reader, path, inArchive string) error {
 			m.damage(path, inArchive, damage)
 			return m.strictly()
 		}
-		if reader.Sections() == 0 {
-			sound = 0
-		}
+		failed = true
 		m.streamFailed(path, inArchive, err)
 		return m.strictly()
 	})
-	m.sound += sound
-	m.inputs = append(m.inputs, inputs...)
-	m.linkTypes = append(m.linkTypes, reader.LinkTypes()...)
+	if !failed || added.Sections > 0 {
+		m.sound++
+	}
+	m.inputs = append(m.inputs, added.Inputs...)
+	m.linkTypes = append(m.linkTypes, added.LinkTypes...)
 	return err
 }
 

@@ -34,6 +34,7 @@ type lookahead struct {
 	given    readAhead // what the merge has in use
 	finished chan struct{}
 
+	reader  *stream.Reader
 	current *block // being read into
 }
 
@@ -42,6 +43,7 @@ type readAhead struct {
 	packets []stream.Packet
 	batch   []stream.Packet // packets' memory
 	block   *block
+	section *stream.Section
 	err     error
 }
 
@@ -64,12 +66,12 @@ func newLookahead(src io.ReadCloser, window int64, blocks *blocks, blockSize int
 func (l *lookahead) run(src io.ReadCloser) {
 	defer close(l.finished)
 	defer src.Close()
-	reader := stream.NewBlockReader(src, l.newBlock)
-	defer reader.Close()
+	l.reader = stream.NewBlockReader(src, l.newBlock)
+	defer l.reader.Close()
 	for l.isWanted() {
 		batch := l.blocks.newBatch(batchSize(l.blockSize))
-		n, err := reader.Read(batch)
-		l.add(readAhead{packets: batch[:n], batch: batch, err: err})
+		n, err := l.reader.Read(batch)
+		l.add(readAhead{packets: batch[:n], batch: batch, section: l.reader.Section(), err: err})
 	}
 }
 

@@ -3,31 +3,24 @@ package merge
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
-	"os"
-
-	"github.com/pierrec/lz4/v4"
 
 	"pcap-replay/stream"
 )
 
 // Runs keeps packets that came in on a stream, until they can be merged: in
 // memory up to a bound, and from there on in a file that nobody sees, compressed
-// by lz4.
+// by lz4. Add is not safe for concurrent use.
 type Runs struct {
 	memory int64
-	folder string
 	window int64
 	again  bool
+	spill  *spill
+	blocks *blocks // the stream is read into
 
-	count      int // of runs
-	block      []byte
-	used       int64 // of memory
-	spill      *os.File
-	spilled    int64
-	compressor lz4.Compressor
-	compressed []byte
+	count int // of runs
+	block []byte
+	used  int64 // of memory
 }
 
 // NewRuns keeps up to memory bytes in memory and the rest in a file in folder,
@@ -35,19 +28,17 @@ type Runs struct {
 // process. Packets out of order within window nanoseconds are put in order. With
 // again, runs can be read more than once and stay until Close.
 func NewRuns(memory int64, folder string, window int64, again bool) *Runs {
-	return &Runs{memory: memory, folder: folder, window: window, again: again}
+	return &Runs{memory: memory, window: window, again: again, spill: newSpill(folder), blocks: newBlocks(streamMemory)}
 }
+
+// streamMemory is how far a stream is read ahead, in bytes.
+const streamMemory = 8 << 20
 
 // Spilled is how many bytes have been written to the file.
-func (r *Runs) Spilled() int64 { return r.spilled }
+func (r *Runs) Spilled() int64 { return r.spill.size }
 
 // Close frees the file.
-func (r *Runs) Close() error {
-	if r.spill == nil {
-		return nil
-	}
-	return r.spill.Close()
-}
+func (r *Runs) Close() error { return r.spill.close() }
 
 // run is one section: packets in the order in which they came.
 type run struct {
@@ -56,69 +47,73 @@ type run struct {
 	contents Contents
 }
 
-// chunk is a piece of a run.
+// chunk is a piece of a run: in memory, or spilled.
 type chunk struct {
-	data   []byte // nil where it is in the file
-	offset int64  // in the file
-	stored int    // bytes there
-	size   int    // bytes of data; where as many are stored, they are not compressed
+	data    []byte
+	spilled *spilledChunk
 }
 
 // runHeaderLength is what stands before each packet of a chunk: time, captured
 // length, wire length, link type and whether it is untimed.
 const runHeaderLength = 20
 
-// Add reads src to its end and makes an input of each of its sections that has
-// packets. trouble is told what is wrong with src, as in [Options].
-func (r *Runs) Add(src Sections, path, archive string, trouble func(error) error) ([]*Input, error) {
+// Added is what a stream held.
+type Added struct {
+	// Inputs are its sections that have packets.
+	Inputs []*Input
+	// Sections counts all of them, LinkTypes are what their headers name.
+	Sections  int
+	LinkTypes []stream.LinkType
+}
+
+// Add reads src to its end and closes it. trouble is told what is wrong with it, as
+// in [Options].
+func (r *Runs) Add(src io.ReadCloser, path, archive string, trouble func(error) error) (added Added, err error) {
+	ahead := newLookahead(src, 0, r.blocks, stream.DefaultBlockSize)
+	defer ahead.Close()
 	var (
-		inputs   []*Input
 		current  *run
 		section  *stream.Section
 		disorder disorder
-		batch    = make([]stream.Packet, maxBatch)
 	)
 	finish := func() error {
 		if current == nil {
 			return nil
 		}
 		current.contents.Disorder = disorder.most
-		inputs = append(inputs, current.input(path, archive))
+		added.Inputs = append(added.Inputs, current.input(path, archive))
 		return r.seal(current)
 	}
 	for {
-		n, err := src.Read(batch)
-		if n > 0 && src.Section() != section {
+		batch, err := ahead.Next()
+		if len(batch) > 0 && ahead.given.section != section {
 			if err := finish(); err != nil {
-				return nil, err
+				return added, err
 			}
-			section = src.Section()
+			section = ahead.given.section
 			current = r.newRun(&batch[0])
 			disorder = newDisorder(r.window)
 		}
-		disorder.observe(batch[:n])
-		for i := range batch[:n] {
+		disorder.observe(batch)
+		for i := range batch {
 			if err := r.append(current, &batch[i]); err != nil {
-				return nil, err
+				return added, err
 			}
 		}
 		var damage *stream.Damage
 		passable := err == nil || errors.As(err, &damage)
+		if !passable {
+			added.Sections, added.LinkTypes = ahead.reader.Sections(), ahead.reader.LinkTypes()
+		}
 		if err != nil && err != io.EOF {
 			if err := trouble(err); err != nil {
-				return nil, err
+				return added, err
 			}
 		}
 		if !passable {
-			return inputs, finish()
+			return added, errors.Join(finish(), r.spill.flush())
 		}
 	}
-}
-
-// Sections is a stream that knows where a section begins: a [*stream.Reader].
-type Sections interface {
-	Read(dst []stream.Packet) (n int, err error)
-	Section() *stream.Section
 }
 
 func (r *Runs) newRun(first *stream.Packet) *run {
@@ -162,60 +157,18 @@ func (r *Runs) seal(of *run) error {
 	if size == 0 {
 		return nil
 	}
-	if r.used+int64(size) > r.memory {
-		c, err := r.spillChunk()
-		if err != nil {
-			return err
-		}
-		of.chunks = append(of.chunks, c)
-		if r.block = r.block[:0]; cap(r.block) < blockSize(r.count) {
-			r.block = nil // the end of a block that is in memory, too small to go on with
-		}
+	if r.used+int64(size) <= r.memory {
+		r.used += int64(size)
+		of.chunks = append(of.chunks, chunk{data: r.block[:size:size]})
+		r.block = r.block[size:]
 		return nil
 	}
-	r.used += int64(size)
-	of.chunks = append(of.chunks, chunk{data: r.block[:size:size], size: size})
-	r.block = r.block[size:]
-	return nil
-}
-
-// spillChunk writes the block to the file.
-func (r *Runs) spillChunk() (chunk, error) {
-	if r.spill == nil {
-		file, err := createUnnamed(r.folder)
-		if err != nil {
-			return chunk{}, fmt.Errorf("spill: %w", err)
-		}
-		r.spill = file
+	spilled, err := r.spill.add(r.block)
+	of.chunks = append(of.chunks, chunk{spilled: spilled})
+	if r.block = r.block[:0]; cap(r.block) < blockSize(r.count) {
+		r.block = nil // the end of a block that is in memory, too small to go on with
 	}
-	size := len(r.block)
-	if bound := lz4.CompressBlockBound(size); len(r.compressed) < bound {
-		r.compressed = make([]byte, bound)
-	}
-	stored, err := r.compressor.CompressBlock(r.block, r.compressed)
-	data := r.compressed[:stored]
-	if err != nil || stored == 0 || stored >= size { // 0: it cannot be compressed
-		data = r.block
-	}
-	if _, err := r.spill.WriteAt(data, r.spilled); err != nil {
-		return chunk{}, fmt.Errorf("spill: %w", err)
-	}
-	c := chunk{offset: r.spilled, stored: len(data), size: size}
-	r.spilled += int64(len(data))
-	return c, nil
-}
-
-// createUnnamed creates a file and takes its name away.
-func createUnnamed(folder string) (*os.File, error) {
-	file, err := os.CreateTemp(folder, "pcap-merge-*")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(file.Name()); err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
+	return err
 }
 
 func (r *run) input(path, archive string) *Input {
@@ -228,26 +181,30 @@ func (r *run) input(path, archive string) *Input {
 	}
 }
 
-// runReader reads a run.
+// runReader reads a run. While the merge works on one chunk, the next is loaded.
 type runReader struct {
-	run        *run
-	next       int // chunk
-	unread     []byte
-	batch      []stream.Packet
-	compressed []byte
-	plain      []byte
+	run    *run
+	next   int // chunk
+	unread []byte
+	batch  []stream.Packet
+
+	loading chan loaded // nil where no chunk is being loaded
+	current loaded
+	spare   []byte // the memory of a spilled chunk that has been read
+}
+
+type loaded struct {
+	data    []byte
+	spilled bool // into memory of the reader's own
+	err     error
 }
 
 // Next implements Reader.
 func (r *runReader) Next() (batch []stream.Packet, err error) {
 	if len(r.unread) == 0 {
-		if r.next == len(r.run.chunks) {
-			return nil, io.EOF
-		}
-		if r.unread, err = r.load(&r.run.chunks[r.next]); err != nil {
+		if r.unread, err = r.nextChunk(); err != nil {
 			return nil, err
 		}
-		r.next++
 	}
 	order := binary.NativeEndian
 	batch, unread := r.batch[:0], r.unread
@@ -263,45 +220,51 @@ func (r *runReader) Next() (batch []stream.Packet, err error) {
 	return batch, nil
 }
 
-// load gives the data of a chunk, valid until the next one.
-func (r *runReader) load(c *chunk) ([]byte, error) {
-	if c.data != nil {
-		data := c.data
-		if !r.run.runs.again {
-			c.data = nil // the memory goes as the merge goes on
-		}
-		return data, nil
+// nextChunk gives the data of the next chunk, valid until the one after it.
+func (r *runReader) nextChunk() ([]byte, error) {
+	if r.loading == nil {
+		r.load()
 	}
-	r.plain = sized(r.plain, c.size)
-	if c.stored == c.size {
-		_, err := r.run.runs.spill.ReadAt(r.plain, c.offset)
-		return r.plain, spillError(err)
+	if r.loading == nil {
+		return nil, io.EOF
 	}
-	r.compressed = sized(r.compressed, c.stored)
-	if _, err := r.run.runs.spill.ReadAt(r.compressed, c.offset); err != nil {
-		return nil, spillError(err)
+	if r.current.spilled {
+		r.spare = r.current.data
 	}
-	n, err := lz4.UncompressBlock(r.compressed, r.plain)
-	if err == nil && n != c.size {
-		err = fmt.Errorf("wanted %d bytes, got %d", c.size, n)
+	r.current = <-r.loading
+	r.loading = nil
+	if r.current.err == nil {
+		r.load()
 	}
-	return r.plain, spillError(err)
+	return r.current.data, r.current.err
 }
 
-func spillError(err error) error {
-	if err == nil {
-		return nil
+// load begins to load the next chunk, if there is one.
+func (r *runReader) load() {
+	if r.next == len(r.run.chunks) {
+		return
 	}
-	return fmt.Errorf("read spilled packets: %w", err)
-}
-
-// sized gives a buffer of size bytes, the one at hand if it is large enough.
-func sized(buffer []byte, size int) []byte {
-	if cap(buffer) < size {
-		return make([]byte, size)
+	c := &r.run.chunks[r.next]
+	r.next++
+	r.loading = make(chan loaded, 1)
+	if c.spilled != nil {
+		go func(loading chan loaded, memory []byte) {
+			data, err := r.run.runs.spill.read(c.spilled, memory)
+			loading <- loaded{data, true, err}
+		}(r.loading, r.spare)
+		r.spare = nil
+		return
 	}
-	return buffer[:size]
+	r.loading <- loaded{data: c.data}
+	if !r.run.runs.again {
+		c.data = nil // the memory goes as the merge goes on
+	}
 }
 
 // Close implements Reader.
-func (r *runReader) Close() error { return nil }
+func (r *runReader) Close() error {
+	if r.loading != nil {
+		<-r.loading
+	}
+	return nil
+}
