@@ -1,0 +1,176 @@
+// Demo replays a made set of captures in a namespace of its own and shows what
+// arrived. It is what "make demo" runs, with the folder of the tools as its
+// argument.
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+// set is small enough for a minute and large enough to rotate.
+var set = lab.WorkerSet{Workers: 8, Packets: 40000, Duration: 8 * time.Second, FileSize: 400 << 10, Seed: 1}
+
+const (
+	replay = `pcap-tarcat set.tar.gz 'worker.*\.pcap' | pcap-merge | pcap-pace | pcap-inject `
+	toWire = replay + "-i wire0"
+	toFile = replay + "-w replayed.pcap"
+
+	ringSize = 128 << 20
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: demo FOLDER-OF-TOOLS")
+		os.Exit(2)
+	}
+	if err := run(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "demo: error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(tools string) error {
+	tools, err := filepath.Abs(tools)
+	if err != nil {
+		return err
+	}
+	if err := os.Setenv("PATH", tools+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
+		return err
+	}
+	if lab.Inside() {
+		return demonstrate(toWire)
+	}
+	again := exec.Command("/proc/self/exe", tools)
+	again.Stdout, again.Stderr = os.Stdout, os.Stderr
+	lab.Isolate(again)
+	err = again.Start()
+	if lab.IsForbidden(err) {
+		fmt.Printf("This machine allows no network namespace (%v): the packets go into a file instead.\n\n", err)
+		return demonstrate(toFile)
+	}
+	return cmp.Or(err, again.Wait())
+}
+
+// demonstrate makes the set, replays it and prints what came of it.
+func demonstrate(pipeline string) error {
+	folder, err := os.MkdirTemp("", "pcap-replay-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	if err := os.Chdir(folder); err != nil {
+		return err
+	}
+	files, err := makeSet(folder)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d captures of %d workers that rotate out of step, in set.tar.gz: %d packets in %v.\n\n  %s\n\n",
+		len(files), set.Workers, set.Packets, set.Duration, pipeline)
+	received, err := replayed(pipeline)
+	if err != nil {
+		return err
+	}
+	return show(lab.Compare(set.Merged(), received))
+}
+
+// makeSet writes the files of the workers and set.tar.gz with them.
+func makeSet(folder string) (files []string, err error) {
+	captures := filepath.Join(folder, "captures")
+	if err := os.Mkdir(captures, 0o777); err != nil {
+		return nil, err
+	}
+	if files, err = set.Write(captures); err != nil {
+		return nil, err
+	}
+	var tarball bytes.Buffer
+	compressed := gzip.NewWriter(&tarball)
+	if err := errors.Join(lab.WriteTar(compressed, "captures", files), compressed.Close()); err != nil {
+		return nil, err
+	}
+	return files, os.WriteFile("set.tar.gz", tarball.Bytes(), 0o666)
+}
+
+// replayed runs the pipeline and gives what arrived on the other end of the wire,
+// or what it wrote.
+func replayed(pipeline string) ([]stream.Packet, error) {
+	if pipeline == toFile {
+		if err := shell(pipeline); err != nil {
+			return nil, err
+		}
+		return readBack("replayed.pcap")
+	}
+	if err := lab.Pair("wire0", "wire1"); err != nil {
+		return nil, err
+	}
+	receiver, err := lab.NewReceiver("wire1", ringSize)
+	if err != nil {
+		return nil, err
+	}
+	defer receiver.Close()
+	if err := shell(pipeline); err != nil {
+		return nil, err
+	}
+	return receiver.Receive(time.Second, time.Second)
+}
+
+func shell(pipeline string) error {
+	command := exec.Command("sh", "-c", pipeline)
+	command.Stdout, command.Stderr = os.Stdout, os.Stdout
+	return command.Run()
+}
+
+func readBack(path string) (packets []stream.Packet, err error) {
+	r, err := stream.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	for packet, err := range r.Packets() {
+		if err != nil {
+			return nil, err
+		}
+		kept := *packet
+		kept.Data = bytes.Clone(packet.Data)
+		packets = append(packets, kept)
+	}
+	return packets, nil
+}
+
+func show(c lab.Comparison) error {
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	row := func(cells ...any) { fmt.Fprintf(table, "%v\t%v\t%v\t\n", cells...) }
+	row("", "packets", "bytes")
+	row("in", c.Sent, c.SentBytes)
+	row("received", c.Received, c.ReceivedBytes)
+	row("", "", "")
+	row("gap error", "p50", c.Gap50)
+	row("", "p99", c.Gap99)
+	row("schedule drift", "", c.Drift)
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if !c.Same {
+		return errors.New("what arrived is not what was sent")
+	}
+	_, err := io.WriteString(os.Stdout, `
+Every packet arrived, byte for byte and in the order of the timestamps. Now yours:
+
+  pcap-map FOLDER                                      what is in your captures
+  pcap-merge FOLDER | sudo pcap-inject -i INTERFACE    play them, as they happened
+`)
+	return err
+}
