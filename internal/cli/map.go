@@ -42,6 +42,7 @@ type mapRun struct {
 	*job
 	names   nameFilter
 	jobs    int
+	parts   int // of one file that are read at the same time
 	strict  bool
 	chart   bool
 	svg     *output // nil without --svg
@@ -164,6 +165,7 @@ func (m *mapRun) readCaptures() error {
 	for i, in := range inputs {
 		paths[i] = in.path
 	}
+	m.parts = m.jobs / max(len(inputs), 1)
 	m.progress.start(totalSize(paths), nil)
 	err = m.surveyAll(inputs)
 	m.sayBystanders()

@@ -25,6 +25,14 @@ type mapped struct {
 	err     error        // why there is no record
 }
 
+// name fills in what the survey does not know.
+func (r *mapped) name(size int64) {
+	c := &r.capture
+	c.Path, c.PathRaw = r.path, record.RawName(r.path)
+	c.Archive, c.ArchiveRaw = r.archive, record.RawName(r.archive)
+	c.Size = size
+}
+
 // lookAhead is how many inputs for each job may be begun before their turn comes.
 // It bounds the records that wait for it.
 const lookAhead = 8
@@ -108,7 +116,7 @@ func (s *surveyor) surveyInput() error {
 	if s.task.path == "-" || err != nil || !info.Mode().IsRegular() {
 		return s.surveyStream(src)
 	}
-	result, err := s.surveyCapture(s.task.input, src, info.Size())
+	result, err := s.surveyFile(src, file, info.Size())
 	if errors.Is(err, stream.ErrNotCapture) && isArchiveFile(s.task.path) {
 		return s.walkArchive(s.task.path, s.surveyMember)
 	}
@@ -116,6 +124,34 @@ func (s *surveyor) surveyInput() error {
 		return err
 	}
 	return s.give(result)
+}
+
+// surveyFile surveys a regular file, on several cores where there are more of them
+// than files.
+func (s *surveyor) surveyFile(src *archiveSource, file io.Reader, size int64) (*mapped, error) {
+	if whole, ok := file.(io.ReaderAt); ok && s.parts > 1 && s.picture == nil {
+		if capture, ok := survey.TakeParts(&partSource{src, whole}, size, s.parts); ok && s.ctx.Err() == nil {
+			result := &mapped{input: s.task.input, capture: capture}
+			result.name(size)
+			return result, nil
+		}
+	}
+	return s.surveyCapture(s.task.input, src, size)
+}
+
+// partSource is a file of which parts are read at the same time.
+type partSource struct {
+	*archiveSource
+	whole io.ReaderAt
+}
+
+func (p *partSource) ReadAt(b []byte, offset int64) (int, error) {
+	if err := p.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := p.whole.ReadAt(b, offset)
+	p.progress.add(int64(n))
+	return n, err
 }
 
 // archiveHead is how much is read of a stream to tell a tarball, in bytes: more
@@ -164,7 +200,6 @@ func (s *surveyor) surveyMember(reader *archive.Reader, member *archive.Member) 
 	if err != nil {
 		return s.give(&mapped{input: in, err: err})
 	}
-	result.capture.Archive, result.capture.ArchiveRaw = s.task.path, record.RawName(s.task.path)
 	result.capture.Offset = &member.Offset
 	return s.give(result)
 }
@@ -202,8 +237,7 @@ func (s *surveyor) surveyCapture(in input, src io.Reader, size int64) (*mapped, 
 	}
 	var err error
 	result.capture, err = survey.Take(reader, result.rate)
-	c := &result.capture
-	c.Path, c.PathRaw, c.Size = in.path, record.RawName(in.path), size
+	result.name(size)
 	switch {
 	case s.ctx.Err() != nil:
 		return nil, s.ctx.Err()
@@ -212,6 +246,7 @@ func (s *surveyor) surveyCapture(in input, src io.Reader, size int64) (*mapped, 
 	case reader.Sections() == 0 && in.found && !captureName.MatchString(in.path):
 		return nil, fmt.Errorf("%w: empty", stream.ErrNotCapture)
 	case err != nil:
+		c := &result.capture
 		c.Damage = append(c.Damage, record.Damage{Offset: reader.Offset(), Record: c.Packets + 1, Reason: withoutPath(err).Error()})
 	}
 	return result, nil

@@ -26,23 +26,8 @@ const batchSize = 256
 // source said. The record holds what was found before.
 func Take(r *stream.Reader, rate *Rate) (record.Capture, error) {
 	s := survey{latest: math.MinInt64, rate: rate}
-	batch := make([]stream.Packet, batchSize)
-	for {
-		n, err := r.Read(batch)
-		s.add(batch[:n])
-		if now := r.Section(); now != s.section {
-			s.begin(now)
-		}
-		switch damage, ok := err.(*stream.Damage); {
-		case err == nil:
-		case ok:
-			s.addDamage(damage)
-		case err == io.EOF:
-			return s.end(r), nil
-		default:
-			return s.end(r), err
-		}
-	}
+	err := s.read(r)
+	return s.end(r), err
 }
 
 // survey is what has been found so far.
@@ -56,6 +41,27 @@ type survey struct {
 	first, last      int64
 	earliest, latest int64  // of all times, in nanoseconds
 	disorder         uint64 // the largest, in nanoseconds
+}
+
+// read takes note of everything up to the end, which is no error.
+func (s *survey) read(r *stream.Reader) error {
+	batch := make([]stream.Packet, batchSize)
+	for {
+		n, err := r.Read(batch)
+		s.add(batch[:n])
+		if now := r.Section(); now != s.section {
+			s.begin(now)
+		}
+		switch damage, ok := err.(*stream.Damage); {
+		case err == nil:
+		case ok:
+			s.addDamage(damage)
+		case err == io.EOF:
+			return nil
+		default:
+			return err
+		}
+	}
 }
 
 // add takes note of packets.
