@@ -607,3 +607,46 @@ func TestTimesDoNotWrapRound(t *testing.T) {
 		t.Error("a time wrapped round")
 	}
 }
+
+// TestFileThatShrinksWhileItIsRead loses its end; the others do not.
+func TestFileThatShrinksWhileItIsRead(t *testing.T) {
+	folder := t.TempDir()
+	captures := NewCaptures(NewFiles(8, nil), 1e6, 256<<10)
+	var list []*Input
+	var inputs [][]stream.Packet
+	for i := range 3 {
+		packets := capture(rand.New(rand.NewPCG(7, 7)), i, 40000, lab.Start, 1e6, 0)
+		path := filepath.Join(folder, fmt.Sprint(i))
+		writeCapture(t, path, packets, stream.Uncompressed)
+		list = append(list, captures.Input(path, Contents{First: packets[0].Time, Earliest: packets[0].Time, Disorder: UnknownDisorder}))
+		inputs = append(inputs, packets)
+	}
+	var said []string
+	m, err := New(list, Options{Trouble: func(input *Input, err error) error {
+		said = append(said, fmt.Sprintf("%s: %v", filepath.Base(input.Path), err))
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Read(make([]stream.Packet, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(folder, "1"), 1<<20+11); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(folder, "2")); err != nil { // its descriptor lives on
+		t.Fatal(err)
+	}
+	counts := [3]int{1, 0, 0}
+	got := read(t, m, 64)
+	for i := range got {
+		counts[identify(&got[i]).input]++
+	}
+	if counts[0] != len(inputs[0]) || counts[2] != len(inputs[2]) || counts[1] < 10000 || counts[1] >= len(inputs[1]) {
+		t.Errorf("%v packets", counts)
+	}
+	if len(said) != 1 || !strings.HasPrefix(said[0], "1: offset 1048") {
+		t.Errorf("said %q", said)
+	}
+}
