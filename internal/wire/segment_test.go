@@ -148,6 +148,9 @@ func FuzzSegment(f *testing.F) {
 		f.Add(superframe(f, isIPv6, isIPv6, make([]byte, 3000)).Data, 1500)
 	}
 	f.Fuzz(func(t *testing.T, data []byte, mtu int) {
+		if len(data) > 1<<16 || mtu < 68 { // the least that IPv4 wants: RFC 791
+			return
+		}
 		var segmenter wire.Segmenter
 		packet := stream.Packet{Data: data, LinkType: stream.LinkTypeEthernet}
 		segments, err := segmenter.Segment(&packet, mtu)
