@@ -29,7 +29,10 @@ func Merge() *Tool {
 			"that holds several) are each an input of its own, so a stream is read to its end first:\n" +
 			"its packets stay in memory up to --memory, and then in a file in --tmp.\n\n" +
 			"A file over 4 MiB that holds several captures is read as one input. On stdin, each of\n" +
-			"them gets its place.",
+			"them gets its place.\n\n" +
+			"--follow waits for a file that grows until it has shown packets --reorder later than\n" +
+			"those to go out, and not for one that has not grown for as long. Have them written\n" +
+			"without delay (tcpdump -U).",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "select", Usage: "merge what the records of pcap-map or pcap-tarls in `FILE` name (-: stdin)"},
 			ignoreZerosFlag(),
@@ -43,6 +46,8 @@ func Merge() *Tool {
 			&cli.UintFlag{Name: "snaplen", Usage: "cut packets after `N` bytes"},
 			&cli.StringFlag{Name: "memory", Value: "256MiB", Usage: "hold up to `SIZE` of a stream in memory"},
 			&cli.StringFlag{Name: "tmp", Usage: "hold the rest in a file in `FOLDER`", DefaultText: "$TMPDIR or /tmp"},
+			&cli.StringFlag{Name: "follow", Usage: "merge the files in `FOLDER` as they are written, until SIGINT"},
+			&cli.StringFlag{Name: "idle", Usage: "end --follow when no file has grown for `DURATION`"},
 			&cli.BoolFlag{Name: "strict", Usage: "stop at the first input that is damaged or cannot be read"},
 		}, nameFlags(), filterFlags(), streamFlags()),
 		Run: runMerge,
@@ -58,6 +63,8 @@ type mergeConfig struct {
 	memory  int64
 	tmp     string
 	strict  bool
+	follow  string        // a folder, or ""
+	idle    time.Duration // 0 never ends
 	writer  stream.WriterOptions
 }
 
@@ -90,6 +97,9 @@ func (j *job) mergeConfig() (c mergeConfig, err error) {
 		return c, usageErrorf("--tmp %q: is no folder", c.tmp)
 	}
 	c.strict = j.flags.Bool("strict")
+	if c.follow, c.idle, err = j.followConfig(); err != nil {
+		return c, err
+	}
 	if j.flags.String("select") == "-" {
 		for _, operand := range j.operands() {
 			if operand == "-" {
@@ -153,18 +163,22 @@ func (m *mergeRun) selection() ([]selected, error) {
 }
 
 func (m *mergeRun) run(selection []selected, output *output) error {
-	if err := m.collect(selection); err != nil {
-		return err
-	}
-	m.sayBystanders()
-	if m.named > 0 && m.sound == 0 {
-		return errReported
+	play := m.playGrowing
+	if m.follow == "" {
+		if err := m.collect(selection); err != nil {
+			return err
+		}
+		if m.named > 0 && m.sound == 0 {
+			return errReported
+		}
+		play = m.play
 	}
 	if len(m.linkTypes) > 0 {
 		m.writer.LinkType = m.linkTypes[0]
 	}
 	writer := stream.NewWriter(output, m.writer)
-	err := m.play(writer)
+	err := play(writer)
+	m.sayBystanders()
 	switch {
 	case err != nil:
 		return err

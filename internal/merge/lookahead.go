@@ -163,6 +163,13 @@ func (l *lookahead) Next() ([]stream.Packet, error) {
 	return l.given.packets, l.given.err
 }
 
+// isReady says that Next does not wait.
+func (l *lookahead) isReady() bool {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return len(l.queue) > 0 || l.ended
+}
+
 // free lets go of what has been given out.
 func (l *lookahead) free(read readAhead) {
 	l.used -= int64(packetSize * len(read.batch))

@@ -15,16 +15,10 @@ type reorderer struct {
 
 	hold     int64 // how long packets are held; 0 passes everything through
 	latest   int64 // time seen
-	held     heldPackets
+	held     holding
 	released []stream.Packet
-	slab     []byte // of which held packets get their memory
-	count    uint64
 	err      error // that ended src
 }
-
-// slabSize is a piece of memory for the data of held packets, in bytes. It goes
-// when the last of its packets has gone.
-const slabSize = 256 << 10
 
 func newReorderer(src Reader, ahead *lookahead, hold int64) *reorderer {
 	return &reorderer{src: src, ahead: ahead, hold: hold, latest: math.MinInt64}
@@ -49,9 +43,7 @@ func (r *reorderer) Next() ([]stream.Packet, error) {
 		if r.hold == 0 {
 			return batch, err
 		}
-		for i := range batch {
-			r.keep(&batch[i])
-		}
+		r.held.add(batch)
 		var damage *stream.Damage
 		if errors.As(err, &damage) {
 			return nil, err
@@ -60,32 +52,53 @@ func (r *reorderer) Next() ([]stream.Packet, error) {
 	}
 }
 
-// keep copies a packet, since its data is not valid for long.
-func (r *reorderer) keep(packet *stream.Packet) {
-	size := len(packet.Data)
-	if size > cap(r.slab)-len(r.slab) {
-		r.slab = make([]byte, 0, max(slabSize, size))
-	}
-	start := len(r.slab)
-	r.slab = append(r.slab, packet.Data...)
-	kept := *packet
-	kept.Data = r.slab[start:len(r.slab):len(r.slab)]
-	r.held.push(heldPacket{kept, r.count})
-	r.count++
-}
-
 // release gives the held packets that no packet to come can overtake.
 func (r *reorderer) release() []stream.Packet {
-	r.released = r.released[:0]
 	due := before(r.latest, r.hold)
-	for len(r.released) < maxBatch && len(r.held) > 0 && (r.err != nil || r.held[0].Time <= due) {
-		r.released = append(r.released, r.held.pop())
+	if r.err != nil {
+		due = math.MaxInt64
 	}
+	r.released = r.held.release(r.released[:0], maxBatch, due)
 	return r.released
 }
 
 // Close implements Reader.
 func (r *reorderer) Close() error { return r.src.Close() }
+
+// holding is packets that wait for earlier ones, in memory of their own.
+type holding struct {
+	packets heldPackets
+	slab    []byte // the data of those to come goes into its end
+	count   uint64
+}
+
+// slabSize is a piece of memory for the data of held packets, in bytes. It goes
+// when the last of its packets has gone.
+const slabSize = 256 << 10
+
+// add copies packets, since their data is not valid for long.
+func (h *holding) add(packets []stream.Packet) {
+	for _, packet := range packets {
+		size := len(packet.Data)
+		if size > cap(h.slab)-len(h.slab) {
+			h.slab = make([]byte, 0, max(slabSize, size))
+		}
+		start := len(h.slab)
+		h.slab = append(h.slab, packet.Data...)
+		packet.Data = h.slab[start:len(h.slab):len(h.slab)]
+		h.packets.push(heldPacket{packet, h.count})
+		h.count++
+	}
+}
+
+// release appends up to most packets to dst, in order, that are due: none later
+// than that.
+func (h *holding) release(dst []stream.Packet, most int, due int64) []stream.Packet {
+	for len(dst) < most && len(h.packets) > 0 && h.packets[0].Time <= due {
+		dst = append(dst, h.packets.pop())
+	}
+	return dst
+}
 
 // heldPacket is a packet with its place in the input.
 type heldPacket struct {
