@@ -166,6 +166,7 @@ func (m *mapRun) readCaptures() error {
 		paths[i] = in.path
 	}
 	m.parts = m.jobs / max(len(inputs), 1)
+	m.jobs = min(m.jobs, len(inputs))
 	m.progress.start(totalSize(paths), nil)
 	err = m.surveyAll(inputs)
 	m.sayBystanders()
@@ -177,9 +178,6 @@ func (m *mapRun) readCaptures() error {
 
 // put prints what became of a capture.
 func (m *mapRun) put(result *mapped) error {
-	if m.ctx.Err() != nil {
-		return m.ctx.Err()
-	}
 	if result.err != nil {
 		return m.putFailure(result.input, result.err)
 	}
@@ -237,12 +235,8 @@ func (m *mapRun) counters() string {
 }
 
 func (m *mapRun) summarize(err error) {
-	exit := exitDone
-	if err != nil {
-		exit = exitFailed
-	}
 	m.report.event(mapSummary{
-		Summary: m.summary(exit), Captures: m.captures.Load(), Packets: m.packets.Load(), Bytes: m.bytes.Load(),
+		Summary: m.summary(m.exitSoFar(err)), Captures: m.captures.Load(), Packets: m.packets.Load(), Bytes: m.bytes.Load(),
 		WireBytes: m.wireBytes, Damaged: m.damagedCaptures, LostBytes: m.lostBytes, Failed: m.failed, Skipped: m.bystanders.count,
 	})
 	m.infof("%s in %v", m.counters(), time.Since(m.started).Round(time.Millisecond))

@@ -72,13 +72,29 @@ func (m *mapRun) surveyAll(inputs []input) error {
 		}
 	}()
 	for task := range begun {
-		for result := range task.results {
+		if err := m.putAll(task.results); err != nil {
+			return err
+		}
+	}
+	return m.ctx.Err()
+}
+
+// putAll waits for the results of one input, but not for an input that never comes
+// when the run is to end.
+func (m *mapRun) putAll(results <-chan *mapped) error {
+	for {
+		select {
+		case <-m.ctx.Done():
+			return m.ctx.Err()
+		case result, ok := <-results:
+			if !ok {
+				return nil
+			}
 			if err := m.put(result); err != nil {
 				return err
 			}
 		}
 	}
-	return m.ctx.Err()
 }
 
 // surveyor surveys one input.

@@ -162,6 +162,41 @@ func TestMapStreamsRecords(t *testing.T) {
 	}
 }
 
+// A signal ends the run while it waits for a stream, with the summary of what was
+// done before.
+func TestMapEndsBySignal(t *testing.T) {
+	folder := t.TempDir()
+	capture, report := filepath.Join(folder, "a.pcap"), filepath.Join(folder, "report")
+	if err := os.WriteFile(capture, lab.Pcap(lab.Packets(2, lab.Start, time.Second, 60), binary.LittleEndian, true), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("pcap-map", "--report", report, capture, "-")
+	silent, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	_ = command.Process.Signal(syscall.SIGINT)
+	_ = command.Wait()
+	events, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := command.ProcessState.ExitCode(); code != 128+int(syscall.SIGINT) || !strings.Contains(string(events), `"exit":130,`) || !strings.Contains(string(events), `"captures":1,"packets":2,`) {
+		t.Errorf("exit %d, %s", code, events)
+	}
+}
+
 // pictureOf makes a picture of captures that begin at the given seconds behind
 // lab.Start and run for four.
 func pictureOf(names []string, starts ...int) *picture {
