@@ -12,6 +12,7 @@ import (
 
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
+	"pcap-replay/internal/wire"
 	"pcap-replay/stream"
 )
 
@@ -116,6 +117,7 @@ type injection struct {
 	*job
 	injectConfig
 	way           way
+	wire          *wireWay // the same, if it is an interface
 	feeder        *feeder
 	origin        *schedule.Origin
 	transmissions []*schedule.Transmission
@@ -167,7 +169,15 @@ func (in *injection) open() (err error) {
 }
 
 func (in *injection) openWay() (way, error) {
-	return in.openFileWay(in.file)
+	if in.file != "" {
+		return in.openFileWay(in.file)
+	}
+	wireWay, err := openWireWay(in.interfaceName)
+	if err != nil {
+		return nil, err
+	}
+	in.wire = wireWay
+	return wireWay, nil
 }
 
 // The rings hold what --delay keeps back, within a bound; one that is sent from at
@@ -218,10 +228,7 @@ func (in *injection) tuneRuntime() (restore func()) {
 // run sends until the stream ends, or the run is ended.
 func (in *injection) run() error {
 	in.setCounters(in.line)
-	sent := make(chan error, len(in.transmissions))
-	for _, t := range in.transmissions {
-		go in.transmit(t, sent)
-	}
+	sent := in.startThreads()
 	fed := make(chan error, 1)
 	go func() { fed <- in.feeder.run() }()
 	in.progress.start(in.feeder.size(), in.line)
@@ -272,11 +279,50 @@ func (in *injection) abandon() {
 	}
 }
 
-// transmit runs a transmission on a thread of its own.
-func (in *injection) transmit(t *schedule.Transmission, ended chan<- error) {
-	runtime.LockOSThread() // for good: the thread ends with the goroutine
+// startThreads starts the sending threads, and gives up all privileges once they
+// have used theirs. Each says in ended how it ended.
+func (in *injection) startThreads() (ended <-chan error) {
+	if in.realtime {
+		in.prepareRealtime()
+	}
+	ready, sent := make(chan struct{}), make(chan error, len(in.transmissions))
+	for _, t := range in.transmissions {
+		go func() {
+			runtime.LockOSThread() // for good: the thread ends with the goroutine
+			in.prepareThread(t)
+			ready <- struct{}{}
+			sent <- t.Run()
+		}()
+	}
+	for range in.transmissions {
+		<-ready
+	}
+	if in.wire != nil {
+		if err := wire.DropCapabilities(); err != nil {
+			in.warnf("the privileges of this run could not be given up: %v", err)
+		}
+	}
+	return sent
+}
+
+// prepareRealtime does what --realtime asks for as far as it is permitted.
+func (in *injection) prepareRealtime() {
+	release, errs := schedule.PrepareRealtime()
+	in.onEnd(release)
+	for _, err := range errs {
+		in.warnf("--realtime: %v", err)
+	}
+}
+
+func (in *injection) prepareThread(t *schedule.Transmission) {
 	schedule.SharpenTimers()
-	ended <- t.Run()
+	if !in.realtime {
+		return
+	}
+	var err error
+	if t.Thread, err = schedule.EnterRealtime(); err != nil {
+		in.warnf("--realtime: %v", err)
+	}
 }
 
 // frameFailed settles a frame that was refused when it was sent.

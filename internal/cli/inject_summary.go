@@ -54,6 +54,9 @@ type injectSummary struct {
 	MaxDisorder float64         `json:"max_disorder"`
 	Lateness    *latenessRecord `json:"lateness,omitempty"`
 	Underruns   int64           `json:"underruns"`
+	Interface   string          `json:"interface,omitempty"`
+	Retries     uint64          `json:"retries"` // because the device had no room
+	Device      *deviceRecord   `json:"device,omitempty"`
 }
 
 // figures are the counters at some moment.
@@ -96,6 +99,9 @@ func (in *injection) summarize(err error) error {
 		PacketsOut: f.packets, Frames: f.frames, Bytes: f.bytes, Duration: seconds(f.ended - f.began),
 		Padded: in.feeder.framer.padded.Load(), Truncated: in.feeder.framer.truncated.Load(),
 		OutOfOrder: in.feeder.outOfOrder.Load(), MaxDisorder: seconds(in.feeder.disorder.Load()), Underruns: f.underruns,
+	}
+	if in.wire != nil {
+		s.Interface, s.Retries, s.Device = in.wire.device.Name, in.wire.sender.Retries(), in.wire.counted()
 	}
 	s.ReadAhead = s.PacketsIn - s.Filtered - s.Skipped.total() - s.PacketsOut
 	if s.Duration > 0 {
@@ -144,6 +150,12 @@ func (in *injection) saySummary(s *injectSummary) {
 		if count.number > 0 {
 			in.say(fmt.Sprintf("%d packets %s", count.number, count.text))
 		}
+	}
+	if s.Retries > 0 {
+		in.say(fmt.Sprintf("%d times %s had no room, and was asked again", s.Retries, s.Interface))
+	}
+	if d := s.Device; d != nil && (d.Packets != uint64(s.Frames) || d.Dropped > 0 || d.Errors > 0) {
+		in.say(fmt.Sprintf("%s counted %d packets sent, %d dropped, %d errors", s.Interface, d.Packets, d.Dropped, d.Errors))
 	}
 	if s.Underruns > 0 {
 		in.say(fmt.Sprintf("%d underruns: the buffer was empty when a packet was to leave", s.Underruns))

@@ -12,7 +12,7 @@ type Sender interface {
 	// Send sends packets in their order and says how many: all of them, or else
 	// the error is that of packets[sent].
 	Send(packets []stream.Packet) (sent int, err error)
-	// Flush is called before a wait, and at the end.
+	// Flush is called after every Send, whose frames stay as they are until then.
 	Flush() error
 }
 
@@ -89,15 +89,12 @@ func (t *Transmission) Span() (began, ended int64) { return t.began.Load(), t.en
 // Run sends until the ring is closed and empty, or abandoned. The caller locks
 // the goroutine to its thread.
 func (t *Transmission) Run() error {
-	defer t.Lateness.settle()
+	defer t.settle()
 	t.waiter = NewWaiter(t.Clock, t.Ring.abandoned.Load)
 	for {
-		slot, ok, err := t.next()
-		if err != nil {
-			return err
-		}
+		slot, ok := t.next()
 		if !ok {
-			return t.Sender.Flush()
+			return nil
 		}
 		if err := t.sendFrom(slot); err != nil {
 			return err
@@ -105,24 +102,26 @@ func (t *Transmission) Run() error {
 	}
 }
 
+// settle completes the figures.
+func (t *Transmission) settle() {
+	t.Lateness.settle()
+	if t.Immediately && t.ended.Load() != 0 {
+		t.ended.Store(t.Clock.Now()) // the last Send took a part of the whole
+	}
+}
+
 // next waits for a packet in the ring; ok is false at the end.
-func (t *Transmission) next() (slot int, ok bool, err error) {
+func (t *Transmission) next() (slot int, ok bool) {
 	for !t.Ring.abandoned.Load() {
 		closed := t.Ring.closed.Load() // before front, or the last packet is missed
 		if slot, ok := t.Ring.front(); ok {
-			return slot, true, nil
+			return slot, true
 		}
-		if closed {
-			return 0, false, nil
-		}
-		if err := t.Sender.Flush(); err != nil {
-			return 0, false, err
-		}
-		if !t.waitForPacket() {
-			return 0, false, nil
+		if closed || !t.waitForPacket() {
+			return 0, false
 		}
 	}
-	return 0, false, nil
+	return 0, false
 }
 
 // waitForPacket returns when the ring may have something, or false at End.
@@ -153,9 +152,6 @@ func (t *Transmission) sendFrom(slot int) error {
 	now := t.Clock.Now()
 	due := t.dueInTime(slot, now)
 	if now < due {
-		if err := t.Sender.Flush(); err != nil {
-			return err
-		}
 		var ok bool
 		if now, ok = t.waiter.Until(due); !ok {
 			return nil
@@ -210,23 +206,23 @@ func (t *Transmission) countDue(slot int, now int64) int {
 
 // send sends count packets from slot on, passing over those that cannot be sent.
 func (t *Transmission) send(slot, count int, now int64) error {
-	if t.began.Load() == 0 {
-		t.began.Store(now)
-	}
 	for count > 0 {
 		sent, err := t.Sender.Send(t.Ring.packets[slot : slot+count])
+		flushErr := t.Sender.Flush()
 		t.account(slot, sent, now)
-		slot, count = slot+sent, count-sent
+		if flushErr != nil {
+			return flushErr
+		}
 		if err == nil {
 			break
 		}
+		slot, count = slot+sent, count-sent
 		if !t.Failed(&t.Ring.packets[slot], t.Ring.lasts[slot], err) {
 			return err
 		}
 		t.Ring.release(1)
 		slot, count = slot+1, count-1
 	}
-	t.ended.Store(now)
 	return nil
 }
 
@@ -245,6 +241,10 @@ func (t *Transmission) account(slot, sent int, now int64) {
 			t.Lateness.record(now - t.due(i))
 		}
 	}
+	if t.began.Load() == 0 {
+		t.began.Store(now)
+	}
+	t.ended.Store(now)
 	t.sent.Add(int64(packets))
 	t.frames.Add(int64(sent))
 	t.bytes.Add(int64(bytes))

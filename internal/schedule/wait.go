@@ -7,12 +7,19 @@ const (
 	// took machines from 26 to 300 us to wake up.
 	minMargin = int64(26 * time.Microsecond)
 	maxMargin = int64(300 * time.Microsecond)
+	// A margin that was too short grows by marginUp, and one that was not shrinks
+	// by marginDown: so that one sleep in 400 is too long.
+	marginUp   = int64(40 * time.Microsecond)
+	marginDown = marginUp / 400
+	// shortestSleep is what a sleep saves at least. For less it is not worth the
+	// risk to be late.
+	shortestSleep = int64(100 * time.Microsecond)
 	// longestSleep is how soon a stop is heard.
 	longestSleep = int64(20 * time.Millisecond)
 )
 
 // Waiter waits for moments: it sleeps until shortly before and spins for the
-// rest. How shortly follows what waking up has taken of late.
+// rest. How shortly follows from how long waking up has taken of late.
 type Waiter struct {
 	clock   Clock
 	margin  int64
@@ -29,7 +36,7 @@ func NewWaiter(clock Clock, stopped func() bool) *Waiter {
 // stopped before.
 func (w *Waiter) Until(moment int64) (now int64, ok bool) {
 	now = w.clock.Now()
-	for moment-now > w.margin {
+	for moment-now > w.margin+shortestSleep {
 		if w.stopped() {
 			return now, false
 		}
@@ -41,17 +48,15 @@ func (w *Waiter) Until(moment int64) (now int64, ok bool) {
 	return now, true
 }
 
-// sleep adapts the margin: at once to a wake-up that took long, slowly back. A
-// single interruption of a millisecond teaches nothing.
+// sleep sleeps until moment and adapts the margin to when it woke up.
 func (w *Waiter) sleep(now, moment int64) (woken int64) {
 	w.clock.SleepUntil(moment)
 	woken = w.clock.Now()
 	w.slept += woken - now
-	wanted := min(max((woken-moment)*3/2, minMargin), maxMargin)
-	if wanted > w.margin {
-		w.margin += (wanted - w.margin) / 2
+	if woken-moment > w.margin {
+		w.margin = min(w.margin+marginUp, maxMargin)
 	} else {
-		w.margin -= (w.margin - wanted) / 64
+		w.margin = max(w.margin-marginDown, minMargin)
 	}
 	return woken
 }

@@ -1,0 +1,452 @@
+package schedule
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+// fakeClock goes on by itself, a little with each look at it, and wakes up late.
+type fakeClock struct {
+	now     atomic.Int64
+	looks   int64        // nanoseconds that a look takes
+	wakeUps func() int64 // how late the next one is
+}
+
+func newFakeClock() *fakeClock {
+	return &fakeClock{looks: 30, wakeUps: func() int64 { return 60e3 }}
+}
+
+func (c *fakeClock) Now() int64 { return c.now.Add(c.looks) }
+
+func (c *fakeClock) SleepUntil(moment int64) {
+	c.now.Store(max(moment, c.now.Load()) + c.wakeUps())
+}
+
+// fakeSender takes note of what is sent when, and refuses some.
+type fakeSender struct {
+	clock   *fakeClock
+	cost    int64 // of a frame, in nanoseconds
+	moments []int64
+	frames  [][]byte
+	refuse  func(frame []byte) error
+	flushed int
+}
+
+func (s *fakeSender) Send(packets []stream.Packet) (sent int, err error) {
+	for i := range packets {
+		if s.refuse != nil {
+			if err := s.refuse(packets[i].Data); err != nil {
+				return i, err
+			}
+		}
+		s.moments = append(s.moments, s.clock.now.Load())
+		s.clock.now.Add(s.cost)
+		s.frames = append(s.frames, bytes.Clone(packets[i].Data))
+	}
+	return len(packets), nil
+}
+
+func (s *fakeSender) Flush() error { s.flushed++; return nil }
+
+func newTransmission(clock *fakeClock, packets, size int) (*Transmission, *fakeSender) {
+	sender := &fakeSender{clock: clock}
+	origin := &Origin{}
+	return &Transmission{
+		Ring: NewRing(packets, size), Sender: sender, Clock: clock, Origin: origin,
+		Delay: 200 * time.Millisecond, Lateness: NewLateness(),
+		Failed: func(*stream.Packet, bool, error) bool { return true },
+	}, sender
+}
+
+// fill puts packets at departures, all of which arrive at once.
+func fill(t *testing.T, ring *Ring, departures []int64) {
+	t.Helper()
+	for i, departure := range departures {
+		packet := stream.Packet{Data: lab.Frame(0, uint32(i), 60)}
+		if !ring.Put(&packet, departure, 0, true) {
+			t.Fatalf("no room for packet %d", i)
+		}
+	}
+	ring.Close()
+}
+
+func TestEachPacketLeavesAtItsMoment(t *testing.T) {
+	clock := newFakeClock()
+	transmission, sender := newTransmission(clock, 1<<15, 4<<20)
+	transmission.Origin.Set(200e6)
+	departures := make([]int64, 20000)
+	for i := range departures {
+		departures[i] = int64(i) * 50e3 // 20 kpps
+	}
+	fill(t, transmission.Ring, departures)
+	if err := transmission.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if len(sender.moments) != len(departures) {
+		t.Fatalf("%d packets left, wanted %d", len(sender.moments), len(departures))
+	}
+	for i, moment := range sender.moments {
+		if late := moment - 200e6 - departures[i]; late < 0 || late > 200 {
+			t.Fatalf("packet %d left %d ns late", i, late)
+		}
+		if sequence, _ := lab.Sequence(sender.frames[i]); sequence != uint32(i) {
+			t.Fatalf("frame %d has the number %d", i, sequence)
+		}
+	}
+	packets, frames, size := transmission.Sent()
+	if packets != 20000 || frames != 20000 || size != 20000*60 || transmission.Underruns() != 0 {
+		t.Errorf("sent %d packets, %d frames, %d bytes, %d underruns", packets, frames, size, transmission.Underruns())
+	}
+	if q := MergeLateness(transmission.Lateness); q.Max > 200 {
+		t.Errorf("lateness %+v", q)
+	}
+}
+
+// A packet that left late does not move those behind it.
+func TestLatePacketsDoNotAddUp(t *testing.T) {
+	clock := newFakeClock()
+	random := rand.New(rand.NewPCG(1, 1))
+	clock.wakeUps = func() int64 { return random.Int64N(2e6) } // often past the moment
+	transmission, sender := newTransmission(clock, 1024, 1<<20)
+	transmission.Origin.Set(1e9)
+	departures := make([]int64, 1000)
+	for i := range departures {
+		departures[i] = int64(i) * 1e6
+	}
+	fill(t, transmission.Ring, departures)
+	if err := transmission.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for i, moment := range sender.moments {
+		if late := moment - 1e9 - departures[i]; late < 0 || late > 2e6 {
+			t.Fatalf("packet %d left %d ns late", i, late)
+		}
+	}
+}
+
+func TestMarginFollowsTheWakeUps(t *testing.T) {
+	clock := newFakeClock()
+	waiter := NewWaiter(clock, func() bool { return false })
+	settle := func(wakeUp int64) {
+		clock.wakeUps = func() int64 { return wakeUp }
+		for range 3000 {
+			if _, ok := waiter.Until(clock.now.Load() + 1e6); !ok {
+				t.Fatal("stopped")
+			}
+		}
+	}
+	settle(100e3)
+	if waiter.margin < 99e3 || waiter.margin > 100e3+marginUp {
+		t.Errorf("margin %d for wake-ups of 100 us", waiter.margin)
+	}
+	settle(1e3)
+	if waiter.margin > minMargin {
+		t.Errorf("margin %d for wake-ups of 1 us", waiter.margin)
+	}
+	settle(50e6)
+	if waiter.margin > maxMargin {
+		t.Errorf("margin %d for wake-ups of 50 ms", waiter.margin)
+	}
+}
+
+func TestStopIsHeardInALongSleep(t *testing.T) {
+	clock := newFakeClock()
+	sleeps := 0
+	clock.wakeUps = func() int64 { sleeps++; return 0 }
+	waiter := NewWaiter(clock, func() bool { return sleeps == 3 })
+	if now, ok := waiter.Until(3600e9); ok || now > 100e6 {
+		t.Errorf("waited until %d, ok %v", now, ok)
+	}
+}
+
+// When the source falls silent for longer than the delay, what follows leaves with
+// its gaps, after a fresh delay.
+func TestUnderrunMovesTheOrigin(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		fixed bool
+		want  []int64 // moments in ms
+	}{
+		{"playing", false, []int64{200, 210, 1200, 1210, 1220}},
+		{"at fixed moments", true, []int64{200, 210, 1000, 1000, 1000}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			clock := newFakeClock()
+			clock.wakeUps = func() int64 { return 0 }
+			transmission, sender := newTransmission(clock, 16, 1<<16)
+			transmission.Origin.Fixed = test.fixed
+			transmission.Origin.Set(200e6)
+			var underruns []Underrun
+			transmission.Underran = func(u Underrun) { underruns = append(underruns, u) }
+			put := func(departures ...int64) {
+				arrival := clock.now.Load()
+				for i, departure := range departures {
+					packet := stream.Packet{Data: []byte{byte(i)}}
+					transmission.Ring.Put(&packet, departure*1e6, arrival, true)
+				}
+				transmission.Ring.Publish()
+			}
+			put(0, 10)
+			ended := make(chan error)
+			go func() { ended <- transmission.Run() }()
+			for transmission.Ring.Len() > 0 {
+				time.Sleep(time.Millisecond)
+			}
+			clock.now.Store(1000e6)
+			put(20, 30, 40)
+			transmission.Ring.Close()
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			got := make([]int64, len(sender.moments))
+			for i, moment := range sender.moments {
+				got[i] = moment / 1e6
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("left at %v ms, wanted %v", got, test.want)
+			}
+			if transmission.Underruns() != 1 || len(underruns) != 1 || underruns[0].Missing/1e6 != 780 || underruns[0].Departure != 20e6 {
+				t.Errorf("%d underruns: %+v", transmission.Underruns(), underruns)
+			}
+		})
+	}
+}
+
+// Packets that were there in time are late, not missing, when the sender could
+// not keep up.
+func TestASlowSenderIsNoUnderrun(t *testing.T) {
+	clock := newFakeClock()
+	transmission, sender := newTransmission(clock, 1024, 1<<20)
+	sender.cost = 1e6
+	transmission.Origin.Set(200e6)
+	fill(t, transmission.Ring, make([]int64, 1000))
+	if err := transmission.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if len(sender.frames) != 1000 || transmission.Underruns() != 0 {
+		t.Errorf("%d packets left, %d underruns", len(sender.frames), transmission.Underruns())
+	}
+}
+
+func TestRefusedFramesArePassedOver(t *testing.T) {
+	tooLong, down := errors.New("too long"), errors.New("down")
+	clock := newFakeClock()
+	transmission, sender := newTransmission(clock, 64, 1<<16)
+	sender.refuse = func(frame []byte) error {
+		switch sequence, _ := lab.Sequence(frame); {
+		case sequence%3 == 0:
+			return tooLong
+		case sequence == 40:
+			return down
+		}
+		return nil
+	}
+	refused := 0
+	transmission.Failed = func(frame *stream.Packet, last bool, err error) bool {
+		refused++
+		return err == tooLong
+	}
+	fill(t, transmission.Ring, make([]int64, 50))
+	transmission.Immediately = true
+	if err := transmission.Run(); err != down {
+		t.Fatalf("ended with %v", err)
+	}
+	packets, _, _ := transmission.Sent()
+	if packets != 26 || refused != 15 || transmission.Ring.Len() != 10 { // 0 to 39, then 40
+		t.Errorf("%d sent, %d refused, %d left", packets, refused, transmission.Ring.Len())
+	}
+}
+
+// --duration ends a stream that has fallen silent.
+func TestEndOfASilentStream(t *testing.T) {
+	transmission := &Transmission{
+		Ring: NewRing(16, 1<<16), Sender: &fakeSender{clock: newFakeClock()}, Clock: System, Origin: &Origin{},
+		End: int64(20 * time.Millisecond), Lateness: NewLateness(),
+	}
+	packet := stream.Packet{Data: []byte{1}}
+	transmission.Origin.Set(System.Now())
+	transmission.Ring.Put(&packet, 0, 0, true)
+	transmission.Ring.Publish()
+	if err := transmission.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if packets, _, _ := transmission.Sent(); packets != 1 {
+		t.Errorf("%d packets sent", packets)
+	}
+}
+
+func TestAbandonEndsAWait(t *testing.T) {
+	transmission, _ := newTransmission(newFakeClock(), 16, 1<<16)
+	ended := make(chan error)
+	go func() { ended <- transmission.Run() }()
+	transmission.Ring.Abandon()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if transmission.Ring.WaitForRoom() {
+		t.Error("there is room in an abandoned ring")
+	}
+}
+
+// Pieces of one packet count once.
+func TestPiecesCountAsOnePacket(t *testing.T) {
+	transmission, _ := newTransmission(newFakeClock(), 16, 1<<16)
+	for i := range 6 {
+		packet := stream.Packet{Data: make([]byte, 10)}
+		transmission.Ring.Put(&packet, 0, 0, i%3 == 2)
+	}
+	transmission.Ring.Close()
+	if err := transmission.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if packets, frames, size := transmission.Sent(); packets != 2 || frames != 6 || size != 60 {
+		t.Errorf("%d packets, %d frames, %d bytes", packets, frames, size)
+	}
+}
+
+// A ring gives out what was put in, in order, through many turns of it.
+func TestRingKeepsEverything(t *testing.T) {
+	ring := NewRing(64, 1<<14)
+	random := rand.New(rand.NewPCG(1, 2))
+	frame := func(i int) []byte { return lab.Frame(uint16(i), uint32(i), 60+i*37%1500) }
+	const count = 20000
+	go func() {
+		for i := range count {
+			packet := stream.Packet{Data: frame(i), Time: int64(i)}
+			for !ring.Put(&packet, int64(i), 0, true) {
+				if !ring.WaitForRoom() {
+					return
+				}
+			}
+			if i%7 == 0 {
+				ring.Publish()
+			}
+		}
+		ring.Close()
+	}()
+	for next := 0; next < count; {
+		slot, ok := ring.front()
+		if !ok {
+			<-ring.filled
+			continue
+		}
+		row := ring.row(slot, 1+random.IntN(40))
+		for i := slot; i < slot+row; i++ {
+			if packet := &ring.packets[i]; packet.Time != int64(next) || !bytes.Equal(packet.Data, frame(next)) {
+				t.Fatalf("packet %d came out as %d", next, packet.Time)
+			}
+			next++
+		}
+		if fill := ring.Fill(); fill < 0 || fill > 1 {
+			t.Fatalf("fill %v", fill)
+		}
+		ring.release(row)
+	}
+	if ring.Len() != 0 || ring.Fill() != 0 {
+		t.Errorf("%d left, fill %v", ring.Len(), ring.Fill())
+	}
+}
+
+func TestRingTakesItsLargestPacketAtAnyPlace(t *testing.T) {
+	ring := NewRing(64, 1<<14)
+	for i := range 100 {
+		small, large := stream.Packet{Data: make([]byte, 1+i*61%4000)}, stream.Packet{Data: make([]byte, ring.MaxPacket())}
+		if !ring.Put(&small, 0, 0, true) || !ring.Put(&large, 0, 0, true) {
+			t.Fatalf("no room in turn %d", i)
+		}
+		ring.Publish()
+		ring.release(2)
+	}
+}
+
+// nullSender is fast enough to measure the loop by.
+type nullSender struct{}
+
+func (nullSender) Send(packets []stream.Packet) (int, error) { return len(packets), nil }
+func (nullSender) Flush() error                              { return nil }
+
+func TestTheLoopDoesNotAllocate(t *testing.T) {
+	transmission, _ := newTransmission(newFakeClock(), 1<<10, 1<<20)
+	transmission.Sender = nullSender{}
+	transmission.waiter = NewWaiter(transmission.Clock, func() bool { return false })
+	transmission.Origin.Set(1e9)
+	axis := NewAxis(Bend{})
+	packet := stream.Packet{Data: lab.Frame(0, 0, 100), WireLength: 100}
+	allocated := testing.AllocsPerRun(1000, func() {
+		for range 10 {
+			packet.Time += 1e5
+			if !transmission.Ring.Put(&packet, axis.Departure(&packet), 0, true) {
+				t.Fatal("no room")
+			}
+		}
+		transmission.Ring.Publish()
+		for transmission.Ring.Len() > 0 {
+			slot, _ := transmission.Ring.front()
+			if err := transmission.sendFrom(slot); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if allocated != 0 {
+		t.Errorf("%v allocations for 10 packets", allocated)
+	}
+}
+
+func TestLatenessWhileSomebodyAsks(t *testing.T) {
+	l := NewLateness()
+	l.mutex.Lock()
+	for i := range int64(100) {
+		l.record(i * 1e3)
+	}
+	l.mutex.Unlock()
+	l.record(1e9)
+	l.record(-5)
+	l.record(1e15)
+	l.settle()
+	q := MergeLateness(l, NewLateness())
+	if total := l.histogram.TotalCount(); total != 103 || q.P50 < 48e3 || q.P50 > 52e3 || q.Max < maxLateness {
+		t.Errorf("%d recorded, %+v", total, q)
+	}
+}
+
+// The system's clock agrees with the kernel's, by which it sleeps.
+func TestSystemClock(t *testing.T) {
+	for range 3 {
+		moment := System.Now() + 2e6
+		System.SleepUntil(moment)
+		if now := System.Now(); now < moment-5e3 {
+			t.Errorf("woke up %d ns early", moment-now)
+		}
+	}
+	if off := time.Duration(WallTime(System.Now()) - time.Now().UnixNano()); off.Abs() > 100*time.Millisecond {
+		t.Errorf("wall time is off by %v", off)
+	}
+}
+
+func BenchmarkTransmission(b *testing.B) {
+	transmission, _ := newTransmission(newFakeClock(), 1<<12, 1<<20)
+	transmission.Sender, transmission.Immediately = nullSender{}, true
+	transmission.waiter = NewWaiter(transmission.Clock, func() bool { return false })
+	packet := stream.Packet{Data: lab.Frame(0, 0, 60), WireLength: 60}
+	for b.Loop() {
+		for range 256 {
+			transmission.Ring.Put(&packet, 0, 0, true)
+		}
+		transmission.Ring.Publish()
+		for transmission.Ring.Len() > 0 {
+			slot, _ := transmission.Ring.front()
+			if err := transmission.sendFrom(slot); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/256, "ns/packet")
+}
