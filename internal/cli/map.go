@@ -105,6 +105,9 @@ func (m *mapRun) configure() (err error) {
 		}
 	}
 	if name := m.flags.String("svg"); name != "" {
+		if name == "-" {
+			return usageErrorf("--svg -: wanted a file: stdout is for records")
+		}
 		if m.svg, err = createOutput(name); err != nil {
 			return usageErrorf("--svg %w", namedError(name, err))
 		}

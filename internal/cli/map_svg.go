@@ -20,6 +20,7 @@ const (
 	svgHead     = 96 // words, how many run at once, and the axis
 	svgAtOnce   = 32 // height of how many run at once
 	svgMaxRows  = 2000
+	svgNames    = 42   // letters of a name at most
 	svgNameSize = 0.62 // width of a letter, of the size of the font
 	// The labels of the axis come again after so many rows, in a strip of so much
 	// height: one sees them wherever one has scrolled to.
@@ -82,7 +83,7 @@ func (p *svgPage) layOut(groups [][]pictureRow) {
 	default:
 		p.rowHeight, p.fontSize, p.columns = 10, 8.5, 600
 	}
-	longest := chartMargin(groups, p.folder, 42)
+	longest := chartMargin(groups, p.folder, svgNames)
 	p.left = svgMargin + float64(longest)*p.fontSize*svgNameSize + 8
 	p.width = svgWidth - svgMargin - p.left
 	p.bands = p.picture.bands(groups, p.columns)
@@ -105,9 +106,9 @@ func (p *svgPage) drawHead() {
 		return
 	}
 	counts := running(p.bands, p.columns)
-	heights := make([]float64, len(counts))
+	heights, most := make([]float64, len(counts)), slices.Max(counts)
 	for i, n := range counts {
-		heights[i] = float64(n) / float64(slices.Max(counts))
+		heights[i] = float64(n) / float64(most)
 	}
 	p.printf(`<text class="soft" x="%g" y="%g" text-anchor="end">up to %d at once</text>`+"\n", p.left-8, svgHead-30.0, p.atOnce())
 	p.printf(`<path class="all" d="%s"/>`+"\n", p.steps(heights, svgHead-24, svgAtOnce))
@@ -142,7 +143,7 @@ func (p *svgPage) drawBand(i int, top float64) {
 	if i%2 == 0 {
 		p.printf(`<rect class="band" y="%g" width="%d" height="%g"/>`, y, svgWidth, p.rowHeight)
 	}
-	name := fitName(groupName(b.rows, p.folder), 42)
+	name := fitName(groupName(b.rows, p.folder), svgNames)
 	p.printf(`<text x="%d" y="%g">%s</text>`, svgMargin, y+p.rowHeight-p.fontSize*0.35, escapeXML(strings.TrimRight(name, " ")))
 	damaged := false
 	for _, row := range b.rows {
