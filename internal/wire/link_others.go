@@ -16,5 +16,8 @@ func (*Interface) Counters() (Counters, error) { return Counters{}, errUnsupport
 // OpenPacket opens a raw socket on an interface.
 func OpenPacket(*Interface) (Sender, error) { return nil, errUnsupported }
 
+// OpenXDP opens an AF_XDP socket on a transmit queue of an interface.
+func OpenXDP(*Interface, int) (Sender, error) { return nil, errUnsupported }
+
 // DropCapabilities has nothing to give up.
 func DropCapabilities() error { return nil }

@@ -14,19 +14,37 @@ import (
 	"pcap-replay/stream"
 )
 
-// open looks an interface up and opens a sender on it.
-func open(t *testing.T, name string) (*wire.Interface, wire.Sender) {
-	t.Helper()
-	i, err := wire.Lookup(name)
-	if err != nil {
-		t.Fatal(err)
+// ways are the ways to send.
+var ways = []struct {
+	name string
+	open func(*wire.Interface) (wire.Sender, error)
+}{
+	{"packet", wire.OpenPacket},
+	{"xdp", func(i *wire.Interface) (wire.Sender, error) { return wire.OpenXDP(i, 0) }},
+}
+
+// onEveryWay runs a test for each way to send, between the ends of a veth pair in
+// a namespace of its own.
+func onEveryWay(t *testing.T, test func(t *testing.T, receiver *lab.Receiver, i *wire.Interface, sender wire.Sender)) {
+	if !lab.InNamespace(t) {
+		return
 	}
-	sender, err := wire.OpenPacket(i)
-	if err != nil {
-		t.Fatal(err)
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			lab.MakePair(t, "left", "right")
+			receiver := listen(t, "right")
+			i, err := wire.Lookup("left")
+			if err != nil {
+				t.Fatal(err)
+			}
+			sender, err := way.open(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { sender.Close() })
+			test(t, receiver, i, sender)
+		})
 	}
-	t.Cleanup(func() { sender.Close() })
-	return i, sender
 }
 
 func listen(t *testing.T, name string) *lab.Receiver {
@@ -56,13 +74,9 @@ func expect(t *testing.T, receiver *lab.Receiver, want []stream.Packet) {
 	}
 }
 
-func TestFramesArriveByteForByte(t *testing.T) {
-	if !lab.InNamespace(t) {
-		return
-	}
-	lab.MakePair(t, "left", "right")
-	receiver := listen(t, "right")
-	i, sender := open(t, "left")
+func TestFramesArriveByteForByte(t *testing.T) { onEveryWay(t, framesArriveByteForByte) }
+
+func framesArriveByteForByte(t *testing.T, receiver *lab.Receiver, i *wire.Interface, sender wire.Sender) {
 	before, err := i.Counters()
 	if err != nil {
 		t.Fatal(err)
@@ -90,13 +104,9 @@ func TestFramesArriveByteForByte(t *testing.T) {
 }
 
 // A frame that cannot be sent is told, and those before and behind it are sent.
-func TestFramesThatDoNotFit(t *testing.T) {
-	if !lab.InNamespace(t) {
-		return
-	}
-	lab.MakePair(t, "left", "right")
-	receiver := listen(t, "right")
-	i, sender := open(t, "left")
+func TestFramesThatDoNotFit(t *testing.T) { onEveryWay(t, framesThatDoNotFit) }
+
+func framesThatDoNotFit(t *testing.T, receiver *lab.Receiver, i *wire.Interface, sender wire.Sender) {
 	packets := lab.Packets(5, lab.Start, 0, 100)
 	packets[2].Data = lab.Frame(0, 2, i.MaxFrame()+1)
 	if sent, err := sender.Send(packets); sent != 2 || !errors.Is(err, wire.ErrTooLong) {
@@ -112,15 +122,12 @@ func TestFramesThatDoNotFit(t *testing.T) {
 	expect(t, receiver, append(packets[:2:2], packets[3:]...))
 }
 
-func TestInterfacesThatCannotSend(t *testing.T) {
-	if !lab.InNamespace(t) {
-		return
-	}
-	lab.MakePair(t, "left", "right")
+func TestInterfacesThatCannotSend(t *testing.T) { onEveryWay(t, interfacesThatCannotSend) }
+
+func interfacesThatCannotSend(t *testing.T, _ *lab.Receiver, i *wire.Interface, sender wire.Sender) {
 	if _, err := wire.Lookup("nosuch"); !errors.Is(err, wire.ErrNoInterface) || !strings.Contains(err.Error(), "left") {
 		t.Errorf("missing: %v", err)
 	}
-	i, sender := open(t, "left")
 	if err := i.Ready(); err != nil {
 		t.Errorf("up: %v", err)
 	}
@@ -164,12 +171,9 @@ func TestLinkTypesThatFit(t *testing.T) {
 	}
 }
 
-func TestSendDoesNotAllocate(t *testing.T) {
-	if !lab.InNamespace(t) {
-		return
-	}
-	lab.MakePair(t, "left", "right")
-	_, sender := open(t, "left")
+func TestSendDoesNotAllocate(t *testing.T) { onEveryWay(t, sendDoesNotAllocate) }
+
+func sendDoesNotAllocate(t *testing.T, _ *lab.Receiver, _ *wire.Interface, sender wire.Sender) {
 	packets := lab.Packets(100, lab.Start, 0, 60)
 	if allocations := testing.AllocsPerRun(100, func() { _, _ = sender.Send(packets) }); allocations > 0 {
 		t.Errorf("%v allocations a batch", allocations)
@@ -183,8 +187,16 @@ func TestCapabilitiesAreDropped(t *testing.T) {
 	}
 	lab.MakePair(t, "left", "right")
 	receiver := listen(t, "right")
-	i, sender := open(t, "left")
-	if err := wire.DropCapabilities(); errors.Is(err, syscall.ENOTSUP) {
+	i, err := wire.Lookup("left")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sender, err := wire.OpenPacket(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sender.Close()
+	if err = wire.DropCapabilities(); errors.Is(err, syscall.ENOTSUP) {
 		t.Skip("built with cgo, whose threads Go does not know")
 	} else if err != nil {
 		t.Fatal(err)
