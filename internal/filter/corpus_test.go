@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -61,15 +62,26 @@ func packetsOf(t testing.TB, link stream.LinkType) []stream.Packet {
 	return corpusPackets()[link]
 }
 
-// packetsFor gives packets to try a link type with: its own, and those of others
-// as far as the corpus has few.
+// packetsFor gives packets to try a link type with: its own, those of others as
+// far as the corpus has few, and each fourth one cut short somewhere.
 func packetsFor(t testing.TB, link stream.LinkType) []stream.Packet {
-	packets := packetsOf(t, link)
-	if len(packets) < 500 {
-		packets = append(packets[:len(packets):len(packets)], packetsOf(t, stream.LinkTypeEthernet)[:500]...)
+	if known, ok := triedPackets.Load(link); ok {
+		return known.([]stream.Packet)
 	}
+	packets := slices.Clone(packetsOf(t, link))
+	if len(packets) < 500 {
+		packets = append(packets, packetsOf(t, stream.LinkTypeEthernet)[:500]...)
+	}
+	for i, count := 0, len(packets); i < count; i += 4 {
+		cut := packets[i]
+		cut.Data = cut.Data[:i*7919%(min(len(cut.Data), 90)+1)]
+		packets = append(packets, cut)
+	}
+	triedPackets.Store(link, packets)
 	return packets
 }
+
+var triedPackets sync.Map // link type to packets
 
 // compare finds the packets on which the two programs differ.
 func compareOn(packets []stream.Packet, program *Program, reference *referenceProgram) (differ int, first string) {

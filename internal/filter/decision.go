@@ -17,22 +17,22 @@ func (d *decision) isOutcome() bool { return d == acceptPacket || d == rejectPac
 func (d *decision) isTest() bool    { return d.test.left != nil }
 
 // decide turns a condition into decisions that end in yes or no.
-func (c *condition) decide(yes, no *decision) *decision {
+func (g *generator) decide(c *condition, yes, no *decision) *decision {
 	switch c.kind {
 	case alwaysCondition:
 		return yes
 	case neverCondition:
 		return no
 	case andCondition:
-		return c.a.decide(c.b.decide(yes, no), no)
+		return g.decide(c.a, g.decide(c.b, yes, no), no)
 	case orCondition:
-		return c.a.decide(yes, c.b.decide(yes, no))
+		return g.decide(c.a, yes, g.decide(c.b, yes, no))
 	case notCondition:
-		return c.a.decide(no, yes)
+		return g.decide(c.a, no, yes)
 	case assignCondition:
 		return &decision{assigned: c.value, register: c.k, yes: yes}
 	}
-	if yes == no {
+	if yes == no && !g.values.literal {
 		return yes
 	}
 	return &decision{test: c.test, yes: yes, no: no}
@@ -75,19 +75,20 @@ func inOrder(root *decision) []*decision {
 // simplifier walks the dominator tree of the decisions: a decision dominates
 // another if every way to the other passes through it.
 type simplifier struct {
-	children map[*decision][]*decision // in the dominator tree
-	entries  map[*decision]int         // edges that lead to a decision
-	constant map[*value]uint32         // values known to equal a constant
-	outcome  map[test]bool
-	changed  bool
+	children  map[*decision][]*decision // in the dominator tree
+	dominator map[*decision]*decision   // the next one up in it
+	entries   map[*decision][]*decision // the decisions that lead to one
+	constant  map[*value]uint32         // values known to equal a constant
+	outcome   map[test]bool
+	changed   bool
 }
 
 func newSimplifier(root *decision) *simplifier {
 	s := &simplifier{
-		children: map[*decision][]*decision{}, entries: map[*decision]int{},
+		children: map[*decision][]*decision{}, dominator: map[*decision]*decision{}, entries: map[*decision][]*decision{},
 		constant: map[*value]uint32{}, outcome: map[test]bool{},
 	}
-	dominator, depth := map[*decision]*decision{}, map[*decision]int{}
+	dominator, depth := s.dominator, map[*decision]int{}
 	for _, d := range inOrder(root) {
 		if d != root {
 			above := dominator[d]
@@ -99,7 +100,7 @@ func newSimplifier(root *decision) *simplifier {
 				continue
 			}
 			above := d
-			if s.entries[next]++; s.entries[next] > 1 {
+			if s.entries[next] = append(s.entries[next], d); len(s.entries[next]) > 1 {
 				for other := dominator[next]; above != other; {
 					if depth[above] > depth[other] {
 						above = dominator[above]
@@ -130,7 +131,7 @@ func (s *simplifier) visit(d *decision) {
 	yes, no := d.yes, d.no // as they were when the tree was made
 	visitOnly := func(next *decision) {
 		for _, child := range children {
-			if child == next && s.entries[child] == 1 {
+			if child == next && len(s.entries[child]) == 1 {
 				s.visit(child)
 			}
 		}
@@ -138,7 +139,7 @@ func (s *simplifier) visit(d *decision) {
 	s.knowing(d.test, true, func() { s.redirect(&d.yes); visitOnly(yes) })
 	s.knowing(d.test, false, func() { s.redirect(&d.no); visitOnly(no) })
 	for _, child := range children {
-		if s.entries[child] > 1 {
+		if len(s.entries[child]) > 1 {
 			s.visit(child)
 		}
 	}

@@ -82,9 +82,12 @@ func (e *Expression) Compile(link stream.LinkType) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	root := simplify(whole.decide(acceptPacket, rejectPacket))
-	if root == rejectPacket && !g.unoptimized {
-		return nil, g.refuseFutile(e.word)
+	root := g.decide(whole, acceptPacket, rejectPacket)
+	if !g.unoptimized {
+		root = reorder(root)
+		if root == rejectPacket {
+			return nil, g.refuseFutile(e.word)
+		}
 	}
 	program, ok := assemble(root, g.registers)
 	if !ok {

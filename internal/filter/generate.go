@@ -26,10 +26,15 @@ type node interface {
 // generate makes the condition of a whole expression.
 func generate(tree node, link stream.LinkType) (g *generator, whole *condition, err error) {
 	defer recoverRefusal(&err)
-	g = &generator{values: values{}, outer: link, registers: firstRegister}
-	g.layout = newLayout(link, g.values)
-	whole = tree.condition(g)
-	return g, g.withPrologue(whole), nil
+	for literal := range 2 {
+		g = &generator{values: values{made: map[value]*value{}, literal: literal == 1}, outer: link, registers: firstRegister}
+		g.layout = newLayout(link, g.values)
+		whole = g.withPrologue(tree.condition(g))
+		if !g.unoptimized {
+			break
+		}
+	}
+	return g, whole, nil
 }
 
 func (g *generator) refuse(format string, values ...any) *SyntaxError {

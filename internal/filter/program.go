@@ -96,113 +96,71 @@ func (p *Program) Match(data []byte, wireLength uint32) bool {
 	var (
 		a, x   uint32
 		memory [memoryWords]uint32
+		ok     = true
 		code   = p.code
-		length = uint64(len(data))
 	)
 	for at := uint(0); at < uint(len(code)); {
 		i := &code[at]
 		at++
 		switch i.do {
 		case ldHJeq:
-			offset := uint64(i.offset)
-			if offset+2 > length {
+			a, ok = half(data, uint64(i.offset))
+			if !ok {
 				return false
 			}
-			a = uint32(binary.BigEndian.Uint16(data[offset:])) & i.mask
-			at = uint(i.no)
-			if a == i.k {
-				at = uint(i.yes)
-			}
+			a &= i.mask
+			at = i.next(a == i.k)
 		case ldBJeq:
-			offset := uint64(i.offset)
-			if offset >= length {
+			a, ok = octet(data, uint64(i.offset))
+			if !ok {
 				return false
 			}
-			a = uint32(data[offset]) & i.mask
-			at = uint(i.no)
-			if a == i.k {
-				at = uint(i.yes)
-			}
+			a &= i.mask
+			at = i.next(a == i.k)
 		case ldWJeq:
-			offset := uint64(i.offset)
-			if offset+4 > length {
+			a, ok = word(data, uint64(i.offset))
+			if !ok {
 				return false
 			}
-			a = binary.BigEndian.Uint32(data[offset:]) & i.mask
-			at = uint(i.no)
-			if a == i.k {
-				at = uint(i.yes)
-			}
+			a &= i.mask
+			at = i.next(a == i.k)
 		case ldIndexBJeq:
-			offset := uint64(i.offset) + uint64(x)
-			if offset >= length {
+			a, ok = octet(data, uint64(x)+uint64(i.offset))
+			if !ok {
 				return false
 			}
-			a = uint32(data[offset]) & i.mask
-			at = uint(i.no)
-			if a == i.k {
-				at = uint(i.yes)
-			}
+			a &= i.mask
+			at = i.next(a == i.k)
 		case ldIndexHJeq:
-			offset := uint64(i.offset) + uint64(x)
-			if offset+2 > length {
+			a, ok = half(data, uint64(x)+uint64(i.offset))
+			if !ok {
 				return false
 			}
-			a = uint32(binary.BigEndian.Uint16(data[offset:])) & i.mask
-			at = uint(i.no)
-			if a == i.k {
-				at = uint(i.yes)
-			}
+			a &= i.mask
+			at = i.next(a == i.k)
 		case ldIndexWJeq:
-			offset := uint64(i.offset) + uint64(x)
-			if offset+4 > length {
+			a, ok = word(data, uint64(x)+uint64(i.offset))
+			if !ok {
 				return false
 			}
-			a = binary.BigEndian.Uint32(data[offset:]) & i.mask
-			at = uint(i.no)
-			if a == i.k {
-				at = uint(i.yes)
-			}
+			a &= i.mask
+			at = i.next(a == i.k)
 		case jeqK:
-			at = uint(i.no)
-			if a == i.k {
-				at = uint(i.yes)
-			}
-		case jgtK:
-			at = uint(i.no)
-			if a > i.k {
-				at = uint(i.yes)
-			}
-		case jgeK:
-			at = uint(i.no)
-			if a >= i.k {
-				at = uint(i.yes)
-			}
-		case jsetK:
-			at = uint(i.no)
-			if a&i.k != 0 {
-				at = uint(i.yes)
-			}
+			at = i.next(a == i.k)
 		case jeqX:
-			at = uint(i.no)
-			if a == x {
-				at = uint(i.yes)
-			}
+			at = i.next(a == x)
+		case jgtK:
+			at = i.next(a > i.k)
 		case jgtX:
-			at = uint(i.no)
-			if a > x {
-				at = uint(i.yes)
-			}
+			at = i.next(a > x)
+		case jgeK:
+			at = i.next(a >= i.k)
 		case jgeX:
-			at = uint(i.no)
-			if a >= x {
-				at = uint(i.yes)
-			}
+			at = i.next(a >= x)
+		case jsetK:
+			at = i.next(a&i.k != 0)
 		case jsetX:
-			at = uint(i.no)
-			if a&x != 0 {
-				at = uint(i.yes)
-			}
+			at = i.next(a&x != 0)
 		case ja:
 			at = uint(i.yes)
 		case retK:
@@ -210,43 +168,41 @@ func (p *Program) Match(data []byte, wireLength uint32) bool {
 		case retA:
 			return a != 0
 		case ldB:
-			if uint64(i.k) >= length {
+			a, ok = octet(data, uint64(i.k))
+			if !ok {
 				return false
 			}
-			a = uint32(data[i.k])
 		case ldH:
-			if uint64(i.k)+2 > length {
+			a, ok = half(data, uint64(i.k))
+			if !ok {
 				return false
 			}
-			a = uint32(binary.BigEndian.Uint16(data[i.k:]))
 		case ldW:
-			if uint64(i.k)+4 > length {
+			a, ok = word(data, uint64(i.k))
+			if !ok {
 				return false
 			}
-			a = binary.BigEndian.Uint32(data[i.k:])
 		case ldIndexB:
-			offset := uint64(i.k) + uint64(x)
-			if offset >= length {
+			a, ok = octet(data, uint64(x)+uint64(i.k))
+			if !ok {
 				return false
 			}
-			a = uint32(data[offset])
 		case ldIndexH:
-			offset := uint64(i.k) + uint64(x)
-			if offset+2 > length {
+			a, ok = half(data, uint64(x)+uint64(i.k))
+			if !ok {
 				return false
 			}
-			a = uint32(binary.BigEndian.Uint16(data[offset:]))
 		case ldIndexW:
-			offset := uint64(i.k) + uint64(x)
-			if offset+4 > length {
+			a, ok = word(data, uint64(x)+uint64(i.k))
+			if !ok {
 				return false
 			}
-			a = binary.BigEndian.Uint32(data[offset:])
 		case ldxHeader:
-			if uint64(i.k) >= length {
+			x, ok = octet(data, uint64(i.k))
+			if !ok {
 				return false
 			}
-			x = uint32(data[i.k]&0xf) << 2
+			x = x & 0xf << 2
 		case ldLength:
 			a = wireLength
 		case ldK:
@@ -316,14 +272,44 @@ func (p *Program) Match(data []byte, wireLength uint32) bool {
 		case neg:
 			a = -a
 		case chain4, chain6:
-			found, whole := chainHas(data, i)
-			if !whole {
+			a, ok = chainHas(data, i)
+			if !ok {
 				return false
 			}
-			a = found
 		}
 	}
 	return false
+}
+
+// next is where a jump leads.
+func (i *instruction) next(holds bool) uint {
+	if holds {
+		return uint(i.yes)
+	}
+	return uint(i.no)
+}
+
+// octet, half and word load from a packet; ok is false outside of it.
+
+func octet(data []byte, offset uint64) (v uint32, ok bool) {
+	if offset >= uint64(len(data)) {
+		return 0, false
+	}
+	return uint32(data[offset]), true
+}
+
+func half(data []byte, offset uint64) (v uint32, ok bool) {
+	if offset+2 > uint64(len(data)) {
+		return 0, false
+	}
+	return uint32(binary.BigEndian.Uint16(data[offset:])), true
+}
+
+func word(data []byte, offset uint64) (v uint32, ok bool) {
+	if offset+4 > uint64(len(data)) {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(data[offset:]), true
 }
 
 // The headers that may stand between an IP header and the protocol: RFC 8200.

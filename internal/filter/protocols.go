@@ -100,18 +100,20 @@ func (g *generator) ip6Protocol(number uint32) *condition {
 		and(g.at(next, 1, equal, fragment), g.at(g.networkAt(40), 1, equal, number))))
 }
 
-// plainAt is a position in a network header without SNAP before it.
-func (g *generator) plainAt(k uint32) position { return g.payload.plus(g.plain + k) }
-
 func (g *generator) osiProtocol(number uint32) *condition {
-	if g.link == linkTypeCiscoHDLC { // with a byte of padding
-		return and(g.carries(sapISO), g.at(g.plainAt(1), 1, equal, number))
-	}
-	return and(g.carries(sapISO), g.at(g.plainAt(0), 1, equal, number))
+	return and(g.carries(sapISO), g.at(g.osiAt(0), 1, equal, number))
 }
 
 func (g *generator) isisPacket(number uint32) *condition {
-	return and(g.osiProtocol(osiISIS), g.at(g.plainAt(4), 1, equal, number))
+	return and(g.osiProtocol(osiISIS), g.at(g.osiAt(4), 1, equal, number))
+}
+
+// osiAt is a position in a header of OSI: behind 802.2, without SNAP.
+func (g *generator) osiAt(k uint32) position {
+	if g.link == linkTypeCiscoHDLC {
+		k++ // a byte of padding
+	}
+	return g.payload.plus(g.plain + k)
 }
 
 // protocolNumber is the test of "proto": the number of a protocol within another.
@@ -177,7 +179,7 @@ func (g *generator) protocolChain(number uint32, within string) *condition {
 
 // notFutile takes note of the first word that no packet can fulfil.
 func (g *generator) notFutile(c *condition) *condition {
-	if g.futile == nil && c.decide(acceptPacket, rejectPacket) == rejectPacket {
+	if g.futile == nil && g.decide(c, acceptPacket, rejectPacket) == rejectPacket {
 		word := g.word
 		g.futile = &word
 	}

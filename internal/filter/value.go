@@ -25,13 +25,18 @@ const (
 )
 
 // values makes each value once.
-type values map[value]*value
+type values struct {
+	made map[value]*value
+	// literal has arithmetic done as it is written, where libpcap's optimizer
+	// leaves the expression alone: all loads are made, whether they matter or not.
+	literal bool
+}
 
 func (v values) intern(made value) *value {
-	if known := v[made]; known != nil {
+	if known := v.made[made]; known != nil {
 		return known
 	}
-	v[made] = &made
+	v.made[made] = &made
 	return &made
 }
 
@@ -40,19 +45,14 @@ func (v values) register(k uint32) *value { return v.intern(value{kind: register
 func (v values) wireLength() *value       { return v.intern(value{kind: wireLengthValue}) }
 
 // load reads size bytes, in network byte order, at k behind base; nil is the
-// beginning of the packet. Offsets known now wrap around at 32 bits, as libpcap's
-// do: ip[-1] is the byte before the header.
+// beginning of the packet. Offsets known now wrap around at 32 bits, as in
+// libpcap's optimizer: ip[-1] is the byte before the header.
 func (v values) load(base *value, k, size uint32) *value {
-	for base != nil {
-		switch {
-		case base.kind == constantValue:
-			base, k = nil, k+base.k
-			continue
-		case base.kind == arithmeticValue && base.operator == "+" && base.b.kind == constantValue:
-			base, k = base.a, k+base.b.k
-			continue
-		}
-		break
+	if base != nil && base.kind == arithmeticValue && base.operator == "+" && base.b.kind == constantValue && !v.literal {
+		base, k = base.a, k+base.b.k
+	}
+	if base != nil && base.kind == constantValue && (!v.literal || k+base.k >= k) {
+		base, k = nil, k+base.k
 	}
 	return v.intern(value{kind: loadValue, a: base, k: k, size: size})
 }
@@ -77,7 +77,7 @@ func (v values) arithmetic(operator string, a, b *value) *value {
 	if a.kind == constantValue && (operator == "+" || operator == "*" || operator == "&" || operator == "|" || operator == "^") {
 		a, b = b, a
 	}
-	if b.kind == constantValue {
+	if b.kind == constantValue && !v.literal {
 		switch {
 		case b.k == 0 && (operator == "*" || operator == "&"):
 			return b
@@ -85,7 +85,7 @@ func (v values) arithmetic(operator string, a, b *value) *value {
 			return a
 		}
 	}
-	if a.kind == constantValue && a.k == 0 && operator != "-" && b.kind != constantValue {
+	if a.kind == constantValue && a.k == 0 && operator != "-" && b.kind != constantValue && !v.literal {
 		return a // /, %, << and >>
 	}
 	return v.intern(value{kind: arithmeticValue, operator: operator, a: a, b: b})

@@ -267,7 +267,7 @@ func (g *generator) withPrologue(whole *condition) *condition {
 
 // uses says that a value is part of another.
 func (g *generator) uses(v *value) bool {
-	for _, user := range g.values {
+	for _, user := range g.values.made {
 		if user.a == v || user.b == v {
 			return true
 		}
