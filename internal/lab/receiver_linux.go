@@ -56,7 +56,7 @@ func (r *Receiver) setUp(index int) error {
 	request := unix.TpacketReq3{
 		Block_size: receiverBlockSize, Block_nr: uint32(r.blocks),
 		Frame_size: receiverFrameSize, Frame_nr: uint32(r.blocks) * receiverBlockSize / receiverFrameSize,
-		Retire_blk_tov: 20, // milliseconds
+		Retire_blk_tov: 100, // milliseconds until a block is given out that is not full
 	}
 	if err := unix.SetsockoptTpacketReq3(r.socket, unix.SOL_PACKET, unix.PACKET_RX_RING, &request); err != nil {
 		return err
@@ -69,8 +69,10 @@ func (r *Receiver) setUp(index int) error {
 	return unix.Bind(r.socket, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: index})
 }
 
-// Receive gives the frames that have arrived until nothing came for idle, but
-// waits up to first for the first one. Their data is the caller's.
+// Receive gives the frames that have arrived until nothing came for idle, which
+// is over a tenth of a second, but waits up to first for the first one. Their data
+// is the caller's. Where traffic lasts for long it has to run meanwhile: every
+// tenth of a second takes a MiB of the ring.
 func (r *Receiver) Receive(first, idle time.Duration) ([]stream.Packet, error) {
 	var packets []stream.Packet
 	wait := first

@@ -121,10 +121,23 @@ func replayed(pipeline string) ([]stream.Packet, error) {
 		return nil, err
 	}
 	defer receiver.Close()
+	type result struct {
+		packets []stream.Packet
+		err     error
+	}
+	arrived := make(chan result, 1)
+	go func() {
+		packets, err := receiver.Receive(time.Minute, 2*time.Second)
+		arrived <- result{packets, err}
+	}()
 	if err := shell(pipeline); err != nil {
 		return nil, err
 	}
-	return receiver.Receive(time.Second, time.Second)
+	r := <-arrived
+	if dropped, err := receiver.Dropped(); err != nil || dropped > 0 {
+		return nil, fmt.Errorf("the receiver lost %d packets; error: %v", dropped, err)
+	}
+	return r.packets, r.err
 }
 
 func shell(pipeline string) error {
