@@ -131,7 +131,7 @@ func (m *Merger) prepare() error {
 			s.reader.Close()
 		}
 	}
-	for len(m.pending) > 0 && (m.tree.empty() || m.pending[0].Start <= m.tree.times[m.tree.winner()]) {
+	for len(m.pending) > 0 && (m.tree.empty() || m.pending[0].Start <= m.tree.time(m.tree.winner())) {
 		input := m.pending[0]
 		m.pending = m.pending[1:]
 		if err := m.open(input); err != nil {

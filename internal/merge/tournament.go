@@ -1,21 +1,31 @@
 package merge
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
 
 // tournament finds the source with the earliest packet: a tree in which every
 // node holds the winner of the two below. A source that moves on plays again on
 // its own way to the root only, one match a level. Equal times go to the source
 // with the lower order, which keeps the merge stable.
 type tournament struct {
-	times   []int64 // by leaf; what is vacant never wins
-	orders  []int32
-	winners []int32 // winners[1] is the root; the leaves are the second half
+	players []player // by leaf
+	winners []uint64 // leaves; winners[1] is the root, the second half are the leaves
 	vacant  []int32
 	taken   int
 }
 
-// vacantOrder loses against every source.
-const vacantOrder = math.MaxInt32
+// player is a source in a match: the earlier time wins, then the lower order.
+type player struct {
+	time  uint64 // with the sign turned, so that earlier is less
+	order uint64
+}
+
+// nobody loses against every source.
+var nobody = player{math.MaxUint64, math.MaxUint64}
+
+const signBit = 1 << 63
 
 // enter gives a source a leaf.
 func (t *tournament) enter(order int32, time int64) (leaf int32) {
@@ -25,7 +35,7 @@ func (t *tournament) enter(order int32, time int64) (leaf int32) {
 	leaf = t.vacant[len(t.vacant)-1]
 	t.vacant = t.vacant[:len(t.vacant)-1]
 	t.taken++
-	t.orders[leaf] = order
+	t.players[leaf].order = uint64(order)
 	t.update(leaf, time)
 	return leaf
 }
@@ -33,51 +43,58 @@ func (t *tournament) enter(order int32, time int64) (leaf int32) {
 // leave frees a leaf.
 func (t *tournament) leave(leaf int32) {
 	t.taken--
-	t.orders[leaf] = vacantOrder
-	t.update(leaf, math.MaxInt64)
 	t.vacant = append(t.vacant, leaf)
+	t.players[leaf] = nobody
+	t.play(leaf)
 }
 
 // winner is the leaf with the earliest time, unless empty.
-func (t *tournament) winner() int32 { return t.winners[1] }
+func (t *tournament) winner() int32 { return int32(t.winners[1]) }
+
+// time is that of a leaf.
+func (t *tournament) time(leaf int32) int64 { return int64(t.players[leaf].time ^ signBit) }
 
 func (t *tournament) empty() bool { return t.taken == 0 }
 
 // update sets the time of a leaf.
 func (t *tournament) update(leaf int32, time int64) {
-	t.times[leaf] = time
-	order := t.orders[leaf]
-	winners := t.winners
-	for node := len(t.times) + int(leaf); node > 1; node >>= 1 {
-		winners[node] = leaf
+	t.players[leaf].time = uint64(time) ^ signBit
+	t.play(leaf)
+}
+
+// play has a leaf play all its matches again. Who wins one is as good as random,
+// so there is no branch on it: a wrong guess costs more than all the arithmetic.
+func (t *tournament) play(leaf int32) {
+	players, winners := t.players, t.winners
+	best := uint64(leaf)
+	at := players[best]
+	for node := uint64(len(players)) + best; node > 1; node >>= 1 {
+		winners[node] = best
 		rival := winners[node^1]
-		if rivalTime := t.times[rival]; rivalTime < time || rivalTime == time && t.orders[rival] < order {
-			leaf, time, order = rival, rivalTime, t.orders[rival]
-		}
+		other := players[rival]
+		_, less := bits.Sub64(other.order, at.order, 0)
+		_, less = bits.Sub64(other.time, at.time, less)
+		take := -less // all ones if the rival is before
+		best ^= (best ^ rival) & take
+		at.time ^= (at.time ^ other.time) & take
+		at.order ^= (at.order ^ other.order) & take
 	}
-	winners[1] = leaf
+	winners[1] = best
 }
 
 // grow doubles the number of leaves and plays every match again.
 func (t *tournament) grow() {
-	size := len(t.times)
+	size := len(t.players)
 	doubled := max(2, 2*size)
-	for leaf := size; leaf < doubled; leaf++ {
-		t.times = append(t.times, math.MaxInt64)
-		t.orders = append(t.orders, vacantOrder)
-	}
 	for leaf := doubled - 1; leaf >= size; leaf-- {
+		t.players = append(t.players, nobody)
 		t.vacant = append(t.vacant, int32(leaf))
 	}
-	t.winners = make([]int32, 2*doubled)
+	t.winners = make([]uint64, 2*doubled)
 	for leaf := range doubled {
-		t.winners[doubled+leaf] = int32(leaf)
+		t.winners[doubled+leaf] = uint64(leaf)
 	}
-	for node := doubled - 1; node >= 1; node-- {
-		left, right := t.winners[2*node], t.winners[2*node+1]
-		t.winners[node] = left
-		if t.times[right] < t.times[left] || t.times[right] == t.times[left] && t.orders[right] < t.orders[left] {
-			t.winners[node] = right
-		}
+	for leaf := range doubled {
+		t.play(int32(leaf))
 	}
 }
