@@ -36,21 +36,24 @@ type capturedPacket struct {
 	worker int
 }
 
-// packets makes the packets of all workers in the order of time, with
-// exponentially distributed gaps. They are numbered from 0.
+// packets makes the packets of all workers in the order of time and, where that
+// is equal, of workers. Gaps are exponentially distributed.
 func (s WorkerSet) packets() []capturedPacket {
 	random := rand.New(rand.NewPCG(s.Seed, 0))
 	mean := float64(s.Duration) / float64(s.Packets)
 	packets := make([]capturedPacket, s.Packets)
-	moment := float64(Start)
+	elapsed := 0.0 // nanoseconds
 	for i := range packets {
 		flow := uint16(random.IntN(64 * s.Workers))
 		data := Frame(flow, uint32(i), imixLength(random.IntN(12)))
 		packets[i] = capturedPacket{worker: s.workerOf(flow), Packet: stream.Packet{
-			Time: int64(moment), Data: data, WireLength: uint32(len(data)), LinkType: stream.LinkTypeEthernet,
+			Time: Start + int64(elapsed), Data: data, WireLength: uint32(len(data)), LinkType: stream.LinkTypeEthernet,
 		}}
-		moment += random.ExpFloat64() * mean
+		elapsed += random.ExpFloat64() * mean
 	}
+	slices.SortStableFunc(packets, func(a, b capturedPacket) int {
+		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.worker, b.worker))
+	})
 	return packets
 }
 
