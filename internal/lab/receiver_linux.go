@@ -89,6 +89,9 @@ func (r *Receiver) Receive(first, idle time.Duration) ([]stream.Packet, error) {
 			if n == 0 && err == nil {
 				return packets, nil
 			}
+			if poll[0].Revents&unix.POLLERR != 0 { // the interface went down: asking clears it
+				_, _ = unix.GetsockoptInt(r.socket, unix.SOL_SOCKET, unix.SO_ERROR)
+			}
 			continue
 		}
 		packets = appendBlock(packets, block, state)

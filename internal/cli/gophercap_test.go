@@ -1,0 +1,196 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/internal/record"
+	"pcap-replay/stream"
+)
+
+// What other replay tools are known to get wrong.
+
+func writeCapture(t *testing.T, name string, packets []stream.Packet) {
+	t.Helper()
+	if err := os.WriteFile(name, lab.Pcap(packets, binary.LittleEndian, true), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mappedStream gives what pcap-map says of a stream.
+func mappedStream(t *testing.T, in []byte) record.Capture {
+	t.Helper()
+	code, out, messages := run(Map(), in)
+	if code != exitDone {
+		t.Fatalf("pcap-map: exit %d, %q", code, messages)
+	}
+	var capture record.Capture
+	if err := record.NewDecoder(strings.NewReader(out)).Decode(&capture); err != nil {
+		t.Fatal(err)
+	}
+	return capture
+}
+
+// filtered runs a tool over a stream and gives the packets that come out.
+func filtered(t *testing.T, tool *Tool, in []byte, args ...string) []stream.Packet {
+	t.Helper()
+	code, out, messages := run(tool, in, args...)
+	if code != exitDone {
+		t.Fatalf("%s %v: exit %d, %q", tool.Name, args, code, messages)
+	}
+	var packets []stream.Packet
+	for packet, err := range stream.NewReader(strings.NewReader(out)).Packets() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := *packet
+		kept.Data = bytes.Clone(packet.Data)
+		packets = append(packets, kept)
+	}
+	return packets
+}
+
+func span(packets []stream.Packet) time.Duration {
+	return time.Duration(packets[len(packets)-1].Time - packets[0].Time)
+}
+
+func pcap(packets []stream.Packet) []byte { return lab.Pcap(packets, binary.LittleEndian, true) }
+
+func TestTheFirstPacketIsCounted(t *testing.T) {
+	for _, count := range []int{0, 1, 2, 3} {
+		if got := mappedStream(t, pcap(lab.Packets(count, lab.Start, time.Second, 100))); got.Packets != int64(count) || got.Bytes != int64(100*count) {
+			t.Errorf("%d packets of %d bytes, wanted %d", got.Packets, got.Bytes, count)
+		}
+	}
+}
+
+func TestEqualTimestampsAreInOrder(t *testing.T) {
+	got := mappedStream(t, pcap(lab.Packets(100, lab.Start, 0, 100)))
+	if got.OutOfOrder != 0 || math.IsInf(got.PPS, 0) || math.IsNaN(got.PPS) || math.IsInf(got.BPS, 0) || math.IsNaN(got.BPS) {
+		t.Errorf("%+v", got)
+	}
+	for i, packet := range filtered(t, Merge(), pcap(lab.Packets(100, lab.Start, 0, 100))) {
+		if number, _ := lab.Sequence(packet.Data); number != uint32(i) {
+			t.Fatalf("packet %d came at place %d", number, i)
+		}
+	}
+}
+
+func TestCapturesOfOneOrNoPacketReplay(t *testing.T) {
+	for _, count := range []int{0, 1} {
+		in := pcap(lab.Packets(count, lab.Start, 0, 100))
+		for _, tool := range []*Tool{Merge(), Pace()} {
+			if got := filtered(t, tool, in); len(got) != count {
+				t.Errorf("%s: %d packets, wanted %d", tool.Name, len(got), count)
+			}
+		}
+		if got := filtered(t, Inject(), in, "-w", "-", "--delay", "1ms"); len(got) != count {
+			t.Errorf("pcap-inject: %d packets, wanted %d", len(got), count)
+		}
+	}
+}
+
+func TestSpeedIsWhatIsAskedFor(t *testing.T) {
+	in := pcap(lab.Packets(1901, lab.Start, time.Millisecond, 100))
+	for speed, want := range map[string]time.Duration{
+		"1": 1900 * time.Millisecond, "1.9": time.Second, "0.5": 3800 * time.Millisecond, "19": 100 * time.Millisecond,
+	} {
+		if got := span(filtered(t, Pace(), in, "--asap", "--speed", speed)); (got - want).Abs() > time.Microsecond {
+			t.Errorf("--speed %s: %v, wanted %v", speed, got, want)
+		}
+	}
+}
+
+func TestAPacketOutOfOrderDoesNotStretchTime(t *testing.T) {
+	packets := lab.Packets(1000, lab.Start, time.Millisecond, 100)
+	packets[500].Time -= int64(300 * time.Millisecond)
+	packets[700].Time = 0
+	if got := span(filtered(t, Pace(), pcap(packets), "--asap")); got != 999*time.Millisecond {
+		t.Errorf("%v, wanted 999ms", got)
+	}
+}
+
+// Each round of a loop follows after the mean gap: no burst, no pause.
+func TestLoopsHaveNoSeam(t *testing.T) {
+	const gap = 2 * time.Millisecond
+	in := pcap(lab.Packets(1001, lab.Start, gap, 100)) // 2 s
+	path := filepath.Join(t.TempDir(), "set.pcap")
+	if err := os.WriteFile(path, in, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for name, got := range map[string][]stream.Packet{
+		"three sections":    filtered(t, Pace(), bytes.Repeat(in, 3), "--asap"),
+		"pcap-pace --loop":  filtered(t, Pace(), nil, "--asap", "--loop", "3", path),
+		"pcap-merge --loop": filtered(t, Merge(), nil, "--loop", "3", path),
+	} {
+		if len(got) != 3003 || span(got) != 6*time.Second+2*gap {
+			t.Fatalf("%s: %d packets in %v", name, len(got), span(got))
+		}
+		for i := 1; i < len(got); i++ {
+			if between := time.Duration(got[i].Time - got[i-1].Time); between != gap {
+				t.Fatalf("%s: %v between packets %d and %d, wanted %v", name, between, i-1, i, gap)
+			}
+		}
+	}
+}
+
+func TestTheLastPacketLeaves(t *testing.T) {
+	in := pcap(lab.Packets(50, lab.Start, 100*time.Microsecond, 100))
+	for round := range 20 {
+		got := filtered(t, Inject(), in, "-w", "-", "--delay", "1ms")
+		if len(got) != 50 {
+			t.Fatalf("round %d: %d packets", round, len(got))
+		}
+	}
+}
+
+func TestRangesCutBetweenPackets(t *testing.T) {
+	in := pcap(lab.Packets(1000, lab.Start, time.Millisecond, 100))
+	from, to := record.Time(lab.Start+100e6).String(), record.Time(lab.Start+200e6).String()
+	for _, c := range []filterCase{{Merge(), []string{"--from", from, "--to", to}, in}, {Pace(), []string{"--asap", "--from", from, "--to", to}, in}} {
+		got := filtered(t, c.tool, c.in, c.args...)
+		first, _ := lab.Sequence(got[0].Data)
+		if len(got) != 100 || first != 100 {
+			t.Errorf("%s: %d packets from %d on, wanted 100 from 100 on", c.name(), len(got), first)
+		}
+	}
+}
+
+func TestListingExtractsNothing(t *testing.T) {
+	one := pcap(lab.Packets(10, lab.Start, 0, 100))
+	tarball := tarOf(t, map[string][]byte{"a/set.pcap": one, "b/set.pcap": one})
+	folder := t.TempDir()
+	code, out, messages := run(TarCat(), tarball, "--list", "-C", folder, "-", "set")
+	if code == exitDone && strings.Count(out, "\n") != 2 {
+		t.Errorf("exit %d, %q, %q", code, out, messages)
+	}
+	if left, _ := os.ReadDir(folder); len(left) > 0 {
+		t.Errorf("%s was extracted", left[0].Name())
+	}
+}
+
+func TestMembersOfOneNameStayApart(t *testing.T) {
+	one := pcap(lab.Packets(10, lab.Start, 0, 100))
+	tarball := tarOf(t, map[string][]byte{"a/set.pcap": one, "b/set.pcap": one, "b/set.pcap again": one})
+	folder := t.TempDir()
+	if code, _, messages := run(TarCat(), tarball, "-C", folder, "-", "set"); code != exitDone {
+		t.Fatalf("exit %d, %q", code, messages)
+	}
+	found := 0
+	err := filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			found++
+		}
+		return err
+	})
+	if err != nil || found != 3 {
+		t.Errorf("%d files, %v", found, err)
+	}
+}
