@@ -37,8 +37,11 @@ func Inject() *Tool {
 			&cli.StringFlag{Name: "delay", Value: "200ms", Usage: "buffer so `DURATION` of the stream"},
 			&cli.BoolFlag{Name: "at", Usage: "timestamps are moments of the wall clock, as pcap-pace --start-at makes them"},
 			&cli.BoolFlag{Name: "asap", Usage: "send as fast as it goes"},
-			&cli.StringFlag{Name: "oversize", Value: oversizePolicies[0], Usage: "what to do with longer frames: error (leave out, exit 3), skip or truncate"},
+			&cli.StringFlag{Name: "oversize", Value: oversizePolicies[0], Usage: "what to do with oversize frames: error (leave out, exit 3), skip, truncate, or segment (as a card does with TCP)"},
 			&cli.StringFlag{Name: "short", Value: shortPolicies[0], Usage: "what to do with short frames: pad (with zeros), asis or skip"},
+			&cli.StringFlag{Name: "link", Value: linkPolicies[0], Usage: "what to do with frames of RAW, NULL, LOOP, LINUX_SLL or LINUX_SLL2: refuse, or make ethernet ones of them"},
+			&cli.StringFlag{Name: "tx", Value: txPolicies[0], Usage: "send by packet or xdp sockets; auto takes xdp with --asap, if it works"},
+			&cli.IntFlag{Name: "workers", Value: 1, Usage: "send with `N` threads, each flow by one: order is kept within a flow only"},
 			&cli.BoolFlag{Name: "realtime", Usage: "have the scheduler prefer the sending thread to all others"},
 			&cli.Int64Flag{Name: "limit", Usage: "end after `N` packets"},
 			&cli.StringFlag{Name: "duration", Usage: "end `DURATION` after the first packet has left"},
@@ -49,6 +52,9 @@ func Inject() *Tool {
 	}
 }
 
+// maxWorkers bounds the memory of the rings.
+const maxWorkers = 64
+
 // injectConfig is what the flags of pcap-inject say.
 type injectConfig struct {
 	interfaceName string
@@ -57,6 +63,9 @@ type injectConfig struct {
 	at, asap      bool
 	oversize      string
 	short         string
+	link          string
+	tx            string
+	workers       int
 	realtime      bool
 	limit         int64
 	duration      time.Duration
@@ -67,7 +76,7 @@ type injectConfig struct {
 func (j *job) injectConfig() (c injectConfig, err error) {
 	conflicts := [][]string{
 		{"interface", "write"}, {"delay", "at"}, {"delay", "asap"}, {"at", "asap"}, {"asap", "fail-late"},
-		{"write", "oversize"}, {"write", "short"},
+		{"write", "oversize"}, {"write", "short"}, {"write", "link"}, {"write", "tx"}, {"write", "workers"},
 	}
 	if err := j.checkConflicts(conflicts); err != nil {
 		return c, err
@@ -83,11 +92,17 @@ func (j *job) injectConfig() (c injectConfig, err error) {
 		return c, usageErrorf("--delay %q: wanted 0 or more", j.flags.String("delay"))
 	}
 	c.at, c.asap, c.realtime = j.flags.Bool("at"), j.flags.Bool("asap"), j.flags.Bool("realtime")
-	if c.oversize, err = j.oneOf("oversize", oversizePolicies); err != nil {
-		return c, err
+	for _, word := range []struct {
+		value *string
+		flag  string
+		words []string
+	}{{&c.oversize, "oversize", oversizePolicies}, {&c.short, "short", shortPolicies}, {&c.link, "link", linkPolicies}, {&c.tx, "tx", txPolicies}} {
+		if *word.value, err = j.oneOf(word.flag, word.words); err != nil {
+			return c, err
+		}
 	}
-	if c.short, err = j.oneOf("short", shortPolicies); err != nil {
-		return c, err
+	if c.workers = j.flags.Int("workers"); c.workers < 1 || c.workers > maxWorkers {
+		return c, usageErrorf("--workers %d: wanted from 1 to %d", c.workers, maxWorkers)
 	}
 	if c.limit = j.flags.Int64("limit"); c.limit < 0 || c.limit == 0 && j.flags.IsSet("limit") {
 		return c, usageErrorf("--limit %d: wanted 1 or more", c.limit)
@@ -172,7 +187,7 @@ func (in *injection) openWay() (way, error) {
 	if in.file != "" {
 		return in.openFileWay(in.file)
 	}
-	wireWay, err := openWireWay(in.interfaceName)
+	wireWay, err := openWireWay(&in.injectConfig)
 	if err != nil {
 		return nil, err
 	}
@@ -193,11 +208,13 @@ func (in *injection) prepare(p *playback) {
 		playback: p, filter: in.filter, axis: schedule.NewAxis(schedule.Bend{}), clock: schedule.System, origin: in.origin,
 		delay: in.delay, at: in.at, asap: in.asap, limit: in.limit, end: int64(in.duration),
 	}
-	for _, sender := range in.way.senders() {
-		ring := schedule.NewRing(ringPackets, ringBytes)
-		if in.asap {
-			ring = schedule.NewRing(asapRingPackets, asapRingBytes)
-		}
+	senders := in.way.senders()
+	packets, size := ringPackets, ringBytes
+	if in.asap {
+		packets, size = asapRingPackets, asapRingBytes
+	}
+	for _, sender := range senders {
+		ring := schedule.NewRing(packets, max(size/len(senders), 4*stream.MaxCaptureLength))
 		in.feeder.rings = append(in.feeder.rings, ring)
 		in.transmissions = append(in.transmissions, &schedule.Transmission{
 			Ring: ring, Sender: sender, Clock: schedule.System, Origin: in.origin,

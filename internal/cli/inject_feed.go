@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pcap-replay/internal/merge"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/stream"
@@ -164,7 +165,7 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 
 // put waits for room; it is false when nothing will be sent any more.
 func (f *feeder) put(frame *stream.Packet, departure int64, last bool) bool {
-	ring := f.rings[0]
+	ring := f.ringOf(frame)
 	for !ring.Put(frame, departure, f.arrival, last) {
 		before := f.clock.Now()
 		if !ring.WaitForRoom() {
@@ -173,6 +174,14 @@ func (f *feeder) put(frame *stream.Packet, departure int64, last bool) bool {
 		f.held += f.clock.Now() - before
 	}
 	return true
+}
+
+// ringOf gives all frames of a flow to one thread.
+func (f *feeder) ringOf(frame *stream.Packet) *schedule.Ring {
+	if len(f.rings) == 1 {
+		return f.rings[0]
+	}
+	return f.rings[merge.ShardOf(frame, uint32(len(f.rings)))]
 }
 
 // skip counts a packet that is not sent. The first one of a kind is said. Where

@@ -50,11 +50,13 @@ type injectSummary struct {
 	BPS         float64         `json:"bps"` // of bytes, in bits
 	Padded      int64           `json:"padded"`
 	Truncated   int64           `json:"truncated"`
+	Segmented   int64           `json:"segmented"`
 	OutOfOrder  int64           `json:"out_of_order"` // that were sent at once
 	MaxDisorder float64         `json:"max_disorder"`
 	Lateness    *latenessRecord `json:"lateness,omitempty"`
 	Underruns   int64           `json:"underruns"`
 	Interface   string          `json:"interface,omitempty"`
+	Tx          string          `json:"tx,omitempty"`
 	Retries     uint64          `json:"retries"` // because the device had no room
 	Device      *deviceRecord   `json:"device,omitempty"`
 }
@@ -97,11 +99,13 @@ func (in *injection) summarize(err error) error {
 			LinkType: in.feeder.skipped[skippedLinkType].Load(),
 		},
 		PacketsOut: f.packets, Frames: f.frames, Bytes: f.bytes, Duration: seconds(f.ended - f.began),
-		Padded: in.feeder.framer.padded.Load(), Truncated: in.feeder.framer.truncated.Load(),
+		Padded: in.feeder.framer.paddings.Load(), Truncated: in.feeder.framer.truncations.Load(),
+		Segmented: in.feeder.framer.segmentations.Load(),
+
 		OutOfOrder: in.feeder.outOfOrder.Load(), MaxDisorder: seconds(in.feeder.disorder.Load()), Underruns: f.underruns,
 	}
 	if in.wire != nil {
-		s.Interface, s.Retries, s.Device = in.wire.device.Name, in.wire.sender.Retries(), in.wire.counted()
+		s.Interface, s.Tx, s.Retries, s.Device = in.wire.device.Name, in.wire.tx, in.wire.retries(), in.wire.counted()
 	}
 	s.ReadAhead = s.PacketsIn - s.Filtered - s.Skipped.total() - s.PacketsOut
 	if s.Duration > 0 {
@@ -131,9 +135,6 @@ func (in *injection) saySummary(s *injectSummary) {
 		l := s.Lateness
 		in.say(fmt.Sprintf("lateness p50 %s, p90 %s, p99 %s, p99.9 %s, max %s", micros(l.P50), micros(l.P90), micros(l.P99), micros(l.P999), micros(l.Max)))
 	}
-	if s.Frames != s.PacketsOut {
-		in.say(fmt.Sprintf("%d frames were made of them", s.Frames))
-	}
 	for _, count := range []struct {
 		number int64
 		text   string
@@ -145,6 +146,7 @@ func (in *injection) saySummary(s *injectSummary) {
 		{s.ReadAhead, "read, but not sent when the run ended"},
 		{s.Padded, "padded to their length on the wire"},
 		{s.Truncated, "truncated"},
+		{s.Segmented, fmt.Sprintf("cut into segments, so that there were %d frames", s.Frames)},
 		{s.OutOfOrder, "out of order, and sent at once"},
 	} {
 		if count.number > 0 {

@@ -5,19 +5,22 @@ import (
 
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/wire"
-	"pcap-replay/stream"
 )
+
+// What --tx may be, the default first.
+var txPolicies = []string{"auto", "packet", "xdp"}
 
 // wireWay is an interface of this machine.
 type wireWay struct {
-	device *wire.Interface
-	sender wire.Sender
-	before *wire.Counters // nil where the device tells none
+	device  *wire.Interface
+	sockets []wire.Sender  // one for each worker
+	tx      string         // packet or xdp
+	before  *wire.Counters // nil where the device tells none
 }
 
 // openWireWay opens what -i names. All that can be wrong with it is found here.
-func openWireWay(name string) (*wireWay, error) {
-	device, err := wire.Lookup(name)
+func openWireWay(c *injectConfig) (*wireWay, error) {
+	device, err := wire.Lookup(c.interfaceName)
 	if errors.Is(err, wire.ErrNoInterface) {
 		return nil, usageErrorf("-i: %w", err)
 	}
@@ -26,55 +29,86 @@ func openWireWay(name string) (*wireWay, error) {
 	}
 	switch err := device.Ready(); {
 	case errors.Is(err, wire.ErrDown):
-		return nil, withHint(err, "ip link set "+name+" up")
+		return nil, withHint(err, "ip link set "+device.Name+" up")
 	case err != nil:
 		return nil, err
 	}
-	sender, err := wire.OpenPacket(device)
-	if errors.Is(err, wire.ErrPermission) {
-		return nil, withHint(err, "run it with sudo, or once: sudo setcap cap_net_raw+ep pcap-inject")
-	}
-	if err != nil {
+	w := &wireWay{device: device}
+	if err := w.openSockets(c); err != nil {
+		w.close()
+		if errors.Is(err, wire.ErrPermission) {
+			return nil, withHint(err, "run it with sudo, or once: sudo setcap cap_net_raw+ep pcap-inject")
+		}
 		return nil, err
 	}
-	w := &wireWay{device: device, sender: sender}
 	if before, err := device.Counters(); err == nil {
 		w.before = &before
 	}
 	return w, nil
 }
 
-func (w *wireWay) senders() []schedule.Sender { return []schedule.Sender{w.sender} }
-
-// framer says what the interface takes. A VLAN tag may make a frame longer.
-func (w *wireWay) framer(c *injectConfig, _ int) *framer {
-	ethernet := w.device.LinkType == stream.LinkTypeEthernet
-	f := &framer{accepts: w.device.Accepts, oversize: c.oversize, short: c.short, minimum: 1}
-	if ethernet {
-		f.minimum = 14
-	}
-	f.maximum = func(frame []byte) int {
-		if ethernet && isTagged(frame) {
-			return w.device.MaxFrame() + 4
+// openSockets opens one socket for each worker. With --tx auto, AF_XDP is for what
+// is to go as fast as it can; it takes a frame later than a packet socket does.
+func (w *wireWay) openSockets(c *injectConfig) error {
+	if c.tx == "xdp" || c.tx == "auto" && c.asap {
+		err := w.openEach(c.workers, wire.OpenXDP)
+		if err == nil {
+			w.tx = "xdp"
+			return nil
 		}
-		return w.device.MaxFrame()
+		if c.tx == "xdp" {
+			return err
+		}
 	}
-	return f
+	w.tx = "packet"
+	return w.openEach(c.workers, func(device *wire.Interface, _ int) (wire.Sender, error) { return wire.OpenPacket(device) })
 }
 
-// isTagged says whether an Ethernet frame has a VLAN tag: IEEE 802.1Q.
-func isTagged(frame []byte) bool {
-	return len(frame) >= 14 && frame[12] == 0x81 && frame[13] == 0x00
+func (w *wireWay) openEach(count int, open func(*wire.Interface, int) (wire.Sender, error)) error {
+	for worker := range count {
+		socket, err := open(w.device, worker)
+		if err != nil {
+			w.close()
+			return err
+		}
+		w.sockets = append(w.sockets, socket)
+	}
+	return nil
 }
+
+func (w *wireWay) senders() []schedule.Sender {
+	senders := make([]schedule.Sender, len(w.sockets))
+	for i, socket := range w.sockets {
+		senders[i] = socket
+	}
+	return senders
+}
+
+func (w *wireWay) framer(c *injectConfig, _ int) *framer { return newWireFramer(w.device, c) }
 
 // passesOver is true for a frame that was too long after all: the MTU may change.
 func (w *wireWay) passesOver(err error) bool {
 	return errors.Is(err, wire.ErrTooLong) || errors.Is(err, wire.ErrTooShort)
 }
 
-func (w *wireWay) close() error { return w.sender.Close() }
+func (w *wireWay) close() error {
+	var errs []error
+	for _, socket := range w.sockets {
+		errs = append(errs, socket.Close())
+	}
+	w.sockets = nil
+	return errors.Join(errs...)
+}
 
-// deviceRecord is what the device has counted during the run, of all that sent.
+// retries is how often the device had no room.
+func (w *wireWay) retries() (total uint64) {
+	for _, socket := range w.sockets {
+		total += socket.Retries()
+	}
+	return total
+}
+
+// deviceRecord is what the device has counted during the run, whoever sent it.
 type deviceRecord struct {
 	Packets uint64 `json:"tx_packets"`
 	Dropped uint64 `json:"tx_dropped"`

@@ -10,9 +10,12 @@ import (
 // Shard says whether a packet is in share index of count, counted from 0. All
 // packets of a flow, in both directions, are in the same share, and every packet
 // is in exactly one, on whatever machine it is asked for.
-func Shard(packet *stream.Packet, index, count uint32) bool {
+func Shard(packet *stream.Packet, index, count uint32) bool { return ShardOf(packet, count) == index }
+
+// ShardOf is which share of count a packet is in.
+func ShardOf(packet *stream.Packet, count uint32) uint32 {
 	share, _ := bits.Mul64(flowHash(packet), uint64(count))
-	return uint32(share) == index
+	return uint32(share)
 }
 
 // The protocols between a frame and its ports.
