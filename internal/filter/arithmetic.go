@@ -1,5 +1,7 @@
 package filter
 
+import "cmp"
+
 // operand is a part of an expression that is a number. check is what a packet has
 // to be for the number to mean something, or nil.
 type operand interface {
@@ -9,12 +11,12 @@ type operand interface {
 // number is a constant.
 type number uint32
 
-func (o number) value(g *generator) (*value, *condition) { return g.values.constant(uint32(o)), always }
+func (o number) value(g *generator) (*value, *condition) { return g.values.constant(uint32(o)), nil }
 
 // wireLength is len: the length of the packet on the wire, not of what was captured.
 type wireLength struct{}
 
-func (wireLength) value(g *generator) (*value, *condition) { return g.values.wireLength(), always }
+func (wireLength) value(g *generator) (*value, *condition) { return g.values.wireLength(), nil }
 
 type minus struct{ operand operand }
 
@@ -33,19 +35,26 @@ type operation struct {
 func (o operation) value(g *generator) (*value, *condition) {
 	left, check := o.left.value(g)
 	right, _ := o.right.value(g)
-	if right.kind == constantValue {
-		switch o.operator.word {
-		case "/", "%":
-			if right.k == 0 {
-				panic(o.operator.refuse("division by zero"))
-			}
-		case "<<", ">>":
-			if right.k > 31 {
-				panic(o.operator.refuse("shift by more than 31 bits"))
-			}
+	if refusal := o.refusal(right); refusal != nil {
+		if _, isNumber := o.right.(number); isNumber {
+			panic(refusal)
 		}
+		g.folded = cmp.Or(g.folded, refusal)
 	}
 	return g.values.arithmetic(o.operator.word, left, right), check
+}
+
+// refusal is what is wrong with a right operand that is known now.
+func (o operation) refusal(right *value) *SyntaxError {
+	word := o.operator.word
+	switch {
+	case right.kind != constantValue:
+	case right.k == 0 && (word == "/" || word == "%"):
+		return o.operator.refuse("division by zero")
+	case right.k > 31 && (word == "<<" || word == ">>"):
+		return o.operator.refuse("shift by more than 31 bits")
+	}
+	return nil
 }
 
 // field is protocol[offset:size].

@@ -76,11 +76,25 @@ func compare(left *value, r relation, right *value) *condition {
 	return &condition{kind: testCondition, test: test{r, left, right}}
 }
 
-func and(first *condition, others ...*condition) *condition {
-	for _, c := range others {
-		first = &condition{kind: andCondition, a: first, b: c}
+// and joins conditions; nil ones, which ask for nothing, are left out.
+func and(conditions ...*condition) (all *condition) {
+	for _, c := range conditions {
+		switch {
+		case all == nil:
+			all = c
+		case c != nil:
+			all = &condition{kind: andCondition, a: all, b: c}
+		}
 	}
-	return first
+	return all
+}
+
+// startsKnown says that the outcome of the first test is known now.
+func (c *condition) startsKnown() bool {
+	for c.a != nil {
+		c = c.a
+	}
+	return c.kind == alwaysCondition || c.kind == neverCondition
 }
 
 func or(first *condition, others ...*condition) *condition {

@@ -17,35 +17,36 @@ func (d *decision) isOutcome() bool { return d == acceptPacket || d == rejectPac
 func (d *decision) isTest() bool    { return d.test.left != nil }
 
 // decide turns a condition into decisions that end in yes or no.
-func (g *generator) decide(c *condition, yes, no *decision) *decision {
+func (c *condition) decide(yes, no *decision) *decision {
 	switch c.kind {
 	case alwaysCondition:
 		return yes
 	case neverCondition:
 		return no
 	case andCondition:
-		return g.decide(c.a, g.decide(c.b, yes, no), no)
+		return c.a.decide(c.b.decide(yes, no), no)
 	case orCondition:
-		return g.decide(c.a, yes, g.decide(c.b, yes, no))
+		return c.a.decide(yes, c.b.decide(yes, no))
 	case notCondition:
-		return g.decide(c.a, no, yes)
+		return c.a.decide(no, yes)
 	case assignCondition:
 		return &decision{assigned: c.value, register: c.k, yes: yes}
-	}
-	if yes == no && !g.values.literal {
-		return yes
 	}
 	return &decision{test: c.test, yes: yes, no: no}
 }
 
 // simplify leaves out every test whose outcome is known from the tests on all
-// ways to it. The values of such a test have been loaded before, so that leaving
-// it out never changes what becomes of a short packet.
-func simplify(root *decision) *decision {
+// ways to it: its values have been loaded before. It also leaves out tests that do
+// not matter, and their loads with them, but for the first one. So does libpcap's
+// optimizer, which decides what becomes of packets that are too short for these.
+func simplify(root *decision, keepFirst bool) *decision {
 	for changed := true; changed; {
 		s := newSimplifier(root)
 		s.visit(root)
-		root, changed = s.follow(root), s.changed
+		if next := s.follow(root); next != root && (!keepFirst || next.isOutcome()) {
+			root, s.changed = next, true
+		}
+		changed = s.changed
 	}
 	return root
 }
@@ -184,8 +185,8 @@ func (s *simplifier) follow(d *decision) *decision {
 }
 
 func (s *simplifier) known(t test) (holds, known bool) {
-	if k, ok := s.constant[t.left]; ok && t.right.kind == constantValue {
-		return t.relation.holds(k, t.right.k), true
+	if k, ok := s.constant[t.left]; ok && t.relation == equal && t.right.kind == constantValue {
+		return k == t.right.k, true
 	}
 	holds, known = s.outcome[t]
 	return holds, known

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"errors"
 	"fmt"
 
 	"pcap-replay/stream"
@@ -55,20 +56,21 @@ var supported = []stream.LinkType{
 	stream.LinkTypeWiFi, stream.LinkTypeRadiotap, stream.LinkTypeAVS, stream.LinkTypePrism, stream.LinkTypePPI,
 }
 
-// check compiles for one link type after the other until one can do it. What the
-// first has to say stands for all.
+// check compiles for one link type after the other until one can do it. If none
+// can, the one that comes furthest says why.
 func (e *Expression) check() error {
-	var first error
+	var furthest *SyntaxError
 	for _, link := range supported {
+		var refusal *SyntaxError
 		_, err := e.Compile(link)
-		if err == nil {
-			return nil
+		if !errors.As(err, &refusal) {
+			return err
 		}
-		if first == nil {
-			first = err
+		if furthest == nil || refusal.Column > furthest.Column {
+			furthest = refusal
 		}
 	}
-	return first
+	return furthest
 }
 
 // Compile makes the program for packets of one link type. What the link type
@@ -78,13 +80,17 @@ func (e *Expression) Compile(link stream.LinkType) (*Program, error) {
 	if e.tree == nil {
 		return &Program{code: []instruction{{do: retK, k: 1}}}, nil
 	}
-	g, whole, err := generate(e.tree, link)
+	return e.compile(link, false)
+}
+
+func (e *Expression) compile(link stream.LinkType, literal bool) (*Program, error) {
+	g, whole, err := generate(e.tree, link, literal)
 	if err != nil {
 		return nil, err
 	}
-	root := g.decide(whole, acceptPacket, rejectPacket)
-	if !g.unoptimized {
-		root = reorder(root)
+	root := whole.decide(acceptPacket, rejectPacket)
+	if !g.values.literal {
+		root = reorder(root, !whole.startsKnown())
 		if root == rejectPacket {
 			return nil, g.refuseFutile(e.word)
 		}

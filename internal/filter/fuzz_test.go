@@ -119,7 +119,7 @@ func FuzzAgainstLibpcap(f *testing.F) {
 			link = fuzzedLinks[int(choices[0])%len(fuzzedLinks)]
 			choices = choices[1:]
 		}
-		m := maker{choices: choices}
+		m := newMaker(choices, link)
 		expression := m.expression(0)
 		own := stream.Packet{Data: choices, WireLength: uint32(len(choices)), LinkType: link}
 		if message := differs(t, oracle, expression, link, own); message != "" {
@@ -154,6 +154,8 @@ func differs(t *testing.T, oracle *libpcap, expression string, link stream.LinkT
 			}
 		}
 		return ""
+	case err != nil && (strings.Contains(err.Error(), "division by zero") || strings.Contains(err.Error(), "shift by more")):
+		return "" // in a part that libpcap has found to be never reached
 	case err != nil:
 		return fmt.Sprintf("%v, but libpcap accepts", err)
 	case errors.Is(wantErr, errRejectsAll):
@@ -171,24 +173,54 @@ func differs(t *testing.T, oracle *libpcap, expression string, link stream.LinkT
 		}
 		return fmt.Sprintf("accepted, but libpcap says %v", wantErr)
 	}
-	if differ, first := compareOn(packets, program, reference); differ > 0 {
-		return fmt.Sprintf("%d packets differ; %s", differ, first)
+	differ, first := compareOn(packets, program, reference)
+	if differ == 0 {
+		return ""
+	}
+	// Packets that are too short for loads that do not matter may be decided
+	// otherwise: the optimizers do not leave out quite the same. Without them
+	// nothing may differ.
+	reference, wantErr = oracle.compile(expression, link, "-O")
+	parsed, err := Parse(expression)
+	if err == nil {
+		program, err = parsed.compile(link, true)
+	}
+	if err != nil || wantErr != nil {
+		return fmt.Sprintf("%d packets differ; %s; %v, %v", differ, first, err, wantErr)
+	}
+	if literally, first := compareOn(packets, program, reference); literally > 0 {
+		return fmt.Sprintf("%d packets differ literally; %s", literally, first)
+	}
+	if differ > len(packets)/2 {
+		return fmt.Sprintf("%d packets differ: %s", differ, first)
 	}
 	return ""
 }
 
 // acceptedMore is what libpcap refuses and this does not, with the reason.
 var acceptedMore = map[string]string{
-	"division by zero":                     "libpcap takes ip[0] for a constant 0 behind a division",
-	"modulus by zero":                      "the same",
-	"too many registers needed":            "libpcap keeps every intermediate result in memory",
-	"expression is too complex":            "a limit of libpcap's optimizer",
-	"Optimizer error":                      "a bug of libpcap's optimizer",
-	"can't generate code with a branch of": "a limit of 8 bits for jumps",
+	"division by zero":                           "libpcap takes ip[0] for a constant 0 behind a division",
+	"modulus by zero":                            "the same",
+	"too many registers needed":                  "libpcap keeps every intermediate result in memory",
+	"expression is too complex":                  "a limit of libpcap's optimizer",
+	"Optimizer error":                            "a bug of libpcap's optimizer",
+	"can't generate code with a branch of":       "a limit of 8 bits for jumps",
+	"802.11 link-layer types supported only":     "libpcap 1.11 takes PPI for 802.11",
+	"frame direction supported only with 802.11": "the same",
 }
 
 // maker makes expressions: each choice takes a byte.
-type maker struct{ choices []byte }
+type maker struct {
+	choices []byte
+	wifi    bool
+	geneve  bool
+}
+
+func newMaker(choices []byte, link stream.LinkType) *maker {
+	m := &maker{choices: choices, wifi: isWiFi(link)}
+	m.geneve = !m.wifi && m.choose(8) == 1
+	return m
+}
 
 func (m *maker) choose(n int) int {
 	if len(m.choices) == 0 {
@@ -222,7 +254,16 @@ func (m *maker) term(depth int) string {
 	if depth > 3 {
 		return m.of("tcp", "ip", "udp")
 	}
-	switch m.choose(14) {
+	kinds := 14
+	if m.wifi {
+		// Where headers are of variable length, libpcap mixes up the registers
+		// of arithmetic, geneve and pppoes with those of the headers.
+		kinds = 11
+	}
+	if m.geneve {
+		kinds = 12 // no arithmetic, with which it does so, too
+	}
+	switch m.choose(kinds) {
 	case 0:
 		return m.of("ip", "ip6", "arp", "rarp", "tcp", "udp", "sctp", "icmp", "icmp6", "igmp", "pim", "vrrp", "ah", "esp",
 			"stp", "ipx", "netbeui", "iso", "isis", "l1", "lsp", "atalk", "aarp", "decnet", "lat", "llc", "llc i", "llc s", "llc ui")
@@ -250,32 +291,38 @@ func (m *maker) term(depth int) string {
 			"ip multicast", "ip6 multicast", "ip broadcast", "wlan addr1 ff:ff:ff:ff:ff:ff", "wlan ta 0:1:2:3:4:5", "wlan ra ff:ff:ff:ff:ff:ff",
 			"wlan addr3 ff:ff:ff:ff:ff:ff", "wlan type mgt", "wlan subtype beacon", "wlan dir tods", "type data subtype qos-data")
 	case 11:
-		return m.of("vlan", "vlan 5", "mpls", "mpls 100", "pppoes", "pppoed", "geneve", "vlan 0", "pppoes 1", "geneve 5", "inbound", "outbound")
+		if m.geneve {
+			return m.of("geneve", "geneve 5", "vlan")
+		}
+		return m.of("vlan", "vlan 5", "mpls", "mpls 100", "pppoes", "pppoed", "vlan 0", "pppoes 1", "inbound", "outbound")
 	case 12:
 		return m.of("less 60", "greater 100", "len > 60", "byte 5 = 0", "byte 0 > 5")
 	}
-	return m.operand(depth) + m.of(" = ", " != ", " > ", " < ", " >= ", " <= ", " == ") + m.operand(depth)
+	left := m.of("", "", "len + ") + m.field(depth) + m.of(" + ", " ^ ", " - ", " & 15 + ", " << 2 | ") + m.operand(depth)
+	return left + m.of(" = ", " != ", " > ", " < ", " >= ", " <= ", " == ") + m.of("0", m.operand(depth))
 }
 
 func (m *maker) address() string {
 	return m.of("10.0.0.1", "127.0.0.1", "192.168.1.1", "(10.0.0.1 or 10.0.0.2)", "0.0.0.0", "255.255.255.255", "not 10.0.0.1", "0x7f000001", "10.1", "(1.2.3.4 and 5)")
 }
 
+// operand makes arithmetic that is no constant: libpcap folds those only after it
+// has decided which tests matter, and packets that are cut short show it.
 func (m *maker) operand(depth int) string {
 	if depth > 3 {
-		return m.of("1", "0", "len")
+		return m.of("1", "3", "len")
 	}
 	switch m.choose(6) {
 	case 0:
-		return m.of("0", "1", "4", "0x45", "255", "256", "1500", "0xffffffff", "20", "tcp-syn", "6")
+		return m.of("1", "4", "0x45", "255", "256", "1500", "0xffffffff", "20", "tcp-syn", "6")
 	case 1:
 		return "len"
 	case 2:
 		return m.field(depth)
 	case 3:
-		return m.operand(depth+1) + m.of(" + ", " - ", " * ", " & ", " | ", " ^ ", " << 2 + ", " >> 1 ^ ") + m.operand(depth+1)
+		return m.field(depth) + m.of(" + ", " - ", " * ", " & ", " | ", " ^ ", " << 2 + ", " >> 1 ^ ") + m.operand(depth+1)
 	case 4:
-		return m.operand(depth+1) + m.of(" / ", " % ") + m.of("3", "16", "len", "7")
+		return m.field(depth) + m.of(" / ", " % ") + m.of("3", "16", "len", "7")
 	}
 	return m.of("-", "", "") + "(" + m.field(depth) + m.of(" + ", " & ", " - ") + m.operand(depth+1) + ")"
 }

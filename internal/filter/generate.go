@@ -16,6 +16,7 @@ type generator struct {
 	// unoptimized says that libpcap's optimizer leaves the expression alone, and
 	// so does not see, and refuse, that it rejects all packets.
 	unoptimized bool
+	folded      *SyntaxError // what the optimizer refuses
 }
 
 // node is a part of an expression that packets fulfil or not.
@@ -23,16 +24,21 @@ type node interface {
 	condition(g *generator) *condition
 }
 
-// generate makes the condition of a whole expression.
-func generate(tree node, link stream.LinkType) (g *generator, whole *condition, err error) {
+// generate makes the condition of a whole expression. A literal one does what is
+// written, and no less.
+func generate(tree node, link stream.LinkType, literal bool) (g *generator, whole *condition, err error) {
 	defer recoverRefusal(&err)
-	for literal := range 2 {
-		g = &generator{values: values{made: map[value]*value{}, literal: literal == 1}, outer: link, registers: firstRegister}
-		g.layout = newLayout(link, g.values)
-		whole = g.withPrologue(tree.condition(g))
-		if !g.unoptimized {
-			break
-		}
+	g = &generator{values: values{made: map[value]*value{}, literal: literal}, outer: link}
+	g.layout = newLayout(link, g.values)
+	if isWiFi(link) {
+		g.registers = wifiRegisters
+	}
+	whole = g.withPrologue(tree.condition(g))
+	switch {
+	case g.unoptimized && !literal:
+		return generate(tree, link, true)
+	case g.folded != nil && !literal:
+		return nil, nil, g.folded
 	}
 	return g, whole, nil
 }
@@ -63,7 +69,7 @@ func (g *generator) masked(v *value, mask uint32) *value {
 
 // bytesAt compares bytes, the last four first, as libpcap does.
 func (g *generator) bytesAt(at position, want []byte) *condition {
-	all := always
+	var all *condition
 	for n := uint32(len(want)); n > 0; {
 		size := uint32(4)
 		for size > n {

@@ -436,7 +436,7 @@ func (g *generator) ports(first, last, protocol uint32, direction string) *condi
 		return found
 	}
 	return or(
-		and(g.carries(etherIPv6), of(g.networkAt(6), always, g.transport6At(0), g.transport6At(2))),
+		and(g.carries(etherIPv6), of(g.networkAt(6), nil, g.transport6At(0), g.transport6At(2))),
 		and(g.carries(etherIP), of(g.networkAt(9), g.notLaterFragment(), g.transportAt(0), g.transportAt(2))),
 	)
 }

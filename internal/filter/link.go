@@ -40,7 +40,7 @@ type layout struct {
 const (
 	headerRegister  = 0
 	payloadRegister = 1
-	firstRegister   = 2 // for tunnels
+	wifiRegisters   = 2
 )
 
 // newLayout gives the layout of a link type; what is not known is raw.

@@ -35,7 +35,7 @@ func newLibpcap(t testing.TB) *libpcap {
 var errRejectsAll = errors.New("expression rejects all packets")
 
 // compile gives the program that tcpdump -r runs for a link type.
-func (l *libpcap) compile(expression string, link stream.LinkType) (*referenceProgram, error) {
+func (l *libpcap) compile(expression string, link stream.LinkType, flags ...string) (*referenceProgram, error) {
 	empty := filepath.Join(l.folder, fmt.Sprintf("%d.pcap", link))
 	if _, err := os.Stat(empty); err != nil {
 		header := lab.Pcap([]stream.Packet{{LinkType: link}}, binary.LittleEndian, false)[:24]
@@ -44,7 +44,7 @@ func (l *libpcap) compile(expression string, link stream.LinkType) (*referencePr
 		}
 	}
 	var messages bytes.Buffer
-	command := exec.Command("tcpdump", "-r", empty, "-ddd", expression)
+	command := exec.Command("tcpdump", append(flags, "-r", empty, "-ddd", "--", expression)...)
 	command.Stderr = &messages
 	out, err := command.Output()
 	if err != nil {

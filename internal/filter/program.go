@@ -230,8 +230,14 @@ func (p *Program) Match(data []byte, wireLength uint32) bool {
 		case mulK:
 			a *= i.k
 		case divK:
+			if i.k == 0 {
+				return false
+			}
 			a /= i.k
 		case modK:
+			if i.k == 0 {
+				return false
+			}
 			a %= i.k
 		case andK:
 			a &= i.k

@@ -179,7 +179,7 @@ func (g *generator) protocolChain(number uint32, within string) *condition {
 
 // notFutile takes note of the first word that no packet can fulfil.
 func (g *generator) notFutile(c *condition) *condition {
-	if g.futile == nil && g.decide(c, acceptPacket, rejectPacket) == rejectPacket {
+	if g.futile == nil && simplify(c.decide(acceptPacket, rejectPacket), false) == rejectPacket {
 		word := g.word
 		g.futile = &word
 	}

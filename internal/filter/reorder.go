@@ -4,9 +4,9 @@ package filter
 // source port with both, and only then the destination port. It is faster, and it
 // is what libpcap's optimizer does, which shows in packets that are cut between
 // the two (or_pullup and and_pullup in its optimize.c).
-func reorder(root *decision) *decision {
+func reorder(root *decision, keepFirst bool) *decision {
 	for {
-		root = simplify(root)
+		root = simplify(root, keepFirst)
 		if !pullUp(root) {
 			return root
 		}

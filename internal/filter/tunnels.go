@@ -114,7 +114,7 @@ func (n tag) overUDP(g *generator, port, mask, flags uint32) (tagged *condition,
 	}
 	tagged = or(
 		tunnel(etherIP, g.networkAt(9), g.notLaterFragment(), g.transportAt),
-		tunnel(etherIPv6, g.networkAt(6), always, g.transport6At),
+		tunnel(etherIPv6, g.networkAt(6), nil, g.transport6At),
 	)
 	return tagged, position{length, g.payload.k + g.network + udpHeader}
 }
@@ -150,10 +150,11 @@ func (n tag) vxlan(g *generator) *condition {
 	return tagged
 }
 
-// hasLinkHeader is the test that there is a link-layer header at all.
+// hasLinkHeader is the test that there is a link-layer header at all; nil where
+// there always is.
 func (g *generator) hasLinkHeader() *condition {
 	if !g.optional {
-		return always
+		return nil
 	}
 	return not(compare(g.header.base, equal, g.payload.base))
 }

@@ -66,8 +66,7 @@ func (v values) negated(a *value) *value {
 
 // arithmetic computes in 32 bits. What is known now is folded, so that a load
 // whose outcome does not matter is not made: libpcap's optimizer does the same,
-// and it decides whether a short packet matches. Division by a constant 0 is
-// the caller's to refuse.
+// and it decides whether a short packet matches.
 func (v values) arithmetic(operator string, a, b *value) *value {
 	if a.kind == constantValue && b.kind == constantValue {
 		if result, ok := compute(operator, a.k, b.k); ok {
