@@ -44,6 +44,8 @@ type Member struct {
 	Header, Offset int64
 	// Content is what Inspect found out.
 	Content Content
+
+	end int64 // of the data, rounded up; only an index knows it
 }
 
 // Reader walks through a tarball. It is not safe for concurrent use.
@@ -60,17 +62,37 @@ type Reader struct {
 	head        headBuffer
 	said        bool  // Read has returned the damage that is in the way
 	ended       error // what Next returns from now on
+
+	indexed *indexedMembers // of an Indexed
+	builder *indexBuilder   // of NewIndexingReader
+	end     int64           // of the data of the last member, rounded up
+	damaged bool            // there was damage
 }
 
 // NewReader tells the compression of src by its magic. Data that is not wanted
 // is skipped by seeking where src is an [io.Seeker] and not compressed. The
 // caller closes the result, which does not close src.
-func NewReader(src io.Reader) (*Reader, error) {
-	tape, compression, err := newTape(src)
+func NewReader(src io.Reader) (*Reader, error) { return newReader(src, watcher{}) }
+
+func newReader(src io.Reader, watcher watcher) (*Reader, error) {
+	tape, compression, err := newTape(src, watcher)
 	if err != nil {
 		return nil, err
 	}
 	return &Reader{tape: tape, compression: compression}, nil
+}
+
+// FinishIndex gives the index of a NewIndexingReader its name, once Next has
+// returned io.EOF. Of a damaged tarball there is none.
+func (r *Reader) FinishIndex() error {
+	if r.ended != io.EOF || r.damaged {
+		return errors.New("the tarball is damaged")
+	}
+	size := r.tape.size
+	if r.tape.file == nil {
+		size = r.builder.sums.offset
+	}
+	return r.builder.finish(size, r.end, r.IgnoreZeros)
 }
 
 // Compression is what the tarball came wrapped in.
@@ -79,14 +101,31 @@ func (r *Reader) Compression() stream.Compression { return r.compression }
 // Offset is where the Reader stands in bytes of the uncompressed tarball.
 func (r *Reader) Offset() int64 { return r.tape.offset }
 
-// Close frees what decompression holds.
-func (r *Reader) Close() error { return r.tape.close() }
+// Close frees what decompression holds, and drops an index that is not finished.
+func (r *Reader) Close() error {
+	r.builder.abandon()
+	return r.tape.close()
+}
 
 // Next goes to the next member. The error is [io.EOF] at the end; a [*Damage],
 // behind which the next call goes on; a [*TrailingError] or a
 // [*stream.TrailingError] beside a sound tarball, a warning; one that wraps
 // [ErrNotArchive]; or what the source said.
 func (r *Reader) Next() (*Member, error) {
+	if r.indexed != nil && r.ended == nil {
+		return r.nextIndexed()
+	}
+	m, err := r.next()
+	if damage := (*Damage)(nil); errors.As(err, &damage) {
+		r.damaged = true
+	}
+	if err == nil && r.builder != nil {
+		err = r.builder.member(m)
+	}
+	return m, err
+}
+
+func (r *Reader) next() (*Member, error) {
 	for r.ended == nil {
 		if err := r.skipData(); err != nil {
 			return nil, err
@@ -132,8 +171,9 @@ func (r *Reader) findHeader() error {
 	}
 	t := r.tape
 	if err := t.skip(roundUp(t.offset) - t.offset); err != nil {
-		return r.end(err)
+		return r.fail(err)
 	}
+	r.end = t.offset
 	zeros, broken := 0, int64(-1)
 	for {
 		block := t.peek()
@@ -156,14 +196,14 @@ func (r *Reader) findHeader() error {
 			return &TrailingError{Offset: t.offset}
 		case broken < 0:
 			if t.offset == 0 && isCapture(block) { // it may be large: no header is looked for in it
-				return r.end(notArchive(block))
+				return r.fail(notArchive(block))
 			}
 			broken, zeros = t.offset, 0
 		default:
 			zeros = 0
 		}
 		if err := t.skip(blockSize); err != nil {
-			return r.end(err)
+			return r.fail(err)
 		}
 	}
 }
@@ -178,9 +218,9 @@ func (r *Reader) endOfSource(rest []byte, zeros int, broken int64) error {
 	var decompression *stream.DecompressionError
 	switch {
 	case t.err != io.EOF && !errors.As(t.err, &trailing) && !errors.As(t.err, &decompression):
-		return r.end(t.err)
+		return r.fail(t.err)
 	case r.members == 0 && (broken >= 0 || !isZero(rest)) && decompression == nil:
-		return r.end(notArchive(rest))
+		return r.fail(notArchive(rest))
 	case broken >= 0 && zeros == 0:
 		return r.truncated(next, broken, end-broken, "damaged header")
 	case broken >= 0:
@@ -232,7 +272,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	}
 	n, err := r.readData(p)
 	if err != nil && err != io.EOF {
-		r.said = true
+		r.said, r.damaged = true, true
 		err = r.dataDamage(err)
 	}
 	return n, err
@@ -272,14 +312,14 @@ func (r *Reader) truncated(member, offset, lost int64, reason string) error {
 	case errors.As(err, &trailing), errors.As(err, &decompression):
 		reason += ": " + err.Error()
 	case err != io.EOF:
-		return r.end(err)
+		return r.fail(err)
 	}
 	r.ended = io.EOF
 	return &Damage{Offset: offset, Lost: lost, Member: member, Truncated: true, Reason: reason, Err: err}
 }
 
-// end ends the walk with an error of the source.
-func (r *Reader) end(err error) error {
+// fail ends the walk with an error of the source.
+func (r *Reader) fail(err error) error {
 	r.ended = err
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 
+	"pcap-replay/internal/gunzip"
 	"pcap-replay/stream"
 )
 
@@ -26,8 +27,14 @@ type tape struct {
 	atHeader bool
 }
 
+// watcher sees what is decompressed. Its functions may be nil.
+type watcher struct {
+	onBlock func(*gunzip.Point) // before each block of gzip data
+	plain   func(io.Reader, stream.Compression) io.Reader
+}
+
 // newTape finds out the compression of src.
-func newTape(src io.Reader) (*tape, stream.Compression, error) {
+func newTape(src io.Reader, watcher watcher) (*tape, stream.Compression, error) {
 	if file, ok := src.(io.ReadSeeker); ok {
 		size, err := plainSize(file)
 		if err != nil {
@@ -37,11 +44,20 @@ func newTape(src io.Reader) (*tape, stream.Compression, error) {
 			return &tape{src: bufio.NewReaderSize(src, tapeBufferSize), file: file, size: size, close: func() error { return nil }}, stream.Uncompressed, nil
 		}
 	}
-	plain, compression, err := stream.Decompress(src)
+	plain, compression, err := decompress(src, watcher.onBlock)
 	if err != nil {
 		return nil, compression, err
 	}
-	return &tape{src: bufio.NewReaderSize(plain, tapeBufferSize), close: plain.Close}, compression, nil
+	watched := io.Reader(plain)
+	if watcher.plain != nil {
+		watched = watcher.plain(plain, compression)
+	}
+	return newPlainTape(watched, 0, plain.Close), compression, nil
+}
+
+// newPlainTape reads what is decompressed already, from offset on.
+func newPlainTape(plain io.Reader, offset int64, close func() error) *tape {
+	return &tape{src: bufio.NewReaderSize(plain, tapeBufferSize), offset: offset, close: close}
 }
 
 // plainSize says how much follows in a file that can really seek and is a tarball

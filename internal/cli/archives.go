@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"regexp"
@@ -24,16 +25,79 @@ func ignoreZerosFlag() cli.Flag {
 // errEnough is what a visitor returns when it wants no more members.
 var errEnough = errors.New("enough")
 
-// walkArchive calls visit for every member of a tarball. Damage is said, and the
-// walk goes on. An error is the visitor's, or says that the tarball cannot be read
-// (on).
+// walkArchive calls visit for every member of a tarball, which it reads through its
+// index if there is a fresh one. Damage is said, and the walk goes on. An error is
+// the visitor's, or says that the tarball cannot be read (on).
 func (j *job) walkArchive(path string, visit func(*archive.Reader, *archive.Member) error) error {
+	return j.walkMembers(path, func(*archive.Member) bool { return true }, visit)
+}
+
+// walkMembers is walkArchive for some of the members. Where there is no index, visit
+// is called for the others, too.
+func (j *job) walkMembers(path string, wants func(*archive.Member) bool, visit func(*archive.Reader, *archive.Member) error) error {
+	if indexed := j.openIndexed(path); indexed != nil {
+		defer indexed.Close()
+		return j.walkIndexed(indexed, wants, visit)
+	}
 	file, err := j.openInput(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	return j.walkTarball(path, &archiveSource{ctx: j.ctx, file: file, progress: j.progress}, visit)
+}
+
+// openIndexed opens an archive with its index. Where that cannot be used the reason
+// is said, and the archive is to be read as if there was none.
+func (j *job) openIndexed(path string) *archive.Indexed {
+	if path == "-" {
+		return nil
+	}
+	indexed, err := archive.OpenIndexed(path)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			j.warnf("%s: %v: it is not used (pcap-tarls --index makes a new one)", displayName(archive.IndexPath(path), ""), withoutPath(err))
+		}
+		return nil
+	}
+	if indexed.IgnoresZeros() != j.flags.Bool("ignore-zeros") {
+		j.infof("%s: made with another choice of -i: it is not used", displayName(archive.IndexPath(path), ""))
+		indexed.Close()
+		return nil
+	}
+	return indexed
+}
+
+// walkIndexed goes to each wanted member by the index.
+func (j *job) walkIndexed(indexed *archive.Indexed, wants func(*archive.Member) bool, visit func(*archive.Reader, *archive.Member) error) error {
+	var members []*archive.Member
+	err := indexed.Each(func(m *archive.Member) error {
+		if wants(m) {
+			members = append(members, m)
+		}
+		return j.ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	reader := indexed.NewReader(members)
+	defer reader.Close()
+	for {
+		member, err := reader.Next()
+		if err == nil {
+			err = visit(reader, member)
+		}
+		switch {
+		case err == io.EOF || err == errEnough:
+			return nil
+		case err != nil:
+			return err
+		}
+		j.progress.add(indexed.StoredSize(member))
+		if err := j.ctx.Err(); err != nil {
+			return err
+		}
+	}
 }
 
 // walkTarball is walkArchive for a tarball that is open.
@@ -43,6 +107,11 @@ func (j *job) walkTarball(path string, src io.Reader, visit func(*archive.Reader
 		return err
 	}
 	defer reader.Close()
+	return j.walkReader(path, reader, visit)
+}
+
+// walkReader calls visit for every member.
+func (j *job) walkReader(path string, reader *archive.Reader, visit func(*archive.Reader, *archive.Member) error) error {
 	reader.IgnoreZeros = j.flags.Bool("ignore-zeros")
 	for {
 		member, err := reader.Next()

@@ -132,6 +132,21 @@ func (c *choice) add(name string, offset *int64) {
 	c.missing++
 }
 
+// mayWant says whether a member is wanted, without taking note of it.
+func (c *choice) mayWant(m *archive.Member) bool {
+	for _, w := range c.members[m.Name] {
+		if w.offset == nil || *w.offset == m.Offset {
+			return true
+		}
+	}
+	for _, p := range c.patterns {
+		if p.MatchString(m.Name) {
+			return true
+		}
+	}
+	return c.all
+}
+
 // wants says whether a member is wanted, and whether that is by its exact name.
 func (c *choice) wants(m *archive.Member) (wanted, exactly bool) {
 	for _, w := range c.members[m.Name] {

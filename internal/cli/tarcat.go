@@ -81,7 +81,7 @@ func runTarCat(j *job) error {
 	failed := 0
 	for i := range c.choices {
 		wanted := &c.choices[i]
-		err := j.walkArchive(wanted.path, func(r *archive.Reader, m *archive.Member) error { return c.visit(wanted, r, m) })
+		err := j.walkMembers(wanted.path, wanted.mayWant, func(r *archive.Reader, m *archive.Member) error { return c.visit(wanted, r, m) })
 		if err := j.archiveFailed(wanted.path, err); err != nil {
 			return err
 		}

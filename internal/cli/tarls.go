@@ -2,8 +2,11 @@ package cli
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode"
@@ -23,12 +26,15 @@ func TarLs() *Tool {
 		Operands: "[ARCHIVE ...]",
 		Text: "Reads tarballs, compressed with gzip, lz4, zstd, xz, bzip2 or not at all, and prints a record\n" +
 			"for each member as it passes. Of a capture the record tells format, link type and the time of\n" +
-			"the first packet, also where the member itself is compressed.",
+			"the first packet, also where the member itself is compressed. An archive with a fresh index\n" +
+			"(--index) is not read: the index answers.",
 		Flags: []cli.Flag{
 			outputFlag(),
 			&cli.StringSliceFlag{Name: "match", Usage: "list only members whose name matches `REGEXP` (may be given again)"},
 			&cli.BoolFlag{Name: "names", Usage: "print names only, control characters escaped as tar -t does"},
 			&cli.BoolFlag{Name: "null", Aliases: []string{"0"}, Usage: "print names only, as they are, each ended by a zero byte"},
+			&cli.BoolFlag{Name: "index", Usage: "write the seek index ARCHIVE.tarx in the same pass"},
+			&cli.BoolFlag{Name: "verify", Usage: "check the index of each archive against it, and list nothing"},
 			ignoreZerosFlag(),
 		},
 		Run: runTarLs,
@@ -40,7 +46,8 @@ type tarLister struct {
 	job      *job
 	match    []*regexp.Regexp
 	print    func(archive string, m *archive.Member) error
-	inspects bool
+	inspects bool // the content of members is wanted
+	indexes  bool
 	members  atomic.Int64
 	listed   int64
 	captures int64
@@ -67,18 +74,21 @@ func runTarLs(j *job) error {
 	if len(archives) == 0 {
 		archives = []string{"-"}
 	}
+	if err := checkIndexFlags(j, archives); err != nil {
+		return err
+	}
 	out, err := j.openOutput(false)
 	if err != nil {
 		return err
 	}
-	l := &tarLister{job: j, match: match}
+	l := &tarLister{job: j, match: match, indexes: j.flags.Bool("index")}
 	l.setFormat(out)
 	j.setCounters(func() string { return fmt.Sprintf("%d members", l.members.Load()) })
 	j.progress.start(totalSize(archives), nil)
 
 	failed := 0
 	for _, path := range archives {
-		err := j.walkArchive(path, func(r *archive.Reader, m *archive.Member) error { return l.list(path, r, m) })
+		err := l.listArchive(path)
 		if err := j.archiveFailed(path, err); err != nil {
 			return err
 		}
@@ -97,6 +107,83 @@ func runTarLs(j *job) error {
 		Members: l.members.Load(), Listed: l.listed, Captures: l.captures, Bytes: l.bytes,
 	})
 	return err
+}
+
+// checkIndexFlags wants files for what is about indexes.
+func checkIndexFlags(j *job, archives []string) error {
+	for _, flag := range []string{"index", "verify"} {
+		if j.flags.Bool(flag) && slices.Contains(archives, "-") {
+			return usageErrorf("--%s wants a file: stdin has no index beside it", flag)
+		}
+	}
+	if j.flags.Bool("index") && j.flags.Bool("verify") {
+		return usageErrorf("--index and --verify do not go together")
+	}
+	return nil
+}
+
+// listArchive lists one archive, from its index if there is a fresh one.
+func (l *tarLister) listArchive(path string) error {
+	j := l.job
+	visit := func(r *archive.Reader, m *archive.Member) error { return l.list(path, r, m) }
+	switch {
+	case l.indexes:
+		return l.indexArchive(path, visit)
+	case j.flags.Bool("verify"):
+		return j.verifyIndex(path)
+	}
+	indexed := j.openIndexed(path)
+	if indexed == nil {
+		return j.walkArchive(path, visit)
+	}
+	defer indexed.Close()
+	reader := indexed.NewReader(nil)
+	return indexed.Each(func(m *archive.Member) error { return visit(reader, m) })
+}
+
+// indexArchive lists an archive and makes its index.
+func (l *tarLister) indexArchive(path string, visit func(*archive.Reader, *archive.Member) error) error {
+	j := l.job
+	in, err := j.openInput(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	file, ok := in.(*os.File)
+	if !ok {
+		return errors.New("is not a file")
+	}
+	reader, err := archive.NewIndexingReader(&archiveSource{ctx: j.ctx, file: file, progress: j.progress}, file)
+	if err != nil {
+		return fmt.Errorf("index: %w", withoutPath(err))
+	}
+	defer reader.Close()
+	if err := j.walkReader(path, reader, visit); err != nil {
+		return err
+	}
+	if err := reader.FinishIndex(); err != nil {
+		return fmt.Errorf("index: %w", withoutLinkPath(err))
+	}
+	return nil
+}
+
+// verifyIndex checks the index of an archive.
+func (j *job) verifyIndex(path string) error {
+	indexed, err := archive.OpenIndexed(path)
+	if err != nil {
+		return fmt.Errorf("index: %w", withoutPath(err))
+	}
+	defer indexed.Close()
+	in, err := j.openInput(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := indexed.Verify(&archiveSource{ctx: j.ctx, file: in, progress: j.progress}); err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	j.infof("%s: the index is right", displayName(path, ""))
+	return nil
 }
 
 // setFormat decides between records and names.
@@ -124,14 +211,18 @@ func (l *tarLister) setFormat(out *output) {
 
 func (l *tarLister) list(path string, r *archive.Reader, m *archive.Member) error {
 	l.members.Add(1)
-	if len(l.match) > 0 && !matchesAny(l.match, m.Name) {
+	isListed := len(l.match) == 0 || matchesAny(l.match, m.Name)
+	if !isListed && !l.indexes {
 		return nil
 	}
-	if l.inspects {
+	if l.inspects || l.indexes {
 		r.Inspect()
-		if m.Content.IsCapture() {
-			l.captures++
-		}
+	}
+	if !isListed {
+		return nil
+	}
+	if m.Content.IsCapture() {
+		l.captures++
 	}
 	l.listed++
 	l.bytes += m.Size

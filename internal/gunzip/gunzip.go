@@ -28,8 +28,6 @@ type Point struct {
 	Bit int64
 	// Offset is the same place in bytes of the uncompressed data.
 	Offset int64
-	// Checksum is the CRC-32 of all uncompressed data before it.
-	Checksum uint32
 	// Window is the uncompressed data before it, as far as matches can reach:
 	// WindowSize bytes or less.
 	Window []byte
@@ -42,11 +40,12 @@ type Reader struct {
 	// is only valid during the call.
 	OnBlock func(*Point)
 
-	point    Point // where the next block begins
-	inMember bool  // else a header comes next
-	resumed  bool  // the start of this member is not known, nor is its checksum
-	member   Point // where this member began: Offset and Checksum
-	finished error // what Read returns behind the output
+	offset   int64  // behind the output, in bytes of the uncompressed data
+	inMember bool   // else a header comes next
+	resumed  bool   // where this member began is not known, nor is its checksum
+	length   int64  // of this member so far
+	checksum uint32 // of this member so far
+	finished error  // what Read returns behind the output
 }
 
 // NewReader reads a gzip file from its start.
@@ -68,15 +67,33 @@ func (r *Reader) Reset(src io.Reader) {
 func (r *Reader) Resume(src io.Reader, point *Point) {
 	r.input.reset(src, point.Bit/8)
 	r.inflater.reset(point.Window)
-	*r = Reader{inflater: r.inflater, inMember: true, resumed: true}
-	r.point.Offset, r.point.Checksum = point.Offset, point.Checksum
+	*r = Reader{inflater: r.inflater, offset: point.Offset, inMember: true, resumed: true}
 	if skip := uint(point.Bit & 7); r.has(skip) {
 		r.drop(skip)
 	}
 }
 
+// ResumeTracking is Resume, and finds out which bytes of the window are needed: see
+// TrimWindow.
+func (r *Reader) ResumeTracking(src io.Reader, point *Point) {
+	r.Resume(src, point)
+	r.reached = new([WindowSize]bool)
+	r.tracking = true
+}
+
+// TrimWindow zeroes the bytes of a window that no match has reached since
+// ResumeTracking. When WindowSize bytes have been read since, none of them will be:
+// zeros take little room.
+func (r *Reader) TrimWindow(window []byte) {
+	for i := range window {
+		if !r.reached[WindowSize-len(window)+i] {
+			window[i] = 0
+		}
+	}
+}
+
 // Offset is where the next Read begins, in bytes of the uncompressed data.
-func (r *Reader) Offset() int64 { return r.point.Offset - int64(r.write-r.read) }
+func (r *Reader) Offset() int64 { return r.offset - int64(r.write-r.inflater.read) }
 
 // Read implements io.Reader. What could be decompressed comes before an error,
 // which is a [*TrailingError], one about the data, [io.ErrUnexpectedEOF] where it
@@ -104,19 +121,18 @@ func (r *Reader) step() error {
 			return err
 		}
 		r.inflater.begin()
-		r.inMember, r.resumed, r.member = true, false, r.point
+		r.inMember, r.resumed, r.length, r.checksum = true, false, 0, 0
 		return nil
 	case r.next == afterLastBlock:
 		return r.readTrailer()
 	case r.next == blockHeader && r.OnBlock != nil:
-		point := r.point
-		point.Bit, point.Window = r.position(), r.window()
-		r.OnBlock(&point)
+		r.OnBlock(&Point{Bit: r.position(), Offset: r.offset, Window: r.window()})
 	}
 	before := r.write
 	err := r.inflate()
-	r.point.Checksum = crc32.Update(r.point.Checksum, crc32.IEEETable, r.output[before:r.write])
-	r.point.Offset += int64(r.write - before)
+	r.checksum = crc32.Update(r.checksum, crc32.IEEETable, r.output[before:r.write])
+	r.length += int64(r.write - before)
+	r.offset += int64(r.write - before)
 	return err
 }
 
@@ -204,9 +220,7 @@ func (r *Reader) readTrailer() error {
 	if r.resumed {
 		return nil
 	}
-	length := r.point.Offset - r.member.Offset
-	checksum := Checksum(&r.member, &r.point)
-	if checksum != binary.LittleEndian.Uint32(trailer[:]) || uint32(length) != binary.LittleEndian.Uint32(trailer[4:]) {
+	if r.checksum != binary.LittleEndian.Uint32(trailer[:]) || uint32(r.length) != binary.LittleEndian.Uint32(trailer[4:]) {
 		return errChecksum
 	}
 	return nil

@@ -45,10 +45,11 @@ type inflater struct {
 	distances [distanceTableSize]uint32
 	lengths   [288 + 32]uint8
 
-	// reached marks the bytes of the window before resumed that matches reach,
-	// unless it is nil.
-	reached *[WindowSize]bool
-	resumed int // where in output the window ended when decompression began
+	// reached marks the bytes of the first window that matches reach, while tracking
+	// is set.
+	reached  *[WindowSize]bool
+	tracking bool
+	resumed  int // where in output the first window ends
 }
 
 // reset empties the output but for a window.
@@ -57,7 +58,7 @@ func (f *inflater) reset(window []byte) {
 		f.output = make([]byte, outputSize)
 	}
 	n := copy(f.output, window)
-	f.read, f.write, f.start, f.resumed, f.reached = n, n, 0, n, nil
+	f.read, f.write, f.start, f.resumed, f.tracking = n, n, 0, n, false
 	f.next, f.last, f.stored = blockHeader, false, 0
 }
 
@@ -82,7 +83,10 @@ func (f *inflater) inflate() error {
 		return f.copyStored()
 	case huffmanBlock:
 		for f.next == huffmanBlock && f.write <= len(f.output)-outputSlack {
-			if f.reached == nil {
+			if f.write-f.resumed >= WindowSize {
+				f.tracking = false
+			}
+			if !f.tracking {
 				if err := f.inflateFast(); err != nil {
 					return err
 				}
@@ -368,7 +372,7 @@ func (f *inflater) inflateSymbol() error {
 		return errDamaged
 	}
 	for range length {
-		if f.reached != nil && from < f.resumed {
+		if f.tracking && from < f.resumed {
 			f.reached[WindowSize-f.resumed+from] = true
 		}
 		f.output[f.write] = f.output[from]

@@ -1,0 +1,87 @@
+package archive
+
+import (
+	"hash/crc32"
+	"io"
+	"math/bits"
+)
+
+// The uncompressed tarball is checked in pieces, so that what is read through an
+// index is checked before it is given out. Pieces end where a cell of cellSize
+// bytes ends and where a point stands.
+const cellSize = 1 << 20
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// cellSums are the CRC-32C of each cell of the uncompressed tarball.
+type cellSums struct {
+	cells  []uint32
+	sum    uint32 // of the current cell so far
+	offset int64
+}
+
+func (s *cellSums) add(data []byte) {
+	for len(data) > 0 {
+		part := data[:min(int64(len(data)), cellSize-s.offset%cellSize)]
+		s.sum = crc32.Update(s.sum, castagnoli, part)
+		s.offset += int64(len(part))
+		data = data[len(part):]
+		if s.offset%cellSize == 0 {
+			s.end()
+		}
+	}
+}
+
+// end ends the current cell.
+func (s *cellSums) end() {
+	s.cells = append(s.cells, s.sum)
+	s.sum = 0
+}
+
+// summingReader adds what is read through it.
+type summingReader struct {
+	src  io.Reader
+	sums *cellSums
+}
+
+func (r *summingReader) Read(p []byte) (int, error) {
+	n, err := r.src.Read(p)
+	r.sums.add(p[:n])
+	return n, err
+}
+
+// sumBetween gives the CRC-32C of length bytes, from that of what stands before
+// them and that of both together. A CRC is the remainder of a polynomial over
+// GF(2): what stands before counts as if zeros followed it, and so can be taken
+// out again.
+func sumBetween(before, both uint32, length int64) uint32 {
+	return both ^ multiply(zerosFactor(length), before)
+}
+
+// multiply multiplies modulo the polynomial; the lowest power is the highest bit.
+func multiply(a, b uint32) (product uint32) {
+	for ; a != 0; a <<= 1 {
+		if a>>31 != 0 {
+			product ^= b
+		}
+		if b&1 != 0 {
+			b = b>>1 ^ crc32.Castagnoli
+		} else {
+			b >>= 1
+		}
+	}
+	return product
+}
+
+// zerosFactor is what a remainder is multiplied by when count zero bytes follow: x
+// to the power of eight times count.
+func zerosFactor(count int64) uint32 {
+	power, square := bits.Reverse32(1), bits.Reverse32(1<<8)
+	for ; count > 0; count >>= 1 {
+		if count&1 != 0 {
+			power = multiply(power, square)
+		}
+		square = multiply(square, square)
+	}
+	return power
+}

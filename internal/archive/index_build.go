@@ -1,0 +1,295 @@
+package archive
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/zstd"
+
+	"pcap-replay/internal/gunzip"
+	"pcap-replay/stream"
+)
+
+const (
+	// pointDistance is how far apart points are, in bytes of the tarball, where
+	// blocks are not larger.
+	pointDistance = 16 << 20
+	// memberDistance is how near to the last point one before a member may be.
+	memberDistance = 1 << 20
+	// indexShare bounds the windows of the points before members: one byte for so
+	// many of the tarball, beyond what a small one may have.
+	indexShare     = 1250
+	indexAllowance = 64 << 10
+	// candidateDistance is how far apart the places are that points are chosen from,
+	// and candidateReach how far back they go: further than is read ahead.
+	candidateDistance = 64 << 10
+	candidateReach    = 1 << 20
+)
+
+// indexBuilder makes an index while a Reader walks through an archive. A nil one
+// does nothing.
+type indexBuilder struct {
+	archive     *os.File
+	path        string // of the index
+	file        *os.File
+	header      indexHeader
+	compression stream.Compression
+	sums        cellSums
+	points      []*candidate
+	unchecked   []*candidate // those at the end whose cell has not ended
+	waiting     []*candidate // places passed lately, the oldest first
+	members     *memberWriter
+	last        *Member // not in members yet: its content may still be found out
+
+	checks  chan *candidate
+	checked chan error   // what came of them
+	written int64        // of the file; the checker's while it runs
+	windows atomic.Int64 // bytes of them in the file
+}
+
+// candidate is a place that may become a point.
+type candidate struct {
+	point
+	window  []byte
+	cellSum uint32 // of its whole cell
+	length  int64  // of the cell from the candidate on
+}
+
+// NewIndexingReader is NewReader, and makes the index of the archive on the way.
+// src reads the archive from its start; the archive is read a second time here and
+// there. FinishIndex gives the index its name.
+func NewIndexingReader(src io.Reader, archive *os.File) (*Reader, error) {
+	header, err := describeArchive(archive)
+	if err != nil {
+		return nil, err
+	}
+	b := &indexBuilder{
+		archive: archive, path: IndexPath(archive.Name()), header: header, members: newMemberWriter(),
+		written: headerSize, checks: make(chan *candidate, 4), checked: make(chan error, 1),
+	}
+	temporary := filepath.Join(filepath.Dir(b.path), fmt.Sprintf(".%s.%08x", filepath.Base(b.path), rand.Uint32()))
+	if b.file, err = os.OpenFile(temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666); err != nil {
+		return nil, err
+	}
+	go b.check(b.checks)
+	r, err := newReader(src, watcher{b.onBlock, b.watch})
+	if err != nil {
+		b.abandon()
+		return nil, err
+	}
+	r.builder = b
+	return r, nil
+}
+
+// onBlock is called before each block of gzip data.
+func (b *indexBuilder) onBlock(p *gunzip.Point) { b.boundary(p.Offset, p.Bit, p.Window) }
+
+// watch gives src, and sees what is read from it.
+func (b *indexBuilder) watch(src io.Reader, compression stream.Compression) io.Reader {
+	b.compression = compression
+	if compression != stream.Gzip && compression != stream.Uncompressed {
+		b.boundary(0, 0, nil)
+	}
+	return &summingReader{src, &b.sums}
+}
+
+// boundary says that decompression can begin at a place. All before it has been
+// read through watch.
+func (b *indexBuilder) boundary(offset, bit int64, window []byte) {
+	for len(b.waiting) > 1 && b.waiting[1].Offset < offset-candidateReach {
+		b.waiting = b.waiting[1:]
+	}
+	if n := len(b.waiting); n > 0 && offset-b.waiting[n-1].Offset < candidateDistance {
+		return
+	}
+	c := &candidate{point: point{Offset: offset, Bit: bit, Sum: b.sums.sum}, window: append([]byte(nil), window...)}
+	b.waiting = append(b.waiting, c)
+	if len(b.points) == 0 || offset-b.lastPoint() >= pointDistance {
+		b.choose(c)
+	}
+	b.sendChecks()
+}
+
+func (b *indexBuilder) lastPoint() int64 { return b.points[len(b.points)-1].Offset }
+
+// member is called with each member that is found. A point before it makes it quick
+// to reach.
+func (b *indexBuilder) member(m *Member) error {
+	var best *candidate
+	for len(b.waiting) > 0 && b.waiting[0].Offset <= m.Header {
+		best, b.waiting = b.waiting[0], b.waiting[1:]
+	}
+	if best != nil {
+		b.waiting = append([]*candidate{best}, b.waiting...) // for a member close by
+		if best.Offset >= b.lastPoint()+memberDistance && b.windows.Load() < indexAllowance+m.Header/indexShare {
+			b.choose(best)
+		}
+	}
+	return b.flushMember(m)
+}
+
+// flushMember writes the member before m.
+func (b *indexBuilder) flushMember(m *Member) error {
+	last := b.last
+	b.last = m
+	if last == nil {
+		return nil
+	}
+	return b.members.add(last)
+}
+
+func (b *indexBuilder) choose(c *candidate) {
+	b.points = append(b.points, c)
+	b.unchecked = append(b.unchecked, c)
+}
+
+// sendChecks has the points checked whose cell has ended.
+func (b *indexBuilder) sendChecks() {
+	for len(b.unchecked) > 0 {
+		c := b.unchecked[0]
+		cell := c.Offset / cellSize
+		if cell >= int64(len(b.sums.cells)) {
+			return
+		}
+		c.cellSum, c.length = b.sums.cells[cell], min((cell+1)*cellSize, b.sums.offset)-c.Offset
+		b.unchecked = b.unchecked[1:]
+		b.checks <- c
+	}
+}
+
+// check decompresses from each point, compares with what was read in the pass, and
+// writes the window, without what is not needed.
+func (b *indexBuilder) check(checks <-chan *candidate) {
+	reader := new(gunzip.Reader)
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	for c := range checks {
+		if err == nil {
+			err = b.checkPoint(c, reader, encoder)
+		}
+	}
+	b.checked <- err
+}
+
+func (b *indexBuilder) checkPoint(c *candidate, reader *gunzip.Reader, encoder *zstd.Encoder) error {
+	src := io.NewSectionReader(b.archive, c.Bit/8, b.header.ArchiveSize-c.Bit/8)
+	if b.compression != stream.Gzip {
+		return nil
+	}
+	reader.ResumeTracking(src, &gunzip.Point{Bit: c.Bit, Offset: c.Offset, Window: c.window})
+	sum := crc32.New(castagnoli)
+	_, err := io.CopyN(sum, reader, c.length)
+	if err != nil || sum.Sum32() != sumBetween(c.Sum, c.cellSum, c.length) {
+		return fmt.Errorf("offset %d: decompression from here gives something else than before", c.Offset)
+	}
+	if c.length < gunzip.WindowSize {
+		_, _ = io.CopyN(io.Discard, reader, gunzip.WindowSize) // it may end, or be damaged, further on
+	}
+	reader.TrimWindow(c.window)
+	window := []byte(nil)
+	if len(c.window) > 0 {
+		window = encoder.EncodeAll(c.window, nil)
+	}
+	c.window = nil
+	c.Window, c.WindowLength = b.written, uint32(len(window))
+	b.windows.Add(int64(len(window)))
+	return b.write(window)
+}
+
+func (b *indexBuilder) write(data []byte) error {
+	n, err := b.file.WriteAt(data, b.written)
+	b.written += int64(n)
+	return err
+}
+
+// finish writes the tables and gives the index its name.
+func (b *indexBuilder) finish(plainSize, end int64, ignoreZeros bool) error {
+	if b.sums.offset%cellSize != 0 {
+		b.sums.end()
+	}
+	b.sendChecks()
+	if err := b.stopChecks(); err != nil {
+		return err
+	}
+	if err := b.flushMember(nil); err != nil {
+		return err
+	}
+	if err := b.members.encoder.Close(); err != nil {
+		return err
+	}
+	if b.compression == stream.Uncompressed {
+		b.sums.cells, b.points = nil, nil
+	}
+	var cells, points []byte
+	for _, sum := range b.sums.cells {
+		cells = binary.LittleEndian.AppendUint32(cells, sum)
+	}
+	for _, c := range b.points {
+		points, _ = binary.Append(points, binary.LittleEndian, c.point)
+	}
+	members := b.members.data.Bytes()
+	footer := indexFooter{
+		PlainSize: plainSize, End: end,
+		Cells: b.written, CellCount: int64(len(b.sums.cells)), CellsSum: crc32.Checksum(cells, castagnoli),
+		Points: b.written + int64(len(cells)), PointCount: int64(len(b.points)), PointsSum: crc32.Checksum(points, castagnoli),
+		Members: b.written + int64(len(cells)+len(points)), MemberCount: b.members.count, MembersSum: crc32.Checksum(members, castagnoli),
+	}
+	for _, table := range [][]byte{cells, points, members, footer.seal()} {
+		if err := b.write(table); err != nil {
+			return err
+		}
+	}
+	b.header.Compression, b.header.IgnoreZeros = uint32(b.compression), uint32(present(ignoreZeros))
+	if _, err := b.file.WriteAt(b.header.seal(), 0); err != nil {
+		return err
+	}
+	return b.commit()
+}
+
+// commit gives the index its name, if the archive has not changed meanwhile.
+func (b *indexBuilder) commit() error {
+	now, err := describeArchive(b.archive)
+	if err != nil {
+		return err
+	}
+	now.Compression, now.IgnoreZeros = b.header.Compression, b.header.IgnoreZeros
+	if now != b.header {
+		return errors.New("the archive has changed meanwhile")
+	}
+	if err := b.file.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(b.file.Name(), b.path); err != nil {
+		return err
+	}
+	b.file = nil
+	return nil
+}
+
+func (b *indexBuilder) stopChecks() error {
+	if b.checks == nil {
+		return nil
+	}
+	close(b.checks)
+	b.checks = nil
+	return <-b.checked
+}
+
+// abandon removes what finish has not finished.
+func (b *indexBuilder) abandon() {
+	if b == nil {
+		return
+	}
+	_ = b.stopChecks()
+	if b.file != nil {
+		b.file.Close()
+		os.Remove(b.file.Name())
+		b.file = nil
+	}
+}

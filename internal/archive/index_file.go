@@ -1,0 +1,243 @@
+package archive
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+
+	"github.com/klauspost/compress/zstd"
+
+	"pcap-replay/stream"
+)
+
+// The index of ARCHIVE is the file ARCHIVE.tarx. All numbers are little-endian.
+//
+//	header    what archive it is of: indexHeader
+//	windows   one zstd frame for each point that has one
+//	cells     CRC-32C of each MiB of the uncompressed tarball, 4 bytes each
+//	points    where decompression can begin: 32 bytes each
+//	members   one zstd frame
+//	footer    where the tables are: indexFooter
+//
+// A point's checksum is that of its cell up to the point. Every number of a file is
+// checked before it is used: an index may be damaged, of another archive, or made
+// to do harm.
+const (
+	indexSuffix  = ".tarx"
+	indexVersion = 1
+)
+
+var indexMagic = [8]byte{'p', 'c', 'a', 'p', 't', 'a', 'r', 'x'}
+
+// indexHeader begins the file.
+type indexHeader struct {
+	Magic       [8]byte
+	Version     uint32
+	Compression uint32
+	ArchiveSize int64
+	ArchiveTime int64             // of the last change, nanoseconds since the Unix epoch
+	Sample      [sha256.Size]byte // of some blocks of the archive
+	IgnoreZeros uint32            // 1: read on behind end markers
+	Checksum    uint32            // CRC-32C of all before it
+}
+
+// indexFooter ends the file.
+type indexFooter struct {
+	PlainSize     int64 // of the uncompressed tarball
+	End           int64 // where the data of the last member ends, rounded up
+	Cells         int64 // where the table begins
+	CellCount     int64
+	Points        int64
+	PointCount    int64
+	Members       int64
+	MemberCount   int64
+	CellsSum      uint32 // CRC-32C of each table
+	PointsSum     uint32
+	MembersSum    uint32
+	Checksum      uint32 // of all before it
+	MagicBackward [8]byte
+}
+
+// point is a place from which the archive can be decompressed.
+type point struct {
+	Offset       int64 // in bytes of the uncompressed tarball
+	Bit          int64 // in bits of the archive
+	Window       int64 // where its window is in the index
+	WindowLength uint32
+	Sum          uint32 // CRC-32C of the cell before it
+}
+
+var (
+	headerSize = int64(binary.Size(indexHeader{}))
+	footerSize = int64(binary.Size(indexFooter{}))
+	pointSize  = int64(binary.Size(point{}))
+)
+
+const (
+	// maxWindowLength is the most that a compressed window takes, in bytes.
+	maxWindowLength = 40 << 10
+	// maxMembersLength bounds the memory for the members of an index, in bytes.
+	maxMembersLength = 64 << 20
+)
+
+// ErrStale says that an index is not that of the archive as it is now.
+var ErrStale = errors.New("is not of this archive as it is now")
+
+// IndexError says that an index is damaged or does not fit its archive.
+type IndexError struct{ Reason string }
+
+func (e *IndexError) Error() string { return "index is damaged: " + e.Reason }
+
+func indexErrorf(format string, values ...any) error {
+	return &IndexError{fmt.Sprintf(format, values...)}
+}
+
+// IndexPath is where the index of an archive is.
+func IndexPath(archive string) string { return archive + indexSuffix }
+
+// describeArchive fills in what an archive is recognised by.
+func describeArchive(file *os.File) (h indexHeader, err error) {
+	info, err := file.Stat()
+	if err != nil {
+		return h, err
+	}
+	if !info.Mode().IsRegular() {
+		return h, errors.New("is not a regular file")
+	}
+	h = indexHeader{Magic: indexMagic, Version: indexVersion, ArchiveSize: info.Size(), ArchiveTime: info.ModTime().UnixNano()}
+	const blocks, length = 16, 4096
+	hash := sha256.New()
+	block := make([]byte, length)
+	for i := range int64(blocks) {
+		offset := max(0, info.Size()-length) / (blocks - 1) * i
+		n, err := file.ReadAt(block, offset)
+		if err != nil && err != io.EOF {
+			return h, err
+		}
+		hash.Write(block[:n])
+	}
+	hash.Sum(h.Sample[:0])
+	return h, nil
+}
+
+// seal gives a header or footer with its checksum.
+func (h indexHeader) seal() []byte {
+	data, _ := binary.Append(nil, binary.LittleEndian, h)
+	binary.LittleEndian.PutUint32(data[len(data)-4:], crc32.Checksum(data[:len(data)-4], castagnoli))
+	return data
+}
+
+func (f indexFooter) seal() []byte {
+	f.MagicBackward = indexMagic
+	data, _ := binary.Append(nil, binary.LittleEndian, f)
+	end := len(data) - len(f.MagicBackward) - 4
+	binary.LittleEndian.PutUint32(data[end:], crc32.Checksum(data[:end], castagnoli))
+	return data
+}
+
+// readHeader reads the header of an index.
+func readIndexHeader(index io.ReaderAt) (h indexHeader, err error) {
+	data := make([]byte, headerSize)
+	if _, err := index.ReadAt(data, 0); err != nil {
+		return h, indexErrorf("header: %v", err)
+	}
+	_, _ = binary.Decode(data, binary.LittleEndian, &h)
+	switch {
+	case h.Magic != indexMagic:
+		return h, indexErrorf("it does not begin as one")
+	case h.Version != indexVersion:
+		return h, fmt.Errorf("version %d, wanted %d", h.Version, indexVersion)
+	case !bytes.Equal(h.seal(), data):
+		return h, indexErrorf("header: wrong checksum")
+	case stream.Compression(h.Compression) > stream.Bzip2:
+		return h, indexErrorf("compression %d", h.Compression)
+	}
+	return h, nil
+}
+
+// readIndexFooter reads the footer and checks that the tables are where they can be.
+func readIndexFooter(index io.ReaderAt, size int64) (f indexFooter, err error) {
+	if size < headerSize+footerSize {
+		return f, indexErrorf("%d bytes are too few", size)
+	}
+	data := make([]byte, footerSize)
+	if _, err := index.ReadAt(data, size-footerSize); err != nil {
+		return f, indexErrorf("footer: %v", err)
+	}
+	_, _ = binary.Decode(data, binary.LittleEndian, &f)
+	if !bytes.Equal(f.seal(), data) {
+		return f, indexErrorf("footer: wrong checksum")
+	}
+	end := size - footerSize
+	isTable := func(offset, count, unit, next int64) bool {
+		return offset >= headerSize && offset <= next && count >= 0 && count <= (next-offset)/unit && offset+count*unit == next
+	}
+	switch {
+	case f.PlainSize < 0 || f.End < 0 || f.End > f.PlainSize,
+		f.Members < headerSize || f.Members > end || f.MemberCount < 0 || f.MemberCount > f.End/blockSize,
+		!isTable(f.Points, f.PointCount, pointSize, f.Members),
+		!isTable(f.Cells, f.CellCount, 4, f.Points),
+		f.CellCount > 0 && f.CellCount != (f.PlainSize+cellSize-1)/cellSize:
+		return f, indexErrorf("footer: impossible numbers")
+	}
+	return f, nil
+}
+
+// newZstdDecoder bounds what a frame of an index may ask for.
+func newZstdDecoder(src io.Reader) (*zstd.Decoder, error) {
+	return zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxMembersLength), zstd.WithDecoderMaxWindow(8<<20))
+}
+
+// memberWriter appends members to the table.
+type memberWriter struct {
+	data    bytes.Buffer
+	encoder *zstd.Encoder
+	scratch []byte
+	count   int64
+}
+
+func newMemberWriter() *memberWriter {
+	w := new(memberWriter)
+	w.encoder, _ = zstd.NewWriter(&w.data, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20)) // the options are valid
+	return w
+}
+
+func (w *memberWriter) add(m *Member) error {
+	b := w.scratch[:0]
+	b = appendText(b, m.Name)
+	b = appendText(b, m.Link)
+	b = appendText(b, string(m.Type))
+	b = binary.AppendUvarint(b, uint64(m.Size))
+	b = binary.AppendUvarint(b, uint64(m.Header))
+	b = binary.AppendUvarint(b, uint64(m.Offset))
+	b = binary.AppendVarint(b, m.ModTime.Unix())
+	b = binary.AppendUvarint(b, uint64(m.ModTime.Nanosecond()))
+	c := &m.Content
+	b = append(b, byte(c.Format), byte(c.Compression))
+	b = binary.AppendUvarint(b, uint64(len(c.LinkTypes)))
+	for _, linkType := range c.LinkTypes {
+		b = binary.AppendUvarint(b, uint64(linkType))
+	}
+	b = append(b, byte(present(c.HasFirst)))
+	b = binary.AppendVarint(b, c.First)
+	w.scratch = b
+	w.count++
+	_, err := w.encoder.Write(b)
+	return err
+}
+
+func present(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func appendText(b []byte, text string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}

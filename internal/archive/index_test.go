@@ -1,0 +1,367 @@
+package archive
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// noisyTar makes a tarball of files with all kinds of data, and gives its members.
+func noisyTar(t testing.TB, files, size int) (tarball []byte, pairs []string) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range files {
+		data := []byte(capture(10))
+		for len(data) < size {
+			switch n := 1 + random.IntN(3000); random.IntN(3) {
+			case 0:
+				for range n {
+					data = append(data, byte(random.Uint32()))
+				}
+			case 1:
+				data = append(data, strings.Repeat("packet ", n/7)...)
+			default:
+				from := len(data) - random.IntN(min(len(data), 40_000))
+				data = append(data, data[from:min(len(data), from+n)]...)
+			}
+		}
+		pairs = append(pairs, fmt.Sprintf("day%d/capture.pcap", i), string(data))
+	}
+	return makeTar(t, pairs...), pairs
+}
+
+// buildIndex writes an archive and its index.
+func buildIndex(t testing.TB, name string, archive []byte) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, archive, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := indexFile(path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func indexFile(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	r, err := NewIndexingReader(file, file)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for {
+		_, err := r.Next()
+		if err == io.EOF {
+			return r.FinishIndex()
+		}
+		if err != nil && !isPassable(err) {
+			return err
+		}
+		if err == nil {
+			r.Inspect()
+		}
+	}
+}
+
+// checkIndexed reads everything through the index, in every way.
+func checkIndexed(t *testing.T, path string, pairs []string) {
+	t.Helper()
+	x, err := OpenIndexed(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	members, err := x.Members()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(members)*2 != len(pairs) {
+		t.Fatalf("%d members, wanted %d", len(members), len(pairs)/2)
+	}
+	var each sync.WaitGroup
+	for i, m := range members {
+		each.Go(func() {
+			data, err := x.Open(m)
+			if err != nil {
+				t.Errorf("%s: %v", m.Name, err)
+				return
+			}
+			got, err := io.ReadAll(data)
+			if err := errors.Join(err, data.Close()); err != nil || m.Name != pairs[2*i] || string(got) != pairs[2*i+1] {
+				t.Errorf("%q: %d bytes of %d, error %v", m.Name, len(got), len(pairs[2*i+1]), err)
+			}
+			if m.Size > 0 && (!m.Content.IsCapture() || !m.Content.HasFirst) {
+				t.Errorf("%q: content %+v", m.Name, m.Content)
+			}
+		})
+	}
+	each.Wait()
+	archive, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Verify(bytes.NewReader(archive)); err != nil {
+		t.Errorf("verify: %v", err)
+	}
+	for _, step := range []int{1, 2, 5} {
+		var some []*Member
+		for i := 0; i < len(members); i += step {
+			some = append(some, members[i])
+		}
+		r := x.NewReader(some)
+		for i := 0; ; i += step {
+			m, err := r.Next()
+			if err == io.EOF {
+				if i < len(members) {
+					t.Errorf("every %d: ended at %d", step, i)
+				}
+				break
+			}
+			if err != nil {
+				t.Fatalf("every %d: %v", step, err)
+			}
+			if i%3 == 2 {
+				continue // not read
+			}
+			if got, err := io.ReadAll(r); err != nil || m.Name != pairs[2*i] || string(got) != pairs[2*i+1] {
+				t.Fatalf("every %d: %q: %d bytes, error %v", step, m.Name, len(got), err)
+			}
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestIndexOfEveryCompression(t *testing.T) {
+	tarball, pairs := noisyTar(t, 7, 250_000)
+	half := len(tarball) / 2
+	archives := map[string][]byte{
+		"plain.tar": tarball, "go.tar.gz": gzipped(t, tarball), "two.tar.gz": append(gzipped(t, tarball[:half]), gzipped(t, tarball[half:])...),
+	}
+	for _, program := range [][]string{
+		{"gzip", "-c"}, {"pigz", "-c"}, {"pigz", "-ic"}, {"igzip", "-c"}, {"bgzip", "-c"}, {"zstd", "-c"}, {"lz4", "-c"}, {"xz", "-0c"}, {"xz", "-0cT2", "--block-size=300000"}, {"bzip2", "-c"},
+	} {
+		if _, err := exec.LookPath(program[0]); err != nil {
+			continue
+		}
+		run := exec.Command(program[0], program[1:]...)
+		run.Stdin = bytes.NewReader(tarball)
+		compressed, err := run.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		archives[strings.Join(program, "")] = compressed
+	}
+	for name, archive := range archives {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := buildIndex(t, name, archive)
+			checkIndexed(t, path, pairs)
+			info, err := os.Stat(IndexPath(path))
+			if err != nil || info.Size() > int64(len(tarball)/1000+indexAllowance+2*maxWindowLength) {
+				t.Errorf("index of %d bytes for %d, error %v", info.Size(), len(tarball), err)
+			}
+			if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); left != nil {
+				t.Errorf("left behind: %q", left)
+			}
+		})
+	}
+}
+
+func TestIndexIsOfItsArchiveOnly(t *testing.T) {
+	tarball, _ := noisyTar(t, 3, 300_000)
+	archive := gzipped(t, tarball)
+	path := buildIndex(t, "a.tar.gz", archive)
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenIndexed(filepath.Join(filepath.Dir(path), "b.tar.gz")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no index: %v", err)
+	}
+	if err := os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenIndexed(path); !errors.Is(err, ErrStale) {
+		t.Errorf("another time: %v", err)
+	}
+	changed := bytes.Clone(archive)
+	changed[0] ^= 1
+	os.WriteFile(path, changed, 0o666)
+	os.Chtimes(path, time.Time{}, info.ModTime())
+	if _, err := OpenIndexed(path); !errors.Is(err, ErrStale) {
+		t.Errorf("another content: %v", err)
+	}
+	changed = bytes.Clone(archive)
+	changed[len(archive)/2] ^= 1 // between two blocks that are looked at
+	os.WriteFile(path, changed, 0o666)
+	os.Chtimes(path, time.Time{}, info.ModTime())
+	bad := (*IndexError)(nil)
+	if _, err := readAllIndexed(path); !errors.As(err, &bad) {
+		t.Errorf("another content in the middle: %v", err)
+	}
+	x, err := OpenIndexed(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Verify(bytes.NewReader(changed)); err == nil {
+		t.Error("another content in the middle: verified")
+	}
+	x.Close()
+	if err := os.Truncate(path, 1000); err != nil {
+		t.Fatal(err)
+	}
+	os.Chtimes(path, time.Time{}, info.ModTime())
+	if _, err := OpenIndexed(path); !errors.Is(err, ErrStale) {
+		t.Errorf("another size: %v", err)
+	}
+	os.Remove(IndexPath(path))
+	if err := indexFile(path); err == nil {
+		t.Error("a damaged archive was indexed")
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*tarx*")); left != nil {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+// TestDamagedIndexGivesNoWrongBytes changes an index in many ways. Either it is
+// refused, or what comes out is right.
+func TestDamagedIndexGivesNoWrongBytes(t *testing.T) {
+	tarball, pairs := noisyTar(t, 4, 300_000)
+	path := buildIndex(t, "a.tar.gz", gzipped(t, tarball))
+	index, err := os.ReadFile(IndexPath(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	try := func(what string, changed []byte) {
+		if err := os.WriteFile(IndexPath(path), changed, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readAllIndexed(path)
+		if err != nil {
+			refused++
+			return
+		}
+		for i, data := range got {
+			if data != pairs[2*i+1] {
+				t.Fatalf("%s: wrong bytes of %q", what, pairs[2*i])
+			}
+		}
+	}
+	step := max(1, len(index)/400)
+	tries := 0
+	for i := 0; i < len(index); i += step {
+		changed := bytes.Clone(index)
+		changed[i] ^= 1 << (i % 8)
+		try(fmt.Sprintf("byte %d", i), changed)
+		try(fmt.Sprintf("cut at %d", i), index[:i])
+		tries += 2
+	}
+	if refused < tries/2 {
+		t.Errorf("%d of %d refused", refused, tries)
+	}
+}
+
+func readAllIndexed(path string) (contents []string, err error) {
+	x, err := OpenIndexed(path)
+	if err != nil {
+		return nil, err
+	}
+	defer x.Close()
+	members, err := x.Members()
+	if err != nil {
+		return nil, err
+	}
+	r := x.NewReader(members)
+	defer r.Close()
+	for {
+		if _, err := r.Next(); err == io.EOF {
+			return contents, nil
+		} else if err != nil {
+			return nil, err
+		}
+		data, err := io.ReadAll(r)
+		if err != nil {
+			return nil, err
+		}
+		contents = append(contents, string(data))
+	}
+}
+
+// FuzzIndex reads through indexes that are made to do harm.
+func FuzzIndex(f *testing.F) {
+	tarball, pairs := noisyTar(f, 2, 70_000)
+	path := buildIndex(f, "a.tar.gz", gzipped(f, tarball))
+	index, err := os.ReadFile(IndexPath(path))
+	if err != nil {
+		f.Fatal(err)
+	}
+	header := index[:headerSize]
+	f.Add(index[headerSize:])
+	f.Fuzz(func(t *testing.T, rest []byte) {
+		changed := append(bytes.Clone(header), rest...)
+		if err := os.WriteFile(IndexPath(path), resealed(changed), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		contents, err := readAllIndexed(path)
+		if err != nil {
+			return
+		}
+		for i, data := range contents {
+			if !strings.Contains(pairs[1]+pairs[3], data) {
+				t.Fatalf("member %d: %d wrong bytes", i, len(data))
+			}
+		}
+	})
+}
+
+// resealed makes the checksums of an index right, as whoever means harm would.
+func resealed(index []byte) []byte {
+	size := int64(len(index))
+	if size < headerSize+footerSize {
+		return index
+	}
+	var f indexFooter
+	end := size - footerSize
+	_, _ = binary.Decode(index[end:], binary.LittleEndian, &f)
+	sum := func(from, to int64) uint32 {
+		if from < 0 || from > to || to > end {
+			return 0
+		}
+		return crc32.Checksum(index[from:to], castagnoli)
+	}
+	f.CellsSum, f.PointsSum, f.MembersSum = sum(f.Cells, f.Points), sum(f.Points, f.Members), sum(f.Members, end)
+	return append(index[:end:end], f.seal()...)
+}
+
+func TestSumBetween(t *testing.T) {
+	data := []byte(capture(100))
+	for _, place := range []int{0, 1, 100, 5000, len(data)} {
+		var before, both, want cellSums
+		before.add(data[:place])
+		both.add(data)
+		want.add(data[place:])
+		if got := sumBetween(before.sum, both.sum, int64(len(data)-place)); got != want.sum {
+			t.Errorf("from %d on: %08x, wanted %08x", place, got, want.sum)
+		}
+	}
+}

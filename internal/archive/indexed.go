@@ -1,0 +1,227 @@
+package archive
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"os"
+	"runtime"
+	"sort"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+
+	"pcap-replay/internal/gunzip"
+	"pcap-replay/stream"
+)
+
+// Indexed is an archive with a fresh index. It is safe for concurrent use.
+type Indexed struct {
+	archive *os.File
+	index   *os.File
+	size    int64 // of the index
+	header  indexHeader
+	footer  indexFooter
+	points  []point
+	gunzips sync.Pool // of *gunzip.Reader
+	windows *zstd.Decoder
+}
+
+// OpenIndexed opens an archive and its index. The error wraps [fs.ErrNotExist]
+// where there is no index, [ErrStale] where it is of another archive, or of this
+// one before it changed, and is an [*IndexError] where the index is damaged.
+func OpenIndexed(path string) (*Indexed, error) {
+	index, err := os.Open(IndexPath(path))
+	if err != nil {
+		return nil, err
+	}
+	archive, err := os.Open(path)
+	if err != nil {
+		index.Close()
+		return nil, err
+	}
+	x := &Indexed{archive: archive, index: index}
+	x.gunzips.New = func() any { return new(gunzip.Reader) }
+	if x.windows, err = newWindowDecoder(); err == nil {
+		err = x.load()
+	}
+	if err != nil {
+		x.Close()
+		return nil, err
+	}
+	return x, nil
+}
+
+// Close closes the archive and its index.
+func (x *Indexed) Close() error { return errors.Join(x.archive.Close(), x.index.Close()) }
+
+// Compression is what the archive is wrapped in.
+func (x *Indexed) Compression() stream.Compression { return stream.Compression(x.header.Compression) }
+
+// StoredSize is about how much of the archive a member of NewReader takes, in bytes.
+func (x *Indexed) StoredSize(m *Member) int64 {
+	if x.footer.PlainSize == 0 {
+		return 0
+	}
+	return int64(float64(m.end-m.Header) / float64(x.footer.PlainSize) * float64(x.header.ArchiveSize))
+}
+
+// IgnoresZeros says whether the index was made with [Reader.IgnoreZeros].
+func (x *Indexed) IgnoresZeros() bool { return x.header.IgnoreZeros != 0 }
+
+func (x *Indexed) load() error {
+	info, err := x.index.Stat()
+	if err != nil {
+		return err
+	}
+	x.size = info.Size()
+	if x.header, err = readIndexHeader(x.index); err != nil {
+		return err
+	}
+	now, err := describeArchive(x.archive)
+	if err != nil {
+		return err
+	}
+	if now.ArchiveSize != x.header.ArchiveSize || now.ArchiveTime != x.header.ArchiveTime || now.Sample != x.header.Sample {
+		return ErrStale
+	}
+	if x.footer, err = readIndexFooter(x.index, x.size); err != nil {
+		return err
+	}
+	return x.loadPoints()
+}
+
+func (x *Indexed) loadPoints() error {
+	if x.Compression() == stream.Uncompressed {
+		if x.footer.PlainSize > x.header.ArchiveSize {
+			return indexErrorf("footer: impossible numbers")
+		}
+		return nil
+	}
+	table := make([]byte, x.footer.PointCount*pointSize)
+	if _, err := x.index.ReadAt(table, x.footer.Points); err != nil {
+		return indexErrorf("points: %v", err)
+	}
+	if crc32.Checksum(table, castagnoli) != x.footer.PointsSum {
+		return indexErrorf("points: wrong checksum")
+	}
+	x.points = make([]point, x.footer.PointCount)
+	_, _ = binary.Decode(table, binary.LittleEndian, x.points)
+	for i, p := range x.points {
+		var previous point
+		if i > 0 {
+			previous = x.points[i-1]
+		}
+		switch {
+		case i == 0 && p.Offset != 0,
+			i > 0 && (p.Offset <= previous.Offset || p.Bit <= previous.Bit),
+			p.Bit < 0 || p.Bit/8 >= x.header.ArchiveSize, p.Offset >= max(x.footer.PlainSize, 1),
+			p.WindowLength > maxWindowLength,
+			p.WindowLength > 0 && (p.Window < headerSize || p.Window > x.footer.Cells-int64(p.WindowLength)):
+			return indexErrorf("point %d: impossible numbers", i+1)
+		}
+	}
+	if len(x.points) == 0 || x.footer.CellCount == 0 && x.footer.PlainSize > 0 {
+		return indexErrorf("no points")
+	}
+	return nil
+}
+
+// Open opens the data of a member that Each or Members gave. Any number may be open
+// at the same time; each takes less than 4 MiB.
+func (x *Indexed) Open(m *Member) (io.ReadCloser, error) {
+	r := x.newReader([]*Member{m}, 1)
+	if _, err := r.Next(); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// NewReader walks through some members that Each or Members gave, in their order.
+// It decompresses on all cores.
+func (x *Indexed) NewReader(members []*Member) *Reader {
+	return x.newReader(members, min(runtime.GOMAXPROCS(0), maxWorkers))
+}
+
+func (x *Indexed) newReader(members []*Member, workers int) *Reader {
+	return &Reader{
+		tape: newPlainTape(nil, 0, func() error { return nil }), compression: x.Compression(),
+		indexed: &indexedMembers{index: x, members: members, workers: workers},
+	}
+}
+
+// indexedMembers are the members that a Reader goes to by the index.
+type indexedMembers struct {
+	index   *Indexed
+	members []*Member // those to come
+	workers int
+	end     int64 // of what the tape holds
+}
+
+// next moves the tape to the header of the next member.
+func (w *indexedMembers) next(t *tape) (*Member, *tape, error) {
+	if len(w.members) == 0 {
+		return nil, t, io.EOF
+	}
+	m := w.members[0]
+	if m.Header < t.offset || m.Header >= w.end {
+		if err := t.close(); err != nil {
+			return nil, t, err
+		}
+		w.end = w.endOfRun()
+		plain := w.index.plain(m.Header, w.end, w.workers)
+		t = newPlainTape(plain, m.Header, plain.Close)
+	}
+	w.members = w.members[1:]
+	return m, t, t.skip(m.Header - t.offset)
+}
+
+// endOfRun is how far to read on from the next member: to the last one that is
+// reached sooner by reading on than from a point.
+func (w *indexedMembers) endOfRun() int64 {
+	end := w.members[0].end
+	for _, m := range w.members[1:] {
+		if m.Header < end || m.Header > end && w.index.isPointBetween(end, m.Header) {
+			break
+		}
+		end = m.end
+	}
+	return end
+}
+
+// isPointBetween says whether a point, or any place of an archive that is not
+// compressed, lies between two offsets.
+func (x *Indexed) isPointBetween(from, to int64) bool {
+	return x.Compression() == stream.Uncompressed || x.points[x.pointBefore(to)].Offset > from
+}
+
+// pointBefore is the last point at or before offset.
+func (x *Indexed) pointBefore(offset int64) int {
+	return max(0, sort.Search(len(x.points), func(i int) bool { return x.points[i].Offset > offset })-1)
+}
+
+// nextIndexed goes to the next member by the index, and sees that it is there.
+func (r *Reader) nextIndexed() (*Member, error) {
+	r.tar, r.said = nil, false
+	r.head.reset()
+	want, tape, err := r.indexed.next(r.tape)
+	r.tape = tape
+	if err != nil {
+		return nil, r.fail(err)
+	}
+	if block := tape.peek(); len(block) < blockSize && tape.err != nil && tape.err != io.EOF {
+		return nil, r.fail(tape.err)
+	} else if len(block) < blockSize || !isHeader(block) {
+		return nil, r.fail(indexErrorf("no member at offset %d", want.Header))
+	}
+	if _, err := r.readHeader(); err != nil {
+		return nil, r.fail(err)
+	}
+	if m := r.member; m.Name != want.Name || m.Size != want.Size || m.Offset != want.Offset || m.Type != want.Type {
+		return nil, r.fail(indexErrorf("at offset %d is %q, not %q", want.Header, m.Name, want.Name))
+	}
+	r.member.Content, r.member.end = want.Content, want.end
+	return r.member, nil
+}

@@ -1,0 +1,324 @@
+package archive
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+
+	"pcap-replay/internal/gunzip"
+	"pcap-replay/stream"
+)
+
+const (
+	// maxWorkers is how many spans of one reading are decompressed at the same time,
+	// and waitingPieces how many pieces of cellSize each may have done before it is
+	// its turn: together 64 MiB.
+	maxWorkers    = 4
+	waitingPieces = pointDistance / cellSize
+)
+
+// plain gives the uncompressed tarball between two offsets. Nothing is given out
+// that has not been checked.
+func (x *Indexed) plain(from, to int64, workers int) io.ReadCloser {
+	if x.Compression() == stream.Uncompressed {
+		return io.NopCloser(io.NewSectionReader(x.archive, from, to-from))
+	}
+	first, end := x.pointBefore(from), x.pointBefore(max(to-1, from))+1
+	if workers > 1 && end-first > 1 {
+		return newParallelSpans(x, first, end, from, to, workers)
+	}
+	return &spans{index: x, next: first, end: end, from: from, to: to, buffer: make([]byte, cellSize)}
+}
+
+// span is the uncompressed data from one point to the next.
+type span struct {
+	index  *Indexed
+	offset int64 // of the next piece
+	sum    uint32
+	end    int64
+	endSum uint32 // of the cell that end is in, up to end, unless a cell ends there
+	src    io.Reader
+	close  func()
+}
+
+// openSpan begins at a point and ends at the next one, or where the cell ends that
+// holds what is wanted last.
+func (x *Indexed) openSpan(i int, to int64) (*span, error) {
+	p := x.points[i]
+	s := &span{index: x, offset: p.Offset, sum: p.Sum, end: min(x.footer.PlainSize, (to+cellSize-1)/cellSize*cellSize)}
+	if p.Offset%cellSize == 0 {
+		s.sum = 0
+	}
+	if i+1 < len(x.points) && x.points[i+1].Offset <= s.end {
+		s.end, s.endSum = x.points[i+1].Offset, x.points[i+1].Sum
+	}
+	src := io.NewSectionReader(x.archive, p.Bit/8, x.header.ArchiveSize-p.Bit/8)
+	if x.Compression() != stream.Gzip {
+		plain, _, err := stream.Decompress(src)
+		if err != nil {
+			return nil, err
+		}
+		s.src, s.close = plain, func() { plain.Close() }
+		return s, nil
+	}
+	window, err := x.readWindow(&p)
+	if err != nil {
+		return nil, err
+	}
+	reader := x.gunzips.Get().(*gunzip.Reader)
+	reader.Resume(src, &gunzip.Point{Bit: p.Bit, Offset: p.Offset, Window: window})
+	s.src, s.close = reader, func() { x.gunzips.Put(reader) }
+	return s, nil
+}
+
+func (x *Indexed) readWindow(p *point) ([]byte, error) {
+	if p.WindowLength == 0 {
+		return nil, nil
+	}
+	compressed := make([]byte, p.WindowLength)
+	if _, err := x.index.ReadAt(compressed, p.Window); err != nil {
+		return nil, indexErrorf("window: %v", err)
+	}
+	window, err := x.windows.DecodeAll(compressed, make([]byte, 0, gunzip.WindowSize))
+	if err != nil || len(window) > gunzip.WindowSize {
+		return nil, indexErrorf("window: %v", err)
+	}
+	return window, nil
+}
+
+// newWindowDecoder decodes windows, from any goroutine.
+func newWindowDecoder() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(maxWorkers), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(gunzip.WindowSize))
+}
+
+// readPiece reads the next piece into a buffer of cellSize bytes, checks it, and says
+// where it begins. io.EOF stands behind the last one.
+func (s *span) readPiece(buffer []byte) (piece []byte, offset int64, err error) {
+	if s.offset >= s.end {
+		return nil, s.offset, io.EOF
+	}
+	cell := s.offset / cellSize
+	end := min(s.end, (cell+1)*cellSize)
+	piece = buffer[:end-s.offset]
+	if n, err := io.ReadFull(s.src, piece); err != nil {
+		return nil, s.offset, indexErrorf("offset %d: %d of %d bytes: %v", s.offset, n, len(piece), err)
+	}
+	both := s.endSum
+	if end%cellSize == 0 || end == s.index.footer.PlainSize {
+		if both, err = s.index.cellSum(cell); err != nil {
+			return nil, s.offset, err
+		}
+	}
+	if crc32.Checksum(piece, castagnoli) != sumBetween(s.sum, both, int64(len(piece))) {
+		return nil, s.offset, indexErrorf("offset %d: %d bytes are not those of the archive when it was indexed", s.offset, len(piece))
+	}
+	offset = s.offset
+	s.offset, s.sum = end, both
+	if end%cellSize == 0 {
+		s.sum = 0
+	}
+	return piece, offset, nil
+}
+
+func (x *Indexed) cellSum(cell int64) (uint32, error) {
+	var sum [4]byte
+	if _, err := x.index.ReadAt(sum[:], x.footer.Cells+4*cell); err != nil {
+		return 0, indexErrorf("cells: %v", err)
+	}
+	return binary.LittleEndian.Uint32(sum[:]), nil
+}
+
+// cut gives the part of a piece that lies between two offsets.
+func cut(piece []byte, offset, from, to int64) []byte {
+	end := min(int64(len(piece)), max(0, to-offset))
+	return piece[min(max(0, from-offset), end):end]
+}
+
+// spans reads one span after another.
+type spans struct {
+	index     *Indexed
+	next, end int // points
+	from, to  int64
+	current   *span
+	buffer    []byte
+	piece     []byte // what is left of it
+	err       error
+}
+
+func (s *spans) Read(p []byte) (int, error) {
+	for len(s.piece) == 0 {
+		if s.err == nil {
+			s.err = s.advance()
+		}
+		if s.err != nil {
+			return 0, s.err
+		}
+	}
+	n := copy(p, s.piece)
+	s.piece = s.piece[n:]
+	return n, nil
+}
+
+func (s *spans) advance() (err error) {
+	if s.current == nil {
+		if s.next == s.end {
+			return io.EOF
+		}
+		if s.current, err = s.index.openSpan(s.next, s.to); err != nil {
+			return err
+		}
+		s.next++
+	}
+	piece, offset, err := s.current.readPiece(s.buffer)
+	if err == io.EOF {
+		s.Close()
+		return nil
+	}
+	s.piece = cut(piece, offset, s.from, s.to)
+	return err
+}
+
+func (s *spans) Close() error {
+	if s.current != nil {
+		s.current.close()
+		s.current = nil
+	}
+	return nil
+}
+
+// parallelSpans reads several spans at the same time and gives them in order.
+type parallelSpans struct {
+	index    *Indexed
+	from, to int64
+	jobs     chan *spanJob // in the order of the spans
+	current  *spanJob
+	buffer   []byte // of the piece
+	piece    []byte // what is left of it
+	err      error
+	stop     chan struct{}
+	running  sync.WaitGroup
+	free     chan []byte // buffers that have been read
+}
+
+type spanJob struct {
+	pieces chan spanPiece
+	err    error // io.EOF; set before pieces is closed
+}
+
+type spanPiece struct{ buffer, piece []byte }
+
+func newParallelSpans(x *Indexed, first, end int, from, to int64, workers int) *parallelSpans {
+	s := &parallelSpans{index: x, from: from, to: to, jobs: make(chan *spanJob, workers), stop: make(chan struct{}), free: make(chan []byte, workers*waitingPieces)}
+	s.running.Add(1)
+	go s.dispatch(first, end, workers)
+	return s
+}
+
+// dispatch starts a job for each span, workers at a time.
+func (s *parallelSpans) dispatch(first, end, workers int) {
+	defer s.running.Done()
+	defer close(s.jobs)
+	slots := make(chan struct{}, workers)
+	for i := first; i < end; i++ {
+		job := &spanJob{pieces: make(chan spanPiece, waitingPieces)}
+		select {
+		case slots <- struct{}{}:
+		case <-s.stop:
+			return
+		}
+		s.running.Add(1)
+		go func() {
+			defer s.running.Done()
+			defer func() { <-slots }()
+			defer close(job.pieces)
+			job.err = s.run(i, job)
+		}()
+		select {
+		case s.jobs <- job:
+		case <-s.stop:
+			return
+		}
+	}
+}
+
+// run reads one span.
+func (s *parallelSpans) run(i int, job *spanJob) error {
+	current, err := s.index.openSpan(i, s.to)
+	if err != nil {
+		return err
+	}
+	defer current.close()
+	for {
+		buffer := s.newBuffer()
+		piece, offset, err := current.readPiece(buffer)
+		if err != nil {
+			return err
+		}
+		select {
+		case job.pieces <- spanPiece{buffer, cut(piece, offset, s.from, s.to)}:
+		case <-s.stop:
+			return io.EOF
+		}
+	}
+}
+
+func (s *parallelSpans) newBuffer() []byte {
+	select {
+	case buffer := <-s.free:
+		return buffer
+	default:
+		return make([]byte, cellSize)
+	}
+}
+
+func (s *parallelSpans) Read(p []byte) (int, error) {
+	for len(s.piece) == 0 {
+		if s.err == nil {
+			s.err = s.advance()
+		}
+		if s.err != nil {
+			return 0, s.err
+		}
+	}
+	n := copy(p, s.piece)
+	s.piece = s.piece[n:]
+	return n, nil
+}
+
+func (s *parallelSpans) advance() error {
+	if s.current == nil {
+		job, ok := <-s.jobs
+		if !ok {
+			return io.EOF
+		}
+		s.current = job
+	}
+	if s.buffer != nil {
+		select {
+		case s.free <- s.buffer:
+		default:
+		}
+		s.buffer = nil
+	}
+	next, ok := <-s.current.pieces
+	if ok {
+		s.buffer, s.piece = next.buffer, next.piece
+		return nil
+	}
+	err := s.current.err
+	s.current = nil
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// Close waits until nothing reads the archive any more.
+func (s *parallelSpans) Close() error {
+	close(s.stop)
+	s.running.Wait()
+	return nil
+}

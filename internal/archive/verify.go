@@ -1,0 +1,98 @@
+package archive
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+	"reflect"
+
+	"pcap-replay/stream"
+)
+
+// Verify checks an index against its archive, which src reads from the start: that
+// the archive decompresses to what the checksums say, that its members are those of
+// the index, and that decompression can begin at every point.
+func (x *Indexed) Verify(src io.Reader) error {
+	sums := new(cellSums)
+	if err := x.verifyMembers(src, sums); err != nil {
+		return err
+	}
+	if x.Compression() == stream.Uncompressed {
+		return nil
+	}
+	if sums.offset != x.footer.PlainSize {
+		return indexErrorf("the tarball has %d bytes, not %d", sums.offset, x.footer.PlainSize)
+	}
+	if sums.offset%cellSize != 0 {
+		sums.end()
+	}
+	table := make([]byte, 4*x.footer.CellCount)
+	if _, err := x.index.ReadAt(table, x.footer.Cells); err != nil {
+		return indexErrorf("cells: %v", err)
+	}
+	if crc32.Checksum(table, castagnoli) != x.footer.CellsSum {
+		return indexErrorf("cells: wrong checksum")
+	}
+	for i, sum := range sums.cells {
+		if sum != binary.LittleEndian.Uint32(table[4*i:]) {
+			return indexErrorf("the MiB at offset %d has another checksum", int64(i)*cellSize)
+		}
+	}
+	buffer := make([]byte, cellSize)
+	for i := range x.points {
+		if err := x.verifyPoint(i, buffer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verifyMembers compares the members, and sums up the tarball.
+func (x *Indexed) verifyMembers(src io.Reader, sums *cellSums) error {
+	r, err := newReader(src, watcher{plain: func(plain io.Reader, _ stream.Compression) io.Reader { return &summingReader{plain, sums} }})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	r.IgnoreZeros = x.IgnoresZeros()
+	err = x.Each(func(want *Member) error {
+		m, err := r.Next()
+		if err != nil {
+			return indexErrorf("member %q: %v", want.Name, err)
+		}
+		r.Inspect()
+		m.end = want.end
+		if !m.ModTime.Equal(want.ModTime) {
+			return indexErrorf("member %q changed at %v, not %v", m.Name, m.ModTime, want.ModTime)
+		}
+		m.ModTime = want.ModTime
+		if !reflect.DeepEqual(m, want) {
+			return indexErrorf("member %q at offset %d is %q at %d", want.Name, want.Header, m.Name, m.Header)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	m, err := r.Next()
+	switch {
+	case err == nil:
+		return indexErrorf("member %q is missing", m.Name)
+	case r.damaged || err != io.EOF && r.ended != io.EOF:
+		return err
+	}
+	return nil
+}
+
+// verifyPoint decompresses as far as the window of a point can matter.
+func (x *Indexed) verifyPoint(i int, buffer []byte) error {
+	s, err := x.openSpan(i, x.points[i].Offset+1)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if _, _, err = s.readPiece(buffer); err == io.EOF {
+		err = nil
+	}
+	return err
+}
