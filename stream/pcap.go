@@ -25,6 +25,7 @@ const (
 // pcapLayout is how the records of a pcap section are laid out.
 type pcapLayout struct {
 	swapped          bool   // the file has the byte order that is not little-endian
+	isUncommon       bool   // a header takes more than reading four numbers
 	headerLength     int    // of a record, in bytes
 	fractionLimit    uint32 // fractions a second
 	fractionLength   int64  // nanoseconds a fraction
@@ -105,7 +106,6 @@ func parseFileHeader(head []byte) (section Section, layout pcapLayout, oddity st
 	section.Snaplen = order.Uint32(head[16:])
 	// The upper half holds the length of the frame check sequence and zeros.
 	linkType := LinkType(order.Uint32(head[20:]))
-	section.LinkTypes = []LinkType{linkType}
 
 	layout = pcapLayout{
 		swapped: swapped, headerLength: recordHeaderLength, fractionLimit: 1e6, fractionLength: 1e3,
@@ -126,6 +126,7 @@ func parseFileHeader(head []byte) (section Section, layout pcapLayout, oddity st
 	default:
 		oddity = fmt.Sprintf("file header: version %d.%d, wanted 2.4; read as 2.4", major, minor)
 	}
+	layout.isUncommon = swapped || layout.lengthsSwapped || layout.lengthsUncertain
 	return section, layout, oddity
 }
 
@@ -167,35 +168,44 @@ func (l *pcapLayout) time(h recordHeader) int64 {
 }
 
 // takeRecords puts the whole records of the block into dst, up to the first odd
-// one that nobody has judged.
+// one that nobody has judged. It is where the time goes, so it does by hand what
+// header, time and isOdd say.
 func (r *Reader) takeRecords(dst []Packet) (n int) {
 	layout := &r.layout
+	headerLength := layout.headerLength
 	for n < len(dst) {
 		unread := r.block[r.start:r.end]
-		if len(unread) < layout.headerLength {
+		if len(unread) < headerLength || len(unread) < recordHeaderLength {
 			break
 		}
-		h := layout.header(unread)
-		length := layout.headerLength + int(h.captured)
-		if r.isOdd(h, unread) && r.Offset() != r.judged {
+		magic := binary.LittleEndian.Uint32(unread)
+		h := recordHeader{magic, binary.LittleEndian.Uint32(unread[4:]), binary.LittleEndian.Uint32(unread[8:]), binary.LittleEndian.Uint32(unread[12:])}
+		if layout.isUncommon {
+			h = layout.header(unread)
+		}
+		time := int64(h.seconds)*1e9 + int64(h.fraction)*layout.fractionLength
+		isOdd := h.captured > h.wire || h.captured > layout.maxLength || h.fraction >= layout.fractionLimit ||
+			r.hasTime && uint64(time-r.lastTime+resyncTime) > uint64(2*resyncTime) || mayBeMagic(magic) && isFileMagic(unread)
+		if isOdd && r.Offset() != r.judged {
 			break
 		}
+		length := headerLength + int(h.captured)
 		if len(unread) < length {
 			break
 		}
-		packet := &dst[n]
-		packet.Time = layout.time(h)
-		packet.Data = unread[layout.headerLength:length:length]
-		packet.WireLength = h.wire
-		packet.LinkType = layout.linkType
-		packet.Untimed = false
-		r.lastTime, r.hasTime = packet.Time, true
+		dst[n] = Packet{Time: time, Data: unread[headerLength:length:length], WireLength: h.wire, LinkType: layout.linkType}
 		n++
+		r.lastTime, r.hasTime = time, true
 		r.previous = r.start
 		r.start += length
 	}
 	r.records += int64(n)
 	return n
+}
+
+// mayBeMagic is a quick no for most of what is not the magic of a file header.
+func mayBeMagic(magic uint32) bool {
+	return magic&0xffff == 0xb2a1 || magic>>16 == magicMicroseconds>>16 || magic == magicSectionBlock
 }
 
 // nextRecord gets the next record into the block whole, and judges it if it is

@@ -348,7 +348,7 @@ func (r *Reader) addInterface(block []byte) (problem string) {
 	}
 	linkType, snaplen := LinkType(order.Uint16(block[8:])), order.Uint32(block[12:])
 	r.interfaces = append(r.interfaces, networkInterface{linkType, snaplen, newInterfaceClock(resolution, offset)})
-	r.section.addInterface(linkType, snaplen, len(r.interfaces) == 1)
+	r.section.addSnaplen(snaplen, len(r.interfaces) == 1)
 	r.addLinkType(linkType)
 	return ""
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"iter"
 	"os"
-	"slices"
 )
 
 const (
@@ -39,14 +38,17 @@ type Reader struct {
 	layersAt      int64 // offset where the first of them begins
 	decompressing *decompressor
 
-	section    *Section
-	inSection  bool
-	sections   int
-	linkTypes  []LinkType // of all sections
-	format     Format
-	layout     pcapLayout         // of a pcap section
-	order      binary.ByteOrder   // of a pcapng section
-	interfaces []networkInterface // of a pcapng section
+	section   *Section
+	inSection bool
+	sections  int
+	linkTypes []LinkType // of all sections
+	// linkTypeSeenIn is the last section of a link type: a capture may describe
+	// interfaces of every one there is, again and again.
+	linkTypeSeenIn map[LinkType]int
+	format         Format
+	layout         pcapLayout         // of a pcap section
+	order          binary.ByteOrder   // of a pcapng section
+	interfaces     []networkInterface // of a pcapng section
 
 	records  int64 // given out
 	lastTime int64 // of the last packet of this section
@@ -62,7 +64,7 @@ func NewReader(src io.Reader) *Reader { return NewReaderSize(src, DefaultBlockSi
 // NewReaderSize reads from src in blocks of about size bytes. A block grows for
 // a packet that does not fit, so a small one costs time but no packet.
 func NewReaderSize(src io.Reader, size int) *Reader {
-	return &Reader{src: src, block: make([]byte, max(size, minBlockSize)), judged: -1, order: binary.LittleEndian}
+	return &Reader{src: src, block: make([]byte, max(size, minBlockSize)), judged: -1, order: binary.LittleEndian, linkTypeSeenIn: map[LinkType]int{}}
 }
 
 // NewBlockReader reads into blocks that newBlock gives, of at least size bytes
@@ -70,7 +72,7 @@ func NewReaderSize(src io.Reader, size int) *Reader {
 // as the caller leaves their block alone. The packets of one Read are all in the
 // block that newBlock gave last.
 func NewBlockReader(src io.Reader, newBlock func(size int) []byte) *Reader {
-	return &Reader{src: src, newBlock: newBlock, block: newBlock(minBlockSize), judged: -1, order: binary.LittleEndian}
+	return &Reader{src: src, newBlock: newBlock, block: newBlock(minBlockSize), judged: -1, order: binary.LittleEndian, linkTypeSeenIn: map[LinkType]int{}}
 }
 
 // Open opens a file for reading. Close it after use.
@@ -126,10 +128,16 @@ func (r *Reader) Sections() int { return r.sections }
 // LinkTypes are those of all sections so far: see [Reader.Sections].
 func (r *Reader) LinkTypes() []LinkType { return r.linkTypes }
 
+// addLinkType takes note of a link type of the current section.
 func (r *Reader) addLinkType(linkType LinkType) {
-	if !slices.Contains(r.linkTypes, linkType) {
+	seenIn := r.linkTypeSeenIn[linkType] // counted from 1
+	if seenIn == 0 {
 		r.linkTypes = append(r.linkTypes, linkType)
 	}
+	if seenIn < r.sections {
+		r.section.LinkTypes = append(r.section.LinkTypes, linkType)
+	}
+	r.linkTypeSeenIn[linkType] = r.sections
 }
 
 // Offset is how many bytes of the stream have been consumed, after decompression.

@@ -1,9 +1,6 @@
 package stream
 
-import (
-	"encoding/binary"
-	"slices"
-)
+import "encoding/binary"
 
 // Format is the file format of a section.
 type Format uint8
@@ -58,11 +55,8 @@ func (s *Section) LinkType() (t LinkType, ok bool) {
 	return s.LinkTypes[0], true
 }
 
-// addInterface takes note of a pcapng interface.
-func (s *Section) addInterface(linkType LinkType, snaplen uint32, first bool) {
-	if !slices.Contains(s.LinkTypes, linkType) {
-		s.LinkTypes = append(s.LinkTypes, linkType)
-	}
+// addSnaplen takes note of that of a pcapng interface.
+func (s *Section) addSnaplen(snaplen uint32, first bool) {
 	switch {
 	case first:
 		s.Snaplen = snaplen
