@@ -129,7 +129,7 @@ func (in *injection) summarize(err error) error {
 
 // saySummary prints the summary for people.
 func (in *injection) saySummary(s *injectSummary) {
-	in.say(fmt.Sprintf("sent %d packets, %d bytes in %v: %s", s.PacketsOut, s.Bytes,
+	in.say(fmt.Sprintf("sent %s, %d bytes in %v: %s", plural(s.PacketsOut, "packet"), s.Bytes,
 		time.Duration(s.Duration*1e9).Round(time.Microsecond), rates(s.PPS, s.BPS)))
 	if s.Lateness != nil {
 		l := s.Lateness
@@ -140,9 +140,9 @@ func (in *injection) saySummary(s *injectSummary) {
 		text   string
 	}{
 		{s.Filtered, "filtered out"},
-		{s.Skipped.Oversize, "not sent, because they are longer than can be sent"},
-		{s.Skipped.Short, "not sent, because the capture holds too little of them"},
-		{s.Skipped.LinkType, "not sent, because of their link type"},
+		{s.Skipped.Oversize, "not sent: longer than can be sent"},
+		{s.Skipped.Short, "not sent: the capture holds too little"},
+		{s.Skipped.LinkType, "not sent: the link type does not fit"},
 		{s.ReadAhead, "read, but not sent when the run ended"},
 		{s.Padded, "padded to their length on the wire"},
 		{s.Truncated, "truncated"},
@@ -150,7 +150,7 @@ func (in *injection) saySummary(s *injectSummary) {
 		{s.OutOfOrder, "out of order, and sent at once"},
 	} {
 		if count.number > 0 {
-			in.say(fmt.Sprintf("%d packets %s", count.number, count.text))
+			in.say(plural(count.number, "packet") + " " + count.text)
 		}
 	}
 	if s.Retries > 0 {
@@ -160,7 +160,7 @@ func (in *injection) saySummary(s *injectSummary) {
 		in.say(fmt.Sprintf("%s counted %d packets sent, %d dropped, %d errors", s.Interface, d.Packets, d.Dropped, d.Errors))
 	}
 	if s.Underruns > 0 {
-		in.say(fmt.Sprintf("%d underruns: the buffer was empty when a packet was to leave", s.Underruns))
+		in.say(plural(s.Underruns, "underrun") + ": the buffer was empty when a packet was to leave")
 	}
 }
 
@@ -179,6 +179,14 @@ func (in *injection) line() string {
 		fill = max(fill, t.Ring.Fill())
 	}
 	return fmt.Sprintf("%s, buffer %.0f %%", text, 100*fill)
+}
+
+// plural is a number of things for people.
+func plural(number int64, thing string) string {
+	if number == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", number, thing)
 }
 
 // rates are packets and bits a second for people.
