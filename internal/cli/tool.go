@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -76,6 +77,31 @@ func Run(tool *Tool, arguments []string, streams Streams) int {
 	return j.end(err)
 }
 
+// helpTemplate is what --help prints.
+const helpTemplate = `{{.Name}} - {{.Usage}}
+
+usage: {{.UsageText}}
+
+{{wrap .Description 0}}
+
+flags:{{range .VisibleFlags}}
+   {{.}}{{end}}
+
+exit codes: 0 done; 1 failed; 2 usage; 3 done, but some input was damaged or some
+packets could not be sent{{if eq .Name "pcap-inject"}}; 4 --fail-late{{end}}. More in {{.Name}}(1).
+`
+
+// allFlags are the tool's own and the common ones.
+func (t *Tool) allFlags() []cli.Flag {
+	flags := slices.Concat(t.Flags, commonFlags())
+	for _, flag := range flags {
+		if flag, ok := flag.(*cli.BoolFlag); ok {
+			flag.DisableDefaultText = true // it is off, as every flag is that is not given
+		}
+	}
+	return flags
+}
+
 // runApp parses the arguments and runs the tool.
 func (j *job) runApp(arguments []string) error {
 	tool := j.tool
@@ -84,7 +110,8 @@ func (j *job) runApp(arguments []string) error {
 		Usage:                     tool.Usage,
 		UsageText:                 strings.TrimSpace(tool.Name + " [flags] " + tool.Operands),
 		Description:               tool.Text,
-		Flags:                     append(append([]cli.Flag{}, tool.Flags...), commonFlags()...),
+		Flags:                     tool.allFlags(),
+		CustomAppHelpTemplate:     helpTemplate,
 		HideHelpCommand:           true,
 		HideVersion:               true, // -v is --verbose
 		UseShortOptionHandling:    true,
