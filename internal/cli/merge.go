@@ -182,7 +182,7 @@ func (m *mergeRun) run(selection []selected, output *output) error {
 	switch {
 	case err != nil:
 		return err
-	case m.named > 0 && m.sound == 0 && m.out.Load() == 0:
+	case m.named > 0 && m.sound <= 0 && m.out.Load() == 0:
 		return errReported
 	}
 	if late := m.late.Load(); late > 0 {
@@ -311,7 +311,7 @@ func (m *mergeRun) trouble(input *merge.Input, err error) error {
 		m.damage(input.Path, input.Archive, damage)
 	case !damaged:
 		m.giveUp(input)
-		m.inputFailed(input.Path, err)
+		m.streamFailed(input.Path, input.Archive, err)
 	}
 	if m.strict {
 		return errReported

@@ -78,6 +78,10 @@ func (m *mergeRun) fromSelection(selection []selected) (list []candidate) {
 		if s.Latest != nil && *s.Latest < m.sieve.from || s.Earliest != nil && *s.Earliest >= m.sieve.to {
 			continue
 		}
+		if s.IsOther {
+			m.notCapture(input{path: s.Path, archive: s.Archive, found: true}, stream.ErrNotCapture)
+			continue
+		}
 		if s.Archive == "" {
 			list = append(list, m.selectedFile(s))
 			continue
@@ -107,19 +111,25 @@ func (m *mergeRun) selectedFile(s selected) candidate {
 		return c
 	}
 	c.known = true
-	c.contents = merge.Contents{First: *s.First, Earliest: math.MinInt64, Disorder: merge.UnknownDisorder, Sections: s.Sections}
+	c.contents = s.contents()
+	return c
+}
+
+// contents is what a record with the time of the first packet says.
+func (s *selected) contents() merge.Contents {
+	c := merge.Contents{First: *s.First, Earliest: math.MinInt64, Disorder: merge.UnknownDisorder, Sections: s.Sections}
 	if s.Earliest != nil {
-		c.contents.Earliest = *s.Earliest
+		c.Earliest = *s.Earliest
 	}
 	if s.LinkType != nil {
-		c.contents.LinkType, c.contents.HasLinkType = stream.LinkType(*s.LinkType), true
-		c.contents.LinkTypes = []stream.LinkType{c.contents.LinkType}
+		c.LinkType, c.HasLinkType = stream.LinkType(*s.LinkType), true
+		c.LinkTypes = []stream.LinkType{c.LinkType}
 	}
 	if s.OutOfOrder != nil {
 		// A record has seconds, which are rounded; a microsecond more does no harm.
-		c.contents.Disorder = 0
+		c.Disorder = 0
 		if *s.OutOfOrder > 0 {
-			c.contents.Disorder = int64(min(s.MaxDisorder, float64(math.MaxInt32))*1e9) + 1000
+			c.Disorder = int64(min(s.MaxDisorder, float64(math.MaxInt32))*1e9) + 1000
 		}
 	}
 	return c
@@ -209,7 +219,7 @@ func (m *mergeRun) add(c *candidate) error {
 		return m.addStream(c)
 	}
 	m.sound++
-	m.inputs = append(m.inputs, m.captures.Input(c.path, c.contents))
+	m.inputs = append(m.inputs, m.captures.File(c.path, c.contents))
 	m.linkTypes = append(m.linkTypes, c.contents.LinkTypes...)
 	return nil
 }
@@ -270,24 +280,36 @@ func (m *mergeRun) streamFailed(path, inArchive string, err error) {
 	}
 }
 
-// addArchive reads captures out of a tarball, in one pass.
+// addArchive makes inputs of the captures in a tarball. With an index each is read
+// at its own place when its time comes; without, all are read now, in one pass.
 func (m *mergeRun) addArchive(c *candidate) error {
 	wanted := choice{all: len(c.members) == 0}
+	records := map[string][]selected{}
 	for _, s := range c.members {
 		wanted.add(s.Path, s.Offset)
+		records[s.Path] = append(records[s.Path], s)
 	}
 	found := false
-	err := m.walkArchive(c.path, func(reader *archive.Reader, member *archive.Member) error {
-		found = true
-		return m.addMember(c, &wanted, reader, member)
-	})
+	var err error
+	if indexed := m.openIndexed(c.path); indexed != nil {
+		m.onEnd(func() { indexed.Close() })
+		err = indexed.Each(func(member *archive.Member) error {
+			found = true
+			return m.addIndexed(c, &wanted, indexed, member, records[member.Name])
+		})
+	} else {
+		err = m.walkArchive(c.path, func(reader *archive.Reader, member *archive.Member) error {
+			found = true
+			return m.addMember(c, &wanted, reader, member)
+		})
+	}
 	if found {
 		m.sound++
 	}
-	if err != nil && (errors.Is(err, errReported) || m.ctx.Err() != nil) {
+	switch {
+	case err != nil && (errors.Is(err, errReported) || m.ctx.Err() != nil):
 		return err
-	}
-	if err != nil {
+	case err != nil:
 		m.inputFailed(c.path, err)
 		return m.strictly()
 	}
@@ -300,21 +322,29 @@ func (m *mergeRun) addArchive(c *candidate) error {
 	return nil
 }
 
-func (m *mergeRun) addMember(c *candidate, wanted *choice, reader *archive.Reader, member *archive.Member) error {
+// wantsMember says whether a member is to be merged, and says so if it should be
+// and cannot.
+func (m *mergeRun) wantsMember(c *candidate, wanted *choice, member *archive.Member, inspect func()) (bool, error) {
 	if member.Type != archive.File {
-		return nil
+		return false, nil
 	}
 	taken, exactly := wanted.wants(member)
 	if !taken || wanted.all && !m.names.wants(member.Name) {
-		return nil
+		return false, nil
 	}
-	reader.Inspect()
-	if !member.Content.IsCapture() && member.Size > 0 {
-		if exactly || captureName.MatchString(member.Name) {
-			m.memberFailed(c.path, member.Name, stream.ErrNotCapture)
-			return m.strictly()
-		}
-		return nil
+	inspect()
+	if member.Content.IsCapture() || member.Size == 0 {
+		return true, nil
+	}
+	if m.notCapture(input{path: member.Name, archive: c.path, found: !exactly}, stream.ErrNotCapture) {
+		return false, m.strictly()
+	}
+	return false, nil
+}
+
+func (m *mergeRun) addMember(c *candidate, wanted *choice, reader *archive.Reader, member *archive.Member) error {
+	if wants, err := m.wantsMember(c, wanted, member, reader.Inspect); !wants {
+		return err
 	}
 	if err := m.addSections(reader, member.Name, c.path); err != nil {
 		return err
@@ -323,4 +353,43 @@ func (m *mergeRun) addMember(c *candidate, wanted *choice, reader *archive.Reade
 		return errEnough
 	}
 	return nil
+}
+
+// addIndexed makes an input of a member, or one of each of its sections if it is
+// known to have several.
+func (m *mergeRun) addIndexed(c *candidate, wanted *choice, indexed *archive.Indexed, member *archive.Member, records []selected) error {
+	if wants, err := m.wantsMember(c, wanted, member, func() {}); !wants {
+		return err
+	}
+	contents := memberContents(records, member)
+	if contents.Sections > 1 {
+		src, err := indexed.Open(member)
+		if err != nil {
+			m.streamFailed(member.Name, c.path, err)
+			return m.strictly()
+		}
+		defer src.Close()
+		return m.addSections(src, member.Name, c.path)
+	}
+	m.sound++
+	m.inputs = append(m.inputs, m.captures.Input(member.Name, c.path, contents, func() (io.ReadCloser, error) {
+		return indexed.Open(member)
+	}))
+	m.linkTypes = append(m.linkTypes, contents.LinkTypes...)
+	return nil
+}
+
+// memberContents is what one of the records of that name says of a member, or else
+// the index.
+func memberContents(records []selected, member *archive.Member) merge.Contents {
+	for i := range records {
+		if r := &records[i]; r.First != nil && (r.Offset == nil || *r.Offset == member.Offset) {
+			return r.contents()
+		}
+	}
+	c := merge.Contents{First: math.MinInt64, Earliest: math.MinInt64, Disorder: merge.UnknownDisorder, LinkTypes: member.Content.LinkTypes}
+	if member.Content.HasFirst {
+		c.First = member.Content.First
+	}
+	return c
 }

@@ -24,6 +24,8 @@ type selected struct {
 	// many seconds at most.
 	OutOfOrder  *int64
 	MaxDisorder float64
+	// IsOther says that pcap-tarls found a member to be no capture.
+	IsOther bool
 }
 
 // selectionRecord is what the records of pcap-map and pcap-tarls have in common
@@ -35,7 +37,9 @@ type selectionRecord struct {
 	NameRaw    []byte       `json:"name_b64"`
 	Archive    string       `json:"archive"`
 	ArchiveRaw []byte       `json:"archive_b64"`
-	Type       string       `json:"type"`
+	Type       string       `json:"type"` // what kind of member, of pcap-tarls only
+	Format     string       `json:"format"`
+	Size       int64        `json:"size"`
 	Offset     *int64       `json:"offset"`
 	First      *record.Time `json:"first"`
 	Earliest   *record.Time `json:"earliest"`
@@ -89,6 +93,7 @@ func (r *selectionRecord) selected() selected {
 		Path: path, Archive: record.Name(r.Archive, r.ArchiveRaw), Offset: r.Offset,
 		First: (*int64)(r.First), Earliest: (*int64)(r.Earliest), Latest: (*int64)(r.Latest),
 		LinkType: r.LinkType, Sections: r.Sections, OutOfOrder: r.OutOfOrder, MaxDisorder: r.MaxDisorder,
+		IsOther: r.Type != "" && r.Format == "" && r.Size > 0,
 	}
 }
 

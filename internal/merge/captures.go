@@ -98,25 +98,32 @@ func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 	}
 }
 
-// Input is a file to be merged.
-func (c *Captures) Input(path string, contents Contents) *Input {
+// File is a file to be merged.
+func (c *Captures) File(path string, contents Contents) *Input {
+	return c.Input(path, "", contents, func() (io.ReadCloser, error) { return c.files.Open(path) })
+}
+
+// Input is a capture to be merged that open opens. It may be opened again when it
+// has been closed.
+func (c *Captures) Input(path, archive string, contents Contents, open func() (io.ReadCloser, error)) *Input {
 	return &Input{
-		Path: path, Start: contents.start(c.window), LinkType: contents.LinkType, HasLinkType: contents.HasLinkType,
+		Path: path, Archive: archive,
+		Start: contents.start(c.window), LinkType: contents.LinkType, HasLinkType: contents.HasLinkType,
 		Open: func(blockSize int) (Reader, error) {
-			file, err := c.files.Open(path)
+			src, err := open()
 			if err != nil {
 				return nil, err
 			}
-			return c.open(file, contents.Disorder, blockSize), nil
+			return c.read(src, contents.Disorder, blockSize), nil
 		},
 	}
 }
 
-// open reads a file, looking ahead as far as is needed.
-func (c *Captures) open(file *File, disorder int64, blockSize int) Reader {
+// read looks ahead as far as is needed to put packets in order.
+func (c *Captures) read(src io.ReadCloser, disorder int64, blockSize int) Reader {
 	if disorder == UnknownDisorder {
-		ahead := newLookahead(file, c.window, c.blocks, blockSize)
+		ahead := newLookahead(src, c.window, c.blocks, blockSize)
 		return newReorderer(ahead, ahead, 0)
 	}
-	return newReorderer(newLookahead(file, 0, c.blocks, blockSize), nil, min(disorder, c.window))
+	return newReorderer(newLookahead(src, 0, c.blocks, blockSize), nil, min(disorder, c.window))
 }

@@ -148,7 +148,7 @@ func TestSortedStableComplete(t *testing.T) {
 					if !peeked {
 						contents.Disorder = UnknownDisorder
 					}
-					list = append(list, captures.Input(path, contents))
+					list = append(list, captures.File(path, contents))
 				}
 				got, late := mergeAll(t, list)
 				wantOrder(t, got, inputs)
@@ -219,7 +219,7 @@ func TestLateGoesOutAtOnce(t *testing.T) {
 		}
 		for _, disorder := range []int64{contents.Disorder, UnknownDisorder} {
 			contents.Disorder = disorder
-			got, late := mergeAll(t, []*Input{captures.Input(path, contents)})
+			got, late := mergeAll(t, []*Input{captures.File(path, contents)})
 			var order []int64
 			for _, p := range got {
 				order = append(order, (p.Time-lab.Start)/1e9)
@@ -255,7 +255,7 @@ func TestNothingIsLost(t *testing.T) {
 			if i < 4 {
 				contents.Disorder = UnknownDisorder
 			}
-			list = append(list, captures.Input(path, contents))
+			list = append(list, captures.File(path, contents))
 		}
 		got, late := mergeAll(t, list)
 		if late == 0 && len(got) > 1000 {
@@ -441,7 +441,7 @@ func TestFewDescriptors(t *testing.T) {
 		path := filepath.Join(folder, fmt.Sprint(i))
 		writeCapture(t, path, packets, stream.Uncompressed)
 		inputs = append(inputs, packets)
-		list = append(list, captures.Input(path, Contents{First: packets[0].Time, Earliest: lab.Start, Disorder: UnknownDisorder}))
+		list = append(list, captures.File(path, Contents{First: packets[0].Time, Earliest: lab.Start, Disorder: UnknownDisorder}))
 	}
 	m, err := New(list, Options{Trouble: strict})
 	if err != nil {
@@ -541,7 +541,7 @@ func TestNoAllocationPerPacket(t *testing.T) {
 	for i := range 4 {
 		path := filepath.Join(folder, fmt.Sprint(i))
 		writeCapture(t, path, capture(rand.New(rand.NewPCG(9, 9)), i, 50000, lab.Start, 1000, 0), stream.Uncompressed)
-		files = append(files, captures.Input(path, Contents{First: lab.Start, Earliest: lab.Start, Disorder: UnknownDisorder}))
+		files = append(files, captures.File(path, Contents{First: lab.Start, Earliest: lab.Start, Disorder: UnknownDisorder}))
 		paths = append(paths, path)
 	}
 	for name, inputs := range map[string][]*Input{"files": files, "runs": addSections(t, runs, paths)} {
@@ -580,7 +580,7 @@ func TestGoroutinesEnd(t *testing.T) {
 	before := runtime.NumGoroutine()
 	captures := NewCaptures(NewFiles(16, nil), 1e5, 1<<30)
 	contents := Contents{First: lab.Start, Earliest: lab.Start, Disorder: UnknownDisorder}
-	m, err := New([]*Input{captures.Input(path, contents), captures.Input(plain, contents)}, Options{Trouble: strict})
+	m, err := New([]*Input{captures.File(path, contents), captures.File(plain, contents)}, Options{Trouble: strict})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -618,7 +618,7 @@ func TestFileThatShrinksWhileItIsRead(t *testing.T) {
 		packets := capture(rand.New(rand.NewPCG(7, 7)), i, 40000, lab.Start, 1e6, 0)
 		path := filepath.Join(folder, fmt.Sprint(i))
 		writeCapture(t, path, packets, stream.Uncompressed)
-		list = append(list, captures.Input(path, Contents{First: packets[0].Time, Earliest: packets[0].Time, Disorder: UnknownDisorder}))
+		list = append(list, captures.File(path, Contents{First: packets[0].Time, Earliest: packets[0].Time, Disorder: UnknownDisorder}))
 		inputs = append(inputs, packets)
 	}
 	var said []string
