@@ -188,11 +188,12 @@ func (f *feeder) ringOf(frame *stream.Packet) *schedule.Ring {
 // nobody asked for it, the exit code becomes 3.
 func (f *feeder) skip(packet *stream.Packet, reason skipReason) {
 	first := f.skipped[reason].Add(1) == 1
-	if reason == skippedLinkType || reason == skippedOversize && f.framer.oversize == "error" {
-		f.damaged.Store(true)
-		if first {
-			f.errorf("packet of %s is not sent, nor others like it: %s", record.Time(packet.Time), f.framer.why(packet, reason))
-		}
+	if reason == skippedOversize && f.framer.oversize == "skip" || reason == skippedShort && f.framer.short == "skip" {
+		return
+	}
+	f.damaged.Store(true)
+	if first {
+		f.errorf("packet of %s is not sent, nor others like it: %s", record.Time(packet.Time), f.framer.why(packet, reason))
 	}
 }
 

@@ -196,7 +196,10 @@ func (f *framer) shorten() ([]stream.Packet, skipReason) {
 
 // why says what is wrong with a packet that frames has skipped.
 func (f *framer) why(packet *stream.Packet, reason skipReason) string {
-	if reason == skippedOversize {
+	switch reason {
+	case skippedShort:
+		return fmt.Sprintf("the capture holds %d bytes of it", len(packet.Data))
+	case skippedOversize:
 		return fmt.Sprintf("%d bytes, but at most %d can be sent", max(len(packet.Data), int(packet.WireLength)), f.maximum(packet.Data))
 	}
 	if err := f.accepts(packet.LinkType); err != nil {
