@@ -4,24 +4,36 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"runtime"
 
 	"pcap-replay/internal/gunzip"
 	"pcap-replay/stream"
 )
 
+// onBlock is called before each block: with its place in bytes of the uncompressed
+// data and in bits of the compressed data, and with what decompression from there on
+// wants to know of what stands before. It is valid during the call.
+type onBlock func(offset, bit int64, window []byte)
+
 // decompress tells the compression of src by its magic and gives the plain bytes,
-// with the errors of package stream. Gzip is read in our own way, which says where
-// its blocks begin; the rest is what package stream does.
-func decompress(src io.Reader, onBlock func(*gunzip.Point)) (io.ReadCloser, stream.Compression, error) {
+// with the errors of package stream. Gzip and bzip2 are read in our own way, which
+// says where blocks begin, and uses all cores for bzip2; the rest is what package
+// stream does.
+func decompress(src io.Reader, onBlock onBlock) (io.ReadCloser, stream.Compression, error) {
 	head := bufio.NewReaderSize(src, 16) // large reads pass it by
 	magic, _ := head.Peek(10)
-	if stream.DetectCompression(magic) != stream.Gzip {
-		return stream.Decompress(head)
+	switch compression := stream.DetectCompression(magic); compression {
+	case stream.Gzip:
+		source := &errorKeeper{src: head}
+		reader := gunzip.NewReader(source)
+		if onBlock != nil {
+			reader.OnBlock = func(p *gunzip.Point) { onBlock(p.Offset, p.Bit, p.Window) }
+		}
+		return &gzipReader{reader, source}, compression, nil
+	case stream.Bzip2:
+		return newBzip2Reader(head, 0, runtime.GOMAXPROCS(0), onBlock), compression, nil
 	}
-	source := &errorKeeper{src: head}
-	reader := gunzip.NewReader(source)
-	reader.OnBlock = onBlock
-	return &gzipReader{reader, source}, stream.Gzip, nil
+	return stream.Decompress(head)
 }
 
 // gzipReader is a gunzip.Reader with the errors of package stream.

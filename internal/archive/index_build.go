@@ -41,6 +41,7 @@ type indexBuilder struct {
 	file        *os.File
 	header      indexHeader
 	compression stream.Compression
+	starts      []blockStart // of blocks to come
 	sums        cellSums
 	points      []*candidate
 	unchecked   []*candidate // those at the end whose cell has not ended
@@ -49,7 +50,9 @@ type indexBuilder struct {
 	last        *Member // not in members yet: its content may still be found out
 
 	checks  chan *candidate
-	checked chan error   // what came of them
+	checked chan error // what came of them
+	gunzip  gunzip.Reader
+	encoder *zstd.Encoder
 	written int64        // of the file; the checker's while it runs
 	windows atomic.Int64 // bytes of them in the file
 }
@@ -60,6 +63,7 @@ type candidate struct {
 	window  []byte
 	cellSum uint32 // of its whole cell
 	length  int64  // of the cell from the candidate on
+	wrong   bool   // decompression does not begin here
 }
 
 // NewIndexingReader is NewReader, and makes the index of the archive on the way.
@@ -74,12 +78,13 @@ func NewIndexingReader(src io.Reader, archive *os.File) (*Reader, error) {
 		archive: archive, path: IndexPath(archive.Name()), header: header, members: newMemberWriter(),
 		written: headerSize, checks: make(chan *candidate, 4), checked: make(chan error, 1),
 	}
+	b.encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1)) // the option is valid
 	temporary := filepath.Join(filepath.Dir(b.path), fmt.Sprintf(".%s.%08x", filepath.Base(b.path), rand.Uint32()))
 	if b.file, err = os.OpenFile(temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666); err != nil {
 		return nil, err
 	}
 	go b.check(b.checks)
-	r, err := newReader(src, watcher{b.onBlock, b.watch})
+	r, err := newReader(src, watcher{b.boundary, b.watch})
 	if err != nil {
 		b.abandon()
 		return nil, err
@@ -88,16 +93,39 @@ func NewIndexingReader(src io.Reader, archive *os.File) (*Reader, error) {
 	return r, nil
 }
 
-// onBlock is called before each block of gzip data.
-func (b *indexBuilder) onBlock(p *gunzip.Point) { b.boundary(p.Offset, p.Bit, p.Window) }
-
 // watch gives src, and sees what is read from it.
 func (b *indexBuilder) watch(src io.Reader, compression stream.Compression) io.Reader {
 	b.compression = compression
-	if compression != stream.Gzip && compression != stream.Uncompressed {
-		b.boundary(0, 0, nil)
+	if compression == stream.Gzip || compression == stream.Bzip2 {
+		return &summingReader{src, &b.sums}
 	}
-	return &summingReader{src, &b.sums}
+	b.starts = findBlocks(b.archive, b.header.ArchiveSize, compression)
+	if len(b.starts) == 0 || b.starts[0].offset != 0 {
+		b.starts = []blockStart{{}}
+	}
+	return &startsReader{src, b}
+}
+
+// startsReader passes the blocks that findBlocks found.
+type startsReader struct {
+	src     io.Reader
+	builder *indexBuilder
+}
+
+func (r *startsReader) Read(p []byte) (int, error) {
+	b := r.builder
+	for len(b.starts) > 0 && b.starts[0].offset <= b.sums.offset {
+		if start := b.starts[0]; start.offset == b.sums.offset {
+			b.boundary(start.offset, start.place*8, start.prefix)
+		}
+		b.starts = b.starts[1:]
+	}
+	if len(b.starts) > 0 {
+		p = p[:min(int64(len(p)), b.starts[0].offset-b.sums.offset)]
+	}
+	n, err := r.src.Read(p)
+	b.sums.add(p[:n])
+	return n, err
 }
 
 // boundary says that decompression can begin at a place. All before it has been
@@ -164,42 +192,65 @@ func (b *indexBuilder) sendChecks() {
 	}
 }
 
-// check decompresses from each point, compares with what was read in the pass, and
-// writes the window, without what is not needed.
+// check decompresses from each point and compares with what was read in the pass.
 func (b *indexBuilder) check(checks <-chan *candidate) {
-	reader := new(gunzip.Reader)
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	var err error
 	for c := range checks {
 		if err == nil {
-			err = b.checkPoint(c, reader, encoder)
+			err = b.checkPoint(c)
 		}
 	}
 	b.checked <- err
 }
 
-func (b *indexBuilder) checkPoint(c *candidate, reader *gunzip.Reader, encoder *zstd.Encoder) error {
+func (b *indexBuilder) checkPoint(c *candidate) error {
 	src := io.NewSectionReader(b.archive, c.Bit/8, b.header.ArchiveSize-c.Bit/8)
-	if b.compression != stream.Gzip {
+	var plain io.Reader = &b.gunzip
+	if b.compression == stream.Gzip {
+		b.gunzip.ResumeTracking(src, &gunzip.Point{Bit: c.Bit, Offset: c.Offset, Window: c.window})
+	} else {
+		resumed, err := resume(b.compression, src, c.Bit, c.window)
+		if err != nil {
+			return err
+		}
+		defer resumed.Close()
+		plain = resumed
+	}
+	sum := crc32.New(castagnoli)
+	_, err := io.CopyN(sum, plain, c.length)
+	if err != nil || sum.Sum32() != sumBetween(c.Sum, c.cellSum, c.length) {
+		c.wrong = true
 		return nil
 	}
-	reader.ResumeTracking(src, &gunzip.Point{Bit: c.Bit, Offset: c.Offset, Window: c.window})
-	sum := crc32.New(castagnoli)
-	_, err := io.CopyN(sum, reader, c.length)
-	if err != nil || sum.Sum32() != sumBetween(c.Sum, c.cellSum, c.length) {
-		return fmt.Errorf("offset %d: decompression from here gives something else than before", c.Offset)
+	if b.compression == stream.Gzip {
+		_, _ = io.CopyN(io.Discard, plain, max(0, gunzip.WindowSize-c.length)) // it may end, or be damaged, further on
+		b.gunzip.TrimWindow(c.window)
 	}
-	if c.length < gunzip.WindowSize {
-		_, _ = io.CopyN(io.Discard, reader, gunzip.WindowSize) // it may end, or be damaged, further on
-	}
-	reader.TrimWindow(c.window)
-	window := []byte(nil)
+	return b.writeWindow(c)
+}
+
+func (b *indexBuilder) writeWindow(c *candidate) error {
+	var window []byte
 	if len(c.window) > 0 {
-		window = encoder.EncodeAll(c.window, nil)
+		window = b.encoder.EncodeAll(c.window, nil)
 	}
 	c.window = nil
 	c.Window, c.WindowLength = b.written, uint32(len(window))
 	b.windows.Add(int64(len(window)))
 	return b.write(window)
+}
+
+// rightPoints leaves out those that the checks found wrong: what findBlocks judged
+// from sizes may be otherwise.
+func (b *indexBuilder) rightPoints() (points []point, err error) {
+	for _, c := range b.points {
+		if !c.wrong {
+			points = append(points, c.point)
+		} else if c.Offset == 0 || b.compression == stream.Gzip || b.compression == stream.Bzip2 {
+			return nil, fmt.Errorf("offset %d: decompression from here gives something else than before", c.Offset)
+		}
+	}
+	return points, nil
 }
 
 func (b *indexBuilder) write(data []byte) error {
@@ -226,18 +277,17 @@ func (b *indexBuilder) finish(plainSize, end int64, ignoreZeros bool) error {
 	if b.compression == stream.Uncompressed {
 		b.sums.cells, b.points = nil, nil
 	}
-	var cells, points []byte
-	for _, sum := range b.sums.cells {
-		cells = binary.LittleEndian.AppendUint32(cells, sum)
+	right, err := b.rightPoints()
+	if err != nil {
+		return err
 	}
-	for _, c := range b.points {
-		points, _ = binary.Append(points, binary.LittleEndian, c.point)
-	}
+	cells, _ := binary.Append(nil, binary.LittleEndian, b.sums.cells)
+	points, _ := binary.Append(nil, binary.LittleEndian, right)
 	members := b.members.data.Bytes()
 	footer := indexFooter{
 		PlainSize: plainSize, End: end,
 		Cells: b.written, CellCount: int64(len(b.sums.cells)), CellsSum: crc32.Checksum(cells, castagnoli),
-		Points: b.written + int64(len(cells)), PointCount: int64(len(b.points)), PointsSum: crc32.Checksum(points, castagnoli),
+		Points: b.written + int64(len(cells)), PointCount: int64(len(right)), PointsSum: crc32.Checksum(points, castagnoli),
 		Members: b.written + int64(len(cells)+len(points)), MemberCount: b.members.count, MembersSum: crc32.Checksum(members, castagnoli),
 	}
 	for _, table := range [][]byte{cells, points, members, footer.seal()} {

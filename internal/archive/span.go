@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 	"io"
@@ -56,22 +57,32 @@ func (x *Indexed) openSpan(i int, to int64) (*span, error) {
 		s.end, s.endSum = x.points[i+1].Offset, x.points[i+1].Sum
 	}
 	src := io.NewSectionReader(x.archive, p.Bit/8, x.header.ArchiveSize-p.Bit/8)
+	window, err := x.readWindow(&p)
+	if err != nil {
+		return nil, err
+	}
 	if x.Compression() != stream.Gzip {
-		plain, _, err := stream.Decompress(src)
+		plain, err := resume(x.Compression(), src, p.Bit, window)
 		if err != nil {
 			return nil, err
 		}
 		s.src, s.close = plain, func() { plain.Close() }
 		return s, nil
 	}
-	window, err := x.readWindow(&p)
-	if err != nil {
-		return nil, err
-	}
 	reader := x.gunzips.Get().(*gunzip.Reader)
 	reader.Resume(src, &gunzip.Point{Bit: p.Bit, Offset: p.Offset, Window: window})
 	s.src, s.close = reader, func() { x.gunzips.Put(reader) }
 	return s, nil
+}
+
+// resume decompresses from a point on: src begins with the byte that holds its bit,
+// and before it belongs the header of the stream.
+func resume(compression stream.Compression, src io.Reader, bit int64, header []byte) (io.ReadCloser, error) {
+	if compression == stream.Bzip2 && bit > 0 {
+		return newBzip2Reader(src, bit, 1, nil), nil
+	}
+	plain, _, err := stream.Decompress(io.MultiReader(bytes.NewReader(header), src))
+	return plain, err
 }
 
 func (x *Indexed) readWindow(p *point) ([]byte, error) {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"io"
 
-	"pcap-replay/internal/gunzip"
 	"pcap-replay/stream"
 )
 
@@ -29,7 +28,7 @@ type tape struct {
 
 // watcher sees what is decompressed. Its functions may be nil.
 type watcher struct {
-	onBlock func(*gunzip.Point) // before each block of gzip data
+	onBlock onBlock
 	plain   func(io.Reader, stream.Compression) io.Reader
 }
 
