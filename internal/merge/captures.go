@@ -20,8 +20,11 @@ type Captures struct {
 // tells how far out of order it is; where memory bytes do not suffice for all of
 // them, the windows get shorter.
 func NewCaptures(files *Files, window, memory int64) *Captures {
-	return &Captures{files: files, window: window, blocks: newBlocks(memory)}
+	return &Captures{files: files, window: window, blocks: newBlocks(max(memory, minMemory))}
 }
+
+// minMemory is what reading ahead needs in any case, in bytes.
+const minMemory = 16 << 20
 
 // Contents is what is known of a capture before it is merged.
 type Contents struct {
@@ -123,7 +126,7 @@ func (c *Captures) Input(path, archive string, contents Contents, open func() (i
 func (c *Captures) read(src io.ReadCloser, disorder int64, blockSize int) Reader {
 	if disorder == UnknownDisorder {
 		ahead := newLookahead(src, c.window, c.blocks, blockSize)
-		return newReorderer(ahead, ahead, 0)
+		return newReorderer(ahead, ahead, c.window, 0)
 	}
-	return newReorderer(newLookahead(src, 0, c.blocks, blockSize), nil, min(disorder, c.window))
+	return newReorderer(newLookahead(src, 0, c.blocks, blockSize), nil, c.window, disorder)
 }

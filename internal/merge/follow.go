@@ -192,7 +192,9 @@ func (f *Follower) takeFrom(file *followed) error {
 			return err
 		}
 	}
-	f.held.add(batch)
+	for i := range batch {
+		f.held.add(&batch[i], batch[i].Time)
+	}
 	f.grown = time.Now()
 	var damage *stream.Damage
 	if err != nil && !errors.As(err, &damage) {

@@ -202,6 +202,7 @@ func TestLateGoesOutAtOnce(t *testing.T) {
 		{times: []int64{10, 20, 30, 9, 40, 24, 50}, want: []int64{10, 20, 30, 9, 40, 24, 50}, disorder: 0, late: 2},
 		{times: []int64{10, 20, 30, 16, 40, 50}, want: []int64{10, 16, 20, 30, 40, 50}, disorder: 14, late: 0},
 		{times: []int64{10, 9, 30, 15, 40}, want: []int64{9, 10, 15, 30, 40}, disorder: 15, late: 0},
+		{times: []int64{20, 19, 1, 21, 40}, want: []int64{19, 20, 1, 21, 40}, disorder: 1, late: 1},
 	} {
 		var packets []stream.Packet
 		for i, at := range c.times {
@@ -237,7 +238,8 @@ func TestNothingIsLost(t *testing.T) {
 	for seed := range uint64(30) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		folder := t.TempDir()
-		captures := NewCaptures(NewFiles(4, nil), random.Int64N(1e6), random.Int64N(4000))
+		captures := NewCaptures(NewFiles(4, nil), random.Int64N(1e6), 0)
+		captures.blocks = newBlocks(random.Int64N(4000)) // less than a window, or a block
 		want := map[packetID]bool{}
 		var list []*Input
 		for i := range 6 {

@@ -10,8 +10,9 @@ import (
 // reorderer gives the packets of one input in order. It holds and copies them
 // only where the input is out of order, and no longer than it is.
 type reorderer struct {
-	src   Reader
-	ahead *lookahead // nil where hold is known from the start
+	src    Reader
+	ahead  *lookahead // nil where hold is known from the start
+	window int64
 
 	hold     int64 // how long packets are held; 0 passes everything through
 	latest   int64 // time seen
@@ -20,8 +21,8 @@ type reorderer struct {
 	err      error // that ended src
 }
 
-func newReorderer(src Reader, ahead *lookahead, hold int64) *reorderer {
-	return &reorderer{src: src, ahead: ahead, hold: hold, latest: math.MinInt64}
+func newReorderer(src Reader, ahead *lookahead, window, hold int64) *reorderer {
+	return &reorderer{src: src, ahead: ahead, window: window, hold: min(hold, window), latest: math.MinInt64}
 }
 
 // Next implements Reader.
@@ -34,22 +35,37 @@ func (r *reorderer) Next() ([]stream.Packet, error) {
 			return nil, r.err
 		}
 		batch, err := r.src.Next()
+		latest := r.latest
 		for i := range batch {
-			r.latest = max(r.latest, batch[i].Time)
+			latest = max(latest, batch[i].Time)
 		}
 		if r.ahead != nil && len(batch) > 0 {
-			r.hold = r.ahead.settle(r.latest)
+			r.hold = r.ahead.settle(latest)
 		}
 		if r.hold == 0 {
+			r.latest = latest
 			return batch, err
 		}
-		r.held.add(batch)
+		for i := range batch {
+			r.keep(&batch[i])
+		}
 		var damage *stream.Damage
 		if errors.As(err, &damage) {
 			return nil, err
 		}
 		r.err = err
 	}
+}
+
+// keep holds a packet. One that is too late keeps its place behind those before it:
+// a clock that was wrong once must not begin the stream with another year.
+func (r *reorderer) keep(packet *stream.Packet) {
+	r.latest = max(r.latest, packet.Time)
+	place := packet.Time
+	if place < before(r.latest, r.window) {
+		place = r.latest
+	}
+	r.held.add(packet, place)
 }
 
 // release gives the held packets that no packet to come can overtake.
@@ -76,42 +92,43 @@ type holding struct {
 // when the last of its packets has gone.
 const slabSize = 256 << 10
 
-// add copies packets, since their data is not valid for long.
-func (h *holding) add(packets []stream.Packet) {
-	for _, packet := range packets {
-		size := len(packet.Data)
-		if size > cap(h.slab)-len(h.slab) {
-			h.slab = make([]byte, 0, max(slabSize, size))
-		}
-		start := len(h.slab)
-		h.slab = append(h.slab, packet.Data...)
-		packet.Data = h.slab[start:len(h.slab):len(h.slab)]
-		h.packets.push(heldPacket{packet, h.count})
-		h.count++
+// add copies a packet, since its data is not valid for long. Its place in the order
+// is that of a packet of such a time.
+func (h *holding) add(packet *stream.Packet, place int64) {
+	size := len(packet.Data)
+	if size > cap(h.slab)-len(h.slab) {
+		h.slab = make([]byte, 0, max(slabSize, size))
 	}
+	start := len(h.slab)
+	h.slab = append(h.slab, packet.Data...)
+	held := heldPacket{*packet, place, h.count}
+	held.Data = h.slab[start:len(h.slab):len(h.slab)]
+	h.packets.push(held)
+	h.count++
 }
 
-// release appends up to most packets to dst, in order, that are due: none later
-// than that.
+// release appends up to most packets to dst, in order, whose place is not after due.
 func (h *holding) release(dst []stream.Packet, most int, due int64) []stream.Packet {
-	for len(dst) < most && len(h.packets) > 0 && h.packets[0].Time <= due {
+	for len(dst) < most && len(h.packets) > 0 && h.packets[0].place <= due {
 		dst = append(dst, h.packets.pop())
 	}
 	return dst
 }
 
-// heldPacket is a packet with its place in the input.
+// heldPacket is a packet with its place in the order. Of equal ones the first to
+// come is the first to go.
 type heldPacket struct {
 	stream.Packet
+	place int64
 	count uint64
 }
 
-// heldPackets is a binary heap, the earliest packet first; container/heap would
+// heldPackets is a binary heap, the next packet first; container/heap would
 // allocate with each.
 type heldPackets []heldPacket
 
 func (h heldPackets) less(i, j int) bool {
-	return h[i].Time < h[j].Time || h[i].Time == h[j].Time && h[i].count < h[j].count
+	return h[i].place < h[j].place || h[i].place == h[j].place && h[i].count < h[j].count
 }
 
 func (h *heldPackets) push(packet heldPacket) {

@@ -176,7 +176,7 @@ func (r *run) input(path, archive string) *Input {
 		Path: path, Archive: archive, Start: r.contents.start(r.runs.window),
 		LinkType: r.contents.LinkType, HasLinkType: true,
 		Open: func(int) (Reader, error) {
-			return newReorderer(&runReader{run: r}, nil, r.contents.Disorder), nil
+			return newReorderer(&runReader{run: r}, nil, r.runs.window, r.contents.Disorder), nil
 		},
 	}
 }
