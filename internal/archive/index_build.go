@@ -21,8 +21,10 @@ const (
 	// pointDistance is how far apart points are, in bytes of the tarball, where
 	// blocks are not larger.
 	pointDistance = 16 << 20
-	// memberDistance is how near to the last point one before a member may be.
+	// memberDistance is how near to the last point one before a member may be, unless
+	// its window takes less than cheapWindow bytes.
 	memberDistance = 1 << 20
+	cheapWindow    = 64
 	// indexShare bounds the windows of the points before members: one byte for so
 	// many of the tarball, beyond what a small one may have.
 	indexShare     = 1250
@@ -156,7 +158,9 @@ func (b *indexBuilder) member(m *Member) error {
 	}
 	if best != nil {
 		b.waiting = append([]*candidate{best}, b.waiting...) // for a member close by
-		if best.Offset >= b.lastPoint()+memberDistance && b.windows.Load() < indexAllowance+m.Header/indexShare {
+		isCheap := len(best.window) < cheapWindow && best.Offset > b.lastPoint()
+		isFar := best.Offset >= b.lastPoint()+memberDistance
+		if isCheap || isFar && b.windows.Load() < indexAllowance+m.Header/indexShare {
 			b.choose(best)
 		}
 	}
