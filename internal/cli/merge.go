@@ -348,12 +348,8 @@ type mergeSummary struct {
 }
 
 func (m *mergeRun) summarize(err error) {
-	exit := exitDone
-	if err != nil {
-		exit = exitFailed
-	}
 	m.report.event(mergeSummary{
-		Summary: m.summary(exit), Inputs: len(m.inputs),
+		Summary: m.summary(m.exitSoFar(err)), Inputs: len(m.inputs),
 		PacketsIn: m.sieve.in.Load(), OutOfRange: m.sieve.outOfRange.Load(), OtherShards: m.sieve.otherShards.Load(),
 		Filtered: m.sieve.filtered.Load(), Duplicates: m.sieve.duplicated.Load(),
 		PacketsOut: m.out.Load(), Bytes: m.bytes.Load(), Late: m.late.Load(), Cut: m.sieve.cut.Load(), Spilled: m.runs.Spilled(),
