@@ -62,7 +62,16 @@ type Sender interface {
 	Close() error
 }
 
-// headerLengths are those of the link types that interfaces have.
+// Stamp says when the kernel handed a frame to the device.
+type Stamp struct {
+	// Frame is the number of the frame on its socket, counted from 0 and modulo
+	// 2^32 in the order of Send.
+	Frame uint32
+	// Time is in nanoseconds since the Unix epoch.
+	Time int64
+}
+
+// Lengths of headers, in bytes.
 const (
 	ethernetHeaderLength = 14
 	vlanTagLength        = 4

@@ -2,7 +2,10 @@
 
 package wire
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // errUnsupported is what everything says where there are no packet sockets.
 var errUnsupported = errors.New("sending on an interface works on Linux only; -w writes a file anywhere")
@@ -21,3 +24,12 @@ func OpenXDP(*Interface, int) (Sender, error) { return nil, errUnsupported }
 
 // DropCapabilities has nothing to give up.
 func DropCapabilities() error { return nil }
+
+// Stamps reads the transmit timestamps of a socket.
+type Stamps struct{}
+
+// OpenPacketStamped is OpenPacket with a stamp for every frame.
+func OpenPacketStamped(*Interface) (Sender, *Stamps, error) { return nil, nil, errUnsupported }
+
+// Read puts stamps into dst and says how many.
+func (*Stamps) Read([]Stamp, time.Duration) (int, error) { return 0, errUnsupported }

@@ -228,3 +228,42 @@ func TestCapabilitiesAreDropped(t *testing.T) {
 	}
 	expect(t, receiver, packets)
 }
+
+// Every frame has a stamp, in the order of sending.
+func TestTransmitTimestamps(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	lab.MakePair(t, "left", "right")
+	i, err := wire.Lookup("left")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sender, stamps, err := wire.OpenPacketStamped(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sender.Close()
+	before := time.Now().UnixNano()
+	packets := lab.Packets(1000, lab.Start, 0, 60)
+	if sent, err := sender.Send(packets); sent != len(packets) || err != nil {
+		t.Fatalf("%d sent, %v", sent, err)
+	}
+	after := time.Now().UnixNano()
+	got := make([]wire.Stamp, len(packets))
+	for n := 0; n < len(got); {
+		count, err := stamps.Read(got[n:], time.Second)
+		if count == 0 {
+			t.Fatalf("%d stamps, wanted %d; %v", n, len(got), err)
+		}
+		n += count
+	}
+	for k, stamp := range got {
+		if stamp.Frame != uint32(k) || stamp.Time < before || stamp.Time > after {
+			t.Fatalf("stamp %d: %+v, wanted from %d to %d", k, stamp, before, after)
+		}
+	}
+	if count, err := stamps.Read(got, 10*time.Millisecond); count != 0 || err != nil {
+		t.Errorf("%d more stamps, %v", count, err)
+	}
+}

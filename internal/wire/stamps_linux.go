@@ -1,0 +1,116 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	stampBatch  = 64
+	stampBuffer = 32 << 20 // of stamps that nobody has read, in bytes
+	controlSize = 256      // of what comes with a stamp
+)
+
+// Stamps reads the transmit timestamps of a packet socket: section 1.3 of
+// Documentation/networking/timestamping.rst. It is used by one goroutine, beside
+// the one that sends.
+type Stamps struct {
+	socket   int
+	messages [stampBatch]message
+	controls [stampBatch][controlSize]byte
+}
+
+// OpenPacketStamped is OpenPacket with a stamp for every frame. Stamps that are
+// not read are lost once there are very many.
+func OpenPacketStamped(i *Interface) (Sender, *Stamps, error) {
+	sender, err := OpenPacket(i)
+	if err != nil {
+		return nil, nil, err
+	}
+	socket := sender.(*packetSender).socket
+	const flags = unix.SOF_TIMESTAMPING_TX_SOFTWARE | unix.SOF_TIMESTAMPING_SOFTWARE |
+		unix.SOF_TIMESTAMPING_OPT_ID | unix.SOF_TIMESTAMPING_OPT_TSONLY
+	if err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, flags); err != nil {
+		sender.Close()
+		return nil, nil, fmt.Errorf("interface %q: transmit timestamps: %w", i.Name, err)
+	}
+	if unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, stampBuffer) != nil {
+		_ = unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_RCVBUF, stampBuffer)
+	}
+	s := &Stamps{socket: socket}
+	for k := range s.messages {
+		s.messages[k].header.Control = &s.controls[k][0]
+	}
+	return sender, s, nil
+}
+
+// Read puts stamps into dst and says how many. It waits for the first one, and
+// gives none after so long without any.
+func (s *Stamps) Read(dst []Stamp, wait time.Duration) (n int, err error) {
+	for {
+		// Whatever is asked for, POLLERR tells of the error queue.
+		poll := []unix.PollFd{{Fd: int32(s.socket)}}
+		switch ready, err := unix.Poll(poll, int(wait.Milliseconds())); {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, fmt.Errorf("transmit timestamps: %w", err)
+		case ready == 0:
+			return 0, nil
+		}
+		if n, err = s.readReady(dst); n > 0 || err != nil {
+			return n, err
+		}
+		_, _ = unix.GetsockoptInt(s.socket, unix.SOL_SOCKET, unix.SO_ERROR) // the interface went down: asking clears it
+	}
+}
+
+// readReady reads what is there.
+func (s *Stamps) readReady(dst []Stamp) (n int, err error) {
+	count := min(len(dst), stampBatch)
+	for k := range count {
+		s.messages[k].header.SetControllen(controlSize)
+	}
+	got, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(s.socket), uintptr(unsafe.Pointer(&s.messages)), uintptr(count),
+		unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT, 0, 0)
+	switch errno {
+	case 0:
+	case unix.EAGAIN, unix.EINTR, unix.ENETDOWN: // the last is what poll reports beside
+		return 0, nil
+	default:
+		return 0, fmt.Errorf("transmit timestamps: %w", errno)
+	}
+	for k := range int(got) {
+		if stamp, ok := parseStamp(s.controls[k][:s.messages[k].header.Controllen]); ok {
+			dst[n] = stamp
+			n++
+		}
+	}
+	return n, nil
+}
+
+// parseStamp reads the control messages of one frame: its time and its number.
+func parseStamp(control []byte) (stamp Stamp, ok bool) {
+	hasTime, hasFrame := false, false
+	for len(control) >= unix.SizeofCmsghdr {
+		header := (*unix.Cmsghdr)(unsafe.Pointer(unsafe.SliceData(control)))
+		length := int(header.Len)
+		if length < unix.SizeofCmsghdr || length > len(control) {
+			break
+		}
+		data := control[unix.CmsgLen(0):length]
+		switch {
+		case header.Level == unix.SOL_SOCKET && header.Type == unix.SCM_TIMESTAMPING && len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
+			stamp.Time = (*unix.Timespec)(unsafe.Pointer(unsafe.SliceData(data))).Nano()
+			hasTime = true
+		case header.Level == unix.SOL_PACKET && header.Type == unix.PACKET_TX_TIMESTAMP && len(data) >= int(unsafe.Sizeof(unix.SockExtendedErr{})):
+			stamp.Frame = (*unix.SockExtendedErr)(unsafe.Pointer(unsafe.SliceData(data))).Data
+			hasFrame = true
+		}
+		control = control[min(unix.CmsgSpace(length-unix.CmsgLen(0)), len(control)):]
+	}
+	return stamp, hasTime && hasFrame
+}
