@@ -61,7 +61,7 @@ func TestFollowMergesWhatGrows(t *testing.T) {
 		if len(got) != len(all) {
 			t.Fatalf("%d packets, wanted %d", len(got), len(all))
 		}
-		if !slices.IsSortedFunc(got, func(a, b stream.Packet) int { return int(max(-1, min(1, a.Time-b.Time))) }) {
+		if !slices.IsSortedFunc(got, byTime) {
 			t.Error("not in order")
 		}
 		seen := map[packetID]bool{}

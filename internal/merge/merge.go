@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"math"
@@ -62,15 +63,7 @@ func New(inputs []*Input, options Options) (*Merger, error) {
 			}
 		}
 	}
-	slices.SortStableFunc(m.pending, func(a, b ranked) int {
-		switch {
-		case a.Start < b.Start:
-			return -1
-		case a.Start > b.Start:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(m.pending, func(a, b ranked) int { return cmp.Compare(a.Start, b.Start) })
 	return m, nil
 }
 

@@ -2,6 +2,7 @@ package merge
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -95,11 +96,13 @@ func mergeAll(t testing.TB, inputs []*Input) (packets []stream.Packet, late int6
 	return read(t, m, 64), m.Late()
 }
 
+func byTime(a, b stream.Packet) int { return cmp.Compare(a.Time, b.Time) }
+
 // wantOrder checks that got is all packets of the inputs in stable order of time.
 func wantOrder(t testing.TB, got []stream.Packet, inputs [][]stream.Packet) {
 	t.Helper()
 	want := slices.Concat(inputs...)
-	slices.SortStableFunc(want, func(a, b stream.Packet) int { return int(max(-1, min(1, a.Time-b.Time))) })
+	slices.SortStableFunc(want, byTime)
 	if len(got) != len(want) {
 		t.Fatalf("got %d packets, wanted %d", len(got), len(want))
 	}

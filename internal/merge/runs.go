@@ -163,10 +163,10 @@ func (r *Runs) seal(of *run) error {
 		r.block = r.block[size:]
 		return nil
 	}
-	spilled, err := r.spill.add(r.block)
+	spilled, block, err := r.spill.add(r.block)
 	of.chunks = append(of.chunks, chunk{spilled: spilled})
-	if r.block = r.block[:0]; cap(r.block) < blockSize(r.count) {
-		r.block = nil // the end of a block that is in memory, too small to go on with
+	if r.block = block; cap(block) < blockSize(r.count) {
+		r.block = nil // the end of a block that is in memory was too small to go on with
 	}
 	return err
 }

@@ -44,27 +44,29 @@ func newSpill(folder string) *spill {
 	return &spill{folder: folder, busy: make(chan struct{}, spillWriters)}
 }
 
-// add takes a copy of data, which is written by the time that flush returns.
-func (s *spill) add(data []byte) (*spilledChunk, error) {
+// add takes data, which is written by the time that flush returns, and gives other
+// memory for it.
+func (s *spill) add(data []byte) (chunk *spilledChunk, memory []byte, err error) {
 	if s.file == nil {
 		file, err := createUnnamed(s.folder)
 		if err != nil {
-			return nil, fmt.Errorf("spill: %w", err)
+			return nil, nil, fmt.Errorf("spill: %w", err)
 		}
 		s.file = file
 	}
 	s.busy <- struct{}{}
 	w, err := s.takeWriter()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	w.plain = append(w.plain[:0], data...)
-	chunk := &spilledChunk{size: len(data)}
+	memory = w.plain[:0]
+	w.plain = data
+	chunk = &spilledChunk{size: len(data)}
 	s.writes.Go(func() {
 		s.write(w, chunk)
 		<-s.busy
 	})
-	return chunk, nil
+	return chunk, memory, nil
 }
 
 // takeWriter gives a writer, or the error of an earlier write.
