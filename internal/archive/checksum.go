@@ -11,9 +11,8 @@ import (
 // bytes ends and where a point stands.
 const cellSize = 1 << 20
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// cellSums are the CRC-32C of each cell of the uncompressed tarball.
+// cellSums are the CRC-32 of each cell of the uncompressed tarball.
 type cellSums struct {
 	cells  []uint32
 	sum    uint32 // of the current cell so far
@@ -23,7 +22,7 @@ type cellSums struct {
 func (s *cellSums) add(data []byte) {
 	for len(data) > 0 {
 		part := data[:min(int64(len(data)), cellSize-s.offset%cellSize)]
-		s.sum = crc32.Update(s.sum, castagnoli, part)
+		s.sum = crc32.Update(s.sum, crc32.IEEETable, part)
 		s.offset += int64(len(part))
 		data = data[len(part):]
 		if s.offset%cellSize == 0 {
@@ -50,7 +49,7 @@ func (r *summingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// sumBetween gives the CRC-32C of length bytes, from that of what stands before
+// sumBetween gives the CRC-32 of length bytes, from that of what stands before
 // them and that of both together. A CRC is the remainder of a polynomial over
 // GF(2): what stands before counts as if zeros followed it, and so can be taken
 // out again.
@@ -65,7 +64,7 @@ func multiply(a, b uint32) (product uint32) {
 			product ^= b
 		}
 		if b&1 != 0 {
-			b = b>>1 ^ crc32.Castagnoli
+			b = b>>1 ^ crc32.IEEE
 		} else {
 			b >>= 1
 		}

@@ -48,6 +48,7 @@ type indexBuilder struct {
 	points      []*candidate
 	unchecked   []*candidate // those at the end whose cell has not ended
 	waiting     []*candidate // places passed lately, the oldest first
+	spare       [][]byte     // windows that are not needed any more
 	members     *memberWriter
 	last        *Member // not in members yet: its content may still be found out
 
@@ -63,6 +64,7 @@ type indexBuilder struct {
 type candidate struct {
 	point
 	window  []byte
+	chosen  bool
 	cellSum uint32 // of its whole cell
 	length  int64  // of the cell from the candidate on
 	wrong   bool   // decompression does not begin here
@@ -134,12 +136,13 @@ func (r *startsReader) Read(p []byte) (int, error) {
 // read through watch.
 func (b *indexBuilder) boundary(offset, bit int64, window []byte) {
 	for len(b.waiting) > 1 && b.waiting[1].Offset < offset-candidateReach {
+		b.forget(b.waiting[0])
 		b.waiting = b.waiting[1:]
 	}
 	if n := len(b.waiting); n > 0 && offset-b.waiting[n-1].Offset < candidateDistance {
 		return
 	}
-	c := &candidate{point: point{Offset: offset, Bit: bit, Sum: b.sums.sum}, window: append([]byte(nil), window...)}
+	c := &candidate{point: point{Offset: offset, Bit: bit, Sum: b.sums.sum}, window: append(b.unused(), window...)}
 	b.waiting = append(b.waiting, c)
 	if len(b.points) == 0 || offset-b.lastPoint() >= pointDistance {
 		b.choose(c)
@@ -154,11 +157,14 @@ func (b *indexBuilder) lastPoint() int64 { return b.points[len(b.points)-1].Offs
 func (b *indexBuilder) member(m *Member) error {
 	var best *candidate
 	for len(b.waiting) > 0 && b.waiting[0].Offset <= m.Header {
+		if best != nil {
+			b.forget(best)
+		}
 		best, b.waiting = b.waiting[0], b.waiting[1:]
 	}
 	if best != nil {
 		b.waiting = append([]*candidate{best}, b.waiting...) // for a member close by
-		isCheap := len(best.window) < cheapWindow && best.Offset > b.lastPoint()
+		isCheap := best.Offset > b.lastPoint() && len(best.window) < cheapWindow
 		isFar := best.Offset >= b.lastPoint()+memberDistance
 		if isCheap || isFar && b.windows.Load() < indexAllowance+m.Header/indexShare {
 			b.choose(best)
@@ -177,7 +183,25 @@ func (b *indexBuilder) flushMember(m *Member) error {
 	return b.members.add(last)
 }
 
+// forget keeps the memory of a window for another candidate.
+func (b *indexBuilder) forget(c *candidate) {
+	if !c.chosen {
+		b.spare = append(b.spare, c.window)
+	}
+}
+
+func (b *indexBuilder) unused() []byte {
+	n := len(b.spare)
+	if n == 0 {
+		return nil
+	}
+	window := b.spare[n-1]
+	b.spare = b.spare[:n-1]
+	return window[:0]
+}
+
 func (b *indexBuilder) choose(c *candidate) {
+	c.chosen = true
 	b.points = append(b.points, c)
 	b.unchecked = append(b.unchecked, c)
 }
@@ -220,7 +244,7 @@ func (b *indexBuilder) checkPoint(c *candidate) error {
 		defer resumed.Close()
 		plain = resumed
 	}
-	sum := crc32.New(castagnoli)
+	sum := crc32.New(crc32.IEEETable)
 	_, err := io.CopyN(sum, plain, c.length)
 	if err != nil || sum.Sum32() != sumBetween(c.Sum, c.cellSum, c.length) {
 		c.wrong = true
@@ -290,9 +314,9 @@ func (b *indexBuilder) finish(plainSize, end int64, ignoreZeros bool) error {
 	members := b.members.data.Bytes()
 	footer := indexFooter{
 		PlainSize: plainSize, End: end,
-		Cells: b.written, CellCount: int64(len(b.sums.cells)), CellsSum: crc32.Checksum(cells, castagnoli),
-		Points: b.written + int64(len(cells)), PointCount: int64(len(right)), PointsSum: crc32.Checksum(points, castagnoli),
-		Members: b.written + int64(len(cells)+len(points)), MemberCount: b.members.count, MembersSum: crc32.Checksum(members, castagnoli),
+		Cells: b.written, CellCount: int64(len(b.sums.cells)), CellsSum: crc32.Checksum(cells, crc32.IEEETable),
+		Points: b.written + int64(len(cells)), PointCount: int64(len(right)), PointsSum: crc32.Checksum(points, crc32.IEEETable),
+		Members: b.written + int64(len(cells)+len(points)), MemberCount: b.members.count, MembersSum: crc32.Checksum(members, crc32.IEEETable),
 	}
 	for _, table := range [][]byte{cells, points, members, footer.seal()} {
 		if err := b.write(table); err != nil {

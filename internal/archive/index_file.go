@@ -19,7 +19,7 @@ import (
 //
 //	header    what archive it is of: indexHeader
 //	windows   one zstd frame for each point that has one
-//	cells     CRC-32C of each MiB of the uncompressed tarball, 4 bytes each
+//	cells     CRC-32 of each MiB of the uncompressed tarball, 4 bytes each
 //	points    where decompression can begin: 32 bytes each
 //	members   one zstd frame
 //	footer    where the tables are: indexFooter
@@ -43,7 +43,7 @@ type indexHeader struct {
 	ArchiveTime int64             // of the last change, nanoseconds since the Unix epoch
 	Sample      [sha256.Size]byte // of some blocks of the archive
 	IgnoreZeros uint32            // 1: read on behind end markers
-	Checksum    uint32            // CRC-32C of all before it
+	Checksum    uint32            // CRC-32 of all before it
 }
 
 // indexFooter ends the file.
@@ -56,7 +56,7 @@ type indexFooter struct {
 	PointCount    int64
 	Members       int64
 	MemberCount   int64
-	CellsSum      uint32 // CRC-32C of each table
+	CellsSum      uint32 // CRC-32 of each table
 	PointsSum     uint32
 	MembersSum    uint32
 	Checksum      uint32 // of all before it
@@ -69,7 +69,7 @@ type point struct {
 	Bit          int64 // in bits of the archive
 	Window       int64 // where its window is in the index
 	WindowLength uint32
-	Sum          uint32 // CRC-32C of the cell before it
+	Sum          uint32 // CRC-32 of the cell before it
 }
 
 var (
@@ -128,7 +128,7 @@ func describeArchive(file *os.File) (h indexHeader, err error) {
 // seal gives a header or footer with its checksum.
 func (h indexHeader) seal() []byte {
 	data, _ := binary.Append(nil, binary.LittleEndian, h)
-	binary.LittleEndian.PutUint32(data[len(data)-4:], crc32.Checksum(data[:len(data)-4], castagnoli))
+	binary.LittleEndian.PutUint32(data[len(data)-4:], crc32.Checksum(data[:len(data)-4], crc32.IEEETable))
 	return data
 }
 
@@ -136,7 +136,7 @@ func (f indexFooter) seal() []byte {
 	f.MagicBackward = indexMagic
 	data, _ := binary.Append(nil, binary.LittleEndian, f)
 	end := len(data) - len(f.MagicBackward) - 4
-	binary.LittleEndian.PutUint32(data[end:], crc32.Checksum(data[:end], castagnoli))
+	binary.LittleEndian.PutUint32(data[end:], crc32.Checksum(data[:end], crc32.IEEETable))
 	return data
 }
 

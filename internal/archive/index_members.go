@@ -85,7 +85,7 @@ func (r *memberReader) next() (*Member, error) {
 func (x *Indexed) Each(visit func(*Member) error) error {
 	length := x.size - footerSize - x.footer.Members
 	table := io.NewSectionReader(x.index, x.footer.Members, length)
-	sum := crc32.New(castagnoli)
+	sum := crc32.New(crc32.IEEETable)
 	if _, err := io.Copy(sum, table); err != nil {
 		return err
 	}

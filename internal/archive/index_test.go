@@ -356,7 +356,7 @@ func resealed(index []byte) []byte {
 		if from < 0 || from > to || to > end {
 			return 0
 		}
-		return crc32.Checksum(index[from:to], castagnoli)
+		return crc32.Checksum(index[from:to], crc32.IEEETable)
 	}
 	f.CellsSum, f.PointsSum, f.MembersSum = sum(f.Cells, f.Points), sum(f.Points, f.Members), sum(f.Members, end)
 	return append(index[:end:end], f.seal()...)

@@ -103,7 +103,7 @@ func (x *Indexed) loadPoints() error {
 	if _, err := x.index.ReadAt(table, x.footer.Points); err != nil {
 		return indexErrorf("points: %v", err)
 	}
-	if crc32.Checksum(table, castagnoli) != x.footer.PointsSum {
+	if crc32.Checksum(table, crc32.IEEETable) != x.footer.PointsSum {
 		return indexErrorf("points: wrong checksum")
 	}
 	x.points = make([]point, x.footer.PointCount)

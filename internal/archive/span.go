@@ -123,7 +123,7 @@ func (s *span) readPiece(buffer []byte) (piece []byte, offset int64, err error) 
 			return nil, s.offset, err
 		}
 	}
-	if crc32.Checksum(piece, castagnoli) != sumBetween(s.sum, both, int64(len(piece))) {
+	if crc32.Checksum(piece, crc32.IEEETable) != sumBetween(s.sum, both, int64(len(piece))) {
 		return nil, s.offset, indexErrorf("offset %d: %d bytes are not those of the archive when it was indexed", s.offset, len(piece))
 	}
 	offset = s.offset
@@ -209,6 +209,7 @@ type parallelSpans struct {
 	buffer   []byte // of the piece
 	piece    []byte // what is left of it
 	err      error
+	started  chan struct{} // closed with the first piece
 	stop     chan struct{}
 	running  sync.WaitGroup
 	free     chan []byte // buffers that have been read
@@ -222,13 +223,17 @@ type spanJob struct {
 type spanPiece struct{ buffer, piece []byte }
 
 func newParallelSpans(x *Indexed, first, end int, from, to int64, workers int) *parallelSpans {
-	s := &parallelSpans{index: x, from: from, to: to, jobs: make(chan *spanJob, workers), stop: make(chan struct{}), free: make(chan []byte, workers*waitingPieces)}
+	s := &parallelSpans{
+		index: x, from: from, to: to, jobs: make(chan *spanJob, workers), started: make(chan struct{}), stop: make(chan struct{}),
+		free: make(chan []byte, workers*waitingPieces),
+	}
 	s.running.Add(1)
 	go s.dispatch(first, end, workers)
 	return s
 }
 
-// dispatch starts a job for each span, workers at a time.
+// dispatch starts a job for each span, workers at a time, and only the first one
+// until its first piece is out: nothing shall compete with that.
 func (s *parallelSpans) dispatch(first, end, workers int) {
 	defer s.running.Done()
 	defer close(s.jobs)
@@ -249,6 +254,11 @@ func (s *parallelSpans) dispatch(first, end, workers int) {
 		}()
 		select {
 		case s.jobs <- job:
+		case <-s.stop:
+			return
+		}
+		select {
+		case <-s.started:
 		case <-s.stop:
 			return
 		}
@@ -316,15 +326,27 @@ func (s *parallelSpans) advance() error {
 	}
 	next, ok := <-s.current.pieces
 	if ok {
-		s.buffer, s.piece = next.buffer, next.piece
+		if s.buffer, s.piece = next.buffer, next.piece; len(s.piece) > 0 {
+			s.start()
+		}
 		return nil
 	}
+	s.start()
 	err := s.current.err
 	s.current = nil
 	if err == io.EOF {
 		return nil
 	}
 	return err
+}
+
+// start lets the other jobs begin.
+func (s *parallelSpans) start() {
+	select {
+	case <-s.started:
+	default:
+		close(s.started)
+	}
 }
 
 // Close waits until nothing reads the archive any more.

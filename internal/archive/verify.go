@@ -30,7 +30,7 @@ func (x *Indexed) Verify(src io.Reader) error {
 	if _, err := x.index.ReadAt(table, x.footer.Cells); err != nil {
 		return indexErrorf("cells: %v", err)
 	}
-	if crc32.Checksum(table, castagnoli) != x.footer.CellsSum {
+	if crc32.Checksum(table, crc32.IEEETable) != x.footer.CellsSum {
 		return indexErrorf("cells: wrong checksum")
 	}
 	for i, sum := range sums.cells {
