@@ -76,20 +76,23 @@ func inOrder(root *decision) []*decision {
 // simplifier walks the dominator tree of the decisions: a decision dominates
 // another if every way to the other passes through it.
 type simplifier struct {
-	children  map[*decision][]*decision // in the dominator tree
-	dominator map[*decision]*decision   // the next one up in it
-	entries   map[*decision][]*decision // the decisions that lead to one
-	constant  map[*value]uint32         // values known to equal a constant
-	outcome   map[test]bool
-	changed   bool
+	children map[*decision][]*decision // in the dominator tree
+	spans    map[*decision]span        // what each dominates
+	entries  map[*decision][]*decision // the decisions that lead to one
+	constant map[*value]uint32         // values known to equal a constant
+	outcome  map[test]bool
+	changed  bool
 }
+
+// span is the numbers that a decision and all that it dominates have.
+type span struct{ first, last int }
 
 func newSimplifier(root *decision) *simplifier {
 	s := &simplifier{
-		children: map[*decision][]*decision{}, dominator: map[*decision]*decision{}, entries: map[*decision][]*decision{},
+		children: map[*decision][]*decision{}, spans: map[*decision]span{}, entries: map[*decision][]*decision{},
 		constant: map[*value]uint32{}, outcome: map[test]bool{},
 	}
-	dominator, depth := s.dominator, map[*decision]int{}
+	dominator, depth := map[*decision]*decision{}, map[*decision]int{}
 	for _, d := range inOrder(root) {
 		if d != root {
 			above := dominator[d]
@@ -113,7 +116,26 @@ func newSimplifier(root *decision) *simplifier {
 			dominator[next] = above
 		}
 	}
+	s.number(root, 0)
 	return s
+}
+
+// number numbers the decisions so that those which one dominates follow it; it
+// gives the first number that is free.
+func (s *simplifier) number(d *decision, free int) int {
+	first := free
+	free++
+	for _, child := range s.children[d] {
+		free = s.number(child, free)
+	}
+	s.spans[d] = span{first, free}
+	return free
+}
+
+// dominates says that every way to other passes through d.
+func (s *simplifier) dominates(d, other *decision) bool {
+	all, at := s.spans[d], s.spans[other].first
+	return at >= all.first && at < all.last
 }
 
 // visit simplifies d and what it dominates, under what is known there.

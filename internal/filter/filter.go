@@ -12,6 +12,8 @@ type SyntaxError struct {
 	Column int    // of Word, in bytes from 1
 	Word   string // "" at the end of the expression
 	Reason string
+
+	futile bool // the expression means something, but never holds
 }
 
 func (e *SyntaxError) Error() string {
@@ -57,18 +59,29 @@ var supported = []stream.LinkType{
 }
 
 // check compiles for one link type after the other until one can do it. If none
-// can, the one that comes furthest says why.
+// can, the one that comes furthest says why: best one to which the expression
+// means something. Programs that are literal may never hold, and prove nothing.
 func (e *Expression) check() error {
 	var furthest *SyntaxError
+	literally := false
 	for _, link := range supported {
+		program, err := e.Compile(link)
 		var refusal *SyntaxError
-		_, err := e.Compile(link)
-		if !errors.As(err, &refusal) {
+		switch {
+		case err == nil && !program.literal:
+			return nil
+		case err == nil:
+			literally = true
+		case !errors.As(err, &refusal):
 			return err
-		}
-		if furthest == nil || refusal.Column > furthest.Column {
+		case furthest == nil, refusal.futile && !furthest.futile:
+			furthest = refusal
+		case refusal.Column > furthest.Column && refusal.futile == furthest.futile:
 			furthest = refusal
 		}
+	}
+	if literally && (furthest == nil || !furthest.futile) {
+		return nil
 	}
 	return furthest
 }
@@ -99,14 +112,17 @@ func (e *Expression) compile(link stream.LinkType, literal bool) (*Program, erro
 	if !ok {
 		return nil, e.word.refuse("the expression needs more than %d words of memory", memoryWords)
 	}
+	program.literal = g.values.literal
 	return program, nil
 }
 
 // refuseFutile names the word because of which the expression takes no packet,
 // or the first word if it is not one alone.
 func (g *generator) refuseFutile(first token) error {
+	refusal := first.refuse("the expression rejects all packets of link type %s", g.outer)
 	if g.futile != nil {
-		return g.futile.refuse("never holds for link type %s, and so the expression rejects all packets", g.outer)
+		refusal = g.futile.refuse("never holds for link type %s, and so the expression rejects all packets", g.outer)
 	}
-	return first.refuse("the expression rejects all packets of link type %s", g.outer)
+	refusal.futile = true
+	return refusal
 }

@@ -290,8 +290,8 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 func isHex(c byte) bool   { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
 func isAlpha(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
-// span counts the leading bytes that are of a kind.
-func span(text string, is func(byte) bool) int {
+// run counts the leading bytes that are of a kind.
+func run(text string, is func(byte) bool) int {
 	n := 0
 	for n < len(text) && is(text[n]) {
 		n++
@@ -302,7 +302,7 @@ func span(text string, is func(byte) bool) int {
 // nameLength measures a name: letters, digits, dots, hyphens and underscores,
 // the latter two only inside.
 func nameLength(text string) int {
-	length := span(text, func(c byte) bool { return isAlpha(c) || isDigit(c) || c == '.' || c == '-' || c == '_' })
+	length := run(text, func(c byte) bool { return isAlpha(c) || isDigit(c) || c == '.' || c == '-' || c == '_' })
 	length = len(strings.TrimRight(text[:length], "-_"))
 	if length == 0 || text[0] == '.' || text[0] == '-' || text[0] == '_' {
 		return 0
@@ -313,9 +313,9 @@ func nameLength(text string) int {
 // numberLength measures a decimal or octal number, or a hexadecimal one with 0x.
 func numberLength(text string) int {
 	if len(text) > 2 && text[0] == '0' && text[1]|0x20 == 'x' && isHex(text[2]) {
-		return 2 + span(text[2:], isHex)
+		return 2 + run(text[2:], isHex)
 	}
-	return span(text, isDigit)
+	return run(text, isDigit)
 }
 
 func parseNumber(text string) (number uint32, reason string) {
@@ -371,7 +371,7 @@ func macLength(text string) int {
 	if length := groups(text, 3, 4, 4, "."); length > 0 {
 		return length
 	}
-	if span(text[:min(12, len(text))], isHex) == 12 {
+	if run(text[:min(12, len(text))], isHex) == 12 {
 		return 12
 	}
 	return 0
@@ -389,7 +389,7 @@ func groups(text string, count, least, most int, separators string) int {
 			separator = text[at]
 			at++
 		}
-		digits := span(text[at:min(at+most, len(text))], isHex)
+		digits := run(text[at:min(at+most, len(text))], isHex)
 		if digits < least {
 			return 0
 		}
@@ -406,7 +406,7 @@ func ipv6Length(text string) int {
 		at, gap, length = 2, true, 2
 	}
 	for count < 8 {
-		digits := span(text[at:min(at+4, len(text))], isHex)
+		digits := run(text[at:min(at+4, len(text))], isHex)
 		if tail := dottedLength(text[at:], 4); tail > 0 && (count == 6 && !gap || count <= 5 && gap) {
 			return at + tail
 		}

@@ -36,6 +36,15 @@ var errRejectsAll = errors.New("expression rejects all packets")
 
 // compile gives the program that tcpdump -r runs for a link type.
 func (l *libpcap) compile(expression string, link stream.LinkType, flags ...string) (*referenceProgram, error) {
+	text, err := l.output(expression, link, flags...)
+	if err != nil {
+		return nil, err
+	}
+	return parseReference(text)
+}
+
+// output is what tcpdump -ddd prints.
+func (l *libpcap) output(expression string, link stream.LinkType, flags ...string) ([]byte, error) {
 	empty := filepath.Join(l.folder, fmt.Sprintf("%d.pcap", link))
 	if _, err := os.Stat(empty); err != nil {
 		header := lab.Pcap([]stream.Packet{{LinkType: link}}, binary.LittleEndian, false)[:24]
@@ -53,7 +62,7 @@ func (l *libpcap) compile(expression string, link stream.LinkType, flags ...stri
 		}
 		return nil, fmt.Errorf("tcpdump: %s", messages.Bytes())
 	}
-	return parseReference(out)
+	return out, nil
 }
 
 // referenceProgram is classic BPF run by the book: bpf(4) and the interpreter of

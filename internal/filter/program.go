@@ -4,7 +4,8 @@ import "encoding/binary"
 
 // Program decides on packets. It may be used by several goroutines at once.
 type Program struct {
-	code []instruction
+	code    []instruction
+	literal bool // does what is written, and no less
 }
 
 // instruction is one of the machine of classic BPF (McCanne and Jacobson, "The

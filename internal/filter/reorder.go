@@ -1,37 +1,30 @@
 package filter
 
+import "slices"
+
 // reorder brings tests of one value together: "port 53 or port 80" compares the
 // source port with both, and only then the destination port. It is faster, and it
 // is what libpcap's optimizer does, which shows in packets that are cut between
 // the two (or_pullup and and_pullup in its optimize.c).
 func reorder(root *decision, keepFirst bool) *decision {
-	for {
+	for changed := true; changed; {
 		root = simplify(root, keepFirst)
-		if !pullUp(root) {
-			return root
+		changed = false
+		s := newSimplifier(root)
+		for _, d := range inOrder(root) {
+			changed = s.sortChain(d, true) || changed
+			changed = s.sortChain(d, false) || changed
 		}
 	}
+	return root
 }
 
-// pullUp moves what tests can be moved, the last ones first.
-func pullUp(root *decision) (changed bool) {
-	s := newSimplifier(root)
-	order := inOrder(root)
-	for i := len(order) - 1; i >= 0; i-- {
-		for _, either := range []bool{true, false} {
-			if s.pullUpTo(order[i], either) {
-				changed = true
-			}
-		}
-	}
-	return changed
-}
+// A chain is tests that are joined by or: when one holds, all lead to one place,
+// their exit, and when it does not, each to the next. Or it is tests joined by
+// and, with yes and no the other way round; either tells which.
 
-// exit and next are the two ways out of a test in a chain: of tests joined by or
-// (either), all exits lead to one place when a test holds; of those joined by
-// and, when one does not.
-func (d *decision) exit(either bool) *decision  { return *d.way(either) }
-func (d *decision) next(either bool) **decision { return d.way(!either) }
+func (d *decision) exit(either bool) *decision { return *d.way(either) }
+func (d *decision) next(either bool) *decision { return *d.way(!either) }
 
 func (d *decision) way(yes bool) **decision {
 	if yes {
@@ -40,60 +33,66 @@ func (d *decision) way(yes bool) **decision {
 	return &d.no
 }
 
-// pullUpTo looks at the chain that begins with d, behind decisions that all test
-// one value. If another test of that value stands in the chain behind tests of
-// others, it is moved before those.
-func (s *simplifier) pullUpTo(d *decision, either bool) bool {
-	entries := s.entries[d]
-	if len(entries) == 0 || !d.isTest() {
-		return false
-	}
-	tested := entries[0].test.left
-	for _, entry := range entries {
-		if entry.test.left != tested || tested == nil {
-			return false
+// tested is the value that all decisions which lead to d compare, or nil.
+func (s *simplifier) tested(d *decision) *value {
+	var tested *value
+	for i, entry := range s.entries[d] {
+		if i > 0 && entry.test.left != tested {
+			return nil
 		}
+		tested = entry.test.left
 	}
-	inChain := func(other *decision) bool {
-		return other.isTest() && other.exit(either) == d.exit(either) && s.dominates(d, other)
-	}
-	var place **decision // nil is where the entries lead
-	other := d
-	for ; inChain(other) && other.test.left == tested; other = *place {
-		place = other.next(either)
-	}
-	if !inChain(other) {
-		return false
-	}
-	same := other.next(either)
-	for ; inChain(*same) && (*same).test.left != tested; same = (*same).next(either) {
-	}
-	if !inChain(*same) {
-		return false
-	}
-	pulled := *same
-	*same = *pulled.next(either)
-	*pulled.next(either) = other
-	if place != nil {
-		*place = pulled
-		return true
-	}
-	for _, entry := range entries {
-		if entry.yes == d {
-			entry.yes = pulled
-		} else {
-			entry.no = pulled
-		}
-	}
-	return true
+	return tested
 }
 
-// dominates says that every way to other passes through d.
-func (s *simplifier) dominates(d, other *decision) bool {
-	for ; other != nil; other = s.dominator[other] {
-		if other == d {
-			return true
+// sortChain looks at the chain that begins with d, behind decisions that all
+// test one value, and moves the tests of that value to its front.
+func (s *simplifier) sortChain(d *decision, either bool) (changed bool) {
+	value := s.tested(d)
+	if value == nil || !d.isTest() {
+		return false
+	}
+	before := s.entries[d]
+	if first := before[0]; len(before) == 1 && first.exit(either) == d.exit(either) && s.tested(first) == value {
+		return false // this is the rest of a chain that is sorted already
+	}
+	var same, others []*decision
+	end := d
+	for ; end.isTest() && end.exit(either) == d.exit(either) && s.dominates(d, end); end = end.next(either) {
+		if end.test.left == value {
+			same = append(same, end)
+			changed = changed || len(others) > 0
+		} else {
+			others = append(others, end)
 		}
 	}
-	return false
+	if changed {
+		s.link(d, append(same, others...), end, either)
+	}
+	return changed
+}
+
+// link puts a sorted chain in place of the one that began with d.
+func (s *simplifier) link(d *decision, chain []*decision, end *decision, either bool) {
+	before := s.entries[d]
+	for _, entry := range before {
+		for _, way := range []**decision{&entry.yes, &entry.no} {
+			if *way == d {
+				*way = chain[0]
+			}
+		}
+	}
+	last := slices.IndexFunc(s.entries[end], func(entry *decision) bool { return slices.Contains(chain, entry) && entry.next(either) == end })
+	for i, member := range chain {
+		s.entries[member] = before
+		before = []*decision{member}
+		next := end
+		if i+1 < len(chain) {
+			next = chain[i+1]
+		}
+		*member.way(!either) = next
+	}
+	if last >= 0 {
+		s.entries[end][last] = chain[len(chain)-1]
+	}
 }
