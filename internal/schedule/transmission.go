@@ -91,6 +91,9 @@ func (t *Transmission) Span() (began, ended int64) { return t.began.Load(), t.en
 func (t *Transmission) Run() error {
 	defer t.settle()
 	t.waiter = NewWaiter(t.Clock, t.Ring.abandoned.Load)
+	if t.Thread != nil {
+		t.waiter.inRealtime()
+	}
 	for {
 		slot, ok := t.next()
 		if !ok {

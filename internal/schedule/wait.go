@@ -7,12 +7,15 @@ const (
 	// took machines from 26 to 300 us to wake up.
 	minMargin = int64(26 * time.Microsecond)
 	maxMargin = int64(300 * time.Microsecond)
+	// maxRealtimeMargin is enough where nothing but the kernel keeps a thread from
+	// waking up, and lets it sleep enough to stay there.
+	maxRealtimeMargin = int64(50 * time.Microsecond)
 	// A margin that was too short grows by marginUp, and one that was not shrinks
 	// by marginDown: so that one sleep in 400 is too long.
 	marginUp   = int64(40 * time.Microsecond)
 	marginDown = marginUp / 400
 	// shortestSleep is what a sleep saves at least. For less it is not worth the
-	// risk to be late.
+	// risk to be late; a real-time thread runs none, and has to sleep.
 	shortestSleep = int64(100 * time.Microsecond)
 	// longestSleep is how soon a stop is heard.
 	longestSleep = int64(20 * time.Millisecond)
@@ -21,22 +24,32 @@ const (
 // Waiter waits for moments: it sleeps until shortly before and spins for the
 // rest. How shortly follows from how long waking up has taken of late.
 type Waiter struct {
-	clock   Clock
-	margin  int64
-	slept   int64 // ever
-	stopped func() bool
+	clock     Clock
+	margin    int64
+	maxMargin int64
+	shortest  int64 // sleep
+	slept     int64 // ever
+	stopped   func() bool
 }
 
 // NewWaiter waits by clock until stopped says so.
 func NewWaiter(clock Clock, stopped func() bool) *Waiter {
-	return &Waiter{clock: clock, margin: maxMargin / 2, stopped: stopped}
+	return &Waiter{clock: clock, margin: maxMargin / 2, maxMargin: maxMargin, shortest: shortestSleep, stopped: stopped}
+}
+
+// inRealtime fits the waiter to a real-time thread.
+func (w *Waiter) inRealtime() {
+	w.margin, w.maxMargin, w.shortest = maxRealtimeMargin, maxRealtimeMargin, 0
 }
 
 // Until waits for moment and gives the time then; ok is false when it was
 // stopped before.
 func (w *Waiter) Until(moment int64) (now int64, ok bool) {
 	now = w.clock.Now()
-	for moment-now > w.margin+shortestSleep {
+	if wait := moment - now; wait <= w.margin+w.shortest && wait > minMargin+w.shortest {
+		w.shrink() // or a margin too large for any sleep would stay
+	}
+	for moment-now > w.margin+w.shortest {
 		if w.stopped() {
 			return now, false
 		}
@@ -54,9 +67,11 @@ func (w *Waiter) sleep(now, moment int64) (woken int64) {
 	woken = w.clock.Now()
 	w.slept += woken - now
 	if woken-moment > w.margin {
-		w.margin = min(w.margin+marginUp, maxMargin)
+		w.margin = min(w.margin+marginUp, w.maxMargin)
 	} else {
-		w.margin = max(w.margin-marginDown, minMargin)
+		w.shrink()
 	}
 	return woken
 }
+
+func (w *Waiter) shrink() { w.margin = max(w.margin-marginDown, minMargin) }
