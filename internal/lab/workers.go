@@ -57,9 +57,14 @@ func (s WorkerSet) packets() []capturedPacket {
 	return packets
 }
 
-// workerOf deals flows out unevenly, as hashing does.
-func (s WorkerSet) workerOf(flow uint16) int {
-	return int(uint32(flow) * uint32(flow) % uint32(s.Workers+3) % uint32(s.Workers))
+// workerOf deals flows out unevenly, as hashing does: each worker gets one share
+// more than the one before.
+func (s WorkerSet) workerOf(flow uint16) (worker int) {
+	share := int(flow) % (s.Workers * (s.Workers + 1) / 2)
+	for ; share > worker; worker++ {
+		share -= worker + 1
+	}
+	return worker
 }
 
 func imixLength(at int) int {
