@@ -11,7 +11,6 @@ import (
 // bytes ends and where a point stands.
 const cellSize = 1 << 20
 
-
 // cellSums are the CRC-32 of each cell of the uncompressed tarball.
 type cellSums struct {
 	cells  []uint32

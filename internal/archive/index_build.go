@@ -84,7 +84,12 @@ func NewIndexingReader(src io.Reader, archive *os.File) (*Reader, error) {
 	}
 	b.encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1)) // the option is valid
 	temporary := filepath.Join(filepath.Dir(b.path), fmt.Sprintf(".%s.%08x", filepath.Base(b.path), rand.Uint32()))
-	if b.file, err = os.OpenFile(temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666); err != nil {
+	info, err := archive.Stat()
+	if err != nil {
+		return nil, err
+	}
+	// Windows are data of the archive: who may not read that shall not read them.
+	if b.file, err = os.OpenFile(temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, info.Mode().Perm()&0o666|0o200); err != nil {
 		return nil, err
 	}
 	go b.check(b.checks)

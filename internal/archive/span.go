@@ -204,7 +204,7 @@ func (s *spans) Close() error {
 type parallelSpans struct {
 	index    *Indexed
 	from, to int64
-	jobs     chan *spanJob // in the order of the spans
+	jobs     chan *spanJob // in the order of the spans; one more is read, and one on its way here
 	current  *spanJob
 	buffer   []byte // of the piece
 	piece    []byte // what is left of it
@@ -224,7 +224,7 @@ type spanPiece struct{ buffer, piece []byte }
 
 func newParallelSpans(x *Indexed, first, end int, from, to int64, workers int) *parallelSpans {
 	s := &parallelSpans{
-		index: x, from: from, to: to, jobs: make(chan *spanJob, workers), started: make(chan struct{}), stop: make(chan struct{}),
+		index: x, from: from, to: to, jobs: make(chan *spanJob, max(0, workers-2)), started: make(chan struct{}), stop: make(chan struct{}),
 		free: make(chan []byte, workers*waitingPieces),
 	}
 	s.running.Add(1)

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math"
+	"os"
 	"strings"
 	"sync/atomic"
 
@@ -31,6 +34,7 @@ func TarCat() *Tool {
 			&cli.BoolFlag{Name: "raw", Usage: "leave compressed members as they are"},
 			&cli.StringFlag{Name: "directory", Aliases: []string{"C"}, Usage: "extract into files below `DIR`"},
 			&cli.StringFlag{Name: "compress", Aliases: []string{"z"}, Usage: "compress with `METHOD`: lz4, zstd or gzip"},
+			&cli.StringFlag{Name: "max-bytes", Usage: "fail when more than `SIZE` would be given out: tarballs can hold far more than they take"},
 			&cli.BoolFlag{Name: "list", Usage: "only print the records of what would be taken"},
 			ignoreZerosFlag(),
 		},
@@ -43,6 +47,7 @@ type tarCat struct {
 	job         *job
 	raw         bool
 	compression stream.Compression
+	maxBytes    int64
 	choices     []archiveChoice
 	records     *record.Encoder // for --list
 	out         *output         // of the stream or the list
@@ -93,6 +98,7 @@ func runTarCat(j *job) error {
 			j.inputFailed(wanted.path, errors.New(reason))
 			c.missing++
 		}
+		c.hintIndex(wanted)
 	}
 	exit, err := exitDone, c.finish()
 	if err != nil {
@@ -109,6 +115,20 @@ func runTarCat(j *job) error {
 	return err
 }
 
+// hintSize is how large an archive is at least for which an index is worth a word.
+const hintSize = 256 << 20
+
+// hintIndex says what would have made it quicker to find a few members.
+func (c *tarCat) hintIndex(wanted *archiveChoice) {
+	info, err := os.Stat(wanted.path)
+	if wanted.all || len(wanted.patterns) > 0 || c.job.quiet || wanted.path == "-" || err != nil || info.Size() < hintSize {
+		return
+	}
+	if _, err := os.Stat(archive.IndexPath(wanted.path)); errors.Is(err, fs.ErrNotExist) {
+		c.job.say(fmt.Sprintf("hint: pcap-tarls --index %s makes an index: then members are reached at once", displayName(wanted.path, "")))
+	}
+}
+
 // configure reads flags and operands.
 func (c *tarCat) configure() (err error) {
 	flags := c.job.flags
@@ -118,6 +138,12 @@ func (c *tarCat) configure() (err error) {
 	for _, pair := range [][2]string{{"raw", "compress"}, {"directory", "output"}, {"list", "directory"}, {"list", "compress"}} {
 		if flags.IsSet(pair[0]) && flags.IsSet(pair[1]) {
 			return usageErrorf("--%s and --%s do not go together", pair[0], pair[1])
+		}
+	}
+	c.maxBytes = math.MaxInt64
+	if flags.IsSet("max-bytes") {
+		if c.maxBytes, err = parseSize("max-bytes", flags.String("max-bytes")); err != nil {
+			return err
 		}
 	}
 	c.choices, err = c.job.archiveChoices()
@@ -339,6 +365,9 @@ func (c *tarCat) copyMember(dst io.Writer, path string, r *archive.Reader, m *ar
 func (c *tarCat) copy(dst io.Writer, src io.Reader) (n int64, err error) {
 	for {
 		size, err := src.Read(c.buffer)
+		if int64(size) > c.maxBytes-c.bytes.Load() {
+			return n, &outputError{fmt.Errorf("more than %d bytes come out (--max-bytes)", c.maxBytes)}
+		}
 		if size > 0 {
 			if _, err := dst.Write(c.buffer[:size]); err != nil {
 				return n, &outputError{err}
