@@ -43,6 +43,7 @@ func Inject() *Tool {
 			&cli.StringFlag{Name: "tx", Value: txPolicies[0], Usage: "send by packet or xdp sockets; auto takes xdp with --asap, if it works"},
 			&cli.IntFlag{Name: "workers", Value: 1, Usage: "send with `N` threads, each flow by one: order is kept within a flow only"},
 			&cli.BoolFlag{Name: "realtime", Usage: "have the scheduler prefer the sending thread to all others"},
+			&cli.BoolFlag{Name: "verify", Usage: "also tell lateness by the kernel's transmit timestamps"},
 			&cli.Int64Flag{Name: "limit", Usage: "end after `N` packets"},
 			&cli.StringFlag{Name: "duration", Usage: "end `DURATION` after the first packet has left"},
 			&cli.StringFlag{Name: "fail-late", Usage: "exit with 4 when more than 1 % of the packets are over `DURATION` late"},
@@ -67,6 +68,7 @@ type injectConfig struct {
 	tx            string
 	workers       int
 	realtime      bool
+	verify        bool
 	limit         int64
 	duration      time.Duration
 	failLate      time.Duration
@@ -75,8 +77,8 @@ type injectConfig struct {
 
 func (j *job) injectConfig() (c injectConfig, err error) {
 	conflicts := [][]string{
-		{"interface", "write"}, {"delay", "at"}, {"delay", "asap"}, {"at", "asap"}, {"asap", "fail-late"},
-		{"write", "oversize"}, {"write", "short"}, {"write", "link"}, {"write", "tx"}, {"write", "workers"},
+		{"interface", "write"}, {"delay", "at"}, {"delay", "asap"}, {"at", "asap"}, {"asap", "fail-late"}, {"asap", "verify"},
+		{"write", "oversize"}, {"write", "short"}, {"write", "link"}, {"write", "tx"}, {"write", "workers"}, {"write", "verify"},
 	}
 	if err := j.checkConflicts(conflicts); err != nil {
 		return c, err
@@ -103,6 +105,9 @@ func (j *job) injectConfig() (c injectConfig, err error) {
 	}
 	if c.workers = j.flags.Int("workers"); c.workers < 1 || c.workers > maxWorkers {
 		return c, usageErrorf("--workers %d: wanted from 1 to %d", c.workers, maxWorkers)
+	}
+	if c.verify = j.flags.Bool("verify"); c.verify && c.tx == "xdp" {
+		return c, usageErrorf("--verify and --tx xdp: only packet sockets tell transmit timestamps")
 	}
 	if c.limit = j.flags.Int64("limit"); c.limit < 0 || c.limit == 0 && j.flags.IsSet("limit") {
 		return c, usageErrorf("--limit %d: wanted 1 or more", c.limit)
@@ -136,7 +141,8 @@ type injection struct {
 	feeder        *feeder
 	origin        *schedule.Origin
 	transmissions []*schedule.Transmission
-	stuck         bool // a thread did not end
+	verifiers     []*verifier // of the transmissions, with --verify
+	stuck         bool        // a thread did not end
 }
 
 // way is where packets go: an interface or a file.
@@ -222,6 +228,13 @@ func (in *injection) prepare(p *playback) {
 			Failed: in.frameFailed, Underran: in.underran,
 		})
 	}
+	if in.wire != nil {
+		for i, stamps := range in.wire.stamps {
+			v := newVerifier(stamps)
+			in.verifiers = append(in.verifiers, v)
+			in.transmissions[i].Dues = v.dues
+		}
+	}
 	in.feeder.framer = in.way.framer(&in.injectConfig, in.feeder.rings[0].MaxPacket())
 }
 
@@ -246,9 +259,17 @@ func (in *injection) tuneRuntime() (restore func()) {
 func (in *injection) run() error {
 	in.setCounters(in.line)
 	sent := in.startThreads()
+	for _, v := range in.verifiers {
+		go v.run()
+	}
 	fed := make(chan error, 1)
 	go func() { fed <- in.feeder.run() }()
 	in.progress.start(in.feeder.size(), in.line)
+	if in.flags.IsSet("report") {
+		ended := make(chan struct{})
+		defer close(ended)
+		go in.reportProgress(ended)
+	}
 
 	err := in.await(sent)
 	in.abandon()
@@ -364,6 +385,11 @@ func (in *injection) underran(u schedule.Underrun) {
 func (in *injection) close() error {
 	if in.stuck {
 		return nil
+	}
+	for _, v := range in.verifiers {
+		if err := v.finish(); err != nil {
+			in.warnf("--verify: %v", err)
+		}
 	}
 	return in.way.close()
 }

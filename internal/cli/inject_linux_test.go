@@ -92,12 +92,15 @@ func TestEveryWaySendsEverything(t *testing.T) {
 	writeCapture(t, "set.pcap", packets)
 	for _, args := range [][]string{
 		{"set.pcap"}, {"--asap", "set.pcap"}, {"--asap", "--tx", "packet", "set.pcap"}, {"--tx", "xdp", "set.pcap"},
-		{"--asap", "--tx", "xdp", "--workers", "2", "set.pcap"}, {"--workers", "3", "--tx", "packet", "set.pcap"}, {"--realtime", "set.pcap"},
+		{"--asap", "--tx", "xdp", "--workers", "2", "set.pcap"}, {"--workers", "3", "--tx", "packet", "set.pcap"}, {"--realtime", "--verify", "set.pcap"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			got, summary := inject(t, receiver, exitDone, args...)
 			if summary.PacketsOut != 20000 || len(got) != 20000 {
 				t.Fatalf("%d sent, %d arrived", summary.PacketsOut, len(got))
+			}
+			if slices.Contains(args, "--verify") && summary.Stamped != summary.Frames {
+				t.Errorf("the kernel stamped %d frames of %d", summary.Stamped, summary.Frames)
 			}
 			if !slices.Contains(args, "--workers") {
 				if !slices.EqualFunc(dataOf(got), dataOf(packets), bytes.Equal) {

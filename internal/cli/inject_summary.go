@@ -26,6 +26,10 @@ type latenessRecord struct {
 	Max  float64 `json:"max"`
 }
 
+func (l *latenessRecord) String() string {
+	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, p99.9 %s, max %s", micros(l.P50), micros(l.P90), micros(l.P99), micros(l.P999), micros(l.Max))
+}
+
 type skippedRecord struct {
 	Oversize int64 `json:"oversize"`
 	Short    int64 `json:"short"`
@@ -54,6 +58,8 @@ type injectSummary struct {
 	OutOfOrder  int64           `json:"out_of_order"` // that were sent at once
 	MaxDisorder float64         `json:"max_disorder"`
 	Lateness    *latenessRecord `json:"lateness,omitempty"`
+	Stamped     int64           `json:"stamped,omitempty"`  // frames, by the kernel
+	Verified    *latenessRecord `json:"verified,omitempty"` // lateness by the kernel's stamps
 	Underruns   int64           `json:"underruns"`
 	Interface   string          `json:"interface,omitempty"`
 	Tx          string          `json:"tx,omitempty"`
@@ -89,6 +95,23 @@ func (in *injection) lateness() schedule.Quantiles {
 	return schedule.MergeLateness(all...)
 }
 
+func newLatenessRecord(q schedule.Quantiles) *latenessRecord {
+	return &latenessRecord{seconds(q.P50), seconds(q.P90), seconds(q.P99), seconds(q.P999), seconds(q.Max)}
+}
+
+// verified adds what the kernel's stamps tell.
+func (in *injection) verified(s *injectSummary) {
+	if len(in.verifiers) == 0 {
+		return
+	}
+	all := make([]*schedule.Lateness, len(in.verifiers))
+	for i, v := range in.verifiers {
+		all[i] = v.lateness
+		s.Stamped += v.stamped.Load()
+	}
+	s.Verified = newLatenessRecord(schedule.MergeLateness(all...))
+}
+
 // summarize says how the run went, and whether it was on time.
 func (in *injection) summarize(err error) error {
 	f := in.figures()
@@ -113,12 +136,13 @@ func (in *injection) summarize(err error) error {
 	}
 	if !in.asap && f.packets > 0 {
 		q := in.lateness()
-		s.Lateness = &latenessRecord{seconds(q.P50), seconds(q.P90), seconds(q.P99), seconds(q.P999), seconds(q.Max)}
+		s.Lateness = newLatenessRecord(q)
 		if err == nil && in.failLate > 0 && q.P99 > int64(in.failLate) {
 			err = fmt.Errorf("p99 lateness %v is over %v: %w", time.Duration(q.P99), in.failLate, errLate)
 		}
 	}
 	s.Summary = in.summary(in.exitSoFar(err))
+	in.verified(&s)
 	in.report.event(s)
 	if !in.quiet {
 		in.progress.finish()
@@ -132,8 +156,10 @@ func (in *injection) saySummary(s *injectSummary) {
 	in.say(fmt.Sprintf("sent %s, %d bytes in %v: %s", plural(s.PacketsOut, "packet"), s.Bytes,
 		time.Duration(s.Duration*1e9).Round(time.Microsecond), rates(s.PPS, s.BPS)))
 	if s.Lateness != nil {
-		l := s.Lateness
-		in.say(fmt.Sprintf("lateness p50 %s, p90 %s, p99 %s, p99.9 %s, max %s", micros(l.P50), micros(l.P90), micros(l.P99), micros(l.P999), micros(l.Max)))
+		in.say("lateness " + s.Lateness.String())
+	}
+	if s.Verified != nil {
+		in.say(fmt.Sprintf("lateness %s, by the kernel's stamps of %s", s.Verified, plural(s.Stamped, "frame")))
 	}
 	for _, count := range []struct {
 		number int64
@@ -164,21 +190,60 @@ func (in *injection) saySummary(s *injectSummary) {
 	}
 }
 
-// line is the counters for SIGUSR1 and the progress line.
-func (in *injection) line() string {
+// progressEvent is how a run goes, twice a second.
+type progressEvent struct {
+	Event      string      `json:"event"` // "progress"
+	Tool       string      `json:"tool"`
+	Time       record.Time `json:"time"`
+	PacketsOut int64       `json:"packets_out"`
+	Bytes      int64       `json:"bytes"`
+	PPS        float64     `json:"pps"` // since the first packet left
+	BPS        float64     `json:"bps"`
+	P99        *float64    `json:"lateness_p99,omitempty"` // seconds
+	Buffer     float64     `json:"buffer"`                 // how full it is, from 0 to 1
+}
+
+// now gives the figures of this moment.
+func (in *injection) now() progressEvent {
 	f := in.figures()
-	text := fmt.Sprintf("%d sent", f.packets)
+	e := progressEvent{
+		Event: "progress", Tool: in.tool.Name, Time: record.Time(time.Now().UnixNano()), PacketsOut: f.packets, Bytes: f.bytes,
+	}
 	if elapsed := seconds(schedule.System.Now() - f.began); f.began != 0 && elapsed > 0 {
-		text += ", " + rates(float64(f.packets)/elapsed, 8*float64(f.bytes)/elapsed)
+		e.PPS, e.BPS = float64(f.packets)/elapsed, 8*float64(f.bytes)/elapsed
 	}
 	if !in.asap {
-		text += ", p99 " + micros(seconds(in.lateness().P99)) + " late"
+		p99 := seconds(in.lateness().P99)
+		e.P99 = &p99
 	}
-	fill := 0.0
 	for _, t := range in.transmissions {
-		fill = max(fill, t.Ring.Fill())
+		e.Buffer = max(e.Buffer, t.Ring.Fill())
 	}
-	return fmt.Sprintf("%s, buffer %.0f %%", text, 100*fill)
+	return e
+}
+
+// line is the counters for SIGUSR1 and the progress line.
+func (in *injection) line() string {
+	e := in.now()
+	late := ""
+	if e.P99 != nil {
+		late = ", p99 " + micros(*e.P99) + " late"
+	}
+	return fmt.Sprintf("%d sent, %s%s, buffer %.0f %%", e.PacketsOut, rates(e.PPS, e.BPS), late, 100*e.Buffer)
+}
+
+// reportProgress writes an event twice a second until the run ends.
+func (in *injection) reportProgress(ended <-chan struct{}) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+			in.report.event(in.now())
+		}
+	}
 }
 
 // plural is a number of things for people.

@@ -14,6 +14,7 @@ var txPolicies = []string{"auto", "packet", "xdp"}
 type wireWay struct {
 	device  *wire.Interface
 	sockets []wire.Sender  // one for each worker
+	stamps  []*wire.Stamps // of the sockets, with --verify
 	tx      string         // packet or xdp
 	before  *wire.Counters // nil where the device tells none
 }
@@ -61,7 +62,16 @@ func (w *wireWay) openSockets(c *injectConfig) error {
 		}
 	}
 	w.tx = "packet"
-	return w.openEach(c.workers, func(device *wire.Interface, _ int) (wire.Sender, error) { return wire.OpenPacket(device) })
+	return w.openEach(c.workers, func(device *wire.Interface, _ int) (wire.Sender, error) {
+		if !c.verify {
+			return wire.OpenPacket(device)
+		}
+		socket, stamps, err := wire.OpenPacketStamped(device)
+		if err == nil {
+			w.stamps = append(w.stamps, stamps)
+		}
+		return socket, err
+	})
 }
 
 func (w *wireWay) openEach(count int, open func(*wire.Interface, int) (wire.Sender, error)) error {

@@ -30,8 +30,8 @@ func NewLateness() *Lateness {
 	}
 }
 
-// record takes nanoseconds.
-func (l *Lateness) record(late int64) {
+// Record takes nanoseconds.
+func (l *Lateness) Record(late int64) {
 	if !l.mutex.TryLock() {
 		if len(l.waiting) < cap(l.waiting) {
 			l.waiting = append(l.waiting, late)
@@ -51,8 +51,8 @@ func (l *Lateness) add(late int64) {
 	_ = l.histogram.RecordValue(min(max(late, 0), maxLateness)) // never out of range
 }
 
-// settle counts what is waiting. The recording goroutine calls it at the end.
-func (l *Lateness) settle() {
+// Settle counts what is waiting. The recording goroutine calls it at the end.
+func (l *Lateness) Settle() {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	for _, late := range l.waiting {

@@ -63,6 +63,8 @@ type Transmission struct {
 	Thread *RealtimeThread
 
 	Lateness *Lateness
+	// Dues, if not nil, is told when each frame is due.
+	Dues *Dues
 
 	sent, frames, bytes atomic.Int64
 	underruns           atomic.Int64
@@ -107,7 +109,7 @@ func (t *Transmission) Run() error {
 
 // settle completes the figures.
 func (t *Transmission) settle() {
-	t.Lateness.settle()
+	t.Lateness.Settle()
 	if t.Immediately && t.ended.Load() != 0 {
 		t.ended.Store(t.Clock.Now()) // the last Send took a part of the whole
 	}
@@ -210,6 +212,7 @@ func (t *Transmission) countDue(slot int, now int64) int {
 // send sends count packets from slot on, passing over those that cannot be sent.
 func (t *Transmission) send(slot, count int, now int64) error {
 	for count > 0 {
+		t.noteDues(slot, count)
 		sent, err := t.Sender.Send(t.Ring.packets[slot : slot+count])
 		flushErr := t.Sender.Flush()
 		t.account(slot, sent, now)
@@ -229,6 +232,16 @@ func (t *Transmission) send(slot, count int, now int64) error {
 	return nil
 }
 
+// noteDues takes note before the frames leave, so that nobody learns of one earlier.
+func (t *Transmission) noteDues(slot, count int) {
+	if t.Dues == nil {
+		return
+	}
+	for i := range count {
+		t.Dues.note(i, t.due(slot+i))
+	}
+}
+
 // account counts what was sent and gives its room back.
 func (t *Transmission) account(slot, sent int, now int64) {
 	if sent == 0 {
@@ -241,8 +254,11 @@ func (t *Transmission) account(slot, sent int, now int64) {
 		}
 		bytes += len(t.Ring.packets[i].Data)
 		if !t.Immediately {
-			t.Lateness.record(now - t.due(i))
+			t.Lateness.Record(now - t.due(i))
 		}
+	}
+	if t.Dues != nil {
+		t.Dues.frames += uint32(sent)
 	}
 	if t.began.Load() == 0 {
 		t.began.Store(now)

@@ -404,13 +404,13 @@ func TestLatenessWhileSomebodyAsks(t *testing.T) {
 	l := NewLateness()
 	l.mutex.Lock()
 	for i := range int64(100) {
-		l.record(i * 1e3)
+		l.Record(i * 1e3)
 	}
 	l.mutex.Unlock()
-	l.record(1e9)
-	l.record(-5)
-	l.record(1e15)
-	l.settle()
+	l.Record(1e9)
+	l.Record(-5)
+	l.Record(1e15)
+	l.Settle()
 	q := MergeLateness(l, NewLateness())
 	if total := l.histogram.TotalCount(); total != 103 || q.P50 < 48e3 || q.P50 > 52e3 || q.Max < maxLateness {
 		t.Errorf("%d recorded, %+v", total, q)
