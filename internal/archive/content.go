@@ -13,6 +13,9 @@ import (
 // block, or the blocks before the first packet of a pcapng, may be long.
 const inspectLimit = 4 << 20
 
+// inspectBlock is how much Inspect reads at a time, in bytes.
+const inspectBlock = 32 << 10
+
 // Content is what the head of a member tells about it.
 type Content struct {
 	Format      stream.Format // FormatUnknown says that it is no capture
@@ -34,13 +37,13 @@ func (r *Reader) Inspect() {
 		return
 	}
 	source := &headSource{reader: r}
-	r.member.Content = inspect(source)
+	r.member.Content = inspect(source, int(min(r.member.Size+1, inspectBlock)))
 	source.stop()
 }
 
-// inspect reads the first packet.
-func inspect(src io.Reader) (c Content) {
-	reader := stream.NewReaderSize(src, 64<<10)
+// inspect reads the first packet, size bytes at a time.
+func inspect(src io.Reader, size int) (c Content) {
+	reader := stream.NewReaderSize(src, size)
 	defer reader.Close()
 	packet := make([]stream.Packet, 1)
 	for {
@@ -62,7 +65,7 @@ func inspect(src io.Reader) (c Content) {
 
 // isCapture says whether a capture begins with head.
 func isCapture(head []byte) bool {
-	c := inspect(bytes.NewReader(head))
+	c := inspect(bytes.NewReader(head), len(head)+1)
 	return c.IsCapture()
 }
 
