@@ -38,6 +38,11 @@ func displayName(path, archive string) string {
 	return escapeName(path)
 }
 
+// strictFlag is of the tools that go on behind a bad input otherwise.
+func strictFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "strict", Usage: "stop at the first input that is damaged or cannot be read"}
+}
+
 // namedError puts the path before an error, unless it stands there already.
 func namedError(path string, err error) error {
 	return fmt.Errorf("%s: %w", displayName(path, ""), withoutPath(err))

@@ -36,8 +36,6 @@ func Merge() *Tool {
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "select", Usage: "merge what the records of pcap-map or pcap-tarls in `FILE` name (-: stdin)"},
 			ignoreZerosFlag(),
-			&cli.StringFlag{Name: "from", Usage: "leave out packets before `TIME`"},
-			&cli.StringFlag{Name: "to", Usage: "leave out packets at `TIME` and later"},
 			&cli.Int64Flag{Name: "loop", Value: 1, Usage: "play all `N` times, one after another (0: for ever)"},
 			&cli.StringFlag{Name: "shard", Usage: "take only flows of share `I/N`, I from 0"},
 			&cli.BoolFlag{Name: "dedup", Usage: "leave out a packet that has the same bytes as one shortly before"},
@@ -48,8 +46,8 @@ func Merge() *Tool {
 			&cli.StringFlag{Name: "tmp", Usage: "hold the rest in a file in `FOLDER`", DefaultText: "$TMPDIR or /tmp"},
 			&cli.StringFlag{Name: "follow", Usage: "merge the files in `FOLDER` as they are written, until SIGINT"},
 			&cli.StringFlag{Name: "idle", Usage: "end --follow when no file has grown for `DURATION`"},
-			&cli.BoolFlag{Name: "strict", Usage: "stop at the first input that is damaged or cannot be read"},
-		}, nameFlags(), filterFlags(), streamFlags()),
+			strictFlag(),
+		}, nameFlags(), rangeFlags(), filterFlags(), streamFlags()),
 		Run: runMerge,
 	}
 }
@@ -281,15 +279,6 @@ func (m *mergeRun) write(writer *stream.Writer, packets []stream.Packet) error {
 	m.out.Add(int64(len(packets)))
 	m.bytes.Add(int64(size))
 	return nil
-}
-
-// outputFailed names the output in an error of it.
-func (m *mergeRun) outputFailed(err error) error {
-	name := m.flags.String("output")
-	if name == "" || name == "-" {
-		name = "stdout"
-	}
-	return namedError(name, err)
 }
 
 // mergeError adds what to do when inputs do not fit together.

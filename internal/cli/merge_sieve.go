@@ -27,19 +27,9 @@ type sieve struct {
 
 // newSieve reads the flags that choose packets.
 func (j *job) newSieve() (s *sieve, err error) {
-	s = &sieve{from: math.MinInt64, to: math.MaxInt64}
-	if text := j.flags.String("from"); text != "" {
-		if s.from, err = parseTime("from", text); err != nil {
-			return nil, err
-		}
-	}
-	if text := j.flags.String("to"); text != "" {
-		if s.to, err = parseTime("to", text); err != nil {
-			return nil, err
-		}
-	}
-	if s.from >= s.to {
-		return nil, usageErrorf("--from %q is not before --to %q", j.flags.String("from"), j.flags.String("to"))
+	s = &sieve{}
+	if s.from, s.to, err = j.timeRange(); err != nil {
+		return nil, err
 	}
 	if text := j.flags.String("shard"); text != "" {
 		if s.shard, s.shards, err = parseShard(text); err != nil {

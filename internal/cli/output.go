@@ -135,3 +135,16 @@ func (o *output) abandon() {
 		os.Remove(o.temporary)
 	}
 }
+
+// outputFailed names the output in an error of it.
+func (j *job) outputFailed(err error) error {
+	var linkTypes *stream.LinkTypeError
+	if errors.As(err, &linkTypes) {
+		return withHint(err, "--pcapng writes a capture that holds both")
+	}
+	name := j.flags.String("output")
+	if name == "" || name == "-" {
+		name = "stdout"
+	}
+	return namedError(name, err)
+}

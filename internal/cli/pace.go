@@ -37,8 +37,6 @@ func Pace() *Tool {
 			&cli.StringFlag{Name: "pps", Usage: "`N` packets a second, evenly, such as 5000 or 10k"},
 			&cli.StringFlag{Name: "bps", Usage: "`N` bits a second of lengths on the wire, evenly, such as 10M"},
 			&cli.StringFlag{Name: "max-gap", Usage: "shorten longer gaps to `DURATION`"},
-			&cli.StringFlag{Name: "from", Usage: "leave out packets before `TIME`"},
-			&cli.StringFlag{Name: "to", Usage: "leave out packets at `TIME` and later"},
 			&cli.Int64Flag{Name: "loop", Value: 1, Usage: "play the files `N` times (0: for ever)"},
 			&cli.StringFlag{Name: "start-at", Usage: "the first packet leaves at `TIME`, and all are stamped for pcap-inject --at"},
 			&cli.StringFlag{Name: "lead", Usage: "give packets out by `DURATION` earlier than they are stamped", DefaultText: "0; 1s with --start-at"},
@@ -46,13 +44,9 @@ func Pace() *Tool {
 			&cli.BoolFlag{Name: "asap", Usage: "stamp, and do not wait"},
 			&cli.BoolFlag{Name: "keep-timestamps", Usage: "do not stamp"},
 			strictFlag(),
-		}, streamFlags()),
+		}, rangeFlags(), streamFlags()),
 		Run: runPace,
 	}
-}
-
-func strictFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "strict", Usage: "stop at the first input that is damaged or cannot be read"}
 }
 
 // startLead is how early the packets of --start-at come, that pcap-inject has them
@@ -162,25 +156,6 @@ func (j *job) rate(flag string) (schedule.Rate, error) {
 		return 0, usageErrorf("--%s %q: %w", flag, text, err)
 	}
 	return rate, nil
-}
-
-// timeRange reads --from and --to.
-func (j *job) timeRange() (from, to int64, err error) {
-	from, to = math.MinInt64, math.MaxInt64
-	if text := j.flags.String("from"); text != "" {
-		if from, err = parseTime("from", text); err != nil {
-			return 0, 0, err
-		}
-	}
-	if text := j.flags.String("to"); text != "" {
-		if to, err = parseTime("to", text); err != nil {
-			return 0, 0, err
-		}
-	}
-	if from >= to {
-		return 0, 0, usageErrorf("--from %q is not before --to %q", j.flags.String("from"), j.flags.String("to"))
-	}
-	return from, to, nil
 }
 
 // startConfig reads --start-at and --lead.
@@ -515,19 +490,6 @@ func (p *pacer) countDue(departures []int64) int {
 		}
 	}
 	return len(departures)
-}
-
-// outputFailed names the output in an error of it.
-func (p *pacer) outputFailed(err error) error {
-	var linkTypes *stream.LinkTypeError
-	if errors.As(err, &linkTypes) {
-		return withHint(err, "--pcapng writes a capture that holds both")
-	}
-	name := p.flags.String("output")
-	if name == "" || name == "-" {
-		name = "stdout"
-	}
-	return namedError(name, err)
 }
 
 // counters is the line for SIGUSR1 and for the end.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
 	"pcap-replay/internal/record"
 )
 
@@ -28,6 +30,33 @@ func parseTime(flag, text string) (int64, error) {
 		}
 	}
 	return 0, usageErrorf("--%s %q: not a time: wanted such as %s or Unix seconds", flag, text, record.Time(1600000000e9))
+}
+
+// rangeFlags are those of the tools that cut a stream by time.
+func rangeFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "from", Usage: "leave out packets before `TIME`"},
+		&cli.StringFlag{Name: "to", Usage: "leave out packets at `TIME` and later"},
+	}
+}
+
+// timeRange reads rangeFlags. The range reaches to to, which is not in it.
+func (j *job) timeRange() (from, to int64, err error) {
+	from, to = math.MinInt64, math.MaxInt64
+	if text := j.flags.String("from"); text != "" {
+		if from, err = parseTime("from", text); err != nil {
+			return 0, 0, err
+		}
+	}
+	if text := j.flags.String("to"); text != "" {
+		if to, err = parseTime("to", text); err != nil {
+			return 0, 0, err
+		}
+	}
+	if from >= to {
+		return 0, 0, usageErrorf("--from %q is not before --to %q", j.flags.String("from"), j.flags.String("to"))
+	}
+	return from, to, nil
 }
 
 // parseDuration reads a Go duration such as 1h30m, or seconds.
