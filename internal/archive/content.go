@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -9,8 +10,9 @@ import (
 	"pcap-replay/stream"
 )
 
-// inspectLimit is how far Inspect reads into a member, in bytes. A bzip2 or lz4
-// block, or the blocks before the first packet of a pcapng, may be long.
+// inspectLimit is how far Inspect reads into a member, in bytes as stored and in
+// bytes of the capture. A bzip2 or lz4 block, or the blocks before the first packet
+// of a pcapng, may be long.
 const inspectLimit = 4 << 20
 
 // inspectBlock is how much Inspect reads at a time, in bytes.
@@ -43,7 +45,12 @@ func (r *Reader) Inspect() {
 
 // inspect reads the first packet, size bytes at a time.
 func inspect(src io.Reader, size int) (c Content) {
-	reader := stream.NewReaderSize(src, size)
+	plain, compression, err := decompressHead(src)
+	if err != nil {
+		return c
+	}
+	defer plain.Close()
+	reader := stream.NewReaderSize(io.LimitReader(plain, inspectLimit), size)
 	defer reader.Close()
 	packet := make([]stream.Packet, 1)
 	for {
@@ -52,7 +59,7 @@ func inspect(src io.Reader, size int) (c Content) {
 		if section == nil {
 			return c
 		}
-		c.Format, c.Compression, c.LinkTypes = section.Format, section.Compression, section.LinkTypes
+		c.Format, c.Compression, c.LinkTypes = section.Format, compression, section.LinkTypes
 		if n > 0 {
 			c.First, c.HasFirst = packet[0].Time, !packet[0].Untimed
 			return c
@@ -61,6 +68,19 @@ func inspect(src io.Reader, size int) (c Content) {
 			return c
 		}
 	}
+}
+
+// decompressHead is stream.Decompress, and takes little memory for what is not
+// compressed. Compressed data that grows without end would be searched for a packet
+// without end, so that the reader of it must be bounded.
+func decompressHead(src io.Reader) (io.ReadCloser, stream.Compression, error) {
+	head := bufio.NewReaderSize(src, 16) // large reads pass it by
+	magic, _ := head.Peek(10)
+	const skippableFrame = "\x2a\x4d\x18" // behind a first byte of 0x50 to 0x5f: LZ4 and zstd
+	if stream.DetectCompression(magic) == stream.Uncompressed && !(len(magic) >= 4 && string(magic[1:4]) == skippableFrame) {
+		return io.NopCloser(head), stream.Uncompressed, nil
+	}
+	return stream.Decompress(head)
 }
 
 // isCapture says whether a capture begins with head.

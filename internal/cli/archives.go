@@ -129,12 +129,13 @@ func (j *job) walkReader(path string, reader *archive.Reader, visit func(*archiv
 	}
 }
 
-// outputError tells an error of the output from one of the tarball that is read.
+// outputError tells what ends the run, such as an error of the output, from what is
+// wrong with the tarball that is read.
 type outputError struct{ error }
 
 func (e *outputError) Unwrap() error { return e.error }
 
-// asOutputError marks an error of the output.
+// asOutputError marks an error that ends the run.
 func asOutputError(err error) error {
 	if err == nil {
 		return nil
@@ -150,6 +151,14 @@ func (j *job) memberFailed(path, member string, err error) {
 		Event: "failed", Tool: j.tool.Name, Path: member, PathRaw: record.RawName(member),
 		Archive: path, ArchiveRaw: record.RawName(path), Reason: err.Error(),
 	})
+}
+
+// strictly ends the run after damage that has been said, if --strict is set.
+func (j *job) strictly() error {
+	if j.flags.Bool("strict") && j.damaged.Load() {
+		return errReported
+	}
+	return nil
 }
 
 // archiveFailed says that a tarball cannot be read (on), if that is what ended

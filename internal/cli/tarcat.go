@@ -37,6 +37,7 @@ func TarCat() *Tool {
 			&cli.StringFlag{Name: "max-bytes", Usage: "fail when more than `SIZE` would be given out: tarballs can hold far more than they take"},
 			&cli.BoolFlag{Name: "list", Usage: "only print the records of what would be taken"},
 			ignoreZerosFlag(),
+			strictFlag(),
 		},
 		Run: runTarCat,
 	}
@@ -92,6 +93,11 @@ func runTarCat(j *job) error {
 		}
 		if err != nil {
 			failed++
+		}
+		if err := j.strictly(); err != nil {
+			return err
+		}
+		if err != nil {
 			continue
 		}
 		for _, reason := range wanted.notFound() {
@@ -180,6 +186,9 @@ func (c *tarCat) openSink() (err error) {
 
 // visit takes a member if it is wanted.
 func (c *tarCat) visit(wanted *archiveChoice, r *archive.Reader, m *archive.Member) error {
+	if err := c.job.strictly(); err != nil {
+		return asOutputError(err)
+	}
 	c.members.Add(1)
 	takes, exactly := wanted.wants(m)
 	if takes {

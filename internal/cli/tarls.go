@@ -36,6 +36,7 @@ func TarLs() *Tool {
 			&cli.BoolFlag{Name: "index", Usage: "write the seek index ARCHIVE.tarx in the same pass"},
 			&cli.BoolFlag{Name: "verify", Usage: "check the index of each archive against it, and list nothing"},
 			ignoreZerosFlag(),
+			strictFlag(),
 		},
 		Run: runTarLs,
 	}
@@ -94,6 +95,9 @@ func runTarLs(j *job) error {
 		}
 		if err != nil {
 			failed++
+		}
+		if err := j.strictly(); err != nil {
+			return err
 		}
 	}
 	exit := exitDone
@@ -210,6 +214,9 @@ func (l *tarLister) setFormat(out *output) {
 }
 
 func (l *tarLister) list(path string, r *archive.Reader, m *archive.Member) error {
+	if err := l.job.strictly(); err != nil {
+		return asOutputError(err)
+	}
 	l.members.Add(1)
 	isListed := len(l.match) == 0 || matchesAny(l.match, m.Name)
 	if !isListed && !l.indexes {
