@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 
@@ -50,7 +51,7 @@ func (j *job) packetFilter() (*packetFilter, error) {
 var programText = regexp.MustCompile(`^\s*[0-9]+\s*\n\s*[0-9]`)
 
 func openPacketFilter(name string) (*packetFilter, error) {
-	text, err := os.ReadFile(name)
+	text, err := readFilter(name)
 	if err != nil {
 		return nil, usageErrorf("--filter-file %w", namedError(name, err))
 	}
@@ -63,6 +64,18 @@ func openPacketFilter(name string) (*packetFilter, error) {
 		return nil, usageErrorf("%s: %w", flag, err)
 	}
 	return &packetFilter{flag: flag, bytecode: program, programs: map[stream.LinkType]*filter.Program{}}, nil
+}
+
+// maxFilterFile is more than an expression or a program may have, in bytes.
+const maxFilterFile = 2 << 20
+
+func readFilter(name string) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, maxFilterFile))
 }
 
 func newPacketFilter(flag, text string) (*packetFilter, error) {
@@ -79,20 +92,24 @@ func (f *packetFilter) keep(packets []stream.Packet) ([]stream.Packet, error) {
 	if f == nil {
 		return packets, nil
 	}
-	wanted := packets[:0]
+	kept := 0
 	for i := range packets {
 		packet := &packets[i]
 		if packet.LinkType != f.link || f.program == nil {
 			if err := f.use(packet.LinkType); err != nil {
-				return wanted, err
+				return packets[:kept], err
 			}
 		}
-		if f.program.Match(packet.Data, packet.WireLength) {
-			wanted = append(wanted, *packet)
+		if !f.program.Match(packet.Data, packet.WireLength) {
+			f.dropped++
+			continue
 		}
+		if kept < i {
+			packets[kept] = *packet
+		}
+		kept++
 	}
-	f.dropped += int64(len(packets) - len(wanted))
-	return wanted, nil
+	return packets[:kept], nil
 }
 
 // use has the next packets decided as those of a link type.
