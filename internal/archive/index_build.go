@@ -35,8 +35,7 @@ const (
 	candidateReach    = 1 << 20
 )
 
-// indexBuilder makes an index while a Reader walks through an archive. A nil one
-// does nothing.
+// indexBuilder makes an index while a Reader walks through an archive.
 type indexBuilder struct {
 	archive     *os.File
 	path        string // of the index
@@ -169,7 +168,7 @@ func (b *indexBuilder) member(m *Member) error {
 	}
 	if best != nil {
 		b.waiting = append([]*candidate{best}, b.waiting...) // for a member close by
-		isCheap := best.Offset > b.lastPoint() && len(best.window) < cheapWindow
+		isCheap := best.Offset > b.lastPoint() && len(best.window) < cheapWindow && len(b.points) < maxPoints/2
 		isFar := best.Offset >= b.lastPoint()+memberDistance
 		if isCheap || isFar && b.windows.Load() < indexAllowance+m.Header/indexShare {
 			b.choose(best)
@@ -364,7 +363,7 @@ func (b *indexBuilder) stopChecks() error {
 	return <-b.checked
 }
 
-// abandon removes what finish has not finished.
+// abandon removes what finish has not finished. It may be called on nil.
 func (b *indexBuilder) abandon() {
 	if b == nil {
 		return

@@ -81,6 +81,8 @@ var (
 const (
 	// maxWindowLength is the most that a compressed window takes, in bytes.
 	maxWindowLength = 40 << 10
+	// maxPoints bounds the memory for the points of an index: 64 MiB.
+	maxPoints = 2 << 20
 	// maxMembersLength bounds the memory for the members of an index, in bytes.
 	maxMembersLength = 64 << 20
 )
@@ -180,7 +182,7 @@ func readIndexFooter(index io.ReaderAt, size int64) (f indexFooter, err error) {
 	switch {
 	case f.PlainSize < 0 || f.End < 0 || f.End > f.PlainSize,
 		f.Members < headerSize || f.Members > end || f.MemberCount < 0 || f.MemberCount > f.End/blockSize,
-		!isTable(f.Points, f.PointCount, pointSize, f.Members),
+		!isTable(f.Points, f.PointCount, pointSize, f.Members), f.PointCount > maxPoints,
 		!isTable(f.Cells, f.CellCount, 4, f.Points),
 		f.CellCount > 0 && f.CellCount != (f.PlainSize+cellSize-1)/cellSize:
 		return f, indexErrorf("footer: impossible numbers")

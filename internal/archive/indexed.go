@@ -54,7 +54,12 @@ func OpenIndexed(path string) (*Indexed, error) {
 }
 
 // Close closes the archive and its index.
-func (x *Indexed) Close() error { return errors.Join(x.archive.Close(), x.index.Close()) }
+func (x *Indexed) Close() error {
+	if x.windows != nil {
+		x.windows.Close()
+	}
+	return errors.Join(x.archive.Close(), x.index.Close())
+}
 
 // Compression is what the archive is wrapped in.
 func (x *Indexed) Compression() stream.Compression { return stream.Compression(x.header.Compression) }
@@ -132,7 +137,8 @@ func (x *Indexed) loadPoints() error {
 // at the same time; each takes less than 4 MiB.
 func (x *Indexed) Open(m *Member) (io.ReadCloser, error) {
 	r := x.newReader([]*Member{m}, 1)
-	if _, err := r.Next(); err != nil {
+	_, _ = r.Next() // it cannot fail
+	if err := r.openIndexed(); err != nil {
 		r.Close()
 		return nil, err
 	}
@@ -140,14 +146,14 @@ func (x *Indexed) Open(m *Member) (io.ReadCloser, error) {
 }
 
 // NewReader walks through some members that Each or Members gave, in their order.
-// It decompresses on all cores.
+// A member that is not read costs nothing; others are decompressed on all cores.
 func (x *Indexed) NewReader(members []*Member) *Reader {
 	return x.newReader(members, min(runtime.GOMAXPROCS(0), maxWorkers))
 }
 
 func (x *Indexed) newReader(members []*Member, workers int) *Reader {
 	return &Reader{
-		tape: newPlainTape(nil, 0, func() error { return nil }), compression: x.Compression(),
+		tape: &tape{close: func() error { return nil }}, compression: x.Compression(),
 		indexed: &indexedMembers{index: x, members: members, workers: workers},
 	}
 }
@@ -156,72 +162,75 @@ func (x *Indexed) newReader(members []*Member, workers int) *Reader {
 type indexedMembers struct {
 	index   *Indexed
 	members []*Member // those to come
+	current *Member   // until its data are read
 	workers int
 	end     int64 // of what the tape holds
 }
 
-// next moves the tape to the header of the next member.
-func (w *indexedMembers) next(t *tape) (*Member, *tape, error) {
+// nextIndexed goes to the next member. Its place is only looked for when it is read.
+func (r *Reader) nextIndexed() (*Member, error) {
+	w := r.indexed
+	r.tar, r.said = nil, false
 	if len(w.members) == 0 {
-		return nil, t, io.EOF
+		return nil, r.fail(io.EOF)
 	}
-	m := w.members[0]
-	if m.Header < t.offset || m.Header >= w.end {
-		if err := t.close(); err != nil {
-			return nil, t, err
-		}
-		w.end = w.endOfRun()
-		plain := w.index.plain(m.Header, w.end, w.workers)
-		t = newPlainTape(plain, m.Header, plain.Close)
-	}
-	w.members = w.members[1:]
-	return m, t, t.skip(m.Header - t.offset)
+	w.current, w.members = w.members[0], w.members[1:]
+	return w.current, nil
 }
 
-// endOfRun is how far to read on from the next member: to the last one that is
-// reached sooner by reading on than from a point.
-func (w *indexedMembers) endOfRun() int64 {
-	end := w.members[0].end
-	for _, m := range w.members[1:] {
-		if m.Header < end || m.Header > end && w.index.isPointBetween(end, m.Header) {
+// openIndexed moves the tape to the current member's header and sees that it is the
+// one that the index means.
+func (r *Reader) openIndexed() error {
+	w := r.indexed
+	want := w.current
+	w.current = nil
+	if want.Header < r.tape.offset || want.Header >= w.end {
+		if err := r.tape.close(); err != nil {
+			return r.fail(err)
+		}
+		r.tape = w.newTape(want)
+	}
+	t := r.tape
+	if err := t.skip(want.Header - t.offset); err != nil {
+		return r.fail(err)
+	}
+	block := t.peek()
+	if t.err != nil && t.err != io.EOF {
+		return r.fail(t.err)
+	}
+	if len(block) < blockSize || !isHeader(block) {
+		return r.fail(indexErrorf("no member at offset %d", want.Header))
+	}
+	if _, err := r.readHeader(); err != nil {
+		return r.fail(err)
+	}
+	if m := r.member; m.Name != want.Name || m.Size != want.Size || m.Offset != want.Offset || m.Type != want.Type {
+		return r.fail(indexErrorf("at offset %d is %q, not %q", want.Header, m.Name, want.Name))
+	}
+	return nil
+}
+
+// newTape reads from a member on to the last one that is reached sooner by reading
+// on than from a point.
+func (w *indexedMembers) newTape(m *Member) *tape {
+	x := w.index
+	if x.Compression() == stream.Uncompressed {
+		w.end = x.footer.PlainSize
+		file := io.NewSectionReader(x.archive, 0, w.end)
+		return newFileTape(file, w.end)
+	}
+	w.end = m.end
+	for _, next := range w.members {
+		if next.Header < w.end || next.Header > w.end && x.points[x.pointBefore(next.Header)].Offset > w.end {
 			break
 		}
-		end = m.end
+		w.end = next.end
 	}
-	return end
-}
-
-// isPointBetween says whether a point, or any place of an archive that is not
-// compressed, lies between two offsets.
-func (x *Indexed) isPointBetween(from, to int64) bool {
-	return x.Compression() == stream.Uncompressed || x.points[x.pointBefore(to)].Offset > from
+	plain := x.plain(m.Header, w.end, w.workers)
+	return newPlainTape(plain, m.Header, plain.Close)
 }
 
 // pointBefore is the last point at or before offset.
 func (x *Indexed) pointBefore(offset int64) int {
 	return max(0, sort.Search(len(x.points), func(i int) bool { return x.points[i].Offset > offset })-1)
-}
-
-// nextIndexed goes to the next member by the index, and sees that it is there.
-func (r *Reader) nextIndexed() (*Member, error) {
-	r.tar, r.said = nil, false
-	r.head.reset()
-	want, tape, err := r.indexed.next(r.tape)
-	r.tape = tape
-	if err != nil {
-		return nil, r.fail(err)
-	}
-	if block := tape.peek(); len(block) < blockSize && tape.err != nil && tape.err != io.EOF {
-		return nil, r.fail(tape.err)
-	} else if len(block) < blockSize || !isHeader(block) {
-		return nil, r.fail(indexErrorf("no member at offset %d", want.Header))
-	}
-	if _, err := r.readHeader(); err != nil {
-		return nil, r.fail(err)
-	}
-	if m := r.member; m.Name != want.Name || m.Size != want.Size || m.Offset != want.Offset || m.Type != want.Type {
-		return nil, r.fail(indexErrorf("at offset %d is %q, not %q", want.Header, m.Name, want.Name))
-	}
-	r.member.Content, r.member.end = want.Content, want.end
-	return r.member, nil
 }

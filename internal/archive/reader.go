@@ -98,9 +98,6 @@ func (r *Reader) FinishIndex() error {
 // Compression is what the tarball came wrapped in.
 func (r *Reader) Compression() stream.Compression { return r.compression }
 
-// Offset is where the Reader stands in bytes of the uncompressed tarball.
-func (r *Reader) Offset() int64 { return r.tape.offset }
-
 // Close frees what decompression holds, and drops an index that is not finished.
 func (r *Reader) Close() error {
 	r.builder.abandon()
@@ -269,6 +266,11 @@ func (r *Reader) readHeader() (*tar.Header, error) {
 func (r *Reader) Read(p []byte) (int, error) {
 	if n := r.head.read(p); n > 0 {
 		return n, nil
+	}
+	if r.indexed != nil && r.indexed.current != nil {
+		if err := r.openIndexed(); err != nil {
+			return 0, err
+		}
 	}
 	n, err := r.readData(p)
 	if err != nil && err != io.EOF {

@@ -21,17 +21,37 @@ const (
 	waitingPieces = pointDistance / cellSize
 )
 
-// plain gives the uncompressed tarball between two offsets. Nothing is given out
+// plain gives the uncompressed tarball of a compressed one between two offsets. Nothing is given out
 // that has not been checked.
 func (x *Indexed) plain(from, to int64, workers int) io.ReadCloser {
-	if x.Compression() == stream.Uncompressed {
-		return io.NopCloser(io.NewSectionReader(x.archive, from, to-from))
-	}
 	first, end := x.pointBefore(from), x.pointBefore(max(to-1, from))+1
 	if workers > 1 && end-first > 1 {
 		return newParallelSpans(x, first, end, from, to, workers)
 	}
-	return &spans{index: x, next: first, end: end, from: from, to: to, buffer: make([]byte, cellSize)}
+	s := &spans{index: x, next: first, end: end, from: from, to: to, buffer: make([]byte, cellSize)}
+	s.advance = s.nextPiece
+	return s
+}
+
+// pieceReader reads piece by piece.
+type pieceReader struct {
+	advance func() ([]byte, error) // the next piece, which may be empty
+	piece   []byte                 // what is left of it
+	err     error
+}
+
+func (r *pieceReader) Read(p []byte) (int, error) {
+	for len(r.piece) == 0 {
+		if r.err == nil {
+			r.piece, r.err = r.advance()
+		}
+		if r.err != nil {
+			return 0, r.err
+		}
+	}
+	n := copy(p, r.piece)
+	r.piece = r.piece[n:]
+	return n, nil
 }
 
 // span is the uncompressed data from one point to the next.
@@ -150,46 +170,29 @@ func cut(piece []byte, offset, from, to int64) []byte {
 
 // spans reads one span after another.
 type spans struct {
+	pieceReader
 	index     *Indexed
 	next, end int // points
 	from, to  int64
 	current   *span
 	buffer    []byte
-	piece     []byte // what is left of it
-	err       error
 }
 
-func (s *spans) Read(p []byte) (int, error) {
-	for len(s.piece) == 0 {
-		if s.err == nil {
-			s.err = s.advance()
-		}
-		if s.err != nil {
-			return 0, s.err
-		}
-	}
-	n := copy(p, s.piece)
-	s.piece = s.piece[n:]
-	return n, nil
-}
-
-func (s *spans) advance() (err error) {
+func (s *spans) nextPiece() (piece []byte, err error) {
 	if s.current == nil {
 		if s.next == s.end {
-			return io.EOF
+			return nil, io.EOF
 		}
 		if s.current, err = s.index.openSpan(s.next, s.to); err != nil {
-			return err
+			return nil, err
 		}
 		s.next++
 	}
 	piece, offset, err := s.current.readPiece(s.buffer)
 	if err == io.EOF {
-		s.Close()
-		return nil
+		return nil, s.Close()
 	}
-	s.piece = cut(piece, offset, s.from, s.to)
-	return err
+	return cut(piece, offset, s.from, s.to), err
 }
 
 func (s *spans) Close() error {
@@ -202,13 +205,12 @@ func (s *spans) Close() error {
 
 // parallelSpans reads several spans at the same time and gives them in order.
 type parallelSpans struct {
+	pieceReader
 	index    *Indexed
 	from, to int64
 	jobs     chan *spanJob // in the order of the spans; one more is read, and one on its way here
 	current  *spanJob
-	buffer   []byte // of the piece
-	piece    []byte // what is left of it
-	err      error
+	buffer   []byte        // of the piece
 	started  chan struct{} // closed with the first piece
 	stop     chan struct{}
 	running  sync.WaitGroup
@@ -227,6 +229,7 @@ func newParallelSpans(x *Indexed, first, end int, from, to int64, workers int) *
 		index: x, from: from, to: to, jobs: make(chan *spanJob, max(0, workers-2)), started: make(chan struct{}), stop: make(chan struct{}),
 		free: make(chan []byte, workers*waitingPieces),
 	}
+	s.advance = s.nextPiece
 	s.running.Add(1)
 	go s.dispatch(first, end, workers)
 	return s
@@ -295,25 +298,11 @@ func (s *parallelSpans) newBuffer() []byte {
 	}
 }
 
-func (s *parallelSpans) Read(p []byte) (int, error) {
-	for len(s.piece) == 0 {
-		if s.err == nil {
-			s.err = s.advance()
-		}
-		if s.err != nil {
-			return 0, s.err
-		}
-	}
-	n := copy(p, s.piece)
-	s.piece = s.piece[n:]
-	return n, nil
-}
-
-func (s *parallelSpans) advance() error {
+func (s *parallelSpans) nextPiece() ([]byte, error) {
 	if s.current == nil {
 		job, ok := <-s.jobs
 		if !ok {
-			return io.EOF
+			return nil, io.EOF
 		}
 		s.current = job
 	}
@@ -326,18 +315,19 @@ func (s *parallelSpans) advance() error {
 	}
 	next, ok := <-s.current.pieces
 	if ok {
-		if s.buffer, s.piece = next.buffer, next.piece; len(s.piece) > 0 {
+		s.buffer = next.buffer
+		if len(next.piece) > 0 {
 			s.start()
 		}
-		return nil
+		return next.piece, nil
 	}
 	s.start()
 	err := s.current.err
 	s.current = nil
 	if err == io.EOF {
-		return nil
+		return nil, nil
 	}
-	return err
+	return nil, err
 }
 
 // start lets the other jobs begin.

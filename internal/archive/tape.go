@@ -40,7 +40,7 @@ func newTape(src io.Reader, watcher watcher) (*tape, stream.Compression, error) 
 			return nil, stream.Uncompressed, err
 		}
 		if size > 0 {
-			return &tape{src: bufio.NewReaderSize(src, tapeBufferSize), file: file, size: size, close: func() error { return nil }}, stream.Uncompressed, nil
+			return newFileTape(file, size), stream.Uncompressed, nil
 		}
 	}
 	plain, compression, err := decompress(src, watcher.onBlock)
@@ -52,6 +52,11 @@ func newTape(src io.Reader, watcher watcher) (*tape, stream.Compression, error) 
 		watched = watcher.plain(plain, compression)
 	}
 	return newPlainTape(watched, 0, plain.Close), compression, nil
+}
+
+// newFileTape reads a tarball that is not compressed, from where the file stands on.
+func newFileTape(file io.ReadSeeker, size int64) *tape {
+	return &tape{src: bufio.NewReaderSize(file, tapeBufferSize), file: file, size: size, close: func() error { return nil }}
 }
 
 // newPlainTape reads what is decompressed already, from offset on.
