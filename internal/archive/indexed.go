@@ -134,7 +134,8 @@ func (x *Indexed) loadPoints() error {
 }
 
 // Open opens the data of a member that Each or Members gave. Any number may be open
-// at the same time; each takes less than 4 MiB.
+// at the same time; each takes less than 4 MiB where the archive is gzip, else what
+// its decompression takes.
 func (x *Indexed) Open(m *Member) (io.ReadCloser, error) {
 	r := x.newReader([]*Member{m}, 1)
 	_, _ = r.Next() // it cannot fail

@@ -214,10 +214,7 @@ func (c *tarCat) consider(wanted *archiveChoice, r *archive.Reader, m *archive.M
 	r.Inspect()
 	asItIs := exactly || !wanted.all && (c.raw || c.folder != nil)
 	if !m.Content.IsCapture() && !asItIs {
-		if m.Size > 0 {
-			c.leaveOut(wanted.path, m, "is no capture")
-			c.noCaptures = append(c.noCaptures, m.Name)
-		}
+		c.leaveOutOtherFile(wanted, m)
 		return nil
 	}
 	switch {
@@ -230,6 +227,19 @@ func (c *tarCat) consider(wanted *archiveChoice, r *archive.Reader, m *archive.M
 	c.taken.Add(1)
 	c.markTaken(wanted.path, m.Name, "")
 	return c.copyMember(c.stream, wanted.path, r, m)
+}
+
+// leaveOutOtherFile passes over what is no capture. One that is called one is broken.
+func (c *tarCat) leaveOutOtherFile(wanted *archiveChoice, m *archive.Member) {
+	switch {
+	case m.Size == 0:
+		return
+	case captureName.MatchString(m.Name):
+		c.job.memberFailed(wanted.path, m.Name, stream.ErrNotCapture)
+	default:
+		c.noCaptures = append(c.noCaptures, m.Name)
+	}
+	c.leaveOut(wanted.path, m, "is no capture")
 }
 
 // leaveOutOther passes over what holds no data. Whoever asked for it by its name
