@@ -76,17 +76,20 @@ func compare(left *value, r relation, right *value) *condition {
 	return &condition{kind: testCondition, test: test{r, left, right}}
 }
 
-// and joins conditions; nil ones, which ask for nothing, are left out.
-func and(conditions ...*condition) (all *condition) {
+// and and or join conditions. Nil ones are left out: there is nothing to ask.
+func and(conditions ...*condition) *condition { return join(andCondition, conditions) }
+func or(conditions ...*condition) *condition  { return join(orCondition, conditions) }
+
+func join(kind conditionKind, conditions []*condition) (joined *condition) {
 	for _, c := range conditions {
 		switch {
-		case all == nil:
-			all = c
+		case joined == nil:
+			joined = c
 		case c != nil:
-			all = &condition{kind: andCondition, a: all, b: c}
+			joined = &condition{kind: kind, a: joined, b: c}
 		}
 	}
-	return all
+	return joined
 }
 
 // startsKnown says that the outcome of the first test is known now.
@@ -95,13 +98,6 @@ func (c *condition) startsKnown() bool {
 		c = c.a
 	}
 	return c.kind == alwaysCondition || c.kind == neverCondition
-}
-
-func or(first *condition, others ...*condition) *condition {
-	for _, c := range others {
-		first = &condition{kind: orCondition, a: first, b: c}
-	}
-	return first
 }
 
 func not(c *condition) *condition { return &condition{kind: notCondition, a: c} }

@@ -174,8 +174,7 @@ func (n identifier) name(g *generator) *condition {
 	case "", "host":
 		return n.hostName(g, name)
 	case "port":
-		port, protocol := n.portName(g, name)
-		return g.ports(port, port, protocol, n.direction)
+		return n.namedPorts(g, name, name)
 	case "portrange":
 		return n.portRange(g, name)
 	case "proto":
@@ -199,7 +198,7 @@ func (n identifier) hostName(g *generator, name string) *condition {
 		panic(g.refuse("wanted a DECnet address such as 10.15"))
 	}
 	addresses := hostsByName(name)
-	found := never
+	var found *condition
 	for _, address := range addresses {
 		switch {
 		case address.Is4() && n.protocol != "ip6":
@@ -209,7 +208,7 @@ func (n identifier) hostName(g *generator, name string) *condition {
 			found = or(found, g.host6(address, 128, n.qualifiers))
 		}
 	}
-	if found == never {
+	if found == nil {
 		panic(g.refuse("no such host in /etc/hosts; other sources of names are not asked"))
 	}
 	return found
@@ -226,22 +225,22 @@ func (n identifier) transport(g *generator) uint32 {
 	panic(g.refuse("%s has no ports", n.protocol))
 }
 
-// portName looks a service up. One that is known for a single protocol means
-// that one only.
-func (n identifier) portName(g *generator, name string) (port, protocol uint32) {
+// namedPorts is the test for services. Those that are known for a single protocol
+// mean that one only; a range of such with different ones means any.
+func (n identifier) namedPorts(g *generator, first, last string) *condition {
 	wanted := n.transport(g)
-	port, protocol, ok := serviceByName(name)
-	switch {
-	case !ok:
+	low, protocol, ok := serviceByName(first)
+	high, other, alsoOK := serviceByName(last)
+	if !ok || !alsoOK {
 		panic(g.refuse("no such service in /etc/services"))
-	case port > 65535:
-		panic(g.refuse("a port is 65535 at most"))
-	case wanted != 0 && protocol != 0 && wanted != protocol:
-		panic(g.refuse("is no service of %s", n.protocol))
-	case wanted != 0:
-		protocol = wanted
 	}
-	return port, protocol
+	if protocol != other {
+		protocol = 0
+	}
+	if wanted != 0 && protocol != 0 && wanted != protocol {
+		panic(g.refuse("is no service of %s", n.protocol))
+	}
+	return g.ports(min(low, high), max(low, high), max(protocol, wanted), n.direction)
 }
 
 // portRange reads 6000-6008, or names with a hyphen between them.
@@ -252,18 +251,11 @@ func (n identifier) portRange(g *generator, text string) *condition {
 		}
 		_, _, firstOK := serviceByName(text[:at])
 		_, _, lastOK := serviceByName(text[at+1:])
-		if !firstOK || !lastOK {
-			continue // the hyphen may belong to a name
+		if firstOK && lastOK { // or the hyphen belongs to a name
+			return n.namedPorts(g, text[:at], text[at+1:])
 		}
-		first, protocol := n.portName(g, text[:at])
-		last, other := n.portName(g, text[at+1:])
-		if protocol != other {
-			protocol = n.transport(g)
-		}
-		return g.ports(min(first, last), max(first, last), protocol, n.direction)
 	}
-	port, protocol := n.portName(g, text)
-	return g.ports(port, port, protocol, n.direction)
+	return n.namedPorts(g, text, text)
 }
 
 func (n identifier) protocolName(g *generator, name string) uint32 {
@@ -312,16 +304,16 @@ func (n identifier) gateway(g *generator, name string) *condition {
 	if !ok {
 		panic(g.refuse("no such host in /etc/ethers"))
 	}
-	forwarded := never
+	var forwarded *condition
 	for _, carrier := range carriers {
-		own := never
+		var own *condition
 		for _, address := range hostsByName(name) {
 			if address.Is4() {
 				v4 := address.As4()
 				own = or(own, g.host(binary.BigEndian.Uint32(v4[:]), 0xffffffff, qualifiers{protocol: carrier}))
 			}
 		}
-		if own == never {
+		if own == nil {
 			panic(g.refuse("no such host with an IPv4 address in /etc/hosts"))
 		}
 		forwarded = or(forwarded, and(g.protocol(carrier), not(own)))
@@ -428,7 +420,7 @@ func (g *generator) ports(first, last, protocol uint32, direction string) *condi
 		}
 	}
 	of := func(protocolAt position, precondition *condition, source, destination position) *condition {
-		found := never
+		var found *condition
 		for _, protocol := range protocols {
 			found = or(found, and(g.at(protocolAt, 1, equal, protocol), precondition,
 				g.both(direction, within(source), within(destination))))

@@ -211,7 +211,10 @@ func (g *generator) llcCarries(protocol uint32) *condition {
 // stream may come from any.
 func (g *generator) familyIs(protocol uint32) *condition {
 	families := map[uint32][]uint32{etherIP: {2}, etherIPv6: {24, 28, 30}}[protocol]
-	found := never
+	if families == nil {
+		return never
+	}
+	var found *condition
 	for _, family := range families {
 		found = or(found, g.at(g.header, 4, equal, family))
 		if g.link == stream.LinkTypeNull {

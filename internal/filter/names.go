@@ -87,8 +87,9 @@ func networkByName(name string) (number uint32, ok bool) {
 // serviceByName gives the port of a service, and the protocol if it is known for
 // TCP only or UDP only, else 0. The name may be a number.
 func serviceByName(name string) (port, protocol uint32, ok bool) {
-	if n, err := strconv.ParseUint(name, 0, 32); err == nil {
-		return uint32(n), 0, true
+	if name != "" && numberLength(name) == len(name) {
+		port, reason := parseNumber(name)
+		return port, 0, reason == ""
 	}
 	lines := append(fileLines(servicesFile), splitLines(bufio.NewScanner(strings.NewReader(wellKnownServices)))...)
 	ports := map[string]uint32{}

@@ -78,8 +78,11 @@ func parseReference(text []byte) (program *referenceProgram, err error) {
 	lines.Scan() // the count
 	p := referenceProgram{}
 	for lines.Scan() {
+		if strings.TrimSpace(lines.Text()) == "" {
+			continue
+		}
 		var code, jt, jf, k uint32
-		if _, err := fmt.Sscan(lines.Text(), &code, &jt, &jf, &k); err != nil {
+		if _, err := fmt.Sscanf(strings.Join(strings.Fields(lines.Text()), " "), "%d %d %d %d", &code, &jt, &jf, &k); err != nil {
 			return nil, err
 		}
 		p = append(p, struct{ code, jt, jf, k uint32 }{code, jt, jf, k})

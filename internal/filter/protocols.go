@@ -77,7 +77,7 @@ func (g *generator) protocol(name string) *condition {
 		return g.osiProtocol(number)
 	}
 	if packets, ok := isisPackets[name]; ok {
-		found := never
+		var found *condition
 		for _, packet := range packets {
 			found = or(found, g.isisPacket(packet))
 		}
