@@ -3,6 +3,7 @@ package lab
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -22,6 +23,31 @@ func Corpus(t testing.TB) string {
 		t.Skip("no ../shared/corpus beside the project")
 	}
 	return corpus
+}
+
+// CorpusIndex gives the folder of Corpus and the rows of its INDEX.tsv by the
+// names of the columns: what a careful parser, which stops at the first defect,
+// and capinfos say of each capture.
+func CorpusIndex(t testing.TB) (corpus string, rows []map[string]string) {
+	t.Helper()
+	corpus = Corpus(t)
+	index, err := os.ReadFile(filepath.Join(corpus, "INDEX.tsv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(index), "\n"), "\n")
+	names := strings.Split(lines[0], "\t")
+	for _, line := range lines[1:] {
+		row := map[string]string{}
+		for i, value := range strings.Split(line, "\t") {
+			row[names[i]] = value
+		}
+		rows = append(rows, row)
+	}
+	if len(rows) < 1000 {
+		t.Fatalf("INDEX.tsv: %d rows, wanted over 1000", len(rows))
+	}
+	return corpus, rows
 }
 
 func exists(path string) bool {
