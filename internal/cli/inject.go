@@ -165,7 +165,9 @@ func runInject(j *job) error {
 	if err := in.open(); err != nil {
 		return err
 	}
-	defer in.tuneRuntime()()
+	if in.wire != nil {
+		in.tuneRuntime()
+	}
 	err = in.run()
 	if closeErr := in.close(); err == nil {
 		err = closeErr
@@ -242,17 +244,12 @@ func (in *injection) prepare(p *playback) {
 // packets are sent. Nothing on the way of a packet makes any.
 const runtimeMemory = 160 << 20
 
-// tuneRuntime keeps the Go runtime from getting in the way of the sending threads:
-// there is always a processor for one that wakes up.
-func (in *injection) tuneRuntime() (restore func()) {
-	percent, limit := debug.SetGCPercent(-1), debug.SetMemoryLimit(runtimeMemory)
-	processors := runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(max(processors, len(in.transmissions)+3))
-	return func() {
-		debug.SetGCPercent(percent)
-		debug.SetMemoryLimit(limit)
-		runtime.GOMAXPROCS(processors)
-	}
+// tuneRuntime keeps the Go runtime from getting in the way of the sending threads
+// of this process: there is always a processor for one that wakes up.
+func (in *injection) tuneRuntime() {
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(runtimeMemory)
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), len(in.transmissions)+3))
 }
 
 // run sends until the stream ends, or the run is ended.

@@ -120,7 +120,7 @@ func chosen(packets []stream.Packet, dropped *atomic.Int64, wanted func(*stream.
 }
 
 func (s *sieve) isInRange(packet *stream.Packet) bool {
-	if packet.Time >= s.to {
+	if packet.Time >= s.to && s.to != math.MaxInt64 {
 		s.behind++
 		return false
 	}

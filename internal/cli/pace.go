@@ -386,8 +386,9 @@ func (p *pacer) playOnce(writer *stream.Writer) error {
 	}
 }
 
+// isInRange takes a packet at the end of all time, unless --to says otherwise.
 func (p *pacer) isInRange(packet *stream.Packet) bool {
-	return packet.Time >= p.from && packet.Time < p.to
+	return packet.Time >= p.from && (packet.Time < p.to || p.to == math.MaxInt64)
 }
 
 // releaseWindow is how much earlier than its departure a packet may go out, to go
