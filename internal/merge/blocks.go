@@ -22,7 +22,8 @@ type blocks struct {
 // block is memory that packets point into.
 type block struct {
 	data  []byte
-	users int // the reader, and each batch of packets that point into it
+	users int  // the reader, and each batch of packets that point into it
+	kept  bool // packets point into it for longer than that
 }
 
 func newBlocks(memory int64) *blocks {
@@ -49,8 +50,8 @@ func (b *blocks) newBlock(size int) *block {
 
 func (b *blocks) free(unused *block) {
 	size := len(unused.data)
-	if size > stream.DefaultBlockSize {
-		return // made for a large packet
+	if unused.kept || size > stream.DefaultBlockSize { // the latter was made for a large packet
+		return
 	}
 	b.mutex.Lock()
 	defer b.mutex.Unlock()

@@ -125,8 +125,8 @@ func (c *Captures) Input(path, archive string, contents Contents, open func() (i
 // read looks ahead as far as is needed to put packets in order.
 func (c *Captures) read(src io.ReadCloser, disorder int64, blockSize int) Reader {
 	if disorder == UnknownDisorder {
-		ahead := newLookahead(src, c.window, c.blocks, blockSize)
+		ahead := newLookahead(src, c.window, c.blocks, blockSize, batchSize(blockSize))
 		return newReorderer(ahead, ahead, c.window, 0)
 	}
-	return newReorderer(newLookahead(src, 0, c.blocks, blockSize), nil, c.window, disorder)
+	return newReorderer(newLookahead(src, 0, c.blocks, blockSize, batchSize(blockSize)), nil, c.window, disorder)
 }

@@ -154,7 +154,8 @@ func (f *Follower) open(path string) error {
 		grown = time.Now()
 	}
 	tail := newTail(file)
-	ahead := newLookahead(tail, 0, f.captures.blocks, blockSize(len(f.files)))
+	size := blockSize(len(f.files))
+	ahead := newLookahead(tail, 0, f.captures.blocks, size, batchSize(size))
 	f.files = append(f.files, &followed{Input: input, tail: tail, ahead: ahead, latest: math.MinInt64, grown: grown})
 	return nil
 }

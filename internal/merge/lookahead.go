@@ -22,6 +22,7 @@ type lookahead struct {
 	window    int64
 	blocks    *blocks
 	blockSize int
+	batchSize int
 
 	mutex    sync.Mutex
 	changed  sync.Cond
@@ -52,9 +53,9 @@ type readAhead struct {
 const minAhead = 4
 
 // newLookahead reads src, which it closes in the end.
-func newLookahead(src io.ReadCloser, window int64, blocks *blocks, blockSize int) *lookahead {
+func newLookahead(src io.ReadCloser, window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
 	l := &lookahead{
-		window: window, blocks: blocks, blockSize: blockSize,
+		window: window, blocks: blocks, blockSize: blockSize, batchSize: batchSize,
 		disorder: newDisorder(window), wanted: math.MinInt64, finished: make(chan struct{}),
 	}
 	l.changed.L = &l.mutex
@@ -69,7 +70,7 @@ func (l *lookahead) run(src io.ReadCloser) {
 	l.reader = stream.NewBlockReader(src, l.newBlock)
 	defer l.reader.Close()
 	for l.isWanted() {
-		batch := l.blocks.newBatch(batchSize(l.blockSize))
+		batch := l.blocks.newBatch(l.batchSize)
 		n, err := l.reader.Read(batch)
 		l.add(readAhead{packets: batch[:n], batch: batch, section: l.reader.Section(), err: err})
 	}
@@ -161,6 +162,28 @@ func (l *lookahead) Next() ([]stream.Packet, error) {
 	l.given = l.queue[0]
 	l.queue = slices.Delete(l.queue, 0, 1) // keeps its memory
 	return l.given.packets, l.given.err
+}
+
+// keep has the data of the batch given last stay valid until release.
+func (l *lookahead) keep() *block {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.given.block.users++
+	return l.given.block
+}
+
+// keepForever is keep without release. The memory is not that of l any more.
+func (l *lookahead) keepForever() {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.given.block.kept = true
+}
+
+func (l *lookahead) release(b *block) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.drop(b)
+	l.changed.Broadcast()
 }
 
 // isReady says that Next does not wait.

@@ -1,9 +1,9 @@
 package merge
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 
 	"pcap-replay/stream"
 )
@@ -18,8 +18,7 @@ type Runs struct {
 	spill  *spill
 	blocks *blocks // the stream is read into
 
-	count int // of runs
-	block []byte
+	count int   // of runs
 	used  int64 // of memory
 }
 
@@ -49,13 +48,16 @@ type run struct {
 
 // chunk is a piece of a run: in memory, or spilled.
 type chunk struct {
-	data    []byte
+	packets []stream.Packet
 	spilled *spilledChunk
 }
 
-// runHeaderLength is what stands before each packet of a chunk: time, captured
-// length, wire length, link type and whether it is untimed.
-const runHeaderLength = 20
+// streamBatch is how many packets of a stream are taken at a time: a block of small
+// ones.
+const streamBatch = 2048
+
+// recordSize is what the header of a packet takes in a block that is kept, in bytes.
+const recordSize = 16
 
 // Added is what a stream held.
 type Added struct {
@@ -69,36 +71,30 @@ type Added struct {
 // Add reads src to its end and closes it. trouble is told what is wrong with it, as
 // in [Options].
 func (r *Runs) Add(src io.ReadCloser, path, archive string, trouble func(error) error) (added Added, err error) {
-	ahead := newLookahead(src, 0, r.blocks, stream.DefaultBlockSize)
+	ahead := newLookahead(src, 0, r.blocks, stream.DefaultBlockSize, streamBatch)
 	defer ahead.Close()
 	var (
 		current  *run
 		section  *stream.Section
 		disorder disorder
 	)
-	finish := func() error {
-		if current == nil {
-			return nil
+	finish := func() {
+		if current != nil {
+			current.contents.Disorder = disorder.most
+			added.Inputs = append(added.Inputs, current.input(path, archive))
 		}
-		current.contents.Disorder = disorder.most
-		added.Inputs = append(added.Inputs, current.input(path, archive))
-		return r.seal(current)
 	}
 	for {
 		batch, err := ahead.Next()
 		if len(batch) > 0 && ahead.given.section != section {
-			if err := finish(); err != nil {
-				return added, err
-			}
+			finish()
 			section = ahead.given.section
 			current = r.newRun(&batch[0])
 			disorder = newDisorder(r.window)
 		}
 		disorder.observe(batch)
-		for i := range batch {
-			if err := r.append(current, &batch[i]); err != nil {
-				return added, err
-			}
+		if err := r.append(current, batch, ahead); err != nil {
+			return added, err
 		}
 		var damage *stream.Damage
 		passable := err == nil || errors.As(err, &damage)
@@ -111,7 +107,8 @@ func (r *Runs) Add(src io.ReadCloser, path, archive string, trouble func(error) 
 			}
 		}
 		if !passable {
-			return added, errors.Join(finish(), r.spill.flush())
+			finish()
+			return added, r.spill.flush()
 		}
 	}
 }
@@ -123,51 +120,35 @@ func (r *Runs) newRun(first *stream.Packet) *run {
 	}}
 }
 
-// append puts a packet at the end of a run. The chunks of one run after another
-// are cut from the same block.
-func (r *Runs) append(to *run, packet *stream.Packet) error {
-	to.contents.Earliest = min(to.contents.Earliest, packet.Time)
-	size := runHeaderLength + len(packet.Data)
-	if size > cap(r.block)-len(r.block) {
-		if err := r.seal(to); err != nil {
+// append puts a batch at the end of a run, in pieces: of spilled runs, a chunk each
+// is in memory while they are merged.
+func (r *Runs) append(to *run, batch []stream.Packet, ahead *lookahead) error {
+	limit := blockSize(r.count)
+	for len(batch) > 0 {
+		n, size := 0, 0
+		for n < len(batch) && (n == 0 || size+len(batch[n].Data) <= limit) {
+			size += packetSize + recordSize + len(batch[n].Data)
+			to.contents.Earliest = min(to.contents.Earliest, batch[n].Time)
+			n++
+		}
+		if err := r.appendChunk(to, batch[:n], int64(size), ahead); err != nil {
 			return err
 		}
-		if size > cap(r.block) {
-			// Of spilled runs, a chunk each is in memory while they are merged.
-			r.block = make([]byte, 0, max(blockSize(r.count), size))
-		}
+		batch = batch[n:]
 	}
-	flags := uint16(0)
-	if packet.Untimed {
-		flags = 1
-	}
-	order := binary.NativeEndian
-	r.block = order.AppendUint64(r.block, uint64(packet.Time))
-	r.block = order.AppendUint32(r.block, uint32(len(packet.Data)))
-	r.block = order.AppendUint32(r.block, packet.WireLength)
-	r.block = order.AppendUint16(r.block, uint16(packet.LinkType))
-	r.block = order.AppendUint16(r.block, flags)
-	r.block = append(r.block, packet.Data...)
 	return nil
 }
 
-// seal ends a chunk.
-func (r *Runs) seal(of *run) error {
-	size := len(r.block)
-	if size == 0 {
+func (r *Runs) appendChunk(to *run, packets []stream.Packet, size int64, ahead *lookahead) error {
+	if r.used+size <= r.memory {
+		r.used += size
+		ahead.keepForever()
+		to.chunks = append(to.chunks, chunk{packets: slices.Clone(packets)})
 		return nil
 	}
-	if r.used+int64(size) <= r.memory {
-		r.used += int64(size)
-		of.chunks = append(of.chunks, chunk{data: r.block[:size:size]})
-		r.block = r.block[size:]
-		return nil
-	}
-	spilled, block, err := r.spill.add(r.block)
-	of.chunks = append(of.chunks, chunk{spilled: spilled})
-	if r.block = block; cap(block) < blockSize(r.count) {
-		r.block = nil // the end of a block that is in memory was too small to go on with
-	}
+	block := ahead.keep()
+	spilled, err := r.spill.add(packets, func() { ahead.release(block) })
+	to.chunks = append(to.chunks, chunk{spilled: spilled})
 	return err
 }
 
@@ -183,60 +164,36 @@ func (r *run) input(path, archive string) *Input {
 
 // runReader reads a run. While the merge works on one chunk, the next is loaded.
 type runReader struct {
-	run    *run
-	next   int // chunk
-	unread []byte
-	batch  []stream.Packet
-
+	run     *run
+	next    int         // chunk
 	loading chan loaded // nil where no chunk is being loaded
-	current loaded
-	spare   []byte // the memory of a spilled chunk that has been read
+	current *loadedChunk
+	spare   *loadedChunk // its memory may be used again
 }
 
 type loaded struct {
-	data    []byte
-	spilled bool // into memory of the reader's own
+	packets []stream.Packet
+	chunk   *loadedChunk // nil where the packets were in memory
 	err     error
 }
 
 // Next implements Reader.
-func (r *runReader) Next() (batch []stream.Packet, err error) {
-	if len(r.unread) == 0 {
-		if r.unread, err = r.nextChunk(); err != nil {
-			return nil, err
-		}
-	}
-	order := binary.NativeEndian
-	batch, unread := r.batch[:0], r.unread
-	for len(batch) < maxBatch && len(unread) > 0 {
-		end := runHeaderLength + int(order.Uint32(unread[8:]))
-		batch = append(batch, stream.Packet{
-			Time: int64(order.Uint64(unread)), Data: unread[runHeaderLength:end:end], WireLength: order.Uint32(unread[12:]),
-			LinkType: stream.LinkType(order.Uint16(unread[16:])), Untimed: order.Uint16(unread[18:]) != 0,
-		})
-		unread = unread[end:]
-	}
-	r.batch, r.unread = batch, unread
-	return batch, nil
-}
-
-// nextChunk gives the data of the next chunk, valid until the one after it.
-func (r *runReader) nextChunk() ([]byte, error) {
+func (r *runReader) Next() ([]stream.Packet, error) {
 	if r.loading == nil {
 		r.load()
 	}
 	if r.loading == nil {
 		return nil, io.EOF
 	}
-	if r.current.spilled {
-		r.spare = r.current.data
+	if r.current != nil {
+		r.spare, r.current = r.current, nil
 	}
-	r.current = <-r.loading
-	r.loading = nil
-	if r.current.err == nil {
+	result := <-r.loading
+	r.loading, r.current = nil, result.chunk
+	if result.err == nil {
 		r.load()
 	}
-	return r.current.data, r.current.err
+	return result.packets, result.err
 }
 
 // load begins to load the next chunk, if there is one.
@@ -246,19 +203,24 @@ func (r *runReader) load() {
 	}
 	c := &r.run.chunks[r.next]
 	r.next++
-	r.loading = make(chan loaded, 1)
-	if c.spilled != nil {
-		go func(loading chan loaded, memory []byte) {
-			data, err := r.run.runs.spill.read(c.spilled, memory)
-			loading <- loaded{data, true, err}
-		}(r.loading, r.spare)
-		r.spare = nil
+	loading := make(chan loaded, 1)
+	r.loading = loading
+	if c.spilled == nil {
+		loading <- loaded{packets: c.packets}
+		if !r.run.runs.again {
+			c.packets = nil // the memory goes as the merge goes on
+		}
 		return
 	}
-	r.loading <- loaded{data: c.data}
-	if !r.run.runs.again {
-		c.data = nil // the memory goes as the merge goes on
+	memory := r.spare
+	r.spare = nil
+	if memory == nil {
+		memory = new(loadedChunk)
 	}
+	go func() {
+		packets, err := r.run.runs.spill.read(c.spilled, memory)
+		loading <- loaded{packets, memory, err}
+	}()
 }
 
 // Close implements Reader.

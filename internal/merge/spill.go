@@ -1,11 +1,14 @@
 package merge
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"sync"
 
 	"github.com/pierrec/lz4/v4"
+
+	"pcap-replay/stream"
 )
 
 // spill is a file without a name that takes what memory does not. Compressing and
@@ -26,15 +29,23 @@ type spill struct {
 
 // spilledChunk is where a chunk is, once flush has returned.
 type spilledChunk struct {
-	offset int64
-	stored int
-	size   int // where as many bytes are stored, they are not compressed
+	packets int
+	size    int // bytes
+	offset  int64
+	stored  int // bytes in the file; where that is the size, they are not compressed
 }
 
 // spillWriter is the memory for one chunk.
 type spillWriter struct {
 	compressor        lz4.Compressor
+	packets           []stream.Packet
 	plain, compressed []byte
+}
+
+// loadedChunk is the memory for one chunk that is read.
+type loadedChunk struct {
+	plain   []byte
+	packets []stream.Packet
 }
 
 // spillWriters is how many chunks are compressed at the same time.
@@ -44,29 +55,72 @@ func newSpill(folder string) *spill {
 	return &spill{folder: folder, busy: make(chan struct{}, spillWriters)}
 }
 
-// add takes data, which is written by the time that flush returns, and gives other
-// memory for it.
-func (s *spill) add(data []byte) (chunk *spilledChunk, memory []byte, err error) {
+// add writes packets in the background, which is done when flush has returned. Their
+// data has to stay until release is called.
+func (s *spill) add(packets []stream.Packet, release func()) (*spilledChunk, error) {
 	if s.file == nil {
 		file, err := createUnnamed(s.folder)
 		if err != nil {
-			return nil, nil, fmt.Errorf("spill: %w", err)
+			return nil, fmt.Errorf("spill: %w", err)
 		}
 		s.file = file
 	}
 	s.busy <- struct{}{}
 	w, err := s.takeWriter()
 	if err != nil {
-		return nil, nil, err
+		<-s.busy
+		release()
+		return nil, err
 	}
-	memory = w.plain[:0]
-	w.plain = data
-	chunk = &spilledChunk{size: len(data)}
+	w.packets = append(w.packets[:0], packets...)
+	chunk := &spilledChunk{packets: len(packets)}
 	s.writes.Go(func() {
+		w.plain = appendPackets(w.plain[:0], w.packets)
+		release()
 		s.write(w, chunk)
 		<-s.busy
 	})
-	return chunk, memory, nil
+	return chunk, nil
+}
+
+// A chunk in the file is a header for each packet (time, captured length, wire
+// length, link type, and whether it is untimed), and then the data of all.
+const spillHeaderLength = 20
+
+func appendPackets(chunk []byte, packets []stream.Packet) []byte {
+	order := binary.NativeEndian
+	for i := range packets {
+		packet := &packets[i]
+		untimed := uint16(0)
+		if packet.Untimed {
+			untimed = 1
+		}
+		chunk = order.AppendUint64(chunk, uint64(packet.Time))
+		chunk = order.AppendUint32(chunk, uint32(len(packet.Data)))
+		chunk = order.AppendUint32(chunk, packet.WireLength)
+		chunk = order.AppendUint16(chunk, uint16(packet.LinkType))
+		chunk = order.AppendUint16(chunk, untimed)
+	}
+	for i := range packets {
+		chunk = append(chunk, packets[i].Data...)
+	}
+	return chunk
+}
+
+// parsePackets undoes appendPackets.
+func parsePackets(dst []stream.Packet, chunk []byte, count int) []stream.Packet {
+	order := binary.NativeEndian
+	data := chunk[count*spillHeaderLength:]
+	for i := range count {
+		header := chunk[i*spillHeaderLength:][:spillHeaderLength]
+		length := order.Uint32(header[8:])
+		dst = append(dst, stream.Packet{
+			Time: int64(order.Uint64(header)), Data: data[:length:length], WireLength: order.Uint32(header[12:]),
+			LinkType: stream.LinkType(order.Uint16(header[16:])), Untimed: order.Uint16(header[18:]) != 0,
+		})
+		data = data[length:]
+	}
+	return dst
 }
 
 // takeWriter gives a writer, or the error of an earlier write.
@@ -92,7 +146,7 @@ func (s *spill) write(w *spillWriter, chunk *spilledChunk) {
 		data = w.plain
 	}
 	s.mutex.Lock()
-	chunk.offset, chunk.stored = s.size, len(data)
+	chunk.size, chunk.offset, chunk.stored = len(w.plain), s.size, len(data)
 	s.size += int64(len(data))
 	s.mutex.Unlock()
 	_, err = s.file.WriteAt(data, chunk.offset)
@@ -110,20 +164,20 @@ func (s *spill) flush() error {
 	return s.err
 }
 
-// read gives the data of a chunk, in memory if that is large enough. It is safe
-// for concurrent use.
-func (s *spill) read(chunk *spilledChunk, memory []byte) ([]byte, error) {
-	plain := sized(memory, chunk.size)
+// read gives the packets of a chunk, in memory. It is safe for concurrent use.
+func (s *spill) read(chunk *spilledChunk, memory *loadedChunk) ([]stream.Packet, error) {
+	memory.plain = sized(memory.plain, chunk.size)
 	var err error
 	if chunk.stored == chunk.size {
-		_, err = s.file.ReadAt(plain, chunk.offset)
+		_, err = s.file.ReadAt(memory.plain, chunk.offset)
 	} else {
-		err = s.uncompress(chunk, plain)
+		err = s.uncompress(chunk, memory.plain)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read spilled packets: %w", err)
 	}
-	return plain, nil
+	memory.packets = parsePackets(memory.packets[:0], memory.plain, chunk.packets)
+	return memory.packets, nil
 }
 
 func (s *spill) uncompress(chunk *spilledChunk, plain []byte) error {
