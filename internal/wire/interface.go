@@ -22,6 +22,9 @@ var (
 	ErrTooLong = errors.New("frame is longer than the MTU allows")
 	// ErrTooShort says that a frame is shorter than its link-layer header.
 	ErrTooShort = errors.New("frame is shorter than a link-layer header")
+	// ErrRefused says that a device did not take a frame, for no reason it told. The
+	// other end of a veth pair does so with what is over its own MTU.
+	ErrRefused = errors.New("refused by the device")
 	// ErrPermission says that raw sockets are not allowed.
 	ErrPermission = errors.New("not permitted to send raw frames")
 	// ErrLinkType says that an interface does not take frames of a link type.
@@ -50,9 +53,10 @@ type Counters struct {
 
 // Sender sends frames. It is used by one goroutine at a time.
 type Sender interface {
-	// Send sends the Data of packets in their order and says how many the kernel
-	// has taken: all of them, or else err is about packets[sent]. The caller may
-	// leave that one out and go on behind it. Data must stay as it is until the
+	// Send sends the Data of packets in their order and says how many the device
+	// has taken: all of them, or else err is about packets[sent]. After ErrTooLong
+	// and ErrTooShort the caller may leave that one out and go on behind it; after
+	// any other error nothing more can be sent. Data must stay as it is until the
 	// next Flush.
 	Send(packets []stream.Packet) (sent int, err error)
 	// Flush returns when all that was taken has been handed to the device.

@@ -14,7 +14,7 @@ import (
 // thread. It is asked by netlink: sysfs shows the namespace that it was mounted in.
 func Lookup(name string) (*Interface, error) {
 	link, err := netlink.LinkByName(name)
-	if errors.As(err, &netlink.LinkNotFoundError{}) {
+	if errors.As(err, &netlink.LinkNotFoundError{}) || errors.Is(err, unix.ERANGE) { // the latter is a name that none can have
 		return nil, noInterface(name, names())
 	}
 	if err != nil {

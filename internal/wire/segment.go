@@ -40,8 +40,8 @@ type superframe struct {
 	isIPv6             bool
 }
 
-// Segment cuts the frame into frames whose network-layer packets are at most mtu
-// bytes long. All of them have its time. They are valid until the next call.
+// Segment cuts the frame into frames that an Ethernet interface with that MTU
+// takes. All of them have its time. They are valid until the next call.
 //
 // As with TSO, sequence numbers and IPv4 identifications go on, FIN and PSH stay
 // on the last segment, CWR on the first (RFC 3168), and checksums are made anew.
@@ -50,7 +50,7 @@ func (s *Segmenter) Segment(packet *stream.Packet, mtu int) ([]stream.Packet, er
 	if err != nil {
 		return nil, err
 	}
-	room := mtu - (frame.payload - frame.network)
+	room := longestFrame(packet.Data, mtu) - frame.payload
 	if room <= 0 {
 		return nil, fmt.Errorf("frame with %d bytes of headers for an MTU of %d %w", frame.payload-frame.network, mtu, ErrNoSegments)
 	}
@@ -69,6 +69,16 @@ func (s *Segmenter) Segment(packet *stream.Packet, mtu int) ([]stream.Packet, er
 		})
 	}
 	return s.packets, nil
+}
+
+// longestFrame is how long a frame that begins so may be on an Ethernet interface.
+// Of all tags, only an outer one of 802.1Q comes on top of the MTU:
+// packet_extra_vlan_len_allowed in net/packet/af_packet.c.
+func longestFrame(frame []byte, mtu int) int {
+	if len(frame) >= ethernetHeaderLength && frame[12] == 0x81 && frame[13] == 0 {
+		return mtu + ethernetHeaderLength + vlanTagLength
+	}
+	return mtu + ethernetHeaderLength
 }
 
 // reserve empties the buffer and makes it large enough, so that it does not move.

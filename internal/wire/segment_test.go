@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"slices"
 	"testing"
 
 	"github.com/google/gopacket"
@@ -134,6 +135,28 @@ func TestWhatIsNoSuperframeIsSaid(t *testing.T) {
 	}
 }
 
+// Tags that the interface has no room for beside its MTU make segments shorter.
+func TestSegmentsWithTagsFit(t *testing.T) {
+	for _, c := range []struct {
+		tags    string // behind the addresses
+		longest int
+	}{
+		{"", 1514},
+		{"8100 0001", 1518},
+		{"88a8 0001", 1514},
+		{"88a8 0001 8100 0002", 1514},
+		{"8100 0001 8100 0002", 1518},
+	} {
+		packet := superframe(t, false, false, make([]byte, 5000))
+		packet.Data = slices.Insert(packet.Data, 12, unhex(t, c.tags)...)
+		var segmenter wire.Segmenter
+		segments, err := segmenter.Segment(&packet, 1500)
+		if err != nil || len(segments[0].Data) != c.longest {
+			t.Errorf("%q: first segment of %d bytes, wanted %d; %v", c.tags, len(segments[0].Data), c.longest, err)
+		}
+	}
+}
+
 func TestSegmentDoesNotAllocate(t *testing.T) {
 	var segmenter wire.Segmenter
 	packet := superframe(t, false, false, make([]byte, 60000))
@@ -159,7 +182,7 @@ func FuzzSegment(f *testing.F) {
 		}
 		total := 0
 		for _, segment := range segments {
-			if len(segment.Data) > mtu+14+len(data) || len(segment.Data) > len(data) {
+			if len(segment.Data) > mtu+18 || len(segment.Data) > len(data) {
 				t.Fatalf("segment of %d bytes for an MTU of %d", len(segment.Data), mtu)
 			}
 			total += len(segment.Data)

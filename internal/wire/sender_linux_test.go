@@ -148,6 +148,111 @@ func interfacesThatCannotSend(t *testing.T, _ *lab.Receiver, i *wire.Interface, 
 	}
 }
 
+// What the other end does not take is told, and not counted as sent.
+func TestFramesThatAreRefused(t *testing.T) { onEveryWay(t, framesThatAreRefused) }
+
+func framesThatAreRefused(t *testing.T, receiver *lab.Receiver, i *wire.Interface, sender wire.Sender) {
+	if err := lab.SetMTU("right", 1000); err != nil {
+		t.Fatal(err)
+	}
+	packets := lab.Packets(5, lab.Start, 0, 100)
+	packets[2].Data = lab.Frame(0, 2, 1514)
+	if sent, err := sender.Send(packets); sent != 2 || !errors.Is(err, wire.ErrRefused) {
+		t.Errorf("%d sent, %v", sent, err)
+	}
+	expect(t, receiver, packets[:2])
+	if after, err := i.Counters(); err != nil || after.Packets != 2 {
+		t.Errorf("the device counts %d packets, wanted 2; %v", after.Packets, err)
+	}
+}
+
+// What is refused for a while is sent in its place once it is taken.
+func TestFramesThatAreTakenLater(t *testing.T) { onEveryWay(t, framesThatAreTakenLater) }
+
+func framesThatAreTakenLater(t *testing.T, receiver *lab.Receiver, _ *wire.Interface, sender wire.Sender) {
+	packets := lab.Packets(700, lab.Start, 0, 100)
+	for _, k := range []int{0, 1, 5, 254, 255, 256, 511, 600, 699} {
+		packets[k].Data = lab.Frame(0, uint32(k), 1514)
+	}
+	if err := lab.SetMTU("right", 1000); err != nil {
+		t.Fatal(err)
+	}
+	later := make(chan error, 1)
+	time.AfterFunc(50*time.Millisecond, func() { later <- lab.SetMTU("right", 1500) })
+	if sent, err := sender.Send(packets); sent != len(packets) || err != nil || sender.Retries() == 0 {
+		t.Errorf("%d sent, %d retries, %v", sent, sender.Retries(), err)
+	}
+	if err := <-later; err != nil {
+		t.Fatal(err)
+	}
+	expect(t, receiver, packets)
+}
+
+// An end that loses its carrier says so, and all that was sent before has arrived.
+func TestCarrierIsLost(t *testing.T) { onEveryWay(t, carrierIsLost) }
+
+func carrierIsLost(t *testing.T, receiver *lab.Receiver, i *wire.Interface, sender wire.Sender) {
+	packets, sent := lab.Packets(100, lab.Start, 0, 100), 0
+	time.AfterFunc(50*time.Millisecond, func() { _ = lab.SetDown("right") })
+	var err error
+	for err == nil && sent < 10_000_000 {
+		var n int
+		n, err = sender.Send(packets)
+		sent += n
+		time.Sleep(100 * time.Microsecond)
+	}
+	if !errors.Is(err, wire.ErrNoCarrier) {
+		t.Errorf("%d sent, %v", sent, err)
+	}
+	if after, err := i.Counters(); err != nil || after.Packets != uint64(sent) {
+		t.Errorf("%d sent, the device counts %d; %v", sent, after.Packets, err)
+	}
+	if got, err := receiver.Receive(time.Second, 200*time.Millisecond); err != nil || len(got) != sent {
+		t.Errorf("%d sent, %d arrived; %v", sent, len(got), err)
+	}
+}
+
+// A queue takes one socket, and another once that is closed.
+func TestQueuesOfXDP(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	lab.MakePair(t, "left", "right")
+	i, err := wire.Lookup("left")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		sender, err := wire.OpenXDP(i, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sender.Close()
+	}
+	sender, err := wire.OpenXDP(i, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sender.Close()
+	if _, err := wire.OpenXDP(i, 1); !errors.Is(err, syscall.EBUSY) {
+		t.Errorf("queue 1 is taken twice: %v", err)
+	}
+	if _, err := wire.OpenXDP(i, 2); err == nil || !strings.Contains(err.Error(), "no such queue") {
+		t.Errorf("queue 2 of 2: %v", err)
+	}
+}
+
+func TestNamesOfNoInterface(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	for _, name := range []string{"", "a", "far-too-long-for-an-interface", strings.Repeat("x", 300), "left/right", "a b", "\xff"} {
+		if _, err := wire.Lookup(name); !errors.Is(err, wire.ErrNoInterface) {
+			t.Errorf("%.20q: %v", name, err)
+		}
+	}
+}
+
 func TestLinkTypesThatFit(t *testing.T) {
 	ethernet := &wire.Interface{Name: "v0", LinkType: stream.LinkTypeEthernet, HasLinkType: true}
 	tunnel := &wire.Interface{Name: "tun0", LinkType: stream.LinkTypeRaw, HasLinkType: true}

@@ -17,9 +17,11 @@ import (
 // frames lie in memory that is shared with the kernel; one call has it take many.
 
 const (
-	xdpFrames  = 2048 // with frames of 2048 bytes, less than the usual RLIMIT_MEMLOCK
-	xdpRing    = 2048 // descriptors; a power of two
-	xdpPatient = time.Second
+	xdpFrames = 2048 // with frames of 2048 bytes, less than the usual RLIMIT_MEMLOCK
+	xdpRing   = 2048 // descriptors; a power of two
+	xdpBatch  = 256  // frames at a time
+	// A queue is free again only some time after the process that had it ended.
+	xdpBusy = 500 * time.Millisecond
 
 	// optionMaxBudget lets the kernel take more than 32 frames a call; since 6.18.
 	optionMaxBudget = 9
@@ -28,15 +30,17 @@ const (
 // xdpSender sends through an AF_XDP socket.
 type xdpSender struct {
 	name      string
-	maxFrame  int
+	mtu       int
 	socket    int
 	memory    []byte // the frames
 	frameSize int
 	free      []uint64 // addresses of the frames that are nobody's
+	numbers   []uint32 // of the descriptor that each frame had last
 
 	transmit, completion ring
 	produced             uint32 // descriptors given to the kernel
-	completed            uint32
+	completed            uint32 // completions taken from it
+	last                 uint32 // the greatest number of a descriptor that was completed
 	retries              uint64
 }
 
@@ -56,11 +60,11 @@ func OpenXDP(i *Interface, queue int) (Sender, error) {
 	if i.LinkType != stream.LinkTypeEthernet || !i.HasLinkType {
 		return nil, fmt.Errorf("interface %q: AF_XDP takes Ethernet only: %w", i.Name, ErrLinkType)
 	}
-	s := &xdpSender{name: i.Name, maxFrame: i.MaxFrame(), socket: -1, frameSize: 2048}
-	if s.maxFrame+vlanTagLength > s.frameSize {
+	s := &xdpSender{name: i.Name, mtu: i.MTU, socket: -1, frameSize: 2048, last: ^uint32(0)}
+	if s.mtu+ethernetHeaderLength+vlanTagLength > s.frameSize {
 		s.frameSize = 4096 // the most that fits a page
 	}
-	if s.maxFrame+vlanTagLength > s.frameSize {
+	if s.mtu+ethernetHeaderLength+vlanTagLength > s.frameSize {
 		return nil, fmt.Errorf("interface %q: an MTU of %d is too large for AF_XDP: %w", i.Name, i.MTU, ErrTooLong)
 	}
 	if err := s.open(i.Index, queue); err != nil {
@@ -84,6 +88,9 @@ func (s *xdpSender) open(index, queue int) (err error) {
 	area := unix.XDPUmemReg{Addr: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(s.memory)))), Len: uint64(size), Size: uint32(s.frameSize)}
 	if _, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(s.socket), unix.SOL_XDP, unix.XDP_UMEM_REG,
 		uintptr(unsafe.Pointer(&area)), unsafe.Sizeof(area), 0); errno != 0 {
+		if errno == unix.ENOBUFS {
+			return fmt.Errorf("lock %d bytes of memory, over RLIMIT_MEMLOCK: %w", size, errno)
+		}
 		return errno
 	}
 	for _, option := range []int{unix.XDP_UMEM_FILL_RING, unix.XDP_UMEM_COMPLETION_RING, unix.XDP_TX_RING} {
@@ -98,7 +105,21 @@ func (s *xdpSender) open(index, queue int) (err error) {
 	for k := range uint64(xdpFrames) {
 		s.free = append(s.free, k*uint64(s.frameSize))
 	}
-	return unix.Bind(s.socket, &unix.SockaddrXDP{Flags: unix.XDP_COPY | unix.XDP_USE_NEED_WAKEUP, Ifindex: uint32(index), QueueID: uint32(queue)})
+	s.numbers = make([]uint32, xdpFrames)
+	return s.bind(&unix.SockaddrXDP{Flags: unix.XDP_COPY | unix.XDP_USE_NEED_WAKEUP, Ifindex: uint32(index), QueueID: uint32(queue)})
+}
+
+func (s *xdpSender) bind(address *unix.SockaddrXDP) error {
+	for deadline := time.Now().Add(xdpBusy); ; time.Sleep(xdpBusy / 50) {
+		err := unix.Bind(s.socket, address)
+		switch {
+		case errors.Is(err, unix.EBUSY) && time.Now().Before(deadline):
+			continue
+		case errors.Is(err, unix.EINVAL) && address.QueueID > 0:
+			return errors.New("no such queue")
+		}
+		return err
+	}
 }
 
 func (s *xdpSender) mapRings() error {
@@ -129,11 +150,12 @@ func (r *ring) open(socket int, page int64, offset *unix.XDPRingOffset, descript
 // ring, so that what it counts is on its way.
 func (s *xdpSender) Send(packets []stream.Packet) (sent int, err error) {
 	for sent < len(packets) {
-		n, refused := s.fill(packets[sent:])
-		if err := s.kick(); err != nil {
-			return sent, err // the ring may hold some: the interface is lost
-		}
+		n, refused := s.fill(packets[sent:min(sent+xdpBatch, len(packets))])
+		n, err := s.kick(packets[sent : sent+n])
 		sent += n
+		if err != nil {
+			return sent, err
+		}
 		if refused != nil {
 			return sent, refused
 		}
@@ -141,20 +163,15 @@ func (s *xdpSender) Send(packets []stream.Packet) (sent int, err error) {
 	return sent, nil
 }
 
-// fill puts as many frames onto the ring as there is room for, up to one that
+// fill puts as many frames onto the ring as there are free ones, up to one that
 // cannot be sent.
 func (s *xdpSender) fill(packets []stream.Packet) (n int, refused error) {
 	s.reap()
-	for n < len(packets) && n < xdpRing && len(s.free) > 0 {
-		data := packets[n].Data
-		if refused = s.check(data); refused != nil {
+	for n < len(packets) && len(s.free) > 0 {
+		if refused = s.check(packets[n].Data); refused != nil {
 			break
 		}
-		address := s.free[len(s.free)-1]
-		s.free = s.free[:len(s.free)-1]
-		copy(s.memory[address:], data)
-		at := s.transmit.descriptors + uint64(s.produced%xdpRing)*uint64(unsafe.Sizeof(unix.XDPDesc{}))
-		*(*unix.XDPDesc)(unsafe.Pointer(&s.transmit.mapping[at])) = unix.XDPDesc{Addr: address, Len: uint32(len(data))}
+		s.put(s.produced, s.frame(packets[n].Data))
 		s.produced++
 		n++
 	}
@@ -162,59 +179,98 @@ func (s *xdpSender) fill(packets []stream.Packet) (n int, refused error) {
 	return n, refused
 }
 
+// frame copies data into a free frame and describes it.
+func (s *xdpSender) frame(data []byte) unix.XDPDesc {
+	address := s.free[len(s.free)-1]
+	s.free = s.free[:len(s.free)-1]
+	copy(s.memory[address:], data)
+	return unix.XDPDesc{Addr: address, Len: uint32(len(data))}
+}
+
+// descriptor is the place on the ring of one by its number, counted modulo 2^32.
+func (s *xdpSender) descriptor(number uint32) *unix.XDPDesc {
+	at := s.transmit.descriptors + uint64(number%xdpRing)*uint64(unsafe.Sizeof(unix.XDPDesc{}))
+	return (*unix.XDPDesc)(unsafe.Pointer(&s.transmit.mapping[at]))
+}
+
+func (s *xdpSender) put(number uint32, d unix.XDPDesc) {
+	*s.descriptor(number) = d
+	s.numbers[d.Addr/uint64(s.frameSize)] = number
+}
+
 // check does what AF_XDP does not: it would hand any frame to the device.
 func (s *xdpSender) check(data []byte) error {
-	longest := s.maxFrame
-	if len(data) >= ethernetHeaderLength && isVLANTag(uint16(data[12])<<8|uint16(data[13])) {
-		longest += vlanTagLength
-	}
 	switch {
 	case len(data) < ethernetHeaderLength:
 		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, len(data), ErrTooShort)
-	case len(data) > longest:
+	case len(data) > longestFrame(data, s.mtu):
 		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, len(data), ErrTooLong)
 	}
 	return nil
 }
 
-// kick has the kernel take what is on the ring. It takes a number of frames a
-// call, and none while the device has no room.
-func (s *xdpSender) kick() error {
-	started := time.Time{}
+// kick has the kernel take packets, which are the last on the ring, and says how
+// many are on their way. It takes a number of frames a call, and none while the
+// device has no room.
+func (s *xdpSender) kick(packets []stream.Packet) (sent int, err error) {
+	first := s.produced - uint32(len(packets)) // the descriptor of packets[0]
+	var refused refusal
 	for s.transmit.consumed() != s.produced || len(s.free) == 0 {
-		before := s.transmit.consumed()
+		consumed := s.transmit.consumed()
 		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(s.socket), 0, 0, unix.MSG_DONTWAIT, 0, 0)
+		s.reap()
+		completed := max(int(int32(s.last+1-first)), 0)
+		moved := s.transmit.consumed() != consumed
 		switch errno {
 		case 0, unix.EAGAIN, unix.EINTR:
-		case unix.EBUSY, unix.ENOBUFS:
+		case unix.ENOBUFS:
+			s.retries++
+		case unix.EBUSY: // the frame that was completed last is one that the device did not take
+			if completed == 0 {
+				return sent, fmt.Errorf("interface %q: AF_XDP lost track of a frame: %w", s.name, errno)
+			}
+			completed--
+			moved = completed > sent
+			s.putAgain(packets[completed].Data)
+			first++
 			s.retries++
 		case unix.ENETDOWN:
-			return fmt.Errorf("interface %q: %w", s.name, ErrDown)
+			return completed, fmt.Errorf("interface %q: %w", s.name, ErrDown)
 		case unix.ENXIO, unix.ENODEV:
-			return fmt.Errorf("interface %q: %w", s.name, ErrNoInterface)
+			return completed, fmt.Errorf("interface %q: %w", s.name, ErrNoInterface)
 		default:
-			return fmt.Errorf("interface %q: send: %w", s.name, errno)
+			return completed, fmt.Errorf("interface %q: send: %w", s.name, errno)
 		}
-		s.reap()
-		if s.transmit.consumed() != before || len(s.free) > 0 && s.transmit.consumed() == s.produced {
-			started = time.Time{}
-			continue
+		sent = completed
+		if moved {
+			refused = refusal{}
+		} else if err := refused.wait(s.name); err != nil {
+			return sent, err
 		}
-		if started.IsZero() {
-			started = time.Now()
-		} else if time.Since(started) > xdpPatient {
-			return fmt.Errorf("interface %q: the kernel has taken no frame for %v", s.name, xdpPatient)
-		}
-		time.Sleep(retryPause)
 	}
-	return nil
+	return len(packets), nil
 }
 
-// reap takes back the frames that have left.
+// putAgain puts the frame that was completed last once more at the head of what
+// the kernel has not looked at yet: __xsk_generic_xmit in net/xdp/xsk.c.
+func (s *xdpSender) putAgain(data []byte) {
+	for number := s.produced; number != s.last+1; number-- {
+		s.put(number, *s.descriptor(number - 1))
+	}
+	s.put(s.last+1, s.frame(data))
+	s.produced++
+	atomic.StoreUint32(s.transmit.producer, s.produced)
+}
+
+// reap takes back the frames that are completed.
 func (s *xdpSender) reap() {
 	for end := s.completion.produced(); s.completed != end; s.completed++ {
 		at := s.completion.descriptors + uint64(s.completed%xdpRing)*8
-		s.free = append(s.free, *(*uint64)(unsafe.Pointer(&s.completion.mapping[at])))
+		address := *(*uint64)(unsafe.Pointer(&s.completion.mapping[at]))
+		s.free = append(s.free, address)
+		if number := s.numbers[address/uint64(s.frameSize)]; int32(number-s.last) > 0 {
+			s.last = number
+		}
 	}
 	atomic.StoreUint32(s.completion.consumer, s.completed)
 }
