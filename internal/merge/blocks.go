@@ -76,6 +76,21 @@ func (b *blocks) freeBatch(unused []stream.Packet) {
 	b.batches[len(unused)] = append(b.batches[len(unused)], unused)
 }
 
+// slab is memory for copies of data, one behind the other. What is full goes when
+// the last of its copies has gone.
+type slab []byte
+
+const slabSize = 256 << 10
+
+func (s *slab) clone(data []byte) []byte {
+	if len(data) > cap(*s)-len(*s) {
+		*s = make([]byte, 0, max(slabSize, len(data)))
+	}
+	start := len(*s)
+	*s = append(*s, data...)
+	return (*s)[start:len(*s):len(*s)]
+}
+
 const (
 	// blockBudget bounds the blocks that are being read into, in bytes: see
 	// blockSize.

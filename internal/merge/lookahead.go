@@ -172,11 +172,14 @@ func (l *lookahead) keep() *block {
 	return l.given.block
 }
 
-// keepForever is keep without release. The memory is not that of l any more.
-func (l *lookahead) keepForever() {
+// keepForever is keep without release, for size bytes of the batch. It refuses where
+// they are a small part of the block, all of which would stay.
+func (l *lookahead) keepForever(size int) bool {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	l.given.block.kept = true
+	block := l.given.block
+	block.kept = block.kept || 2*size >= len(block.data)
+	return block.kept
 }
 
 func (l *lookahead) release(b *block) {

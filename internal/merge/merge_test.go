@@ -655,3 +655,32 @@ func TestFileThatShrinksWhileItIsRead(t *testing.T) {
 		t.Errorf("said %q", said)
 	}
 }
+
+// TestManySmallStreams takes no more memory than it should: a few packets do not
+// keep a block each.
+func TestManySmallStreams(t *testing.T) {
+	runs := NewRuns(1<<30, t.TempDir(), 1e9, true)
+	defer runs.Close()
+	small := lab.Pcap(lab.Packets(3, lab.Start, 1e6, 60), binary.LittleEndian, true)
+	memory := func() uint64 {
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return stats.HeapAlloc
+	}
+	before := memory()
+	var inputs []*Input
+	for range 1000 {
+		added, err := runs.Add(io.NopCloser(bytes.NewReader(small)), "-", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inputs = append(inputs, added.Inputs...)
+	}
+	if used := memory() - before; used > 10<<20 {
+		t.Errorf("%d bytes for 3000 packets", used)
+	}
+	if got, _ := mergeAll(t, inputs); len(got) != 3000 {
+		t.Errorf("%d packets", len(got))
+	}
+}

@@ -84,25 +84,15 @@ func (r *reorderer) Close() error { return r.src.Close() }
 // holding is packets that wait for earlier ones, in memory of their own.
 type holding struct {
 	packets heldPackets
-	slab    []byte // the data of those to come goes into its end
+	slab    slab
 	count   uint64
 }
-
-// slabSize is a piece of memory for the data of held packets, in bytes. It goes
-// when the last of its packets has gone.
-const slabSize = 256 << 10
 
 // add copies a packet, since its data is not valid for long. Its place in the order
 // is that of a packet of such a time.
 func (h *holding) add(packet *stream.Packet, place int64) {
-	size := len(packet.Data)
-	if size > cap(h.slab)-len(h.slab) {
-		h.slab = make([]byte, 0, max(slabSize, size))
-	}
-	start := len(h.slab)
-	h.slab = append(h.slab, packet.Data...)
 	held := heldPacket{*packet, place, h.count}
-	held.Data = h.slab[start:len(h.slab):len(h.slab)]
+	held.Data = h.slab.clone(packet.Data)
 	h.packets.push(held)
 	h.count++
 }

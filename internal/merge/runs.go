@@ -20,6 +20,7 @@ type Runs struct {
 
 	count int   // of runs
 	used  int64 // of memory
+	slab  slab  // for packets that are few in their block
 }
 
 // NewRuns keeps up to memory bytes in memory and the rest in a file in folder,
@@ -131,7 +132,7 @@ func (r *Runs) append(to *run, batch []stream.Packet, ahead *lookahead) error {
 			to.contents.Earliest = min(to.contents.Earliest, batch[n].Time)
 			n++
 		}
-		if err := r.appendChunk(to, batch[:n], int64(size), ahead); err != nil {
+		if err := r.appendChunk(to, batch[:n], size, ahead); err != nil {
 			return err
 		}
 		batch = batch[n:]
@@ -139,11 +140,16 @@ func (r *Runs) append(to *run, batch []stream.Packet, ahead *lookahead) error {
 	return nil
 }
 
-func (r *Runs) appendChunk(to *run, packets []stream.Packet, size int64, ahead *lookahead) error {
-	if r.used+size <= r.memory {
-		r.used += size
-		ahead.keepForever()
-		to.chunks = append(to.chunks, chunk{packets: slices.Clone(packets)})
+func (r *Runs) appendChunk(to *run, packets []stream.Packet, size int, ahead *lookahead) error {
+	if r.used+int64(size) <= r.memory {
+		r.used += int64(size)
+		packets = slices.Clone(packets)
+		if !ahead.keepForever(size) {
+			for i := range packets {
+				packets[i].Data = r.slab.clone(packets[i].Data)
+			}
+		}
+		to.chunks = append(to.chunks, chunk{packets: packets})
 		return nil
 	}
 	block := ahead.keep()
