@@ -662,11 +662,11 @@ func TestManySmallStreams(t *testing.T) {
 	runs := NewRuns(1<<30, t.TempDir(), 1e9, true)
 	defer runs.Close()
 	small := lab.Pcap(lab.Packets(3, lab.Start, 1e6, 60), binary.LittleEndian, true)
-	memory := func() uint64 {
+	memory := func() int64 {
 		runtime.GC()
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)
-		return stats.HeapAlloc
+		return int64(stats.HeapAlloc)
 	}
 	before := memory()
 	var inputs []*Input
