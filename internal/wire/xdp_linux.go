@@ -17,11 +17,11 @@ import (
 // frames lie in memory that is shared with the kernel; one call has it take many.
 
 const (
-	xdpFrames = 2048 // with frames of 2048 bytes, less than the usual RLIMIT_MEMLOCK
-	xdpRing   = 2048 // descriptors; a power of two
+	xdpFrames = 1024 // with frames of 2048 bytes, a quarter of the usual RLIMIT_MEMLOCK
+	xdpRing   = 1024 // descriptors; a power of two
 	xdpBatch  = 256  // frames at a time
-	// A queue is free again only some time after the process that had it ended.
-	xdpBusy = 500 * time.Millisecond
+	// xdpRelease is how long what another socket holds is waited for.
+	xdpRelease = 500 * time.Millisecond
 
 	// optionMaxBudget lets the kernel take more than 32 frames a call; since 6.18.
 	optionMaxBudget = 9
@@ -86,12 +86,19 @@ func (s *xdpSender) open(index, queue int) (err error) {
 		return err
 	}
 	area := unix.XDPUmemReg{Addr: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(s.memory)))), Len: uint64(size), Size: uint32(s.frameSize)}
-	if _, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(s.socket), unix.SOL_XDP, unix.XDP_UMEM_REG,
-		uintptr(unsafe.Pointer(&area)), unsafe.Sizeof(area), 0); errno != 0 {
+	err = onceReleased(func() error {
+		_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(s.socket), unix.SOL_XDP, unix.XDP_UMEM_REG,
+			uintptr(unsafe.Pointer(&area)), unsafe.Sizeof(area), 0)
 		if errno == unix.ENOBUFS {
 			return fmt.Errorf("lock %d bytes of memory, over RLIMIT_MEMLOCK: %w", size, errno)
 		}
-		return errno
+		if errno != 0 {
+			return errno
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for _, option := range []int{unix.XDP_UMEM_FILL_RING, unix.XDP_UMEM_COMPLETION_RING, unix.XDP_TX_RING} {
 		if err := unix.SetsockoptInt(s.socket, unix.SOL_XDP, option, xdpRing); err != nil {
@@ -106,19 +113,24 @@ func (s *xdpSender) open(index, queue int) (err error) {
 		s.free = append(s.free, k*uint64(s.frameSize))
 	}
 	s.numbers = make([]uint32, xdpFrames)
-	return s.bind(&unix.SockaddrXDP{Flags: unix.XDP_COPY | unix.XDP_USE_NEED_WAKEUP, Ifindex: uint32(index), QueueID: uint32(queue)})
+	err = onceReleased(func() error {
+		return unix.Bind(s.socket, &unix.SockaddrXDP{Flags: unix.XDP_COPY | unix.XDP_USE_NEED_WAKEUP, Ifindex: uint32(index), QueueID: uint32(queue)})
+	})
+	if errors.Is(err, unix.EINVAL) && queue > 0 {
+		return errors.New("no such queue")
+	}
+	return err
 }
 
-func (s *xdpSender) bind(address *unix.SockaddrXDP) error {
-	for deadline := time.Now().Add(xdpBusy); ; time.Sleep(xdpBusy / 50) {
-		err := unix.Bind(s.socket, address)
-		switch {
-		case errors.Is(err, unix.EBUSY) && time.Now().Before(deadline):
-			continue
-		case errors.Is(err, unix.EINVAL) && address.QueueID > 0:
-			return errors.New("no such queue")
+// onceReleased tries again for a while what is held by another socket: the kernel
+// takes queues and memory back only some time after one was closed.
+func onceReleased(try func() error) error {
+	for deadline := time.Now().Add(xdpRelease); ; time.Sleep(xdpRelease / 50) {
+		err := try()
+		held := errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOBUFS)
+		if !held || time.Now().After(deadline) {
+			return err
 		}
-		return err
 	}
 }
 
