@@ -383,6 +383,9 @@ func (c *tarCat) copyMember(dst io.Writer, path string, r *archive.Reader, m *ar
 // copy copies until the end and tells errors of the output from others.
 func (c *tarCat) copy(dst io.Writer, src io.Reader) (n int64, err error) {
 	for {
+		if err := c.job.ctx.Err(); err != nil {
+			return n, &outputError{err}
+		}
 		size, err := src.Read(c.buffer)
 		if int64(size) > c.maxBytes-c.bytes.Load() {
 			return n, &outputError{fmt.Errorf("more than %d bytes come out (--max-bytes)", c.maxBytes)}
