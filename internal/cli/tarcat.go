@@ -81,44 +81,55 @@ func runTarCat(j *job) error {
 	if err := c.openSink(); err != nil {
 		return err
 	}
-	j.setCounters(func() string {
-		return fmt.Sprintf("%d members, %d taken, %d bytes", c.members.Load(), c.taken.Load(), c.bytes.Load())
+	j.setCounters(c.counters)
+	err := c.run()
+	j.report.event(tarCatSummary{
+		Summary: j.summary(j.exitSoFar(err)), Members: c.members.Load(), Taken: c.taken.Load(), LeftOut: c.left.Load(), Missing: c.missing, Bytes: c.bytes.Load(),
 	})
+	j.infof("%s", c.counters())
+	return err
+}
+
+func (c *tarCat) counters() string {
+	return fmt.Sprintf("%d members, %d taken, %d bytes", c.members.Load(), c.taken.Load(), c.bytes.Load())
+}
+
+func (c *tarCat) run() error {
 	failed := 0
 	for i := range c.choices {
-		wanted := &c.choices[i]
-		err := j.walkMembers(wanted.path, wanted.mayWant, func(r *archive.Reader, m *archive.Member) error { return c.visit(wanted, r, m) })
-		if err := j.archiveFailed(wanted.path, err); err != nil {
+		isRead, err := c.walk(&c.choices[i])
+		if err != nil {
 			return err
 		}
-		if err != nil {
+		if !isRead {
 			failed++
 		}
-		if err := j.strictly(); err != nil {
-			return err
-		}
-		if err != nil {
-			continue
-		}
+	}
+	if err := c.finish(); err != nil {
+		return err
+	}
+	if failed == len(c.choices) && failed > 0 || c.missing > 0 && c.taken.Load() == 0 {
+		return errReported
+	}
+	return c.out.commit()
+}
+
+// walk takes what is wanted of one tarball, and says whether it could be read.
+func (c *tarCat) walk(wanted *archiveChoice) (isRead bool, err error) {
+	j := c.job
+	err = j.walkMembers(wanted.path, wanted.mayWant, func(r *archive.Reader, m *archive.Member) error { return c.visit(wanted, r, m) })
+	isRead = err == nil
+	if err := j.archiveFailed(wanted.path, err); err != nil {
+		return isRead, err
+	}
+	if isRead {
 		for _, reason := range wanted.notFound() {
 			j.inputFailed(wanted.path, errors.New(reason))
 			c.missing++
 		}
 		c.hintIndex(wanted)
 	}
-	exit, err := exitDone, c.finish()
-	if err != nil {
-		return err
-	}
-	if failed == len(c.choices) && failed > 0 || c.missing > 0 && c.taken.Load() == 0 {
-		exit, err = exitFailed, errReported
-	} else if err := c.out.commit(); err != nil {
-		return err
-	}
-	j.report.event(tarCatSummary{
-		Summary: j.summary(exit), Members: c.members.Load(), Taken: c.taken.Load(), LeftOut: c.left.Load(), Missing: c.missing, Bytes: c.bytes.Load(),
-	})
-	return err
+	return isRead, j.strictly()
 }
 
 // hintSize is how large an archive is at least for which an index is worth a word.

@@ -49,6 +49,7 @@ type tarLister struct {
 	print    func(archive string, m *archive.Member) error
 	inspects bool // the content of members is wanted
 	indexes  bool
+	failed   int // archives
 	members  atomic.Int64
 	listed   int64
 	captures int64
@@ -86,31 +87,31 @@ func runTarLs(j *job) error {
 	l.setFormat(out)
 	j.setCounters(func() string { return fmt.Sprintf("%d members", l.members.Load()) })
 	j.progress.start(totalSize(archives), nil)
-
-	failed := 0
-	for _, path := range archives {
-		err := l.listArchive(path)
-		if err := j.archiveFailed(path, err); err != nil {
-			return err
-		}
-		if err != nil {
-			failed++
-		}
-		if err := j.strictly(); err != nil {
-			return err
-		}
-	}
-	exit := exitDone
-	if failed == len(archives) {
-		exit, err = exitFailed, errReported
-	} else if err := out.commit(); err != nil {
-		return err
-	}
+	err = l.run(archives, out)
 	j.report.event(tarLsSummary{
-		Summary: j.summary(exit), Archives: len(archives), Failed: failed,
+		Summary: j.summary(j.exitSoFar(err)), Archives: len(archives), Failed: l.failed,
 		Members: l.members.Load(), Listed: l.listed, Captures: l.captures, Bytes: l.bytes,
 	})
 	return err
+}
+
+func (l *tarLister) run(archives []string, out *output) error {
+	for _, path := range archives {
+		err := l.listArchive(path)
+		if err != nil {
+			l.failed++
+		}
+		if err := l.job.archiveFailed(path, err); err != nil {
+			return err
+		}
+		if err := l.job.strictly(); err != nil {
+			return err
+		}
+	}
+	if l.failed == len(archives) {
+		return errReported
+	}
+	return out.commit()
 }
 
 // checkIndexFlags wants files for what is about indexes.
