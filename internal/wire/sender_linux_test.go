@@ -3,6 +3,7 @@ package wire_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -282,6 +283,39 @@ func sendDoesNotAllocate(t *testing.T, _ *lab.Receiver, _ *wire.Interface, sende
 	packets := lab.Packets(100, lab.Start, 0, 60)
 	if allocations := testing.AllocsPerRun(100, func() { _, _ = sender.Send(packets) }); allocations > 0 {
 		t.Errorf("%v allocations a batch", allocations)
+	}
+}
+
+// BenchmarkSend sends what is in memory already. It wants a namespace:
+//
+//	PCAP_REPLAY_LAB=1 unshare -rn go test -run - -bench Send ./internal/wire
+func BenchmarkSend(b *testing.B) {
+	if !lab.Inside() {
+		b.Skip("not in a namespace")
+	}
+	for _, length := range []int{60, 1514} {
+		for _, way := range ways {
+			b.Run(fmt.Sprintf("%s/%d", way.name, length), func(b *testing.B) {
+				lab.MakePair(b, "left", "right")
+				i, err := wire.Lookup("left")
+				if err != nil {
+					b.Fatal(err)
+				}
+				sender, err := way.open(i)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer sender.Close()
+				packets := lab.Packets(4096, lab.Start, 0, length)
+				b.ResetTimer()
+				for left := b.N; left > 0; left -= len(packets) {
+					if _, err := sender.Send(packets[:min(left, len(packets))]); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "frames/s")
+			})
+		}
 	}
 }
 

@@ -232,7 +232,7 @@ func (s *xdpSender) kick(packets []stream.Packet) (sent int, err error) {
 		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(s.socket), 0, 0, unix.MSG_DONTWAIT, 0, 0)
 		s.reap()
 		completed := max(int(int32(s.last+1-first)), 0)
-		moved := s.transmit.consumed() != consumed
+		moved := completed > sent || s.transmit.consumed() != consumed
 		switch errno {
 		case 0, unix.EAGAIN, unix.EINTR:
 		case unix.ENOBUFS:
