@@ -34,7 +34,7 @@ func Inject() *Tool {
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "interface", Aliases: []string{"i"}, Usage: "send on `INTERFACE`"},
 			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write to `FILE` instead (-: stdout), stamped with the moment of sending"},
-			&cli.StringFlag{Name: "delay", Value: "200ms", Usage: "buffer so `DURATION` of the stream"},
+			&cli.StringFlag{Name: "delay", Value: "200ms", Usage: "buffer `DURATION` of the stream"},
 			&cli.BoolFlag{Name: "at", Usage: "timestamps are moments of the wall clock, as pcap-pace --start-at makes them"},
 			&cli.BoolFlag{Name: "asap", Usage: "send as fast as it goes"},
 			&cli.StringFlag{Name: "oversize", Value: oversizePolicies[0], Usage: "what to do with oversize frames: error (leave out, exit 3), skip, truncate, or segment (as a card does with TCP)"},
@@ -169,7 +169,7 @@ func runInject(j *job) error {
 		in.tuneRuntime()
 	}
 	err = in.run()
-	if closeErr := in.close(); err == nil {
+	if closeErr := in.close(err); err == nil {
 		err = closeErr
 	}
 	return in.summarize(err)
@@ -272,6 +272,7 @@ func (in *injection) run() error {
 	in.abandon()
 	select {
 	case feedErr := <-fed:
+		in.feeder.reportSkipped() // what the sending threads skipped
 		if err == nil {
 			err = feedErr
 		}
@@ -378,8 +379,9 @@ func (in *injection) underran(u schedule.Underrun) {
 	})
 }
 
-// close ends the way out. One that a thread still writes to is left as it is.
-func (in *injection) close() error {
+// close ends the way out after a run that ended with err. A file that a thread
+// still writes to, or that is not whole because of an error, does not get its name.
+func (in *injection) close(err error) error {
 	if in.stuck {
 		return nil
 	}
@@ -387,6 +389,9 @@ func (in *injection) close() error {
 		if err := v.finish(); err != nil {
 			in.warnf("--verify: %v", err)
 		}
+	}
+	if err != nil && in.ctx.Err() == nil {
+		return nil
 	}
 	return in.way.close()
 }

@@ -104,9 +104,7 @@ func (f *feeder) feed(packets []stream.Packet) error {
 		}
 	}
 	err = f.putAll(kept)
-	for _, ring := range f.rings {
-		ring.Publish()
-	}
+	f.publish()
 	f.reportSkipped()
 	outOfOrder, disorder := f.axis.OutOfOrder()
 	f.outOfOrder.Store(outOfOrder)
@@ -167,6 +165,7 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 func (f *feeder) put(frame *stream.Packet, departure int64, last bool) bool {
 	ring := f.ringOf(frame)
 	for !ring.Put(frame, departure, f.arrival, last) {
+		f.publish() // or another thread would wait, too
 		before := f.clock.Now()
 		if !ring.WaitForRoom() {
 			return false
@@ -174,6 +173,12 @@ func (f *feeder) put(frame *stream.Packet, departure int64, last bool) bool {
 		f.held += f.clock.Now() - before
 	}
 	return true
+}
+
+func (f *feeder) publish() {
+	for _, ring := range f.rings {
+		ring.Publish()
+	}
 }
 
 // ringOf gives all frames of a flow to one thread.

@@ -74,7 +74,7 @@ func (s *fileSender) failed(err error) error {
 }
 
 // close ends the capture and gives it its name. What was sent stands in it, also
-// when the run was ended early.
+// when a signal has ended the run.
 func (s *fileSender) close() error {
 	if err := s.writer.Close(); err != nil {
 		return s.failed(err)

@@ -286,6 +286,9 @@ func (p *pacer) run(output *output) error {
 	p.progress.start(p.size(), nil)
 	writer := stream.NewWriter(output, p.writer)
 	if err := p.play(writer); err != nil {
+		if p.ctx.Err() != nil {
+			_ = writer.Close() // what is counted as out goes out
+		}
 		return err
 	}
 	if err := writer.Close(); err != nil {

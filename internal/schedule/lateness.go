@@ -66,14 +66,23 @@ type Quantiles struct{ P50, P90, P99, P999, Max int64 }
 
 // MergeLateness gives the quantiles over all of several threads.
 func MergeLateness(all ...*Lateness) Quantiles {
+	if len(all) == 1 {
+		all[0].mutex.Lock()
+		defer all[0].mutex.Unlock()
+		return quantiles(all[0].histogram)
+	}
 	merged := hdrhistogram.New(1, maxLateness, latenessDigits)
 	for _, l := range all {
 		l.mutex.Lock()
 		merged.Merge(l.histogram)
 		l.mutex.Unlock()
 	}
+	return quantiles(merged)
+}
+
+func quantiles(h *hdrhistogram.Histogram) Quantiles {
 	return Quantiles{
-		P50: merged.ValueAtQuantile(50), P90: merged.ValueAtQuantile(90), P99: merged.ValueAtQuantile(99),
-		P999: merged.ValueAtQuantile(99.9), Max: merged.Max(),
+		P50: h.ValueAtQuantile(50), P90: h.ValueAtQuantile(90), P99: h.ValueAtQuantile(99),
+		P999: h.ValueAtQuantile(99.9), Max: h.Max(),
 	}
 }

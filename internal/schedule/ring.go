@@ -130,10 +130,9 @@ func (r *Ring) Abandon() {
 // microseconds.
 const roomPoll = time.Millisecond
 
-// WaitForRoom publishes and returns when half of the ring is free, or false when
-// the ring has been abandoned.
+// WaitForRoom returns when half of the ring is free, or false when the ring has
+// been abandoned. What was put has to be published before.
 func (r *Ring) WaitForRoom() bool {
-	r.Publish()
 	for !r.abandoned.Load() {
 		if r.Fill() <= 0.5 {
 			return true

@@ -91,7 +91,7 @@ func (t *Transmission) Span() (began, ended int64) { return t.began.Load(), t.en
 // Run sends until the ring is closed and empty, or abandoned. The caller locks
 // the goroutine to its thread.
 func (t *Transmission) Run() error {
-	defer t.settle()
+	defer t.Lateness.Settle()
 	t.waiter = NewWaiter(t.Clock, t.Ring.abandoned.Load)
 	if t.Thread != nil {
 		t.waiter.inRealtime()
@@ -104,14 +104,6 @@ func (t *Transmission) Run() error {
 		if err := t.sendFrom(slot); err != nil {
 			return err
 		}
-	}
-}
-
-// settle completes the figures.
-func (t *Transmission) settle() {
-	t.Lateness.Settle()
-	if t.Immediately && t.ended.Load() != 0 {
-		t.ended.Store(t.Clock.Now()) // the last Send took a part of the whole
 	}
 }
 
@@ -262,6 +254,9 @@ func (t *Transmission) account(slot, sent int, now int64) {
 	}
 	if t.began.Load() == 0 {
 		t.began.Store(now)
+	}
+	if t.Immediately {
+		now = t.Clock.Now() // this Send is a part of the whole
 	}
 	t.ended.Store(now)
 	t.sent.Add(int64(packets))

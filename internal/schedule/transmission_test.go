@@ -322,6 +322,7 @@ func TestRingKeepsEverything(t *testing.T) {
 		for i := range count {
 			packet := stream.Packet{Data: frame(i), Time: int64(i)}
 			for !ring.Put(&packet, int64(i), 0, true) {
+				ring.Publish()
 				if !ring.WaitForRoom() {
 					return
 				}
