@@ -274,11 +274,13 @@ func (b *indexBuilder) writeWindow(c *candidate) error {
 
 // rightPoints leaves out those that the checks found wrong: what findBlocks judged
 // from sizes may be otherwise.
-func (b *indexBuilder) rightPoints() (points []point, err error) {
+func (b *indexBuilder) rightPoints(plainSize int64) (points []point, err error) {
 	for _, c := range b.points {
-		if !c.wrong {
+		switch {
+		case c.Offset > 0 && c.Offset >= plainSize: // an empty block at the end
+		case !c.wrong:
 			points = append(points, c.point)
-		} else if c.Offset == 0 || b.compression == stream.Gzip || b.compression == stream.Bzip2 {
+		case c.Offset == 0 || b.compression == stream.Gzip || b.compression == stream.Bzip2:
 			return nil, fmt.Errorf("offset %d: decompression from here gives something else than before", c.Offset)
 		}
 	}
@@ -309,7 +311,7 @@ func (b *indexBuilder) finish(plainSize, end int64, ignoreZeros bool) error {
 	if b.compression == stream.Uncompressed {
 		b.sums.cells, b.points = nil, nil
 	}
-	right, err := b.rightPoints()
+	right, err := b.rightPoints(plainSize)
 	if err != nil {
 		return err
 	}

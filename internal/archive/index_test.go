@@ -161,7 +161,7 @@ func TestIndexOfEveryCompression(t *testing.T) {
 	encoder, _ := zstd.NewWriter(nil)
 	archives["frames.tar.zst"] = encoder.EncodeAll(tarball[half:], encoder.EncodeAll(tarball[:half], nil))
 	for _, program := range [][]string{
-		{"gzip", "-c"}, {"pigz", "-c"}, {"pigz", "-ic"}, {"igzip", "-c"}, {"bgzip", "-c"}, {"zstd", "-c"}, {"lz4", "-c"}, {"lz4", "-B4", "-c"}, {"lz4", "-B4", "--content-size", "-c"}, {"lz4", "-B4", "-BD", "-c"}, {"lz4", "-l", "-c"}, {"xz", "-0c"}, {"xz", "-0cT2", "--block-size=300000"}, {"bzip2", "-1c"},
+		{"gzip", "-c"}, {"pigz", "-c"}, {"pigz", "-ic"}, {"igzip", "-c"}, {"igzip", "-0", "-c"}, {"bgzip", "-c"}, {"zstd", "-c"}, {"lz4", "-c"}, {"lz4", "-B4", "-c"}, {"lz4", "-B4", "--content-size", "-c"}, {"lz4", "-B4", "-BD", "-c"}, {"lz4", "-l", "-c"}, {"xz", "-0c"}, {"xz", "-0cT2", "--block-size=300000"}, {"bzip2", "-1c"},
 	} {
 		if _, err := exec.LookPath(program[0]); err != nil {
 			continue
