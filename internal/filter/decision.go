@@ -1,5 +1,7 @@
 package filter
 
+import "slices"
+
 // decision is a node of the graph that a condition becomes: a test with the
 // decisions that follow, an assignment with one, or one of the two outcomes.
 // There are no cycles.
@@ -67,75 +69,119 @@ func inOrder(root *decision) []*decision {
 		backwards = append(backwards, d)
 	}
 	visit(root)
-	for i, j := 0, len(backwards)-1; i < j; i, j = i+1, j-1 {
-		backwards[i], backwards[j] = backwards[j], backwards[i]
-	}
+	slices.Reverse(backwards)
 	return backwards
 }
 
-// simplifier walks the dominator tree of the decisions: a decision dominates
-// another if every way to the other passes through it.
+// simplifier knows the dominator tree of the decisions, and walks through it.
 type simplifier struct {
-	children map[*decision][]*decision // in the dominator tree
-	spans    map[*decision]span        // what each dominates
-	entries  map[*decision][]*decision // the decisions that lead to one
-	constant map[*value]uint32         // values known to equal a constant
+	places   map[*decision]*place
+	constant map[*value]uint32 // values known to equal a constant
 	outcome  map[test]bool
 	changed  bool
 }
 
-// span is the numbers that a decision and all that it dominates have.
-type span struct{ first, last int }
+// place is where a decision stands in the dominator tree: a decision dominates
+// another if every way to the other passes through it.
+type place struct {
+	entries     []*decision // that lead to the decision
+	children    []*decision
+	above       *place // nil for the root
+	far         *place // further up, so that meet takes few steps
+	depth       int
+	first, last int // its number, and the one behind those that it dominates
+}
 
 func newSimplifier(root *decision) *simplifier {
-	s := &simplifier{
-		children: map[*decision][]*decision{}, spans: map[*decision]span{}, entries: map[*decision][]*decision{},
-		constant: map[*value]uint32{}, outcome: map[test]bool{},
+	s := &simplifier{places: map[*decision]*place{}, constant: map[*value]uint32{}, outcome: map[test]bool{}}
+	order := inOrder(root)
+	for _, d := range order {
+		s.places[d] = &place{}
 	}
-	dominator, depth := map[*decision]*decision{}, map[*decision]int{}
-	for _, d := range inOrder(root) {
-		if d != root {
-			above := dominator[d]
-			depth[d] = depth[above] + 1
-			s.children[above] = append(s.children[above], d)
+	for _, d := range order {
+		here := s.places[d]
+		here.settle(s.places)
+		if here.above != nil {
+			here.above.children = append(here.above.children, d)
 		}
 		for _, next := range []*decision{d.yes, d.no} {
-			if next == nil || next.isOutcome() {
-				continue
+			if next != nil && !next.isOutcome() {
+				s.places[next].entries = append(s.places[next].entries, d)
 			}
-			above := d
-			if s.entries[next] = append(s.entries[next], d); len(s.entries[next]) > 1 {
-				for other := dominator[next]; above != other; {
-					if depth[above] > depth[other] {
-						above = dominator[above]
-					} else {
-						other = dominator[other]
-					}
-				}
-			}
-			dominator[next] = above
 		}
 	}
 	s.number(root, 0)
 	return s
 }
 
+// settle finds the place below the deepest one that all entries have above them.
+// The far ones make a skip list of the way up (Myers, "An applicative random-access
+// stack", 1983).
+func (p *place) settle(places map[*decision]*place) {
+	if len(p.entries) == 0 {
+		p.far = p
+		return
+	}
+	p.above = places[p.entries[0]]
+	for _, entry := range p.entries[1:] {
+		p.above = meet(p.above, places[entry])
+	}
+	p.depth, p.far = p.above.depth+1, p.above
+	if far := p.above.far; p.above.depth-far.depth == far.depth-far.far.depth {
+		p.far = far.far
+	}
+}
+
+// meet is the deepest place that is above both or one of them.
+func meet(a, b *place) *place {
+	if a.depth < b.depth {
+		a, b = b, a
+	}
+	for a.depth > b.depth {
+		if a.far.depth >= b.depth {
+			a = a.far
+		} else {
+			a = a.above
+		}
+	}
+	for a != b {
+		if a.far != b.far {
+			a, b = a.far, b.far
+		} else {
+			a, b = a.above, b.above
+		}
+	}
+	return a
+}
+
 // number numbers the decisions so that those which one dominates follow it; it
 // gives the first number that is free.
 func (s *simplifier) number(d *decision, free int) int {
-	first := free
+	if d.isOutcome() {
+		return free
+	}
+	here := s.places[d]
+	here.first = free
 	free++
-	for _, child := range s.children[d] {
+	for _, child := range here.children {
 		free = s.number(child, free)
 	}
-	s.spans[d] = span{first, free}
+	here.last = free
 	return free
 }
 
 // dominates says that every way to other passes through d.
 func (s *simplifier) dominates(d, other *decision) bool {
-	all, at := s.spans[d], s.spans[other].first
+	all, at := s.places[d], s.places[other].first
 	return at >= all.first && at < all.last
+}
+
+// entries are the decisions that lead to d.
+func (s *simplifier) entries(d *decision) []*decision {
+	if d.isOutcome() {
+		return nil
+	}
+	return s.places[d].entries
 }
 
 // visit simplifies d and what it dominates, under what is known there.
@@ -143,7 +189,7 @@ func (s *simplifier) visit(d *decision) {
 	if d.isOutcome() {
 		return
 	}
-	children := s.children[d]
+	children := s.places[d].children
 	if !d.isTest() {
 		s.redirect(&d.yes)
 		for _, child := range children {
@@ -154,7 +200,7 @@ func (s *simplifier) visit(d *decision) {
 	yes, no := d.yes, d.no // as they were when the tree was made
 	visitOnly := func(next *decision) {
 		for _, child := range children {
-			if child == next && len(s.entries[child]) == 1 {
+			if child == next && len(s.entries(child)) == 1 {
 				s.visit(child)
 			}
 		}
@@ -162,7 +208,7 @@ func (s *simplifier) visit(d *decision) {
 	s.knowing(d.test, true, func() { s.redirect(&d.yes); visitOnly(yes) })
 	s.knowing(d.test, false, func() { s.redirect(&d.no); visitOnly(no) })
 	for _, child := range children {
-		if len(s.entries[child]) > 1 {
+		if len(s.entries(child)) > 1 {
 			s.visit(child)
 		}
 	}
@@ -190,9 +236,17 @@ func (s *simplifier) redirect(next **decision) {
 	}
 }
 
-// follow passes over the tests whose outcome is known or does not matter.
+// stride is how many tests are passed over at a time. What is left of a longer
+// way is for the next round, which goes in strides of this one: the work grows
+// with the length of an expression, not with its square.
+const stride = 64
+
+// follow passes over tests whose outcome is known or does not matter.
 func (s *simplifier) follow(d *decision) *decision {
-	for d.isTest() {
+	for range stride {
+		if !d.isTest() {
+			return d
+		}
 		holds, known := s.known(d.test)
 		switch {
 		case known && holds || d.yes == d.no:

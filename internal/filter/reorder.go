@@ -36,7 +36,7 @@ func (d *decision) way(yes bool) **decision {
 // tested is the value that all decisions which lead to d compare, or nil.
 func (s *simplifier) tested(d *decision) *value {
 	var tested *value
-	for i, entry := range s.entries[d] {
+	for i, entry := range s.entries(d) {
 		if i > 0 && entry.test.left != tested {
 			return nil
 		}
@@ -52,7 +52,7 @@ func (s *simplifier) sortChain(d *decision, either bool) (changed bool) {
 	if value == nil || !d.isTest() {
 		return false
 	}
-	before := s.entries[d]
+	before := s.entries(d)
 	if first := before[0]; len(before) == 1 && first.exit(either) == d.exit(either) && s.tested(first) == value {
 		return false // this is the rest of a chain that is sorted already
 	}
@@ -74,7 +74,7 @@ func (s *simplifier) sortChain(d *decision, either bool) (changed bool) {
 
 // link puts a sorted chain in place of the one that began with d.
 func (s *simplifier) link(d *decision, chain []*decision, end *decision, either bool) {
-	before := s.entries[d]
+	before := s.entries(d)
 	for _, entry := range before {
 		for _, way := range []**decision{&entry.yes, &entry.no} {
 			if *way == d {
@@ -82,9 +82,9 @@ func (s *simplifier) link(d *decision, chain []*decision, end *decision, either 
 			}
 		}
 	}
-	last := slices.IndexFunc(s.entries[end], func(entry *decision) bool { return slices.Contains(chain, entry) && entry.next(either) == end })
+	last := slices.IndexFunc(s.entries(end), func(entry *decision) bool { return slices.Contains(chain, entry) && entry.next(either) == end })
 	for i, member := range chain {
-		s.entries[member] = before
+		s.places[member].entries = before
 		before = []*decision{member}
 		next := end
 		if i+1 < len(chain) {
@@ -93,6 +93,6 @@ func (s *simplifier) link(d *decision, chain []*decision, end *decision, either 
 		*member.way(!either) = next
 	}
 	if last >= 0 {
-		s.entries[end][last] = chain[len(chain)-1]
+		s.places[end].entries[last] = chain[len(chain)-1]
 	}
 }
