@@ -79,7 +79,7 @@ func (o field) value(g *generator) (*value, *condition) {
 		return at(g.header), check
 	case "radio":
 		if !hasRadio(g.link) {
-			panic(g.refuse("link type %s has no radio header", g.linkName()))
+			panic(g.refuse("link type %s has no radio header", g.link))
 		}
 		return at(position{}), check
 	case "ip", "ip6", "arp", "rarp", "atalk", "decnet", "sca", "lat", "moprc", "mopdl":

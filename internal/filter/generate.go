@@ -1,8 +1,6 @@
 package filter
 
-import (
-	"pcap-replay/stream"
-)
+import "pcap-replay/stream"
 
 // generator turns the tree of an expression into a condition for one link type.
 // It walks through the tree in the order of the text.

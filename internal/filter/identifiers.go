@@ -398,7 +398,7 @@ func (g *generator) etherHost(address []byte, direction string) *condition {
 	case isWiFi(g.link):
 		return g.wifiHost(address, direction)
 	}
-	panic(g.refuse("link type %s has no MAC addresses", g.linkName()))
+	panic(g.refuse("link type %s has no MAC addresses", g.link))
 }
 
 // ports is the test for a range of ports, which may be a single one. protocol 0

@@ -1,8 +1,6 @@
 package filter
 
-import (
-	"pcap-replay/stream"
-)
+import "pcap-replay/stream"
 
 // Link types that have no name in package stream.
 const (
@@ -157,7 +155,7 @@ func (g *generator) carries(protocol uint32) *condition {
 	if isWiFi(g.link) {
 		return and(g.isData(), g.llcCarries(protocol))
 	}
-	panic(g.refuse("link type %s is not supported: only its bytes and its length are", g.linkName()))
+	panic(g.refuse("link type %s is not supported: only its bytes and its length are", g.link))
 }
 
 func (g *generator) isType(protocol uint32) *condition {
@@ -245,6 +243,3 @@ func (g *generator) mplsCarries(protocol uint32) *condition {
 	}
 	return and(g.maskedAt(g.networkAt(0).plus(^uint32(1)), 1, 1, 1), g.maskedAt(g.networkAt(0), 1, 0xf0, version))
 }
-
-// linkName is the link type's name for messages.
-func (g *generator) linkName() string { return g.link.String() }

@@ -43,7 +43,7 @@ func (n tag) vlan(g *generator) *condition {
 		panic(g.refuse("does not work within mpls"))
 	}
 	if g.link != stream.LinkTypeEthernet && (!isWiFi(g.link) || g.link == stream.LinkTypePPI) {
-		panic(g.refuse("link type %s has no VLANs", g.linkName()))
+		panic(g.refuse("link type %s has no VLANs", g.link))
 	}
 	tagged := or(g.carries(etherVLAN), g.carries(etherQinQ), g.carries(etherOldQ))
 	tagged = n.numbered(g, tagged, g.networkAt(0), 2, 0xfff, 0)
@@ -61,7 +61,7 @@ func (n tag) mpls(g *generator) *condition {
 	case g.link == stream.LinkTypePPP:
 		tagged = g.carries(pppMPLS)
 	default:
-		panic(g.refuse("link type %s has no MPLS", g.linkName()))
+		panic(g.refuse("link type %s has no MPLS", g.link))
 	}
 	tagged = n.numbered(g, tagged, g.networkAt(0), 4, 0xfffff000, 12)
 	g.network, g.plain, g.labels = g.network+4, g.plain+4, g.labels+1
@@ -173,7 +173,7 @@ func (n direction) condition(g *generator) *condition {
 	case stream.LinkTypeLinuxSLL2:
 		sent = g.at(g.header.plus(10), 1, equal, outgoing)
 	default:
-		panic(g.refuse("link type %s does not tell directions", g.linkName()))
+		panic(g.refuse("link type %s does not tell directions", g.link))
 	}
 	if n.word.is("outbound") {
 		return sent
@@ -190,7 +190,7 @@ type interfaceIndex struct {
 func (n interfaceIndex) condition(g *generator) *condition {
 	g.word = n.word
 	if g.link != stream.LinkTypeLinuxSLL2 {
-		panic(g.refuse("link type %s does not tell interfaces", g.linkName()))
+		panic(g.refuse("link type %s does not tell interfaces", g.link))
 	}
 	return g.at(g.header.plus(4), 4, equal, n.index)
 }
@@ -234,5 +234,5 @@ func (g *generator) etherMulticast() *condition {
 	case isWiFi(g.link):
 		return g.wifiDestination(group)
 	}
-	panic(g.refuse("link type %s has no MAC addresses", g.linkName()))
+	panic(g.refuse("link type %s has no MAC addresses", g.link))
 }

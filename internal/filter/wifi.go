@@ -126,7 +126,7 @@ type wifiControlField struct {
 func (n wifiControlField) condition(g *generator) *condition {
 	g.word = n.word
 	if !isWiFi(g.link) {
-		panic(g.refuse("link type %s has no header of 802.11", g.linkName()))
+		panic(g.refuse("link type %s has no header of 802.11", g.link))
 	}
 	return g.maskedAt(g.header.plus(n.index), 1, n.mask, n.k)
 }
@@ -228,7 +228,7 @@ func (n llcFrame) condition(g *generator) *condition {
 	case isWiFi(g.link):
 		hasLLC = g.isData()
 	default:
-		panic(g.refuse("link type %s has no header of 802.2", g.linkName()))
+		panic(g.refuse("link type %s has no header of 802.2", g.link))
 	}
 	control := g.payload.plus(2)
 	switch n.kind {
