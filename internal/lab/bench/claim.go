@@ -45,20 +45,14 @@ type verdict struct {
 	Holds bool    `json:"holds"`
 }
 
-// checkClaims says of each claim whether it holds. One about a contender that
-// does not take part is passed over.
+// checkClaims says of each claim whether it holds.
 func (c *contest) checkClaims(results []result) error {
 	for _, claim := range c.claims {
-		over, hasOver := largest(results, claim.over, claim.figure)
-		under, hasUnder := largest(results, claim.under, claim.figure)
-		if len(claim.under) == 0 {
-			under, hasUnder = 1, true
-		}
-		if !hasOver || !hasUnder {
+		v, ok := claim.check(results)
+		if !ok {
 			continue
 		}
-		value := over / under
-		v := verdict{c.title, claim.text, value, claim.atLeast && value >= claim.limit || claim.atMost && value <= claim.limit}
+		v.Title = c.title
 		word := "missed"
 		if v.Holds {
 			word = "holds"
@@ -71,6 +65,19 @@ func (c *contest) checkClaims(results []result) error {
 	return nil
 }
 
+// check compares; ok is false where a contender does not take part.
+func (c claim) check(results []result) (v verdict, ok bool) {
+	over, hasOver := largest(results, c.over, c.figure)
+	under, hasUnder := largest(results, c.under, c.figure)
+	if len(c.under) == 0 {
+		under, hasUnder = 1, true
+	}
+	value := over / under
+	holds := c.atLeast && value >= c.limit || c.atMost && value <= c.limit
+	return verdict{Claim: c.text, Value: value, Holds: holds}, hasOver && hasUnder
+}
+
+// largest is the largest median of the contenders named, as far as they take part.
 func largest(results []result, names []string, figure string) (value float64, found bool) {
 	for _, name := range names {
 		for _, r := range results {

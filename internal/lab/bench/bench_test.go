@@ -1,0 +1,96 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"pcap-replay/internal/lab"
+)
+
+func TestClaims(t *testing.T) {
+	results := []result{
+		{Contender: "ours", Median: map[string]float64{"time": 2}},
+		{Contender: "slow", Median: map[string]float64{"time": 6}},
+		{Contender: "slower", Median: map[string]float64{"time": 10}},
+	}
+	for _, test := range []struct {
+		text  string
+		value float64
+		holds bool
+	}{
+		{"time slow/ours >= 2.8", 3, true},
+		{"time slow/ours >= 3.1", 3, false},
+		{"time ours/slow|slower <= 0.2", 0.2, true},
+		{"time ours|slow <= 5.9", 6, false},
+	} {
+		claim, err := parseClaim(test.text)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		v, ok := claim.check(results)
+		if !ok || v.Value != test.value || v.Holds != test.holds {
+			t.Errorf("%s: got %v, %v, %v", test.text, v.Value, v.Holds, ok)
+		}
+	}
+	for _, text := range []string{"", "time a/b", "time a/b > 3", "time a/b >= three"} {
+		if _, err := parseClaim(text); err == nil {
+			t.Errorf("%q: no error", text)
+		}
+	}
+	absent, err := parseClaim("time absent/ours >= 1")
+	if _, ok := absent.check(results); err != nil || ok {
+		t.Errorf("a contender that does not take part was judged; error: %v", err)
+	}
+}
+
+// Packets that come 10 us late from the second half on, but for one that comes on
+// time and one that is missing.
+func TestCompareMeasuresGapsScheduleAndDrift(t *testing.T) {
+	source := lab.Packets(1000, lab.Start, time.Millisecond, 60)
+	arrived := make([]int64, len(source))
+	for i := range source {
+		arrived[i] = source[i].Time + 5e6
+		if i >= 500 && i != 700 {
+			arrived[i] += 10e3
+		}
+	}
+	arrived[300] = 0
+	got := compare(source, arrived)
+	want := []float64{0, 0, 0, 10, 10, 1} // 500 of 999 packets are on time
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("figure %d: got %v, wanted %v", i, got[i], want[i])
+		}
+	}
+}
+
+func TestSetIsOfTheSizeAndCountWanted(t *testing.T) {
+	folder := t.TempDir()
+	if err := makeSet([]string{"-size", "2000000", "-files", "35", folder}); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "*.pcap"))
+	if err != nil || len(files) != 35 {
+		t.Fatalf("wanted 35 files, got %d; error: %v", len(files), err)
+	}
+	size, seen := 0, map[int64]bool{}
+	for _, name := range files {
+		packets, err := readFrames(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := int64(0)
+		for _, packet := range packets {
+			if packet.Time < last || seen[packet.Time] {
+				t.Fatalf("%s: time %d comes twice or is out of order", name, packet.Time)
+			}
+			seen[packet.Time], last = true, packet.Time
+			size += 16 + len(packet.Data)
+		}
+	}
+	if size < 2000000 || size > 2002000 {
+		t.Errorf("wanted 2000000 bytes of records, got %d", size)
+	}
+}
