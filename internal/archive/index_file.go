@@ -83,8 +83,10 @@ const (
 	maxWindowLength = 40 << 10
 	// maxPoints bounds the memory for the points of an index: 64 MiB.
 	maxPoints = 2 << 20
-	// maxMembersLength bounds the memory for the members of an index, in bytes.
+	// maxMembersLength bounds the memory that Members takes, in bytes, and
+	// maxMembersTable the table that they come from.
 	maxMembersLength = 64 << 20
+	maxMembersTable  = 1 << 30
 )
 
 // ErrStale says that an index is not that of the archive as it is now.
@@ -182,6 +184,7 @@ func readIndexFooter(index io.ReaderAt, size int64) (f indexFooter, err error) {
 	switch {
 	case f.PlainSize < 0 || f.End < 0 || f.End > f.PlainSize,
 		f.Members < headerSize || f.Members > end || f.MemberCount < 0 || f.MemberCount > f.End/blockSize,
+		end-f.Members > maxMembersTable,
 		!isTable(f.Points, f.PointCount, pointSize, f.Members), f.PointCount > maxPoints,
 		!isTable(f.Cells, f.CellCount, 4, f.Points),
 		f.CellCount > 0 && f.CellCount != (f.PlainSize+cellSize-1)/cellSize:

@@ -68,29 +68,44 @@ func (j *job) openIndexed(path string) *archive.Indexed {
 	return indexed
 }
 
+// indexedBatch is how many members are kept in memory at a time.
+const indexedBatch = 10_000
+
 // walkIndexed goes to each wanted member by the index.
 func (j *job) walkIndexed(indexed *archive.Indexed, wants func(*archive.Member) bool, visit func(*archive.Reader, *archive.Member) error) error {
-	var members []*archive.Member
+	var batch []*archive.Member
 	err := indexed.Each(func(m *archive.Member) error {
 		if wants(m) {
-			members = append(members, m)
+			batch = append(batch, m)
 		}
-		return j.ctx.Err()
-	})
-	if err != nil {
+		if len(batch) < indexedBatch {
+			return j.ctx.Err()
+		}
+		err := j.walkBatch(indexed, batch, visit)
+		batch = batch[:0]
 		return err
+	})
+	if err == nil {
+		err = j.walkBatch(indexed, batch, visit)
 	}
-	reader := indexed.NewReader(members)
+	if err == errEnough {
+		return nil
+	}
+	return err
+}
+
+func (j *job) walkBatch(indexed *archive.Indexed, batch []*archive.Member, visit func(*archive.Reader, *archive.Member) error) error {
+	reader := indexed.NewReader(batch)
 	defer reader.Close()
 	for {
 		member, err := reader.Next()
+		if err == io.EOF {
+			return nil
+		}
 		if err == nil {
 			err = visit(reader, member)
 		}
-		switch {
-		case err == io.EOF || err == errEnough:
-			return nil
-		case err != nil:
+		if err != nil {
 			return err
 		}
 		j.progress.add(indexed.StoredSize(member))
