@@ -83,10 +83,8 @@ const (
 	maxWindowLength = 40 << 10
 	// maxPoints bounds the memory for the points of an index: 64 MiB.
 	maxPoints = 2 << 20
-	// maxMembersLength bounds the memory that Members takes, in bytes, and
-	// maxMembersTable the table that they come from.
-	maxMembersLength = 64 << 20
-	maxMembersTable  = 1 << 30
+	// maxMembersTable bounds the table of members, in bytes.
+	maxMembersTable = 1 << 30
 )
 
 // ErrStale says that an index is not that of the archive as it is now.
@@ -195,7 +193,7 @@ func readIndexFooter(index io.ReaderAt, size int64) (f indexFooter, err error) {
 
 // newZstdDecoder bounds what a frame of an index may ask for.
 func newZstdDecoder(src io.Reader) (*zstd.Decoder, error) {
-	return zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxMembersLength), zstd.WithDecoderMaxWindow(8<<20))
+	return zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
 }
 
 // memberWriter appends members to the table.

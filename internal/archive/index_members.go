@@ -119,16 +119,3 @@ func (x *Indexed) Each(visit func(*Member) error) error {
 	last.end = x.footer.End
 	return visit(last)
 }
-
-// Members gives all members. There may be many: Each needs no memory for them.
-func (x *Indexed) Members() (members []*Member, err error) {
-	total := 0
-	err = x.Each(func(m *Member) error {
-		if total += len(m.Name) + len(m.Link) + 256; total > maxMembersLength {
-			return indexErrorf("members: over %d bytes of names", maxMembersLength)
-		}
-		members = append(members, m)
-		return nil
-	})
-	return members, err
-}

@@ -90,7 +90,7 @@ func checkIndexed(t *testing.T, path string, pairs []string) {
 		t.Fatal(err)
 	}
 	defer x.Close()
-	members, err := x.Members()
+	members, err := membersOf(x)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,13 +290,21 @@ func TestDamagedIndexGivesNoWrongBytes(t *testing.T) {
 	}
 }
 
+func membersOf(x *Indexed) (members []*Member, err error) {
+	err = x.Each(func(m *Member) error {
+		members = append(members, m)
+		return nil
+	})
+	return members, err
+}
+
 func readAllIndexed(path string) (contents []string, err error) {
 	x, err := OpenIndexed(path)
 	if err != nil {
 		return nil, err
 	}
 	defer x.Close()
-	members, err := x.Members()
+	members, err := membersOf(x)
 	if err != nil {
 		return nil, err
 	}

@@ -133,7 +133,7 @@ func (x *Indexed) loadPoints() error {
 	return nil
 }
 
-// Open opens the data of a member that Each or Members gave. Any number may be open
+// Open opens the data of a member that Each gave. Any number may be open
 // at the same time; each takes less than 4 MiB where the archive is gzip, else what
 // its decompression takes.
 func (x *Indexed) Open(m *Member) (io.ReadCloser, error) {
@@ -146,7 +146,7 @@ func (x *Indexed) Open(m *Member) (io.ReadCloser, error) {
 	return r, nil
 }
 
-// NewReader walks through some members that Each or Members gave, in their order.
+// NewReader walks through some members that Each gave, in their order.
 // A member that is not read costs nothing; others are decompressed on all cores.
 func (x *Indexed) NewReader(members []*Member) *Reader {
 	return x.newReader(members, min(runtime.GOMAXPROCS(0), maxWorkers))
