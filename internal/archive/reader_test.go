@@ -123,7 +123,7 @@ func TestCutAnywhere(t *testing.T) {
 	}
 	checkFiles(t, all, pairs...)
 	for _, compressed := range []bool{false, true} {
-		for cut := 1; cut < len(whole); cut += 13 {
+		for cut := 1; cut < len(whole); cut += 6 {
 			tarball := whole[:cut]
 			if compressed {
 				tarball = gzipped(t, tarball)
