@@ -131,14 +131,10 @@ func findCapture(t *testing.T, corpus, name string) string {
 	if path := filepath.Join(corpus, name); strings.Contains(name, "/") {
 		return path
 	}
-	index, err := os.ReadFile(filepath.Join(corpus, "INDEX.tsv"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(index)) {
-		path, _, _ := strings.Cut(line, "\t")
-		if filepath.Base(path) == name {
-			return filepath.Join(corpus, path)
+	_, rows := lab.CorpusIndex(t)
+	for _, row := range rows {
+		if filepath.Base(row["path"]) == name {
+			return filepath.Join(corpus, row["path"])
 		}
 	}
 	t.Fatalf("no %s in the corpus", name)
@@ -327,6 +323,50 @@ func TestMergeShardsAreDisjoint(t *testing.T) {
 	}
 	slices.SortStableFunc(union, compareTimes)
 	wantPackets(t, union, packets)
+}
+
+// TestMergeTakesTheCorpus merges every capture alone, and all of a folder.
+func TestMergeTakesTheCorpus(t *testing.T) {
+	corpus, rows := lab.CorpusIndex(t)
+	t.Run("each", func(t *testing.T) {
+		t.Parallel()
+		for _, row := range rows {
+			path := filepath.Join(corpus, row["path"])
+			want := packetsOfFile(t, path)
+			code, out, messages := run(Merge(), nil, "--pcapng", path)
+			if code != exitDone && code != exitDamaged && (code != exitFailed || len(want) > 0) {
+				t.Errorf("%s: exit %d: %s", row["path"], code, messages)
+			}
+			got := packetsOf(t, strings.NewReader(out))
+			slices.SortStableFunc(got, compareAll)
+			slices.SortStableFunc(want, compareAll)
+			if len(got) != len(want) {
+				t.Errorf("%s: %d packets, wanted %d", row["path"], len(got), len(want))
+				continue
+			}
+			for i := range want {
+				if compareAll(got[i], want[i]) != 0 {
+					t.Errorf("%s: packet %d differs", row["path"], i+1)
+					break
+				}
+			}
+		}
+	})
+	t.Run("all", func(t *testing.T) {
+		t.Parallel()
+		want := 0
+		for _, row := range rows {
+			if strings.HasPrefix(row["path"], "tcpdump/") {
+				want += len(packetsOfFile(t, filepath.Join(corpus, row["path"])))
+			}
+		}
+		for _, args := range [][]string{nil, {"--memory", "0", "--reorder", "0"}} {
+			code, out, messages := run(Merge(), nil, append(append([]string{"--pcapng"}, args...), filepath.Join(corpus, "tcpdump"))...)
+			if got := len(packetsOf(t, strings.NewReader(out))); code != exitDone || got != want || want < 10000 {
+				t.Errorf("%q: exit %d with %d packets, wanted %d with %d: %s", args, code, got, exitDone, want, messages)
+			}
+		}
+	})
 }
 
 // FuzzMerge takes any bytes, as a stream and as a file: every packet that the

@@ -79,16 +79,16 @@ func (m *Merger) Read(dst []stream.Packet) (n int, err error) {
 	if m.tree.empty() {
 		return 0, io.EOF
 	}
-	limit := int64(math.MaxInt64)
+	last := int64(math.MaxInt64) // time before which no input has to be opened
 	if len(m.pending) > 0 {
-		limit = m.pending[0].Start
+		last = m.pending[0].Start - 1 // there is one before it: see prepare
 	}
 	latest := m.latest
 	for n < len(dst) {
 		s := m.sources[m.tree.winner()]
 		packet := &s.batch[s.next]
-		if packet.Time >= limit {
-			break // an input begins here: prepare opens it
+		if packet.Time > last {
+			break
 		}
 		if packet.Time < latest {
 			m.late++

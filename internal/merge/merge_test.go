@@ -607,6 +607,27 @@ func TestGoroutinesEnd(t *testing.T) {
 	}
 }
 
+// TestEndsOfTime has the times that a broken clock gives.
+func TestEndsOfTime(t *testing.T) {
+	first, last := int64(math.MinInt64), int64(math.MaxInt64)
+	packet := numbered(0, 0, 0)
+	times := func(times ...int64) (packets []stream.Packet) {
+		for _, time := range times {
+			packet.Time = time
+			packets = append(packets, packet)
+		}
+		return packets
+	}
+	got, _ := mergeAll(t, []*Input{
+		fakeInput("a", first, new(int), fakeStep{times(first, 5, last), nil}, fakeStep{times(last), nil}),
+		fakeInput("b", last, new(int), fakeStep{times(last, last), nil}),
+		fakeInput("c", first, new(int), fakeStep{times(first, first), nil}),
+	})
+	if len(got) != 8 || !slices.IsSortedFunc(got, byTime) {
+		t.Errorf("%d packets", len(got))
+	}
+}
+
 func TestTimesDoNotWrapRound(t *testing.T) {
 	if after(math.MaxInt64-1, 5) != math.MaxInt64 || after(1, 2) != 3 || before(math.MinInt64+1, 5) != math.MinInt64 || before(3, 2) != 1 {
 		t.Error("a time wrapped round")
