@@ -236,6 +236,7 @@ func TestSignalsAtAnyMoment(t *testing.T) {
 	writeCapture(t, "fast.pcap", lab.Packets(200000, lab.Start, 5*time.Microsecond, 100))
 	for _, args := range [][]string{{"fast.pcap"}, {"--asap", "--tx", "packet", "fast.pcap"}, {"--tx", "xdp", "--workers", "2", "fast.pcap"}} {
 		for _, pause := range []time.Duration{30, 150, 260, 500} {
+			_ = os.Remove("report.ndjson")
 			command := exec.Command("pcap-inject", append([]string{"-i", "left", "--report", "report.ndjson"}, args...)...)
 			if err := command.Start(); err != nil {
 				t.Fatal(err)
@@ -243,13 +244,13 @@ func TestSignalsAtAnyMoment(t *testing.T) {
 			time.Sleep(pause * time.Millisecond)
 			_ = command.Process.Signal(syscall.SIGINT)
 			err := command.Wait()
-			got, receiveErr := receiver.Receive(100*time.Millisecond, 100*time.Millisecond)
+			got, receiveErr := receiver.Receive(300*time.Millisecond, 300*time.Millisecond)
 			if receiveErr != nil {
 				t.Fatal(receiveErr)
 			}
 			code := command.ProcessState.ExitCode()
-			if code == -1 && pause < 100 {
-				continue // before it listened to signals; at the end it no longer does
+			if _, err := os.Stat("report.ndjson"); err != nil && code == -1 && len(got) == 0 {
+				continue // before it listened to signals
 			}
 			if summary := readSummary(t); int(summary.PacketsOut) != len(got) || code != 130 && code != exitDone && code != -1 {
 				t.Errorf("%v after %v: %d sent, %d arrived; %v", args, pause*time.Millisecond, summary.PacketsOut, len(got), err)
@@ -264,8 +265,9 @@ func TestInjectorsStartTogether(t *testing.T) {
 	if !lab.InNamespace(t) {
 		return
 	}
+	const gap = 120 * time.Millisecond // a busy machine is late, but not by so much
 	receiver := injectLab(t)
-	all := lab.Packets(40, lab.Start, 20*time.Millisecond, 100)
+	all := lab.Packets(12, lab.Start, gap, 100)
 	var even, odd []stream.Packet
 	for i := range all {
 		if i%2 == 0 {
@@ -278,7 +280,7 @@ func TestInjectorsStartTogether(t *testing.T) {
 	writeCapture(t, "odd.pcap", odd)
 	at := time.Now().Add(1500 * time.Millisecond)
 	pipeline := fmt.Sprintf("pcap-pace --start-at %s even.pcap | pcap-inject --at -i left & pcap-pace --start-at %s odd.pcap | pcap-inject --at -i left; wait",
-		at.UTC().Format(time.RFC3339Nano), at.Add(20*time.Millisecond).UTC().Format(time.RFC3339Nano))
+		at.UTC().Format(time.RFC3339Nano), at.Add(gap).UTC().Format(time.RFC3339Nano))
 	if output, err := exec.Command("bash", "-c", pipeline).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
@@ -290,7 +292,7 @@ func TestInjectorsStartTogether(t *testing.T) {
 		t.Errorf("%d frames arrived, not in the order of the source", len(got))
 	}
 	if len(got) > 0 {
-		if off := time.Duration(got[0].Time - at.UnixNano()); off < -time.Millisecond || off > 100*time.Millisecond {
+		if off := time.Duration(got[0].Time - at.UnixNano()); off < -time.Millisecond || off > gap {
 			t.Errorf("the first frame arrived %v after its moment", off)
 		}
 	}
