@@ -71,6 +71,7 @@ type Transmission struct {
 	began, ended        atomic.Int64 // moments of the first and last Send
 	waiter              *Waiter
 	behind              bool // packets come too late for a fixed origin
+	touched             byte // of no meaning
 }
 
 // maxBatch is how many packets are given to the sender at a time.
@@ -149,15 +150,25 @@ func (t *Transmission) sendFrom(slot int) error {
 	now := t.Clock.Now()
 	due := t.dueInTime(slot, now)
 	if now < due {
-		var ok bool
-		if now, ok = t.waiter.Until(due); !ok {
+		if !t.waiter.sleepBefore(due) {
 			return nil
 		}
+		t.touch(slot)
+		now = t.waiter.spinUntil(due)
 	}
 	if t.Thread != nil {
 		t.Thread.mind(now, t.waiter.slept)
 	}
 	return t.send(slot, t.countDue(slot, now), now)
+}
+
+// touch reads a packet into the cache of this core: another one has written it.
+func (t *Transmission) touch(slot int) {
+	const line, most = 64, 2048
+	data := t.Ring.packets[slot].Data
+	for i := 0; i < min(len(data), most); i += line {
+		t.touched += data[i]
+	}
 }
 
 // due is the moment at which the packet in slot is to leave.

@@ -45,20 +45,32 @@ func (w *Waiter) inRealtime() {
 // Until waits for moment and gives the time then; ok is false when it was
 // stopped before.
 func (w *Waiter) Until(moment int64) (now int64, ok bool) {
-	now = w.clock.Now()
+	if !w.sleepBefore(moment) {
+		return 0, false
+	}
+	return w.spinUntil(moment), true
+}
+
+// sleepBefore returns so long before moment that it is not missed. It is false
+// when it was stopped.
+func (w *Waiter) sleepBefore(moment int64) bool {
+	now := w.clock.Now()
 	if wait := moment - now; wait <= w.margin+w.shortest && wait > minMargin+w.shortest {
 		w.shrink() // or a margin too large for any sleep would stay
 	}
 	for moment-now > w.margin+w.shortest {
 		if w.stopped() {
-			return now, false
+			return false
 		}
 		now = w.sleep(now, min(moment-w.margin, now+longestSleep))
 	}
-	for now < moment {
-		now = w.clock.Now()
+	return true
+}
+
+func (w *Waiter) spinUntil(moment int64) (now int64) {
+	for now = w.clock.Now(); now < moment; now = w.clock.Now() {
 	}
-	return now, true
+	return now
 }
 
 // sleep sleeps until moment and adapts the margin to when it woke up.
