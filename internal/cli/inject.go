@@ -318,9 +318,7 @@ func (in *injection) abandon() {
 // startThreads starts the sending threads, and gives up all privileges once they
 // have used theirs. Each says in ended how it ended.
 func (in *injection) startThreads() (ended <-chan error) {
-	if in.realtime {
-		in.prepareRealtime()
-	}
+	in.prepareProcess()
 	ready, sent := make(chan struct{}), make(chan error, len(in.transmissions))
 	for _, t := range in.transmissions {
 		go func() {
@@ -341,12 +339,22 @@ func (in *injection) startThreads() (ended <-chan error) {
 	return sent
 }
 
-// prepareRealtime does what --realtime asks for as far as it is permitted.
-func (in *injection) prepareRealtime() {
-	release, errs := schedule.PrepareRealtime()
-	in.onEnd(release)
-	for _, err := range errs {
-		in.warnf("--realtime: %v", err)
+// prepareProcess does what exact sending wants as far as it is permitted. Only
+// --realtime has asked for it, and is told what is not.
+func (in *injection) prepareProcess() {
+	var errs []error
+	if !in.asap && in.wire != nil {
+		release, err := schedule.KeepCoresAwake()
+		in.onEnd(release)
+		errs = append(errs, err)
+	}
+	if in.realtime {
+		errs = append(errs, schedule.PrepareRealtime())
+		for _, err := range errs {
+			if err != nil {
+				in.warnf("--realtime: %v", err)
+			}
+		}
 	}
 }
 

@@ -57,6 +57,9 @@ func (s *fileSender) Send(packets []stream.Packet) (sent int, err error) {
 	return len(packets), nil
 }
 
+// WarmUp implements schedule.Sender.
+func (s *fileSender) WarmUp() {}
+
 // Flush implements schedule.Sender.
 func (s *fileSender) Flush() error {
 	if err := s.writer.Flush(); err != nil {

@@ -6,8 +6,11 @@ import "errors"
 
 var errNoRealtime = errors.New("real-time scheduling is for Linux only")
 
+// KeepCoresAwake is for Linux only.
+func KeepCoresAwake() (release func(), err error) { return func() {}, errNoRealtime }
+
 // PrepareRealtime is for Linux only.
-func PrepareRealtime() (release func(), errs []error) { return func() {}, []error{errNoRealtime} }
+func PrepareRealtime() error { return errNoRealtime }
 
 // RealtimeThread is for Linux only.
 type RealtimeThread struct{}

@@ -38,6 +38,7 @@ type fakeSender struct {
 	frames  [][]byte
 	refuse  func(frame []byte) error
 	flushed int
+	warmed  []int64 // when
 }
 
 func (s *fakeSender) Send(packets []stream.Packet) (sent int, err error) {
@@ -55,6 +56,11 @@ func (s *fakeSender) Send(packets []stream.Packet) (sent int, err error) {
 }
 
 func (s *fakeSender) Flush() error { s.flushed++; return nil }
+
+func (s *fakeSender) WarmUp() {
+	s.warmed = append(s.warmed, s.clock.now.Load())
+	s.clock.now.Add(4e3)
+}
 
 func newTransmission(clock *fakeClock, packets, size int) (*Transmission, *fakeSender) {
 	sender := &fakeSender{clock: clock}
@@ -110,6 +116,31 @@ func TestEachPacketLeavesAtItsMoment(t *testing.T) {
 	}
 }
 
+// A send is warmed up when it comes after a pause, and shortly before its moment.
+func TestSendsAreWarmedUpBeforeTheirMoments(t *testing.T) {
+	clock := newFakeClock()
+	transmission, sender := newTransmission(clock, 1024, 1<<20)
+	transmission.Origin.Set(1e9)
+	departures := []int64{0, 5e3, 1e6, 1e6 + 3e3, 1e6 + 200e3}
+	fill(t, transmission.Ring, departures)
+	if err := transmission.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if len(sender.warmed) != 3 {
+		t.Fatalf("%d sends were warmed up, wanted 3", len(sender.warmed))
+	}
+	for i, departure := range []int64{0, 1e6, 1e6 + 200e3} {
+		if before := 1e9 + departure - sender.warmed[i]; before < warmUp/2 || before > warmUp {
+			t.Errorf("warmed up %d ns before departure %d", before, departure)
+		}
+	}
+	for i, moment := range sender.moments {
+		if late := moment - 1e9 - departures[i]; late < 0 || late > 200 {
+			t.Errorf("packet %d left %d ns late", i, late)
+		}
+	}
+}
+
 // A packet that left late does not move those behind it.
 func TestLatePacketsDoNotAddUp(t *testing.T) {
 	clock := newFakeClock()
@@ -137,7 +168,7 @@ func TestMarginFollowsTheWakeUps(t *testing.T) {
 	waiter := NewWaiter(clock, func() bool { return false })
 	settle := func(wakeUp int64) {
 		clock.wakeUps = func() int64 { return wakeUp }
-		for range 3000 {
+		for range 10000 {
 			if _, ok := waiter.Until(clock.now.Load() + 1e6); !ok {
 				t.Fatal("stopped")
 			}
@@ -373,6 +404,7 @@ type nullSender struct{}
 
 func (nullSender) Send(packets []stream.Packet) (int, error) { return len(packets), nil }
 func (nullSender) Flush() error                              { return nil }
+func (nullSender) WarmUp()                                   {}
 
 func TestTheLoopDoesNotAllocate(t *testing.T) {
 	clock := newFakeClock()

@@ -11,9 +11,9 @@ const (
 	// waking up, and lets it sleep enough to stay there.
 	maxRealtimeMargin = int64(50 * time.Microsecond)
 	// A margin that was too short grows by marginUp, and one that was not shrinks
-	// by marginDown: so that one sleep in 400 is too long.
+	// by marginDown: so that one sleep in 1000 is too long.
 	marginUp   = int64(40 * time.Microsecond)
-	marginDown = marginUp / 400
+	marginDown = marginUp / 1000
 	// shortestSleep is what a sleep saves at least. For less it is not worth the
 	// risk to be late; a real-time thread runs none, and has to sleep.
 	shortestSleep = int64(100 * time.Microsecond)
@@ -34,7 +34,7 @@ type Waiter struct {
 
 // NewWaiter waits by clock until stopped says so.
 func NewWaiter(clock Clock, stopped func() bool) *Waiter {
-	return &Waiter{clock: clock, margin: maxMargin / 2, maxMargin: maxMargin, shortest: shortestSleep, stopped: stopped}
+	return &Waiter{clock: clock, margin: maxMargin, maxMargin: maxMargin, shortest: shortestSleep, stopped: stopped}
 }
 
 // inRealtime fits the waiter to a real-time thread.

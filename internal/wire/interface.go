@@ -53,6 +53,9 @@ type Counters struct {
 
 // Sender sends frames. It is used by one goroutine at a time.
 type Sender interface {
+	// WarmUp goes through what it can of a Send without sending anything, so that
+	// the next one finds its code and memory in this core's caches.
+	WarmUp()
 	// Send sends the Data of packets in their order and says how many the device
 	// has taken: all of them, or else err is about packets[sent]. After ErrTooLong
 	// and ErrTooShort the caller may leave that one out and go on behind it; after

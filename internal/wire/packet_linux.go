@@ -32,6 +32,8 @@ type packetSender struct {
 	messages [maxMessages]message
 	vectors  [maxMessages]unix.Iovec
 	retries  uint64
+	// ethernet says that the kernel refuses a frame without an Ethernet header.
+	ethernet bool
 }
 
 // OpenPacket opens a raw socket on an interface. It is bound with protocol 0, so
@@ -58,12 +60,25 @@ func OpenPacket(i *Interface) (Sender, error) {
 		unix.Close(socket)
 		return nil, fmt.Errorf("interface %q: bind: %w", i.Name, err)
 	}
-	s := &packetSender{name: i.Name, socket: socket}
+	s := &packetSender{name: i.Name, socket: socket, ethernet: i.HasLinkType && i.LinkType == stream.LinkTypeEthernet}
 	for k := range s.messages {
 		s.messages[k].header.Iov = &s.vectors[k]
 		s.messages[k].header.SetIovlen(1)
 	}
 	return s, nil
+}
+
+// stub is too short for any header.
+var stub = make([]byte, 1)
+
+// WarmUp implements Sender. The kernel refuses the frame that it sends when it has
+// a buffer with a copy, and before anybody counts it: packet_snd in
+// net/packet/af_packet.c. It halves what a frame is late by after a pause.
+func (s *packetSender) WarmUp() {
+	if s.ethernet {
+		s.point(0, stub)
+		_, _ = s.sendMessages(1)
+	}
 }
 
 // Send implements Sender. A short count is resumed: sendmmsg says what is wrong
@@ -82,18 +97,15 @@ func (s *packetSender) Send(packets []stream.Packet) (sent int, err error) {
 // sendSome makes one call of sendmmsg.
 func (s *packetSender) sendSome(packets []stream.Packet) (sent int, err error) {
 	for k := range packets {
-		data := packets[k].Data
-		s.vectors[k].Base = unsafe.SliceData(data)
-		s.vectors[k].SetLen(len(data))
+		s.point(k, packets[k].Data)
 	}
 	var refused refusal
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(s.socket),
-			uintptr(unsafe.Pointer(&s.messages)), uintptr(len(packets)), 0, 0, 0)
+		n, errno := s.sendMessages(len(packets))
 		switch errno {
 		case 0:
 			runtime.KeepAlive(packets)
-			return int(n), nil
+			return n, nil
 		case unix.EINTR:
 		case unix.ENOBUFS, unix.EAGAIN:
 			s.retries++
@@ -104,6 +116,19 @@ func (s *packetSender) sendSome(packets []stream.Packet) (sent int, err error) {
 			return 0, s.sendError(errno, len(packets[0].Data))
 		}
 	}
+}
+
+// point makes data the content of a message.
+func (s *packetSender) point(message int, data []byte) {
+	s.vectors[message].Base = unsafe.SliceData(data)
+	s.vectors[message].SetLen(len(data))
+}
+
+// sendMessages is sendmmsg(2) of the first count messages.
+func (s *packetSender) sendMessages(count int) (sent int, errno unix.Errno) {
+	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(s.socket),
+		uintptr(unsafe.Pointer(&s.messages)), uintptr(count), 0, 0, 0)
+	return int(n), errno
 }
 
 // sendError names what the kernel says of a frame: packet_snd in net/packet/af_packet.c.

@@ -287,6 +287,9 @@ func (s *xdpSender) reap() {
 	atomic.StoreUint32(s.completion.consumer, s.completed)
 }
 
+// WarmUp implements Sender: whatever is in the ring is sent, so nothing can be tried.
+func (s *xdpSender) WarmUp() {}
+
 // Flush implements Sender: Send has handed everything on.
 func (s *xdpSender) Flush() error { return nil }
 
