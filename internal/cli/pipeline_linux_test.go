@@ -48,14 +48,14 @@ func linkTools(t *testing.T) (folder string) {
 	return folder
 }
 
-// makeWorkerSet goes to a folder with the set as captures/ and set.tar.gz.
-func makeWorkerSet(t *testing.T) {
+// makeSet goes to a folder with a set as captures/ and set.tar.gz.
+func makeSet(t *testing.T, set lab.WorkerSet) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	if err := os.Mkdir("captures", 0o777); err != nil {
 		t.Fatal(err)
 	}
-	files, err := workerSet.Write("captures")
+	files, err := set.Write("captures")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestPipelinesReplayASet(t *testing.T) {
 	}
 	lab.MakePair(t, "left", "right")
 	linkTools(t)
-	makeWorkerSet(t)
+	makeSet(t, workerSet)
 	for _, pipeline := range []string{
 		`pcap-tarcat set.tar.gz 'worker.*\.pcap' | pcap-merge | pcap-pace | pcap-inject -i left`,
 		`pcap-merge captures | pcap-inject -i left`,
@@ -137,7 +137,7 @@ func TestPipelineThroughSSH(t *testing.T) {
 	}
 	lab.MakePair(t, "left", "right")
 	folder := linkTools(t)
-	makeWorkerSet(t)
+	makeSet(t, workerSet)
 	ssh := startSSHD(t)
 	expectReplay(t, fmt.Sprintf("pcap-merge captures | pcap-pace -z lz4 | %s %s/pcap-inject -i left", ssh, folder), workerSet.Merged())
 }
