@@ -3,13 +3,16 @@ package cli
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"pcap-replay/internal/lab"
+	"pcap-replay/internal/record"
 	"pcap-replay/stream"
 )
 
@@ -147,5 +150,102 @@ func TestToolsComposeWithOthers(t *testing.T) {
 			needProgram(t, strings.Fields(c.programs)...)
 			wantPackets(t, packetsOf(t, bytes.NewReader(shell(t, c.pipeline))), c.want)
 		})
+	}
+}
+
+// What the other tools say of our streams, and what ours say of theirs.
+func TestOthersReadOurStreams(t *testing.T) {
+	linkTools(t)
+	makeSet(t, composedSet)
+	all := composedSet.Merged()
+	var bytes int64
+	times := ""
+	for i := range all {
+		bytes += int64(len(all[i].Data))
+		times += fmt.Sprintf("%d.%09d\n", all[i].Time/1e9, all[i].Time%1e9)
+	}
+	first, last := record.Time(all[0].Time).String(), record.Time(all[len(all)-1].Time).String()
+	for _, c := range []struct{ programs, pipeline, want string }{
+		{"capinfos", `pcap-merge captures | capinfos -Trmcd -`, fmt.Sprintf("-,%d,%d\n", len(all), bytes)},
+		{"capinfos", `pcap-merge captures | capinfos -Trmo -`, "-,True\n"},
+		{"tshark", `pcap-merge captures | tshark -r - -T fields -e frame.time_epoch`, times},
+		{"tshark", `pcap-merge --pcapng -z gzip -o all.pcapng.gz captures && tshark -r all.pcapng.gz -T fields -e frame.time_epoch`, times},
+		{"tcpdump", `pcap-merge captures | tcpdump --nano -tt -nr - | cut -d ' ' -f 1`, times},
+		{"tcpdump", `pcap-merge captures | tcpdump -nvvr - udp 2>&1 | grep -c 'bad udp cksum' || true`, "0\n"},
+		{"jq", `pcap-merge captures | pcap-map | jq -r '.packets, .bytes, .first, .last, .out_of_order'`, fmt.Sprintf("%d\n%d\n%s\n%s\n0\n", len(all), bytes, first, last)},
+		{"jq", `pcap-map captures | jq -s 'map(.packets) | add'`, fmt.Sprintln(len(all))},
+		{"jq", `pcap-map captures | jq -rs 'map(.first) | min'`, first + "\n"},
+		{"jq", `tcpdump --nano -r <(pcap-merge captures) -w - 'greater 500' | pcap-map | jq .packets`, fmt.Sprintln(len(onlyThose(all, func(p *stream.Packet) bool { return p.WireLength >= 500 })))},
+		{"cksum", `pcap-merge captures | tee >(cksum > sum) | cksum > sum2; until [ -s sum ]; do sleep 0.01; done; cmp sum sum2`, ""},
+		// A reader that has enough ends the pipeline, and nobody complains.
+		{"tcpdump", `set +o pipefail; pcap-merge --loop 0 captures | tcpdump -r - -c 3000 -w - 2> /dev/null | pcap-map | grep -o '"packets":[0-9]*'`, "\"packets\":3000\n"},
+		{"head", `pcap-merge --loop 0 captures | head -c 1000000 | wc -c; echo ${PIPESTATUS[*]}`, "1000000\n141 0 0\n"},
+		{"editcap", `pcap-merge captures | editcap -d -w 0 - - 2> /dev/null | pcap-pace --asap --fit 1m --span 300ms | pcap-map | grep -o '"packets":[0-9]*'`, fmt.Sprintf("\"packets\":%d\n", len(all))},
+	} {
+		t.Run(c.pipeline, func(t *testing.T) {
+			needProgram(t, strings.Fields(c.programs)...)
+			if got := string(shell(t, c.pipeline)); got != c.want {
+				t.Errorf("printed %s, wanted %s", abridged(got), abridged(c.want))
+			}
+		})
+	}
+}
+
+// abridged is for messages.
+func abridged(text string) string {
+	if len(text) <= 200 {
+		return strconv.Quote(text)
+	}
+	return fmt.Sprintf("%q and %d bytes more", text[:200], len(text)-200)
+}
+
+// On an interface, too, others stand before and behind our tools.
+func TestInterfacesAreSharedWithOthers(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	lab.MakePair(t, "left", "right")
+	linkTools(t)
+	makeSet(t, composedSet)
+	all := composedSet.Merged()
+	for _, c := range []composition{
+		{"tcpdump", `pcap-merge captures | tcpdump --nano -r - -w - 'len >= 500' | pcap-inject -q -i left`, onlyThose(all, func(p *stream.Packet) bool { return p.WireLength >= 500 })},
+		{"tshark", `pcap-merge captures | tshark -r - -w - | pcap-pace | pcap-inject -q -i left`, all},
+		{"tcpreplay", `pcap-merge captures | pcap-pace --exact | tcpreplay -q -i left -`, all},
+		{"tcpreplay", `pcap-merge captures | tcpreplay -q -t -i left -`, all},
+		{"pv", `pcap-merge captures | pcap-pace | pv -q | pcap-inject -q -i left`, all},
+	} {
+		needProgram(t, strings.Fields(c.programs)...)
+		expectReplay(t, c.pipeline, c.want)
+	}
+	// What a sensor captures goes on, packet by packet, as it comes.
+	lab.MakePair(t, "north", "south")
+	needProgram(t, "tcpdump", "timeout")
+	expectReplay(t, fmt.Sprintf(`
+		timeout 30 tcpdump -i south --immediate-mode --nano -U -c %d -w - 2> log | pcap-inject -q -i left &
+		until grep -q listening log; do sleep 0.01; done
+		pcap-merge captures | pcap-inject -q -i north && wait %%1`, len(all)), all)
+}
+
+// sensors are started on a stream that they are to read to its end; what they
+// write about it holds words.
+var sensors = []struct{ program, pipeline, words string }{
+	{"zeek", `mkdir zeek && cd zeek && pcap-merge ../captures | zeek -C -r - && cat conn.log`, "10.0.0.1"},
+	{"suricata", `mkdir suricata && pcap-merge -o all.pcap captures && suricata -k none -r all.pcap -l suricata && cat suricata/eve.json`, `"src_ip":"10.0.0.1"`},
+}
+
+// Sensors are large, and seldom installed where tests run: those that are there
+// read our streams.
+func TestSensorsReadOurStreams(t *testing.T) {
+	linkTools(t)
+	makeSet(t, composedSet)
+	for _, sensor := range sensors {
+		if _, err := exec.LookPath(sensor.program); err != nil {
+			t.Logf("no %s", sensor.program)
+			continue
+		}
+		if out := shell(t, sensor.pipeline); !strings.Contains(string(out), sensor.words) {
+			t.Errorf("%s: wanted %q in %s", sensor.pipeline, sensor.words, abridged(string(out)))
+		}
 	}
 }
