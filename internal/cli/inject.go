@@ -207,7 +207,7 @@ func (in *injection) openWay() (way, error) {
 // once stays in the processor's cache.
 const (
 	ringPackets, ringBytes         = 1 << 17, 32 << 20
-	asapRingPackets, asapRingBytes = 1 << 12, 2 << 20
+	asapRingPackets, asapRingBytes = 1 << 12, 8 << 20
 )
 
 // prepare puts the parts together.

@@ -167,12 +167,21 @@ func (f *feeder) put(frame *stream.Packet, departure int64, last bool) bool {
 	for !ring.Put(frame, departure, f.arrival, last) {
 		f.publish() // or another thread would wait, too
 		before := f.clock.Now()
-		if !ring.WaitForRoom() {
+		if !ring.WaitForRoom(f.clock, f.roomPoll()) {
 			return false
 		}
 		f.held += f.clock.Now() - before
 	}
 	return true
+}
+
+// roomPoll is how often to look for room. It is much less than what half a ring
+// lasts for.
+func (f *feeder) roomPoll() time.Duration {
+	if f.asap {
+		return 100 * time.Microsecond
+	}
+	return time.Millisecond
 }
 
 func (f *feeder) publish() {

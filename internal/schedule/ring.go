@@ -125,19 +125,16 @@ func (r *Ring) Abandon() {
 	r.wake()
 }
 
-// roomPoll is how often the putting side looks whether there is room. It looks,
-// rather than be woken, because to wake it would cost the sending thread
-// microseconds.
-const roomPoll = time.Millisecond
-
 // WaitForRoom returns when half of the ring is free, or false when the ring has
-// been abandoned. What was put has to be published before.
-func (r *Ring) WaitForRoom() bool {
+// been abandoned. What was put has to be published before. It looks every so
+// often, rather than be woken, because to wake it would cost the sending thread
+// microseconds.
+func (r *Ring) WaitForRoom(clock Clock, every time.Duration) bool {
 	for !r.abandoned.Load() {
 		if r.Fill() <= 0.5 {
 			return true
 		}
-		time.Sleep(roomPoll)
+		clock.SleepUntil(clock.Now() + int64(every))
 	}
 	return false
 }

@@ -322,7 +322,7 @@ func TestAbandonEndsAWait(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	if transmission.Ring.WaitForRoom() {
+	if transmission.Ring.WaitForRoom(transmission.Clock, time.Millisecond) {
 		t.Error("there is room in an abandoned ring")
 	}
 }
@@ -354,7 +354,7 @@ func TestRingKeepsEverything(t *testing.T) {
 			packet := stream.Packet{Data: frame(i), Time: int64(i)}
 			for !ring.Put(&packet, int64(i), 0, true) {
 				ring.Publish()
-				if !ring.WaitForRoom() {
+				if !ring.WaitForRoom(System, time.Millisecond) {
 					return
 				}
 			}
