@@ -75,6 +75,14 @@ func NewBlockReader(src io.Reader, newBlock func(size int) []byte) *Reader {
 	return &Reader{src: src, newBlock: newBlock, block: newBlock(minBlockSize), judged: -1, order: binary.LittleEndian, linkTypeSeenIn: map[LinkType]int{}}
 }
 
+// Reset closes r and has it read from src, as a new Reader would, into the memory
+// that it has got. Data that it has given is not valid any more.
+func (r *Reader) Reset(src io.Reader) {
+	_ = r.Close() // which has nothing to say that Read has not said
+	clear(r.linkTypeSeenIn)
+	*r = Reader{src: src, newBlock: r.newBlock, block: r.block, judged: -1, order: binary.LittleEndian, linkTypeSeenIn: r.linkTypeSeenIn, batch: r.batch}
+}
+
 // Open opens a file for reading. Close it after use.
 func Open(path string) (*Reader, error) {
 	file, err := os.Open(path)

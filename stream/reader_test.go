@@ -2,6 +2,7 @@ package stream_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -322,6 +323,40 @@ func TestReadDoesNotAllocate(t *testing.T) {
 		if allocations := testing.AllocsPerRun(1000, func() { _, _ = r.Read(batch) }); allocations > 0 {
 			t.Errorf("%s: %v allocations a batch", name, allocations)
 		}
+	}
+}
+
+// A reader that is used again reads as a new one does, whatever it read before.
+func TestResetReadsAsANewReader(t *testing.T) {
+	packets := lab.Packets(300, lab.Start, time.Millisecond, 1000)
+	whole := lab.Pcap(packets, binary.LittleEndian, true)
+	var pcapng, compressed bytes.Buffer
+	w := stream.NewWriter(&pcapng, stream.WriterOptions{PcapNG: true})
+	z := gzip.NewWriter(&compressed)
+	_, err := z.Write(lab.Pcap(packets, binary.BigEndian, false))
+	if err := errors.Join(w.Write(packets), w.Close(), err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	files := [][]byte{whole, whole[:len(whole)/2], pcapng.Bytes(), compressed.Bytes(), compressed.Bytes()[:compressed.Len()/2],
+		append(whole[:len(whole):len(whole)], whole...), []byte("no capture"), nil, whole}
+	again := stream.NewReader(nil)
+	for i, file := range files {
+		again.Reset(bytes.NewReader(file))
+		fresh := stream.NewReader(bytes.NewReader(file))
+		wanted, got := readAll(fresh, 8), readAll(again, 8)
+		if fmt.Sprint(got.err) != fmt.Sprint(wanted.err) {
+			t.Errorf("file %d: error %v, wanted %v", i, got.err, wanted.err)
+		}
+		got.err, wanted.err = nil, nil
+		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", wanted) {
+			t.Errorf("file %d: got %+v, wanted %+v", i, got, wanted)
+		}
+		if got, wanted := fmt.Sprint(again.Sections(), again.LinkTypes(), again.Offset()), fmt.Sprint(fresh.Sections(), fresh.LinkTypes(), fresh.Offset()); got != wanted {
+			t.Errorf("file %d: sections, link types and offset %s, wanted %s", i, got, wanted)
+		}
+	}
+	if allocations := testing.AllocsPerRun(100, func() { again.Reset(nil) }); allocations > 0 {
+		t.Errorf("%v allocations a reset", allocations)
 	}
 }
 

@@ -52,8 +52,10 @@ func (m *mapRun) surveyAll(inputs []input) error {
 	begun := make(chan surveyTask, lookAhead*m.jobs)
 	for range m.jobs {
 		go func() {
+			reader := stream.NewReader(nil)
+			defer reader.Close()
 			for task := range waiting {
-				(&surveyor{m, ctx, task}).survey()
+				(&surveyor{m, ctx, task, reader}).survey()
 			}
 		}()
 	}
@@ -102,6 +104,8 @@ type surveyor struct {
 	*mapRun
 	ctx  context.Context // ends when nobody wants the results any more
 	task surveyTask
+	// reader is used for one capture after another.
+	reader *stream.Reader
 }
 
 func (s *surveyor) survey() {
@@ -245,8 +249,8 @@ func (m *memberSource) end() {
 // surveyCapture surveys a capture of size bytes, as stored. A source that fails on
 // the way is damage like any other: what was read before it counts.
 func (s *surveyor) surveyCapture(in input, src io.Reader, size int64) (*mapped, error) {
-	reader := stream.NewReaderSize(src, int(min(size, stream.DefaultBlockSize-1)+1)) // one more finds the end without growing
-	defer reader.Close()
+	reader := s.reader
+	reader.Reset(src)
 	result := &mapped{input: in}
 	if s.picture != nil {
 		result.rate = new(survey.Rate)

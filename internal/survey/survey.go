@@ -5,6 +5,7 @@ package survey
 import (
 	"io"
 	"math"
+	"sync"
 
 	"pcap-replay/internal/record"
 	"pcap-replay/stream"
@@ -16,6 +17,9 @@ const MaxDamage = 100
 // batchSize is how many packets are asked for at a time: enough to make the call
 // cheap, few enough to stay in the fastest cache.
 const batchSize = 256
+
+// batches are used again: there may be many small captures.
+var batches = sync.Pool{New: func() any { return new([batchSize]stream.Packet) }}
 
 // Take reads r to its end and says what is in it: every field of the record but
 // path, archive, offset and size. Several sections are one capture. Rate, unless
@@ -45,7 +49,9 @@ type survey struct {
 
 // read takes note of everything up to the end, which is no error.
 func (s *survey) read(r *stream.Reader) error {
-	batch := make([]stream.Packet, batchSize)
+	pooled := batches.Get().(*[batchSize]stream.Packet)
+	defer batches.Put(pooled)
+	batch := pooled[:]
 	for {
 		n, err := r.Read(batch)
 		s.add(batch[:n])
