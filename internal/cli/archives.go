@@ -253,15 +253,34 @@ func (s *archiveSource) Seek(offset int64, whence int) (int64, error) {
 }
 
 // totalSize is how much there is to read, or -1 where that cannot be known.
-func totalSize(paths []string) (total int64) {
+func (j *job) totalSize(paths []string) (total int64) {
 	for _, path := range paths {
-		info, err := os.Stat(path)
-		if path == "-" || err != nil || !info.Mode().IsRegular() {
+		info, err := j.statInput(path)
+		if err != nil || !info.Mode().IsRegular() {
 			return -1
 		}
 		total += info.Size()
 	}
 	return total
+}
+
+// statInput is os.Stat, for stdin as well.
+func (j *job) statInput(path string) (fs.FileInfo, error) {
+	if path != "-" {
+		return os.Stat(path)
+	}
+	if file, ok := j.In.(*os.File); ok {
+		return file.Stat()
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// timesSize is how much there is to read in rounds of a loop; 0 rounds never end.
+func timesSize(total, rounds int64) int64 {
+	if total < 0 || rounds == 0 || total > math.MaxInt64/rounds-1 {
+		return -1
+	}
+	return total * rounds
 }
 
 // memberRecord is what pcap-tarls says of a member.

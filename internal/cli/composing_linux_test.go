@@ -95,7 +95,7 @@ func compositions(all []stream.Packet) []composition {
 	short := changed(all, func(p *stream.Packet) { p.Data = p.Data[:min(64, len(p.Data))] })
 	otherMAC := changed(all, func(p *stream.Packet) { copy(p.Data, []byte{2, 0, 0, 0, 0, 9}) })
 	otherIP := changed(all, func(p *stream.Packet) {
-		replaceWord(p.Data, 26, 192<<8|0)
+		replaceWord(p.Data, 26, 192<<8)
 		replaceWord(p.Data, 28, 2<<8|1)
 	})
 	slice := onlyThose(all, func(p *stream.Packet) bool {

@@ -261,6 +261,7 @@ func (in *injection) run() error {
 	}
 	fed := make(chan error, 1)
 	go func() { fed <- in.feeder.run() }()
+	in.progress.holds(in.settled)
 	in.progress.start(in.feeder.size(), in.line)
 	if in.flags.IsSet("report") {
 		ended := make(chan struct{})

@@ -232,6 +232,15 @@ func (in *injection) line() string {
 	return fmt.Sprintf("%d sent, %s%s, buffer %.0f %%", e.PacketsOut, rates(e.PPS, e.BPS), late, 100*e.Buffer)
 }
 
+// settled is how many of the packets read have been sent, or will not be.
+func (in *injection) settled() (n, of int64) {
+	n = in.feeder.filtered.Load() + in.figures().packets
+	for i := range in.feeder.skipped {
+		n += in.feeder.skipped[i].Load()
+	}
+	return n, in.feeder.in.Load()
+}
+
 // reportProgress writes an event twice a second until the run ends.
 func (in *injection) reportProgress(ended <-chan struct{}) {
 	tick := time.NewTicker(500 * time.Millisecond)

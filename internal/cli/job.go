@@ -63,7 +63,7 @@ func (j *job) applyCommonFlags(arguments []string) error {
 	}
 	j.progress = newProgress(j, mode)
 	if name := j.flags.String("report"); name != "" {
-		r, err := openReport(name)
+		r, err := openReport(name, j.progress)
 		if err != nil {
 			return usageErrorf("--report %q: %w", name, err)
 		}
@@ -125,8 +125,7 @@ func (j *job) cleanUp() {
 func (j *job) say(text string) {
 	j.speaking.Lock()
 	defer j.speaking.Unlock()
-	j.progress.clear()
-	fmt.Fprintf(j.Err, "%s: %s\n", j.tool.Name, text)
+	fmt.Fprintf(j.progress.over(j.Err), "%s: %s\n", j.tool.Name, text)
 }
 
 // infof speaks with --verbose only.

@@ -170,7 +170,7 @@ func (m *mapRun) readCaptures() error {
 	}
 	m.parts = m.jobs / max(len(inputs), 1)
 	m.jobs = min(m.jobs, len(inputs))
-	m.progress.start(totalSize(paths), nil)
+	m.progress.start(m.totalSize(paths), nil)
 	err = m.surveyAll(inputs)
 	m.sayBystanders()
 	if err == nil && m.strict && m.damaged.Load() { // a tarball between its members

@@ -162,7 +162,9 @@ func (m *mergeRun) selection() ([]selected, error) {
 
 func (m *mergeRun) run(selection []selected, output *output) error {
 	play := m.playGrowing
-	if m.follow == "" {
+	if m.follow != "" {
+		m.progress.start(-1, nil)
+	} else {
 		if err := m.collect(selection); err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ func (m *mergeRun) collect(selection []selected) error {
 	if err != nil {
 		return err
 	}
-	m.progress.start(totalOf(candidates), nil)
+	m.progress.start(timesSize(m.totalOf(candidates), m.loop), nil)
 	m.peek(candidates)
 	for i := range candidates {
 		if m.ctx.Err() != nil {
@@ -135,12 +135,12 @@ func (s *selected) contents() merge.Contents {
 	return c
 }
 
-func totalOf(candidates []candidate) int64 {
+func (m *mergeRun) totalOf(candidates []candidate) int64 {
 	paths := make([]string, len(candidates))
 	for i, c := range candidates {
 		paths[i] = c.path
 	}
-	return totalSize(paths)
+	return m.totalSize(paths)
 }
 
 // peek looks into all regular files at once of which no record has told.

@@ -64,6 +64,9 @@ func (j *job) openOutput(binary bool) (*output, error) {
 		if binary && isTerminal(j.Out) {
 			return nil, usageErrorf("stdout is a terminal, and a capture is not text").withHint("redirect it, pipe it on, or name a file with -o")
 		}
+		if isTerminal(j.Out) {
+			return &output{Writer: j.progress.over(j.Out)}, nil
+		}
 		enlargePipe(j.Out)
 		return &output{Writer: j.Out}, nil
 	}

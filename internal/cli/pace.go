@@ -275,6 +275,7 @@ func (p *pacer) run(output *output) error {
 	}
 	p.wait = p.waiter()
 	if p.fit > 0 && p.span == 0 {
+		p.progress.start(p.size(), func() string { return p.tool.Name + ": measuring" })
 		if err := p.measure(); err != nil {
 			return err
 		}
@@ -283,7 +284,8 @@ func (p *pacer) run(output *output) error {
 		p.bend.Speed = schedule.Fit(p.span, p.fit)
 	}
 	p.axis = schedule.NewAxis(p.bend)
-	p.progress.start(p.size(), nil)
+	p.progress.start(timesSize(p.size(), p.loop), nil)
+	p.progress.holds(func() (n, of int64) { return p.out.Load() + p.outOfRange.Load(), p.in.Load() })
 	writer := stream.NewWriter(output, p.writer)
 	if err := p.play(writer); err != nil {
 		if p.ctx.Err() != nil {
@@ -328,7 +330,9 @@ func (p *pacer) measure() error {
 	for {
 		n, begins, err := p.read(batch)
 		if err == io.EOF {
-			return p.rewind()
+			err = p.rewind()
+			p.before = 0
+			return err
 		}
 		if err != nil {
 			return err

@@ -23,6 +23,8 @@ type playback struct {
 	current input
 	reader  *stream.Reader
 	closers []io.Closer
+	taken   *progress       // of the input that is open
+	before  int64           // bytes of those that have been played
 	section *stream.Section // of the packets read last
 
 	again  bool // the inputs have been played, and their damage has been said
@@ -69,7 +71,7 @@ func (p *playback) size() int64 {
 	for i, in := range p.inputs {
 		paths[i] = in.path
 	}
-	return totalSize(paths)
+	return p.totalSize(paths)
 }
 
 // checkRewinds says why the inputs cannot be read more than once, if so.
@@ -146,6 +148,7 @@ func (p *playback) read(batch []stream.Packet) (n int, begins bool, err error) {
 			continue
 		}
 		n, err := p.reader.Read(batch)
+		p.progress.done.Store(p.before + p.position())
 		if n > 0 {
 			begins := p.section != p.reader.Section()
 			p.section = p.reader.Section()
@@ -157,6 +160,15 @@ func (p *playback) read(batch []stream.Packet) (n int, begins bool, err error) {
 			}
 		}
 	}
+}
+
+// position is how many bytes of this input have been played: as exactly as can be,
+// as a small one is read at once, and then played for hours.
+func (p *playback) position() int64 {
+	if section := p.reader.Section(); section != nil && section.Compression == stream.Uncompressed {
+		return p.reader.Offset()
+	}
+	return p.taken.done.Load()
 }
 
 // buffered says whether read will give packets without waiting for the source.
@@ -196,12 +208,15 @@ func (p *playback) begin(in input, file io.ReadCloser) {
 	if !p.again {
 		p.named++
 	}
-	p.current = in
-	p.reader = stream.NewReader(&archiveSource{ctx: p.ctx, file: file, progress: p.progress})
+	p.current, p.taken = in, &progress{}
+	p.reader = stream.NewReader(&archiveSource{ctx: p.ctx, file: file, progress: p.taken})
 	p.closers = []io.Closer{p.reader, file}
 }
 
 func (p *playback) closeInput() {
+	if p.reader != nil {
+		p.before += p.taken.done.Load()
+	}
 	for _, closer := range p.closers {
 		closer.Close()
 	}

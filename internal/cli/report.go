@@ -21,7 +21,7 @@ type report struct {
 }
 
 // openReport takes a file name or the number of an open descriptor.
-func openReport(name string) (*report, error) {
+func openReport(name string, progress *progress) (*report, error) {
 	if fd, err := strconv.Atoi(name); err == nil {
 		file := os.NewFile(uintptr(fd), "descriptor "+name)
 		if file == nil {
@@ -30,13 +30,21 @@ func openReport(name string) (*report, error) {
 		if _, err := file.Stat(); err != nil {
 			return nil, errors.New("the descriptor is not open")
 		}
-		return &report{file: file, encoder: record.NewEncoder(file)}, nil
+		return newReport(file, progress), nil
 	}
 	file, err := os.Create(name)
 	if err != nil {
 		return nil, err
 	}
-	return &report{file: file, encoder: record.NewEncoder(file)}, nil
+	return newReport(file, progress), nil
+}
+
+func newReport(file *os.File, progress *progress) *report {
+	r := &report{file: file, encoder: record.NewEncoder(file)}
+	if isTerminal(file) {
+		r.encoder = record.NewEncoder(progress.over(file))
+	}
+	return r
 }
 
 // event writes one event. The first error is kept for close.

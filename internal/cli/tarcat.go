@@ -174,7 +174,7 @@ func (c *tarCat) openSink() (err error) {
 	for i := range c.choices {
 		paths[i] = c.choices[i].path
 	}
-	defer func() { j.progress.start(totalSize(paths), nil) }()
+	defer func() { j.progress.start(j.totalSize(paths), nil) }()
 	directory := j.flags.String("directory")
 	if directory != "" {
 		if c.folder, err = openFolder(directory); err != nil {

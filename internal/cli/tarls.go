@@ -86,7 +86,7 @@ func runTarLs(j *job) error {
 	l := &tarLister{job: j, match: match, indexes: j.flags.Bool("index")}
 	l.setFormat(out)
 	j.setCounters(func() string { return fmt.Sprintf("%d members", l.members.Load()) })
-	j.progress.start(totalSize(archives), nil)
+	j.progress.start(j.totalSize(archives), nil)
 	err = l.run(archives, out)
 	j.report.event(tarLsSummary{
 		Summary: j.summary(j.exitSoFar(err)), Archives: len(archives), Failed: l.failed,
