@@ -170,10 +170,10 @@ type signalError struct{ signal syscall.Signal }
 func (e signalError) Error() string { return e.signal.String() }
 
 // catchSignals cancels the run on the first SIGINT or SIGTERM; the second one
-// kills. SIGUSR1 prints the counters.
+// kills. countersSignals print the counters.
 func (j *job) catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1)
+	signal.Notify(signals, slices.Concat(countersSignals, []os.Signal{syscall.SIGINT, syscall.SIGTERM})...)
 	done := make(chan struct{})
 	go func() {
 		for {
@@ -181,7 +181,7 @@ func (j *job) catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 			case <-done:
 				return
 			case s := <-signals:
-				if s == syscall.SIGUSR1 {
+				if slices.Contains(countersSignals, s) {
 					j.printCounters()
 					continue
 				}
