@@ -3,18 +3,23 @@ export CGO_ENABLED = 0
 # The version comes from the repository, where there is one.
 export GOFLAGS = -trimpath
 
+BIN = bin
 PREFIX = /usr/local
 DESTDIR =
+SHARE = $(DESTDIR)$(PREFIX)/share
+BASH_COMPLETIONS = $(SHARE)/bash-completion/completions
+ZSH_COMPLETIONS = $(SHARE)/zsh/site-functions
+FISH_COMPLETIONS = $(SHARE)/fish/vendor_completions.d
+
 TOOLS = pcap-tarls pcap-tarcat pcap-map pcap-merge pcap-pace pcap-inject
-BINARIES = $(TOOLS:%=bin/%)
+MANUALS = $(wildcard man/*.[157])
 FUZZTIME = 1m
 
-all: $(BINARIES)
+.PHONY: all test demo bench lint fuzz install install-built uninstall dist clean
 
 # Go knows best what has changed.
-.PHONY: all test demo bench lint fuzz install uninstall clean $(BINARIES)
-$(BINARIES): bin/%:
-	go build -o $@ ./cmd/$*
+all:
+	go build -o $(BIN)/ ./cmd/...
 
 # All that this machine allows; what it does not is skipped with the reason.
 test:
@@ -33,18 +38,36 @@ lint:
 fuzz:
 	scripts/fuzz $(FUZZTIME)
 
-MANUALS = $(wildcard man/*.[157])
+# Under sudo there may be no Go: what make has built is installed then.
+install:
+	if command -v go > /dev/null; then $(MAKE) all; fi
+	$(MAKE) install-built
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
+# bash and fish look a completion up by the name of the tool.
+install-built:
+	install -d $(DESTDIR)$(PREFIX)/bin $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS) $(addprefix $(SHARE)/man/man,1 5 7)
+	install -m 755 $(TOOLS:%=$(BIN)/%$(EXE)) $(DESTDIR)$(PREFIX)/bin
 	for page in $(MANUALS); do \
-	  install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; \
+	  install -m 644 $$page $(SHARE)/man/man$${page##*.} || exit 1; \
+	done
+	install -m 644 scripts/completions/pcap-replay.bash $(BASH_COMPLETIONS)/pcap-replay
+	install -m 644 scripts/completions/_pcap-replay $(ZSH_COMPLETIONS)
+	install -m 644 scripts/completions/pcap-replay.fish $(FISH_COMPLETIONS)
+	for tool in $(TOOLS); do \
+	  ln -sf pcap-replay $(BASH_COMPLETIONS)/$$tool && \
+	  ln -sf pcap-replay.fish $(FISH_COMPLETIONS)/$$tool.fish || exit 1; \
 	done
 
 uninstall:
 	cd $(DESTDIR)$(PREFIX)/bin && rm -f $(TOOLS)
-	for page in $(MANUALS); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	for page in $(MANUALS); do rm -f $(SHARE)/man/man$${page##*.}/$${page##*/}; done
+	for name in pcap-replay $(TOOLS); do \
+	  rm -f $(BASH_COMPLETIONS)/$$name $(ZSH_COMPLETIONS)/_$$name $(FISH_COMPLETIONS)/$$name.fish; \
+	done
+
+# Tarballs for all systems, and packages, in dist/.
+dist:
+	scripts/dist
 
 clean:
-	rm -rf bin
+	rm -rf bin dist

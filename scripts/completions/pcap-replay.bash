@@ -80,7 +80,7 @@ _pcap_replay() {
       flags=${flags#*" $flag="}
       _pcap_replay_values "${flags%% *}"
     elif [[ ! $archive && $word == -* ]]; then
-      sed 's/=[^ ]*//g' <<< "$flags" | tr -s ' ' '\n'
+      tr -s ' ' '\n' <<< "$flags" | sed 's/=.*//'
     elif [[ $archive && $tool == pcap-tarcat ]]; then
       _pcap_replay_members "${archive/#\~\//$HOME/}"
     fi
