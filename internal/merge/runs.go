@@ -10,7 +10,7 @@ import (
 
 // Runs keeps packets that came in on a stream, until they can be merged: in
 // memory up to a bound, and from there on in a file that nobody sees, compressed
-// by lz4. Add is not safe for concurrent use.
+// by lz4 where the disk is slow. Add is not safe for concurrent use.
 type Runs struct {
 	memory int64
 	window int64
