@@ -132,7 +132,7 @@ func compositions(all []stream.Packet) []composition {
 		{"xz", `pcap-merge captures | xz -0 | pcap-pace --asap`, all},
 		{"bzip2", `pcap-merge captures | bzip2 -1 | pcap-pace --asap`, all},
 		{"tar", `tar -xOf set.tar.gz | pcap-merge`, all},
-		{"tar", `tar -cf - captures | zstd -q | pcap-tarcat - '\.pcap$' | pcap-merge`, all},
+		{"tar zstd", `tar -cf - captures | zstd -q | pcap-tarcat - '\.pcap$' | pcap-merge`, all},
 		{"pv", `pcap-merge captures | pv -q -L 100M | pcap-pace --asap`, all},
 		{"dd", `pcap-merge captures | dd bs=777 status=none | pcap-pace --asap`, all},
 		{"parallel", `find captures -name '*.pcap' | parallel --will-cite -j 2 pcap-map {} | pcap-merge --select -`, all},
