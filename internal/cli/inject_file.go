@@ -19,7 +19,7 @@ type fileSender struct {
 func (j *job) openFileWay(name string) (*fileSender, error) {
 	if name == "-" {
 		if isTerminal(j.Out) {
-			return nil, usageErrorf("stdout is a terminal, and a capture is not text").withHint("redirect it, or name a file with -w")
+			return nil, notText("stdout").withHint("redirect it, or name a file with -w")
 		}
 		enlargePipe(j.Out)
 		return newFileSender(&output{Writer: j.Out}, "stdout"), nil
@@ -29,6 +29,9 @@ func (j *job) openFileWay(name string) (*fileSender, error) {
 		return nil, usageErrorf("-w %w", namedError(name, err))
 	}
 	j.onEnd(o.abandon)
+	if isTerminal(o.file) {
+		return nil, notText(displayName(name, ""))
+	}
 	return newFileSender(o, name), nil
 }
 

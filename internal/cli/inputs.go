@@ -35,6 +35,9 @@ func displayName(path, archive string) string {
 	if archive != "" {
 		return escapeName(archive) + ": " + escapeName(path)
 	}
+	if path == "" {
+		return `""`
+	}
 	return escapeName(path)
 }
 
@@ -48,8 +51,13 @@ func namedError(path string, err error) error {
 	return fmt.Errorf("%s: %w", displayName(path, ""), withoutPath(err))
 }
 
-// withoutPath takes operation and path off the errors of package os.
+// withoutPath takes operation and path off the errors of package os, and the name
+// off those of an output.
 func withoutPath(err error) error {
+	var written *writeError
+	if errors.As(err, &written) {
+		return written.err
+	}
 	var pathError *fs.PathError
 	for errors.As(err, &pathError) {
 		err = pathError.Err
@@ -93,8 +101,8 @@ func (j *job) expandOperands(operands []string, filter nameFilter) (inputs []inp
 	if len(operands) == 0 {
 		return []input{{path: "-"}}, 0, nil
 	}
-	if first := slices.Index(operands, "-"); first >= 0 && slices.Contains(operands[first+1:], "-") {
-		return nil, 0, usageErrorf("stdin (-) is named twice")
+	if err := checkStdinOnce(operands); err != nil {
+		return nil, 0, err
 	}
 	for _, operand := range operands {
 		if operand == "-" {
@@ -115,6 +123,14 @@ func (j *job) expandOperands(operands []string, filter nameFilter) (inputs []inp
 		inputs, failed = append(inputs, found...), failed+bad
 	}
 	return inputs, failed, nil
+}
+
+// checkStdinOnce finds stdin named twice: there would be nothing left of it.
+func checkStdinOnce(operands []string) error {
+	if first := slices.Index(operands, "-"); first >= 0 && slices.Contains(operands[first+1:], "-") {
+		return usageErrorf("stdin (-) is named twice")
+	}
+	return nil
 }
 
 func (j *job) searchFolder(folder string, filter nameFilter) (inputs []input, failed int) {

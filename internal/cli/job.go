@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,6 +57,9 @@ func (j *job) applyCommonFlags(arguments []string) error {
 	if err := j.checkOperands(arguments); err != nil {
 		return err
 	}
+	if err := j.checkValues(); err != nil {
+		return err
+	}
 	j.quiet, j.verbose = j.flags.Bool("quiet"), j.flags.Bool("verbose")
 	mode := j.flags.String("progress")
 	if mode != "auto" && mode != "always" && mode != "never" {
@@ -65,9 +69,20 @@ func (j *job) applyCommonFlags(arguments []string) error {
 	if name := j.flags.String("report"); name != "" {
 		r, err := openReport(name, j.progress)
 		if err != nil {
-			return usageErrorf("--report %q: %w", name, err)
+			return usageErrorf("--report %w", namedError(name, err))
 		}
 		j.report = r
+	}
+	return nil
+}
+
+// checkValues refuses flags without a value, which an unset variable of the shell
+// makes. Only what chooses may be empty, and then chooses all.
+func (j *job) checkValues() error {
+	for _, name := range j.flags.FlagNames() {
+		if value, ok := j.flags.Value(name).(string); ok && value == "" && !slices.Contains([]string{"filter", "match", "suffix"}, name) {
+			return usageErrorf("%s \"\": wanted a value", dashed(name))
+		}
 	}
 	return nil
 }

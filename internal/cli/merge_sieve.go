@@ -39,6 +39,9 @@ func (j *job) newSieve() (s *sieve, err error) {
 	if s.filter, err = j.packetFilter(); err != nil {
 		return nil, err
 	}
+	if j.flags.IsSet("dedup-window") && !j.flags.Bool("dedup") {
+		return nil, usageErrorf("--dedup-window goes with --dedup")
+	}
 	if j.flags.Bool("dedup") {
 		window, err := parseDuration("dedup-window", j.flags.String("dedup-window"))
 		if err != nil {
@@ -49,8 +52,8 @@ func (j *job) newSieve() (s *sieve, err error) {
 		}
 		s.window = int64(window)
 	}
-	snaplen := j.flags.Uint("snaplen")
-	if snaplen > math.MaxInt32 || snaplen == 0 && j.flags.IsSet("snaplen") {
+	snaplen := j.flags.Int64("snaplen")
+	if snaplen > math.MaxInt32 || snaplen < 1 && j.flags.IsSet("snaplen") {
 		return nil, usageErrorf("--snaplen %d: wanted from 1 to %d", snaplen, math.MaxInt32)
 	}
 	s.snaplen = uint32(snaplen)

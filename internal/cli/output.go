@@ -57,12 +57,35 @@ type output struct {
 	name      string
 }
 
+// writeError is what a write failed with, and names the output, which a descriptor
+// cannot.
+type writeError struct {
+	name string
+	err  error
+}
+
+func (e *writeError) Error() string { return e.name + ": " + e.err.Error() }
+func (e *writeError) Unwrap() error { return e.err }
+
+// Write implements io.Writer.
+func (o *output) Write(data []byte) (int, error) {
+	n, err := o.Writer.Write(data)
+	if err != nil {
+		name := "stdout"
+		if o.name != "" {
+			name = displayName(o.name, "")
+		}
+		err = &writeError{name, withoutPath(err)}
+	}
+	return n, err
+}
+
 // openOutput opens what -o names. Binary data does not go to a terminal.
 func (j *job) openOutput(binary bool) (*output, error) {
 	name := j.flags.String("output")
 	if name == "" || name == "-" {
 		if binary && isTerminal(j.Out) {
-			return nil, usageErrorf("stdout is a terminal, and a capture is not text").withHint("redirect it, pipe it on, or name a file with -o")
+			return nil, notText("stdout").withHint("redirect it, pipe it on, or name a file with -o")
 		}
 		if isTerminal(j.Out) {
 			return &output{Writer: j.progress.over(j.Out)}, nil
@@ -75,7 +98,15 @@ func (j *job) openOutput(binary bool) (*output, error) {
 		return nil, usageErrorf("-o %w", namedError(name, err))
 	}
 	j.onEnd(o.abandon)
+	if binary && isTerminal(o.file) {
+		return nil, notText(displayName(name, ""))
+	}
 	return o, nil
+}
+
+// notText refuses to write a capture to a terminal.
+func notText(name string) *usageError {
+	return usageErrorf("%s is a terminal, and a capture is not text", name)
 }
 
 // createOutput creates the file beside its name; what is no regular file, such

@@ -421,6 +421,10 @@ func (p *pacer) release(writer *stream.Writer, packets []stream.Packet) error {
 		}
 		due := packets[first : first+count]
 		if err := writer.Write(due); err != nil {
+			var linkTypes *stream.LinkTypeError
+			if errors.As(err, &linkTypes) {
+				err = namedError(p.current.path, err)
+			}
 			return p.outputFailed(err)
 		}
 		size := 0

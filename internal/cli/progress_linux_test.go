@@ -400,3 +400,26 @@ func TestProgressInArchives(t *testing.T) {
 	runOnTerminals(t, r)
 	expectFrames(t, r.screen, fmt.Sprintf(`^pcap-tarcat +\d{1,2}%% \|[█ ]{20}\| \([\d.]+( MB)?/%.1f MB`, float64(info.Size())/1e6))
 }
+
+// A capture does not go to a terminal, whatever it is called, and none is read
+// from one.
+func TestCapturesAreNotForTerminals(t *testing.T) {
+	makeSlow(t)
+	wantOther := "is a terminal, and a capture is not text"
+	for pipeline, want := range map[string]string{
+		`pcap-merge slow.pcap`:                        "pcap-merge: error: stdout " + wantOther,
+		`pcap-merge -o /dev/tty slow.pcap`:            "pcap-merge: error: /dev/tty " + wantOther,
+		`pcap-pace --asap -o /dev/stdout slow.pcap`:   "pcap-pace: error: /dev/stdout " + wantOther,
+		`pcap-inject --asap -w - slow.pcap`:           "pcap-inject: error: stdout " + wantOther,
+		`pcap-inject --asap -w /dev/stderr slow.pcap`: "pcap-inject: error: /dev/stderr " + wantOther,
+		`pcap-map`:                          "pcap-map: error: stdin is a terminal",
+		`pcap-merge | cat`:                  "pcap-merge: error: stdin is a terminal",
+		`pcap-map --chart --from-records -`: "pcap-map: error: --from-records stdin: is a terminal",
+	} {
+		r := &terminalRun{pipeline: "set -o pipefail; " + pipeline, columns: 100}
+		runOnTerminals(t, r)
+		if lines := r.lines(); r.code != exitUsage || len(lines) == 0 || lines[0] != want {
+			t.Errorf("%s: exit %d, %q, wanted %q", pipeline, r.code, lines, want)
+		}
+	}
+}

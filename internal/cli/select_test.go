@@ -40,7 +40,7 @@ func TestSelectionRefusesWhatIsNoRecord(t *testing.T) {
 		"{\n":                              "stdin: line 1: not a record",
 		"{\"path\":\"a\"}\nnope\n":         "stdin: line 2: not a record",
 		"{\"path\":\"a\"}\n{\"size\":1}\n": "stdin: line 2: a record without path and name",
-		"null\n":                           "stdin: line 1: a record without path and name",
+		"null\n":                           "stdin: line 1: not a record: begins with \"null\"",
 		"\"a.pcap\"\n":                     "stdin: line 1: not a record",
 		"{\"path\":\"a\",\"first\":\"monday\"}\n": "stdin: line 1: not a record",
 		"{\"path\":\"a\"}{\"path\":\"b\"}\n":      "stdin: line 1: not a record",

@@ -76,6 +76,9 @@ func runTarLs(j *job) error {
 	if len(archives) == 0 {
 		archives = []string{"-"}
 	}
+	if err := checkStdinOnce(archives); err != nil {
+		return err
+	}
 	if err := checkIndexFlags(j, archives); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -105,6 +106,7 @@ func (t *Tool) allFlags() []cli.Flag {
 // runApp parses the arguments and runs the tool.
 func (j *job) runApp(arguments []string) error {
 	tool := j.tool
+	out := &printer{Writer: j.Out}
 	app := &cli.App{
 		Name:                      tool.Name,
 		Usage:                     tool.Usage,
@@ -116,14 +118,14 @@ func (j *job) runApp(arguments []string) error {
 		HideVersion:               true, // -v is --verbose
 		UseShortOptionHandling:    true,
 		DisableSliceFlagSeparator: true, // a comma is part of a regular expression
-		Writer:                    j.Out,
+		Writer:                    out,
 		ErrWriter:                 io.Discard, // every message is ours
 		ExitErrHandler:            func(*cli.Context, error) {},
-		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return asUsageError(err) },
+		OnUsageError:              func(_ *cli.Context, err error, _ bool) error { return asUsageError(err, arguments) },
 		Action: func(c *cli.Context) error {
 			if c.Bool("version") {
-				_, err := fmt.Fprintf(j.Out, "%s %s\n", tool.Name, Version())
-				return err
+				fmt.Fprintf(out, "%s %s\n", tool.Name, Version())
+				return nil
 			}
 			j.flags = c
 			if err := j.applyCommonFlags(arguments); err != nil {
@@ -132,19 +134,52 @@ func (j *job) runApp(arguments []string) error {
 			return tool.Run(j)
 		},
 	}
-	return app.Run(append([]string{tool.Name}, arguments...))
+	return errors.Join(app.Run(append([]string{tool.Name}, arguments...)), out.err)
 }
 
-// asUsageError puts what the flag package says into our words.
-func asUsageError(err error) error {
+// printer keeps the error of printing help, which the flag package drops.
+type printer struct {
+	io.Writer
+	err error
+}
+
+func (p *printer) Write(text []byte) (int, error) {
+	n, err := p.Writer.Write(text)
+	if err != nil {
+		p.err = namedError("stdout", err)
+	}
+	return n, err
+}
+
+// invalidValue is what the flag package says of one, and of what kind it is.
+var invalidValue = regexp.MustCompile(`(?s)^invalid (boolean )?value (".*") for(?: flag)? -+([^ :]+): `)
+
+// asUsageError puts what the flag package says of arguments into our words.
+func asUsageError(err error, arguments []string) error {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
-		return usageErrorf("unknown flag %q", dashed(name)).withHint("--help lists the flags")
+		return usageErrorf("unknown flag %q", asTyped(name, arguments)).withHint("--help lists the flags")
+	}
+	if parts := invalidValue.FindStringSubmatch(text); parts != nil {
+		if parts[1] != "" {
+			return usageErrorf("%s takes no value, such as %s", dashed(parts[3]), parts[2])
+		}
+		return usageErrorf("%s %s: wanted a whole number", dashed(parts[3]), parts[2])
 	}
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
 		return usageErrorf("flag %q needs a value", dashed(strings.TrimPrefix(name, "-")))
 	}
 	return usageErrorf("%s", text)
+}
+
+// asTyped finds the argument that the flag package took for a flag of this name.
+func asTyped(name string, arguments []string) string {
+	for _, argument := range arguments {
+		if flag, _, _ := strings.Cut(argument, "="); strings.HasPrefix(flag, "-") && strings.TrimLeft(flag, "-") == strings.TrimLeft(name, "-") {
+			return flag
+		}
+	}
+	return dashed(name)
 }
 
 func dashed(name string) string {

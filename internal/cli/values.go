@@ -26,7 +26,11 @@ func parseTime(flag, text string) (int64, error) {
 	}
 	for _, layout := range timeLayouts {
 		if moment, err := time.ParseInLocation(layout, text, time.UTC); err == nil {
-			return moment.UnixNano(), nil
+			nanoseconds := moment.UnixNano()
+			if !time.Unix(0, nanoseconds).Equal(moment) {
+				return 0, usageErrorf("--%s %q: wanted a time from %s to %s", flag, text, record.Time(math.MinInt64), record.Time(math.MaxInt64))
+			}
+			return nanoseconds, nil
 		}
 	}
 	return 0, usageErrorf("--%s %q: not a time: wanted such as %s or Unix seconds", flag, text, record.Time(1600000000e9))
@@ -53,7 +57,7 @@ func (j *job) timeRange() (from, to int64, err error) {
 			return 0, 0, err
 		}
 	}
-	if from >= to {
+	if from >= to && j.flags.IsSet("to") {
 		return 0, 0, usageErrorf("--from %q is not before --to %q", j.flags.String("from"), j.flags.String("to"))
 	}
 	return from, to, nil

@@ -6,6 +6,7 @@ package record
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -56,9 +57,12 @@ func NewDecoder(src io.Reader) *Decoder {
 func (d *Decoder) Decode(v any) error {
 	for d.lines.Scan() {
 		d.line++
-		line := d.lines.Bytes()
+		line := bytes.TrimSpace(d.lines.Bytes())
 		if len(line) == 0 {
 			continue
+		}
+		if line[0] != '{' {
+			return fmt.Errorf("line %d: not a record: begins with %q", d.line, line[:min(len(line), 8)])
 		}
 		if err := json.Unmarshal(line, v); err != nil {
 			return fmt.Errorf("line %d: not a record: %s", d.line, problem(err))

@@ -176,7 +176,7 @@ func TestDecodeSaysWhatIsWrong(t *testing.T) {
 		src  io.Reader
 		want string
 	}{
-		{strings.NewReader("{}\n\xd4\xc3\xb2\xa1\x02\x00"), "line 2: not a record: readObjectStart: expect { or n, but found \\xd4"},
+		{strings.NewReader("{}\n\xd4\xc3\xb2\xa1\x02\x00"), "line 2: not a record: begins with \"\\xd4"},
 		{strings.NewReader(`{"path":`), "line 1: not a record: "},
 		{strings.NewReader(`{"path":1}`), "line 1: not a record: "},
 		{strings.NewReader(`{"first":"monday"}`), "line 1: not a record: "},
