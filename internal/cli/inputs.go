@@ -134,6 +134,7 @@ func checkStdinOnce(operands []string) error {
 }
 
 func (j *job) searchFolder(folder string, filter nameFilter) (inputs []input, failed int) {
+	folder += string(filepath.Separator) // or a link to a folder would not be followed
 	_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			j.inputFailed(path, err)
@@ -147,8 +148,12 @@ func (j *job) searchFolder(folder string, filter nameFilter) (inputs []input, fa
 			return nil
 		}
 		below, _ := filepath.Rel(folder, path)
-		if isRegular(path, entry) && filter.wants(below) {
+		switch {
+		case entry.IsDir() || !filter.wants(below):
+		case isRegular(path, entry):
 			inputs = append(inputs, input{path: path, found: true})
+		case entry.Type()&fs.ModeSymlink != 0 && !j.passOverLink(path):
+			failed++
 		}
 		return nil
 	})
@@ -163,6 +168,20 @@ func isRegular(path string, entry fs.DirEntry) bool {
 	}
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
+}
+
+// passOverLink says what is not followed. A link that should lead to a capture, and
+// leads nowhere, is a failure.
+func (j *job) passOverLink(path string) (ok bool) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil && captureName.MatchString(path):
+		j.inputFailed(path, err)
+		return false
+	case err == nil && info.IsDir():
+		j.warnf("skipped %s, a link to a folder", displayName(path, ""))
+	}
+	return true
 }
 
 // openInput opens an input for reading; closing stdin does nothing. A file that

@@ -81,17 +81,18 @@ func (m *mergeRun) playGrowing(writer *stream.Writer) error {
 // now may be the next time.
 func (m *mergeRun) growing() (paths []string) {
 	output, outputErr := os.Stat(m.flags.String("output"))
-	_ = filepath.WalkDir(m.follow, func(path string, entry fs.DirEntry, err error) error {
+	folder := m.follow + string(filepath.Separator) // or a link to a folder would not be followed
+	_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return nil
 		}
-		if path != m.follow && strings.HasPrefix(entry.Name(), ".") {
+		if path != folder && strings.HasPrefix(entry.Name(), ".") {
 			if entry.IsDir() {
 				return fs.SkipDir
 			}
 			return nil
 		}
-		below, _ := filepath.Rel(m.follow, path)
+		below, _ := filepath.Rel(folder, path)
 		if !isRegular(path, entry) || !m.names.wants(below) {
 			return nil
 		}

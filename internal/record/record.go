@@ -78,11 +78,15 @@ func (d *Decoder) Decode(v any) error {
 }
 
 // problem is what json-iterator says, without the excerpts of the line that it
-// adds: a line may be anything, and long.
+// adds: a line may be anything, and long. Of a time, it is what Time says.
 func problem(err error) string {
 	const most = 200
 	text, _, _ := strings.Cut(err.Error(), ", error found in #")
-	return strings.Trim(strconv.QuoteToGraphic(text[:min(len(text), most)]), `"`)
+	if _, time, ok := strings.Cut(text, "textUnmarshalerDecoder: "); ok {
+		text = time
+	}
+	quoted := strings.Trim(strconv.QuoteToGraphic(text[:min(len(text), most)]), `"`)
+	return strings.ReplaceAll(quoted, `\"`, `"`)
 }
 
 // Line is the number of the line that Decode read last, counted from 1.
