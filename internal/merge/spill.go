@@ -2,6 +2,7 @@ package merge
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -20,6 +21,7 @@ import (
 type spill struct {
 	folder string
 	file   *os.File // nil before the first use
+	name   string   // of the file, where a file keeps it while it is open: Windows
 	size   int64
 	// writeCost is what it took to write a byte lately, in nanoseconds.
 	writeCost float64
@@ -68,11 +70,9 @@ func newSpill(folder string) *spill {
 // data has to stay until release is called.
 func (s *spill) add(packets []stream.Packet, release func()) (*spilledChunk, error) {
 	if s.file == nil {
-		file, err := createUnnamed(s.folder)
-		if err != nil {
+		if err := s.create(); err != nil {
 			return nil, fmt.Errorf("spill: %w", err)
 		}
-		s.file = file
 	}
 	s.busy <- struct{}{}
 	w, err := s.takeWriter()
@@ -228,20 +228,22 @@ func (s *spill) close() error {
 	if s.file == nil {
 		return nil
 	}
-	return s.file.Close()
+	err := s.file.Close()
+	if s.name != "" {
+		err = errors.Join(err, os.Remove(s.name))
+	}
+	return err
 }
 
-// createUnnamed creates a file and takes its name away.
-func createUnnamed(folder string) (*os.File, error) {
-	file, err := os.CreateTemp(folder, "pcap-merge-*")
-	if err != nil {
-		return nil, err
+// create makes the file and takes its name away, so that nothing can leave it behind.
+func (s *spill) create() (err error) {
+	if s.file, err = os.CreateTemp(s.folder, "pcap-merge-*"); err != nil {
+		return err
 	}
-	if err := os.Remove(file.Name()); err != nil {
-		file.Close()
-		return nil, err
+	if os.Remove(s.file.Name()) != nil {
+		s.name = s.file.Name()
 	}
-	return file, nil
+	return nil
 }
 
 // sized gives a buffer of size bytes, the one at hand if it is large enough.
