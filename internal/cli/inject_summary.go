@@ -88,11 +88,15 @@ func (in *injection) figures() (f figures) {
 }
 
 func (in *injection) lateness() schedule.Quantiles {
+	return schedule.MergeLateness(in.allLateness()...)
+}
+
+func (in *injection) allLateness() []*schedule.Lateness {
 	all := make([]*schedule.Lateness, len(in.transmissions))
 	for i, t := range in.transmissions {
 		all[i] = t.Lateness
 	}
-	return schedule.MergeLateness(all...)
+	return all
 }
 
 func newLatenessRecord(q schedule.Quantiles) *latenessRecord {
@@ -157,6 +161,7 @@ func (in *injection) saySummary(s *injectSummary) {
 		time.Duration(s.Duration*1e9).Round(time.Microsecond), rates(s.PPS, s.BPS)))
 	if s.Lateness != nil {
 		in.say("lateness " + s.Lateness.String())
+		in.sayHistogram()
 	}
 	if s.Verified != nil {
 		in.say(fmt.Sprintf("lateness %s, by the kernel's stamps of %s", s.Verified, plural(s.Stamped, "frame")))

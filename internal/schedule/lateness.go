@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -71,13 +72,29 @@ func MergeLateness(all ...*Lateness) Quantiles {
 		defer all[0].mutex.Unlock()
 		return quantiles(all[0].histogram)
 	}
+	return quantiles(mergeHistograms(all))
+}
+
+// CountLateness counts, over all of several threads, the packets that were later
+// than the bound before and not later than each bound, in rising nanoseconds. What
+// is later than the last one counts there, too.
+func CountLateness(bounds []int64, all ...*Lateness) []int64 {
+	counts := make([]int64, len(bounds))
+	for _, bar := range mergeHistograms(all).Distribution() {
+		bound, _ := slices.BinarySearch(bounds, bar.From)
+		counts[min(bound, len(bounds)-1)] += bar.Count
+	}
+	return counts
+}
+
+func mergeHistograms(all []*Lateness) *hdrhistogram.Histogram {
 	merged := hdrhistogram.New(1, maxLateness, latenessDigits)
 	for _, l := range all {
 		l.mutex.Lock()
 		merged.Merge(l.histogram)
 		l.mutex.Unlock()
 	}
-	return quantiles(merged)
+	return merged
 }
 
 func quantiles(h *hdrhistogram.Histogram) Quantiles {
