@@ -22,6 +22,7 @@ const (
 	svgMaxRows  = 2000
 	svgNames    = 42   // letters of a name at most
 	svgNameSize = 0.62 // width of a letter, of the size of the font
+	svgLeast    = 2    // width of a capture, that it is seen
 	// The labels of the axis come again after so many rows, in a strip of so much
 	// height: one sees them wherever one has scrolled to.
 	svgAxisEvery = 40
@@ -33,7 +34,7 @@ const (
 const svgStyle = `
 text { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #333 }
 .paper { fill: #fff } .grid { stroke: #ddd } .soft { fill: #767676 }
-.row:hover .run { fill: #b9d4f0 } .band { fill: #808890; fill-opacity: .08 }
+.row:hover .run { fill: #b9d4f0 } .band { fill: #808890; fill-opacity: .08 } .odd { fill-opacity: 0 }
 .run { fill: #d9e6f4 } .rate { fill: #1f6fbf } .bad { fill: #c62828 } .all { fill: #8a94a0 }
 @media (prefers-color-scheme: dark) {
 text { fill: #d5d9de }
@@ -140,16 +141,22 @@ func (p *svgPage) drawBand(i int, top float64) {
 	y := p.rowTop(i)
 	height := p.rowHeight - 2
 	p.printf(`<g class="row"><title>%s</title>`, escapeXML(b.describe()))
-	if i%2 == 0 {
-		p.printf(`<rect class="band" y="%g" width="%d" height="%g"/>`, y, svgWidth, p.rowHeight)
+	class := "band"
+	if i%2 == 1 {
+		class = "odd" // not seen, but all of the row can be hovered over
 	}
+	p.printf(`<rect class="%s" y="%g" width="%d" height="%g"/>`, class, y, svgWidth, p.rowHeight)
 	name := fitName(groupName(b.rows, p.folder), svgNames)
 	p.printf(`<text x="%d" y="%g">%s</text>`, svgMargin, y+p.rowHeight-p.fontSize*0.35, escapeXML(strings.TrimRight(name, " ")))
 	damaged := false
 	for _, row := range b.rows {
 		if row.timed {
 			from, to := p.position(row.start, p.width), p.position(row.end, p.width)
-			p.printf(`<rect class="run" x="%.1f" y="%g" width="%.1f" height="%g"/>`, p.left+from, y+1, max(to-from, 1), height)
+			class := "run"
+			if to-from < svgLeast {
+				class = "rate" // there is no room to show one, but for where it runs
+			}
+			p.printf(`<rect class="%s" x="%.1f" y="%g" width="%.1f" height="%g"/>`, class, p.left+from, y+1, max(to-from, svgLeast), height)
 		}
 		damaged = damaged || row.damaged
 	}

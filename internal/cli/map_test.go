@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -332,6 +333,28 @@ func TestSVGIsWellFormed(t *testing.T) {
 		if err := p.chart(&chart, chartSize{columns: 80}); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// However short a capture is on the axis, it is seen, and its words come wherever
+// one points into its row.
+func TestSVGShowsShortCaptures(t *testing.T) {
+	const year = 365 * 86400
+	var page bytes.Buffer
+	if err := pictureOf([]string{"a", "b", "c"}, 0, year, 8*year).svg(&page); err != nil {
+		t.Fatal(err)
+	}
+	rows := strings.Split(page.String(), `<g class="row">`)[1:]
+	for i, row := range rows {
+		if !regexp.MustCompile(`<rect class="rate" x="[0-9.]+" y="[0-9.]+" width="2"`).MatchString(strings.ReplaceAll(row, "2.0", "2")) {
+			t.Errorf("row %d has no mark: %s", i, row)
+		}
+		if !strings.Contains(row, `width="1200"`) {
+			t.Errorf("row %d is not all there to point at: %s", i, row)
+		}
+	}
+	if len(rows) != 3 {
+		t.Errorf("%d rows", len(rows))
 	}
 }
 
