@@ -222,9 +222,31 @@ func TestInterfacesAreSharedWithOthers(t *testing.T) {
 	lab.MakePair(t, "north", "south")
 	needProgram(t, "tcpdump", "timeout")
 	expectReplay(t, fmt.Sprintf(`
-		timeout 30 tcpdump -i south --immediate-mode --nano -U -c %d -w - 2> log | pcap-inject -q -i left &
-		until grep -q listening log; do sleep 0.01; done
-		pcap-merge captures | pcap-inject -q -i north && wait %%1`, len(all)), all)
+		timeout 30 tcpdump -i south --immediate-mode --nano -U -c %d -w - 2> log | pcap-inject -q -i left & relay=$!
+		until grep -sq listening log; do sleep 0.01; done
+		pcap-merge captures | pcap-inject -q -i north && wait $relay`, len(all)), all)
+}
+
+// Files that a sensor rotates are merged while it writes them.
+func TestFollowsALiveSensor(t *testing.T) {
+	needProgram(t, "tcpdump", "timeout")
+	if !lab.InNamespace(t) {
+		return
+	}
+	lab.MakePair(t, "left", "right")
+	linkTools(t)
+	makeSet(t, composedSet)
+	all := composedSet.Merged()
+	out := shell(t, fmt.Sprintf(`
+		mkdir live
+		timeout 30 tcpdump -i right -Z root --immediate-mode --nano -U -G 1 -c %d -w live/%%s.pcap 2> log & sensor=$!
+		until grep -sq listening log; do sleep 0.01; done
+		pcap-merge captures | pcap-pace --speed 0.15 | pcap-inject -q -i left & injector=$!
+		pcap-merge --follow live --idle 2s && wait $sensor && wait $injector && test $(ls live | wc -l) -gt 1`, len(all)))
+	c := lab.Compare(all, packetsOf(t, bytes.NewReader(out)))
+	if !c.Same {
+		t.Errorf("%d packets of %d bytes, wanted %d of %d, the same in the same order", c.Received, c.ReceivedBytes, c.Sent, c.SentBytes)
+	}
 }
 
 // sensors are started on a stream that they are to read to its end; what they

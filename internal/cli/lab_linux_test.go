@@ -68,9 +68,9 @@ func TestLabScript(t *testing.T) {
 	makeSet(t, composedSet)
 	all := composedSet.Merged()
 	shell(t, strings.ReplaceAll(fmt.Sprintf(`
-		ip netns exec LAB timeout 20 tcpdump -i LAB1 --immediate-mode --nano -U -c %d -w got.pcap 2> log &
-		until grep -q listening log; do sleep 0.01; done
-		pcap-merge captures | pcap-inject -q -i LAB0 && wait %%1`, len(all)), "LAB", name))
+		ip netns exec LAB timeout 20 tcpdump -i LAB1 --immediate-mode --nano -U -c %d -w got.pcap 2> log & sensor=$!
+		until grep -sq listening log; do sleep 0.01; done
+		pcap-merge captures | pcap-inject -q -i LAB0 && wait $sensor`, len(all)), "LAB", name))
 	got := packetsOfFile(t, "got.pcap")
 	if c := lab.Compare(all, got); !c.Same {
 		t.Errorf("%d packets arrived, wanted %d, the same in the same order", c.Received, c.Sent)
