@@ -205,10 +205,14 @@ type signalError struct{ signal syscall.Signal }
 func (e signalError) Error() string { return e.signal.String() }
 
 // catchSignals cancels the run on the first SIGINT or SIGTERM; the second one
-// kills. countersSignals print the counters.
+// kills. SIGHUP cancels, too, unless nohup(1) stands before: of a terminal that
+// goes away several come, and all mean the same. countersSignals print the counters.
 func (j *job) catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, slices.Concat(countersSignals, []os.Signal{syscall.SIGINT, syscall.SIGTERM})...)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	done := make(chan struct{})
 	go func() {
 		for {
