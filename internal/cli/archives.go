@@ -39,6 +39,11 @@ func (j *job) walkMembers(path string, wants func(*archive.Member) bool, visit f
 		defer indexed.Close()
 		return j.walkIndexed(indexed, wants, visit)
 	}
+	return j.walkUnindexed(path, visit)
+}
+
+// walkUnindexed is walkArchive without an index.
+func (j *job) walkUnindexed(path string, visit func(*archive.Reader, *archive.Member) error) error {
 	file, err := j.openInput(path)
 	if err != nil {
 		return err

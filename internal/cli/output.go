@@ -109,11 +109,18 @@ func notText(name string) *usageError {
 	return usageErrorf("%s is a terminal, and a capture is not text", name)
 }
 
+// maxName is how many bytes the name of a file may have, in most file systems.
+const maxName = 255
+
+func isLink(name string) bool {
+	info, err := os.Lstat(name)
+	return err == nil && info.Mode()&os.ModeSymlink != 0
+}
+
 // createOutput creates the file beside its name; what is no regular file, such
 // as /dev/null or a named pipe, is opened as it is.
 func createOutput(name string) (*output, error) {
 	info, err := os.Stat(name)
-	mode := os.FileMode(0o666)
 	switch {
 	case err == nil && info.IsDir():
 		return nil, errors.New("is a folder")
@@ -125,15 +132,27 @@ func createOutput(name string) (*output, error) {
 		enlargePipe(file)
 		return &output{Writer: file, file: file, name: name}, nil
 	case err == nil:
-		mode = info.Mode().Perm()
+		// Whoever may not write to the file may not replace it, either.
+		file, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, err
+		}
+		file.Close()
 		if name, err = filepath.EvalSymlinks(name); err != nil {
 			return nil, err
 		}
+	case isLink(name):
+		return nil, errors.New("is a link that leads nowhere")
 	}
-	temporary := filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%08x", filepath.Base(name), rand.Uint32()))
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	base := filepath.Base(name)
+	base = base[:min(len(base), maxName-len("..12345678"))]
+	temporary := filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%08x", base, rand.Uint32()))
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, err
+	}
+	if info != nil {
+		_ = file.Chmod(info.Mode().Perm()) // not every file system has modes
 	}
 	return &output{Writer: file, file: file, temporary: temporary, name: name}, nil
 }

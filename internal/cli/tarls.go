@@ -142,7 +142,7 @@ func (l *tarLister) listArchive(path string) error {
 	}
 	indexed := j.openIndexed(path)
 	if indexed == nil {
-		return j.walkArchive(path, visit)
+		return j.walkUnindexed(path, visit)
 	}
 	defer indexed.Close()
 	reader := indexed.NewReader(nil)
