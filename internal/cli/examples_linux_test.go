@@ -1,0 +1,274 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pcap-replay/internal/lab"
+)
+
+// example is what a page displays for the reader to type.
+type example struct {
+	line int // of the page
+	text string
+}
+
+// name is for the test's.
+func (e example) name() string {
+	first, _, _ := strings.Cut(e.text, "\n")
+	return fmt.Sprintf("%d %s", e.line, first)
+}
+
+// escapes of mdoc(7) that stand in examples, and what the reader sees.
+var escapes = strings.NewReplacer(
+	`\-`, `-`, `\e`, `\`, `\(aq`, `'`, `\(dq`, `"`, `\(bs`, `\`, `\(ti`, `~`, `\(ha`, `^`, `\(ga`, "`", `\&`, ``,
+)
+
+// noShell is how displays begin that are records, messages and manifests.
+var noShell = regexp.MustCompile(`^(\{|[\w-]+: )`)
+
+// examplesOf finds the displays of a page: in the pages of tools those of EXAMPLES,
+// in the others all.
+func examplesOf(t *testing.T, page string) (examples []example) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted, block := false, []string(nil)
+	for at, line := range strings.Split(string(text), "\n") {
+		section, begins := strings.CutPrefix(line, ".Sh ")
+		display, isLine := strings.CutPrefix(line, ".Dl ")
+		switch {
+		case begins:
+			wanted = section == "EXAMPLES" || filepath.Ext(page) != ".1"
+		case !wanted:
+		case isLine:
+			examples = append(examples, example{at + 1, escapes.Replace(display)})
+		case strings.HasPrefix(line, ".Bd -literal"):
+			block = []string{}
+		case line == ".Ed" && block != nil:
+			shown := example{at + 1 - len(block), strings.Join(block, "\n")}
+			if !noShell.MatchString(shown.text) {
+				examples = append(examples, shown)
+			}
+			examples = append(examples, scriptsIn(shown)...)
+			block = nil
+		case block != nil:
+			block = append(block, escapes.Replace(line))
+		}
+	}
+	return examples
+}
+
+// scriptsIn finds the shell in a manifest: lines behind "- |" that are indented
+// more.
+func scriptsIn(manifest example) (scripts []example) {
+	lines := strings.Split(manifest.text, "\n")
+	for at := 0; at < len(lines); at++ {
+		if !strings.HasSuffix(lines[at], "- |") {
+			continue
+		}
+		margin, begin := strings.Index(lines[at], "-")+1, at+1
+		for at+1 < len(lines) && strings.HasPrefix(lines[at+1], strings.Repeat(" ", margin)) {
+			at++
+		}
+		scripts = append(scripts, example{manifest.line + begin, strings.Join(lines[begin:at+1], "\n")})
+	}
+	return scripts
+}
+
+// readExamples reads those of every page.
+func readExamples(t *testing.T) (examples map[string][]example) {
+	t.Helper()
+	pages, err := filepath.Glob("../../man/*.[157]")
+	if err != nil || len(pages) == 0 {
+		t.Fatal("no pages", err)
+	}
+	examples = map[string][]example{}
+	for _, page := range pages {
+		examples[page] = examplesOf(t, page)
+		if len(examples[page]) == 0 {
+			t.Errorf("%s has no examples", page)
+		}
+	}
+	return examples
+}
+
+// What a page shows can be typed: a macro does away with quotes at the edge of a
+// word, and sees macros and punctuation in words.
+func TestExamplesAreShownAsTheyAre(t *testing.T) {
+	needProgram(t, "mandoc")
+	for page, examples := range readExamples(t) {
+		shown, err := exec.Command("mandoc", "-T", "utf8", "-O", "width=500", page).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown = regexp.MustCompile(`.\x08`).ReplaceAll(shown, nil) // bold and underlined
+		for _, e := range examples {
+			for line := range strings.Lines(e.text) {
+				if !bytes.Contains(shown, []byte(strings.TrimSpace(line)+"\n")) {
+					t.Errorf("%s:%d: %s is not shown as it is: write \\(dq for a quote, \\& before a word that is taken for more", page, e.line, line)
+				}
+			}
+		}
+	}
+}
+
+// adaptation makes an example fit the scratch folder.
+type adaptation struct{ from, to string }
+
+// notHere are examples that hold a word and cannot run here, with the reason. Their
+// syntax is checked.
+var notHere = []struct{ word, reason string }{}
+
+// mayBeMissing are programs of examples that a machine need not have.
+var mayBeMissing = []string{
+	"tcpdump", "tshark", "editcap", "mergecap", "capinfos", "tcprewrite", "tcpreplay", "jq", "zstd", "lz4", "pv", "parallel", "ethtool", "curl",
+}
+
+// exampleLimit is how long one may run.
+const exampleLimit = 20 * time.Second
+
+// Every example in the manual does what it says, as it is typed there.
+func TestExamplesRun(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("examples send frames as root")
+	}
+	needProgram(t, "bash", "timeout", "taskset")
+	if !lab.InNamespace(t) {
+		return
+	}
+	lab.MakePair(t, "veth0", "veth0-peer")
+	lab.MakePair(t, "eth1", "eth1-peer")
+	linkShims(t, linkTools(t))
+	all := readExamples(t)
+	folder, seen := t.TempDir(), ""
+	for _, page := range slices.Sorted(maps.Keys(all)) {
+		t.Run(filepath.Base(page), func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			makeExampleFiles(t, folder)
+			for _, e := range all[page] {
+				seen += e.text + "\n"
+				t.Run(e.name(), func(t *testing.T) { runExample(t, e, folder) })
+			}
+		})
+	}
+	for _, exception := range notHere {
+		if !strings.Contains(seen, exception.word) {
+			t.Errorf("no example has %q: it need not be listed", exception.word)
+		}
+	}
+	for _, a := range adaptations(folder) {
+		if !strings.Contains(seen, a.from) {
+			t.Errorf("no example has %q: it need not be adapted", a.from)
+		}
+	}
+}
+
+// adaptations are the fewest that let examples run: where the store of captures
+// is, and times that are long for a test.
+func adaptations(folder string) []adaptation {
+	return []adaptation{
+		{"/data/", folder + "/"},
+		{"--fit 10m", "--fit 300ms"},
+		{"+10 seconds", "+1 seconds"},
+	}
+}
+
+// runExample runs one, or only checks it where it cannot run here.
+func runExample(t *testing.T, e example, folder string) {
+	arguments := []string{"-e", "-o", "pipefail"}
+	for _, exception := range notHere {
+		if strings.Contains(e.text, exception.word) {
+			t.Logf("only the syntax is checked: %s", exception.reason)
+			arguments = append(arguments, "-n")
+		}
+	}
+	text := e.text
+	for _, a := range adaptations(folder) {
+		text = strings.ReplaceAll(text, a.from, a.to)
+	}
+	if !slices.Contains(arguments, "-n") {
+		for _, program := range mayBeMissing {
+			if regexp.MustCompile(`\b` + program + `\b`).MatchString(text) {
+				needProgram(t, program)
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), exampleLimit)
+	defer cancel()
+	command := exec.CommandContext(ctx, "bash", append(arguments, "-c", text)...)
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
+	command.Env = append(os.Environ(), "SLURM_ARRAY_TASK_ID=0", "JOB_COMPLETION_INDEX=0")
+	var output bytes.Buffer
+	command.Stdout, command.Stderr = &output, &output
+	err := command.Run()
+	code, exit := 0, (*exec.ExitError)(nil)
+	if errors.As(err, &exit) {
+		code, err = exit.ExitCode(), nil
+	}
+	late := code == exitLate && strings.Contains(text, "--fail-late") // so the machine is busy
+	if err != nil || code != exitDone && !late {
+		t.Errorf("exit %d, %v:\n%s\n%s", code, err, text, output.Bytes())
+	}
+	if bytes.Contains(output.Bytes(), []byte(": error: ")) {
+		t.Errorf("%s\n%s", text, output.Bytes())
+	}
+}
+
+// linkShims puts stand-ins beside the tools: the tests are root already, and every
+// host is this one.
+func linkShims(t *testing.T, folder string) {
+	t.Helper()
+	for name, script := range map[string]string{
+		"sudo": `exec "$@"`,
+		"ssh":  `shift; exec sh -c "$*"`,
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("#!/bin/sh\n"+script+"\n"), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// makeExampleFiles makes what examples name, in the working folder and in a store
+// of captures.
+func makeExampleFiles(t *testing.T, store string) {
+	t.Helper()
+	set := lab.WorkerSet{Workers: 4, Packets: 400, Duration: 100 * time.Millisecond, FileSize: 20 << 10, Seed: 4}
+	for worker := range set.Workers {
+		for _, folder := range []string{store + "/pcaps", "worker" + fmt.Sprint(worker)} {
+			if err := os.MkdirAll(folder, 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	files, err := set.Write(store + "/pcaps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		name := filepath.Base(file)
+		worker, _, _ := strings.Cut(name, "-")
+		if err := os.Link(file, filepath.Join(worker, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, name := range []string{"a.pcap", "b.pcap", "big.pcap", "set.pcap"} {
+		writeCapture(t, name, lab.Packets(100, lab.Start+int64(i)*int64(10*time.Millisecond), time.Millisecond, 200))
+	}
+	shell(t, "tar -czf set.tar.gz worker? && pcap-map "+store+"/pcaps > map.ndjson && rm -r worker?")
+}
