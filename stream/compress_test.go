@@ -91,11 +91,16 @@ func TestReadsTruncatedCompression(t *testing.T) {
 	for _, c := range compressions {
 		t.Run(c.name, func(t *testing.T) {
 			packed := compress(t, plain, c.args[0], c.args[1:]...)
-			for _, keep := range []int{len(packed) - 1, len(packed) * 2 / 3, len(packed) / 10, 40, 12, 5} {
+			cuts := []int{len(packed) - 1, len(packed) * 2 / 3, len(packed) / 10}
+			for keep := 1; keep < 64; keep++ {
+				cuts = append(cuts, keep)
+			}
+			for _, keep := range cuts {
 				r := stream.NewReader(bytes.NewReader(packed[:keep]))
 				got := readAll(r, 256)
 				r.Close()
-				if len(got.damage) == 0 && got.err == nil {
+				isWhole := c.name == "lz4 legacy" && keep == 4 // the magic alone is a frame without blocks
+				if len(got.damage) == 0 && got.err == nil && !isWhole {
 					t.Errorf("cut at %d of %d: %d packets and no word of it", keep, len(packed), got.packets)
 				}
 				if got.err != nil && !errors.Is(got.err, stream.ErrNotCapture) {

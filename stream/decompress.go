@@ -89,6 +89,7 @@ type decompressor struct {
 	compression Compression // of the current file
 	decoder     io.Reader   // nil between two files
 	gzip        *gzip.Reader
+	frame       *frameReader // what decoder reads, with LZ4 and zstd
 	close       func()
 }
 
@@ -131,14 +132,17 @@ func (d *decompressor) start(head []byte) error {
 		// Its Read waits for as many blocks as there is room for; WriteTo gives each
 		// when it is there.
 		decoder, blocks := io.Pipe()
+		frame := newLZ4Frame(d.src)
+		d.frame = frame
 		go func() {
-			_, err := lz4.NewReader(newLZ4Frame(d.src)).WriteTo(blocks)
+			_, err := lz4.NewReader(frame).WriteTo(blocks)
 			blocks.CloseWithError(err)
 		}()
 		d.decoder, d.close = decoder, func() { decoder.Close() }
 	case Zstd:
 		var decoder *zstd.Decoder
-		decoder, err = zstd.NewReader(newZstdFrame(d.src), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		d.frame = newZstdFrame(d.src)
+		decoder, err = zstd.NewReader(d.frame, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err == nil {
 			d.decoder, d.close = decoder, decoder.Close
 		}
@@ -200,6 +204,9 @@ func (d *decompressor) Read(p []byte) (int, error) {
 		if d.compression == Uncompressed {
 			return 0, io.EOF
 		}
+		if d.frame != nil && d.frame.err != nil && d.frame.err != io.EOF {
+			return n, d.damaged(d.frame.err) // which a decoder takes for the end where it has read too little
+		}
 		d.endFile()
 	}
 }
@@ -229,7 +236,7 @@ func (d *decompressor) endFile() {
 	if d.close != nil {
 		d.close()
 	}
-	d.decoder, d.close = nil, nil
+	d.decoder, d.frame, d.close = nil, nil, nil
 }
 
 // Close frees the decoder.

@@ -14,16 +14,15 @@ type frameReader struct {
 	// next says how long the next piece is, without consuming it: a frame header,
 	// a block. io.EOF says that the frame has ended.
 	next func(src *bufio.Reader) (length int, err error)
+	err  error // of next
 }
 
 // Read implements io.Reader.
 func (f *frameReader) Read(p []byte) (int, error) {
 	if f.left == 0 {
-		length, err := f.next(f.src)
-		if err != nil {
-			return 0, err
+		if f.left, f.err = f.next(f.src); f.err != nil {
+			return 0, f.err
 		}
-		f.left = length
 	}
 	n, err := f.src.Read(p[:min(len(p), f.left)])
 	f.left -= n
@@ -41,7 +40,7 @@ func peek(src *bufio.Reader, length int) ([]byte, error) {
 
 // newLZ4Frame reads a frame of the LZ4 frame format 1.6.4, or a legacy one, which
 // has no end but the next magic.
-func newLZ4Frame(src *bufio.Reader) io.Reader {
+func newLZ4Frame(src *bufio.Reader) *frameReader {
 	head, _ := src.Peek(4)
 	if string(head) == "\x02\x21\x4c\x18" {
 		return &frameReader{src: src, next: nextLegacyBlock()}
@@ -102,7 +101,7 @@ func nextLegacyBlock() func(src *bufio.Reader) (int, error) {
 }
 
 // newZstdFrame reads a frame as RFC 8878, section 3.1.1, lays it out.
-func newZstdFrame(src *bufio.Reader) io.Reader {
+func newZstdFrame(src *bufio.Reader) *frameReader {
 	started, last, ended := false, false, false
 	checksum := 0
 	return &frameReader{src: src, next: func(src *bufio.Reader) (int, error) {
