@@ -38,7 +38,7 @@ func Pace() *Tool {
 			&cli.StringFlag{Name: "bps", Usage: "`N` bits a second of lengths on the wire, evenly, such as 10M"},
 			&cli.StringFlag{Name: "max-gap", Usage: "shorten longer gaps to `DURATION`"},
 			&cli.Int64Flag{Name: "loop", Value: 1, Usage: "play the files `N` times (0: for ever)"},
-			&cli.StringFlag{Name: "start-at", Usage: "the first packet leaves at `TIME`, and all are stamped for pcap-inject --at"},
+			&cli.StringFlag{Name: "start-at", Usage: "the moment of --from, or else the first packet, leaves at `TIME`, and all are stamped for pcap-inject --at"},
 			&cli.StringFlag{Name: "lead", Usage: "give packets out by `DURATION` earlier than they are stamped", DefaultText: "0; 1s with --start-at"},
 			&cli.BoolFlag{Name: "exact", Usage: "wait to the microsecond, for what sends a packet as soon as it comes"},
 			&cli.BoolFlag{Name: "asap", Usage: "stamp, and do not wait"},
@@ -283,7 +283,7 @@ func (p *pacer) run(output *output) error {
 	if p.fit > 0 {
 		p.bend.Speed = schedule.Fit(p.span, p.fit)
 	}
-	p.axis = schedule.NewAxis(p.bend)
+	p.axis = p.newAxis(p.bend)
 	p.progress.start(timesSize(p.size(), p.loop), nil)
 	p.progress.holds(func() (n, of int64) { return p.out.Load() + p.outOfRange.Load(), p.in.Load() })
 	writer := stream.NewWriter(output, p.writer)
@@ -297,6 +297,16 @@ func (p *pacer) run(output *output) error {
 		return p.outputFailed(err)
 	}
 	return output.commit()
+}
+
+// newAxis begins at --from with --start-at: of shares of one set, each on a machine
+// of its own, only one has the first packet of the set.
+func (p *pacer) newAxis(bend schedule.Bend) *schedule.Axis {
+	axis := schedule.NewAxis(bend)
+	if p.startAt != nil && p.flags.IsSet("from") {
+		axis.StartAt(p.from)
+	}
+	return axis
 }
 
 // waiter gives the way to wait.
@@ -325,7 +335,7 @@ func (p *pacer) waiter() func(moment int64) error {
 
 // measure reads the inputs for how long one round of them is.
 func (p *pacer) measure() error {
-	axis := schedule.NewAxis(schedule.Bend{})
+	axis := p.newAxis(schedule.Bend{})
 	batch := make([]stream.Packet, batchPackets)
 	for {
 		n, begins, err := p.read(batch)

@@ -41,7 +41,8 @@ type Axis struct {
 	cut       int64 // off the departures, by MaxGap
 	departure int64 // of the packet before
 
-	begins      bool // the next packet is the first of a section
+	start       *int64 // the time that departs first; nil is that of the first packet
+	begins      bool   // the next packet is the first of a section
 	started     bool // some packet had a timestamp
 	first, last int64
 	timed       int64 // packets of this section that have a timestamp
@@ -59,10 +60,15 @@ func NewAxis(bend Bend) *Axis {
 	return &Axis{bend: bend, meanGap: lonelyGap}
 }
 
+// StartAt says that the departure of time is 0, rather than that of the first
+// packet, which is not before it.
+func (a *Axis) StartAt(time int64) { a.start = &time }
+
 // BeginSection says that the next packet is the first of a section.
 func (a *Axis) BeginSection() { a.begins = true }
 
-// Departure gives when the next packet leaves, in nanoseconds from the first.
+// Departure gives when the next packet leaves, in nanoseconds from the first, or
+// from the start.
 func (a *Axis) Departure(packet *stream.Packet) int64 {
 	switch {
 	case a.bend.Packets > 0:
@@ -89,6 +95,9 @@ func (a *Axis) advance(packet *stream.Packet) bool {
 		return false
 	case !a.started:
 		a.started = true
+		if a.start != nil && packet.Time > *a.start {
+			a.position = distance(*a.start, packet.Time)
+		}
 		a.beginAt(packet.Time)
 	case a.begins:
 		a.position = saturate(a.position, a.seam(packet.Time))

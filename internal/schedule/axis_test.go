@@ -92,6 +92,23 @@ func TestAxis(t *testing.T) {
 	}
 }
 
+// A share of a set leaves as the set does, though its first packet is a later one.
+func TestAxisStartsBeforeTheFirstPacket(t *testing.T) {
+	for _, c := range []struct {
+		start, first int64
+		want         int64
+	}{{50e6, 100e6, 25e6}, {100e6, 100e6, 0}, {120e6, 100e6, 0}, {math.MinInt64, math.MaxInt64, math.MaxInt64 / 2}} {
+		axis := NewAxis(Bend{Speed: speed(t, "2")})
+		axis.StartAt(c.start)
+		axis.BeginSection()
+		for i, want := range []int64{c.want, c.want} {
+			if got := axis.Departure(&stream.Packet{Time: c.first}); got != want {
+				t.Errorf("packet %d of %d leaves at %d, wanted %d", i, c.first, got, want)
+			}
+		}
+	}
+}
+
 func TestAxisCountsDisorder(t *testing.T) {
 	axis := NewAxis(Bend{})
 	for _, packet := range ms(100, 150, 120, 90, 160) {
