@@ -68,7 +68,7 @@ func TestLabScript(t *testing.T) {
 	makeSet(t, composedSet)
 	all := composedSet.Merged()
 	shell(t, strings.ReplaceAll(fmt.Sprintf(`
-		ip netns exec LAB timeout 20 tcpdump -i LAB1 --immediate-mode --nano -U -c %d -w got.pcap 2> log & sensor=$!
+		ip netns exec LAB timeout 20 tcpdump -i LAB1 --immediate-mode -s 2000 -B 32768 --nano -U -c %d -w got.pcap 2> log & sensor=$!
 		until grep -sq listening log; do sleep 0.01; done
 		pcap-merge captures | pcap-inject -q -i LAB0 && wait $sensor`, len(all)), "LAB", name))
 	got := packetsOfFile(t, "got.pcap")
