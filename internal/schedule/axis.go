@@ -43,7 +43,7 @@ type Axis struct {
 
 	start       *int64 // the time that departs first; nil is that of the first packet
 	begins      bool   // the next packet is the first of a section
-	started     bool // some packet had a timestamp
+	started     bool   // some packet had a timestamp
 	first, last int64
 	timed       int64 // packets of this section that have a timestamp
 	meanGap     int64 // of the last section that has one
