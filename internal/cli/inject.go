@@ -376,7 +376,7 @@ func (in *injection) frameFailed(frame *stream.Packet, last bool, err error) (pa
 		return false
 	}
 	if last {
-		in.feeder.skip(frame, skippedOversize)
+		in.feeder.skip(frame, skippedOversize, err)
 	}
 	return true
 }

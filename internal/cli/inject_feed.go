@@ -148,7 +148,7 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 		}
 		frames, skip := f.framer.frames(packets[i : i+1])
 		if skip != notSkipped {
-			f.skip(&packets[i], skip)
+			f.skip(&packets[i], skip, nil)
 			continue
 		}
 		f.taken++
@@ -199,16 +199,22 @@ func (f *feeder) ringOf(frame *stream.Packet) *schedule.Ring {
 }
 
 // skip counts a packet that is not sent. The first one of a kind is said. Where
-// nobody asked for it, the exit code becomes 3.
-func (f *feeder) skip(packet *stream.Packet, reason skipReason) {
+// nobody asked for it, the exit code becomes 3. Cause is what the interface says of
+// it, if that was asked.
+func (f *feeder) skip(packet *stream.Packet, reason skipReason, cause error) {
 	first := f.skipped[reason].Add(1) == 1
 	if reason == skippedOversize && f.framer.oversize == "skip" || reason == skippedShort && f.framer.short == "skip" {
 		return
 	}
 	f.damaged.Store(true)
-	if first {
-		f.errorf("packet of %s is not sent, nor others like it: %s", record.Time(packet.Time), f.framer.why(packet, reason))
+	if !first {
+		return
 	}
+	why := f.framer.why(packet, reason)
+	if cause != nil {
+		why = cause.Error()
+	}
+	f.errorf("packet of %s is not sent, nor others like it: %s", record.Time(packet.Time), why)
 }
 
 // reportSkipped writes an event for each kind of packet skipped since the last

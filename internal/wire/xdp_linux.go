@@ -22,6 +22,8 @@ const (
 	xdpBatch  = 256  // frames at a time
 	// xdpRelease is how long what another socket holds is waited for.
 	xdpRelease = 500 * time.Millisecond
+	// mtuCheck is how old what is known of the MTU may be.
+	mtuCheck = 10 * time.Millisecond
 
 	// optionMaxBudget lets the kernel take more than 32 frames a call; since 6.18.
 	optionMaxBudget = 9
@@ -31,6 +33,9 @@ const (
 type xdpSender struct {
 	name      string
 	mtu       int
+	mtuSeen   time.Time
+	ifreq     *unix.Ifreq // to ask for the MTU with
+	control   int         // the socket to ask on: AF_XDP hands no ioctl on
 	socket    int
 	memory    []byte // the frames
 	frameSize int
@@ -60,7 +65,11 @@ func OpenXDP(i *Interface, queue int) (Sender, error) {
 	if i.LinkType != stream.LinkTypeEthernet || !i.HasLinkType {
 		return nil, fmt.Errorf("interface %q: AF_XDP takes Ethernet only: %w", i.Name, ErrLinkType)
 	}
-	s := &xdpSender{name: i.Name, mtu: i.MTU, socket: -1, frameSize: 2048, last: ^uint32(0)}
+	ifreq, err := unix.NewIfreq(i.Name)
+	if err != nil {
+		return nil, fmt.Errorf("interface %q: %w", i.Name, err)
+	}
+	s := &xdpSender{name: i.Name, mtu: i.MTU, ifreq: ifreq, control: -1, socket: -1, frameSize: 2048, last: ^uint32(0)}
 	if s.mtu+ethernetHeaderLength+vlanTagLength > s.frameSize {
 		s.frameSize = 4096 // the most that fits a page
 	}
@@ -78,6 +87,9 @@ func OpenXDP(i *Interface, queue int) (Sender, error) {
 }
 
 func (s *xdpSender) open(index, queue int) (err error) {
+	if s.control, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		return err
+	}
 	if s.socket, err = unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
 		return err
 	}
@@ -162,6 +174,10 @@ func (r *ring) open(socket int, page int64, offset *unix.XDPRingOffset, descript
 // ring, so that what it counts is on its way.
 func (s *xdpSender) Send(packets []stream.Packet) (sent int, err error) {
 	for sent < len(packets) {
+		if now := time.Now(); now.Sub(s.mtuSeen) >= mtuCheck {
+			s.mtuSeen = now
+			s.lookAtMTU()
+		}
 		n, refused := s.fill(packets[sent:min(sent+xdpBatch, len(packets))])
 		n, err := s.kick(packets[sent : sent+n])
 		sent += n
@@ -210,6 +226,15 @@ func (s *xdpSender) put(number uint32, d unix.XDPDesc) {
 	s.numbers[d.Addr/uint64(s.frameSize)] = number
 }
 
+// lookAtMTU asks for the MTU, which may change, in under a microsecond:
+// netdevice(7). Where it cannot be told, sending will say why.
+func (s *xdpSender) lookAtMTU() {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(s.control), unix.SIOCGIFMTU, uintptr(unsafe.Pointer(s.ifreq)))
+	if errno == 0 {
+		s.mtu = min(int(s.ifreq.Uint32()), s.frameSize-ethernetHeaderLength-vlanTagLength)
+	}
+}
+
 // check does what AF_XDP does not: it would hand any frame to the device.
 func (s *xdpSender) check(data []byte) error {
 	switch {
@@ -243,6 +268,13 @@ func (s *xdpSender) kick(packets []stream.Packet) (sent int, err error) {
 			}
 			completed--
 			moved = completed > sent
+			s.lookAtMTU()
+			if err := s.check(packets[completed].Data); err != nil {
+				if err := s.withdraw(); err != nil {
+					return completed, err
+				}
+				return completed, err
+			}
 			s.putAgain(packets[completed].Data)
 			first++
 			s.retries++
@@ -274,11 +306,35 @@ func (s *xdpSender) putAgain(data []byte) {
 	atomic.StoreUint32(s.transmit.producer, s.produced)
 }
 
+// withdraw takes back what is on the ring and the kernel has not looked at yet: it
+// passes over descriptors that lead nowhere. Some kernels complete them, others do not.
+func (s *xdpSender) withdraw() error {
+	for number := s.last + 1; number != s.produced; number++ {
+		d := s.descriptor(number)
+		s.free = append(s.free, d.Addr)
+		d.Addr = s.nowhere()
+	}
+	s.last = s.produced - 1
+	for tries := 0; s.transmit.consumed() != s.produced; tries++ {
+		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(s.socket), 0, 0, unix.MSG_DONTWAIT, 0, 0)
+		if tries == xdpFrames {
+			return fmt.Errorf("interface %q: AF_XDP keeps frames that were taken back: %w", s.name, errno)
+		}
+	}
+	return nil
+}
+
+// nowhere is an address behind all frames.
+func (s *xdpSender) nowhere() uint64 { return uint64(len(s.memory)) }
+
 // reap takes back the frames that are completed.
 func (s *xdpSender) reap() {
 	for end := s.completion.produced(); s.completed != end; s.completed++ {
 		at := s.completion.descriptors + uint64(s.completed%xdpRing)*8
 		address := *(*uint64)(unsafe.Pointer(&s.completion.mapping[at]))
+		if address == s.nowhere() {
+			continue
+		}
 		s.free = append(s.free, address)
 		if number := s.numbers[address/uint64(s.frameSize)]; int32(number-s.last) > 0 {
 			s.last = number
@@ -304,10 +360,12 @@ func (s *xdpSender) Close() error {
 		}
 	}
 	s.transmit.mapping, s.completion.mapping, s.memory = nil, nil, nil
-	if s.socket < 0 {
-		return nil
+	var errs []error
+	for _, socket := range []*int{&s.socket, &s.control} {
+		if *socket >= 0 {
+			errs = append(errs, unix.Close(*socket))
+		}
+		*socket = -1
 	}
-	socket := s.socket
-	s.socket = -1
-	return unix.Close(socket)
+	return errors.Join(errs...)
 }
