@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -116,6 +117,16 @@ func (f *folder) clean() {
 	if temporary := f.temporary.Swap(nil); temporary != nil {
 		f.root.Remove(*temporary)
 	}
+}
+
+// isFull says whether err is of the file system, and so of every file to come.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
+}
+
+// named says where the file is that err is about.
+func (f *folder) named(file string, err error) error {
+	return fmt.Errorf("%s: %w", displayName(filepath.Join(f.root.Name(), file), ""), withoutPath(err))
 }
 
 // withoutLinkPath takes the paths off the errors of renaming.

@@ -311,6 +311,9 @@ func (c *tarCat) link(path string, m *archive.Member) error {
 // extract writes a member to a file of its own.
 func (c *tarCat) extract(path string, r *archive.Reader, m *archive.Member) error {
 	file, err := c.folder.create(c.fileName(m))
+	if isFull(err) {
+		return c.folder.named(c.fileName(m), err)
+	}
 	if err != nil {
 		c.leaveOut(path, m, err.Error())
 		c.job.memberFailed(path, m.Name, err)
@@ -328,7 +331,7 @@ func (c *tarCat) extract(path string, r *archive.Reader, m *archive.Member) erro
 	}
 	if err != nil {
 		c.folder.clean()
-		return fmt.Errorf("%s: %w", displayName(file.name, ""), withoutPath(err))
+		return c.folder.named(file.name, err)
 	}
 	c.taken.Add(1)
 	c.extracted(path, m, file.name)
