@@ -64,12 +64,11 @@ func (p *progress) start(total int64, describe func() string) {
 	} else {
 		options = append(options, progressbar.OptionSetWidth(0), progressbar.OptionSetTheme(progressbar.Theme{}))
 	}
-	// The library takes a bar away that is full: one byte more, and it stays.
-	max := total
-	if max >= 0 {
-		max++
+	full := total
+	if full >= 0 {
+		full++ // the library takes a bar away that is full: this one never is
 	}
-	p.bar, p.total, p.shown, p.text, p.stop = progressbar.NewOptions64(max, options...), total, 0, p.describer(describe), make(chan struct{})
+	p.bar, p.total, p.shown, p.text, p.stop = progressbar.NewOptions64(full, options...), total, 0, p.describer(describe), make(chan struct{})
 	p.bar.StartWithoutRender()
 	go p.keepDrawing(p.stop)
 }
