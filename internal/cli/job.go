@@ -30,6 +30,9 @@ type job struct {
 	damaged  atomic.Bool                   // exit code 3
 	counters atomic.Pointer[func() string] // one line for SIGUSR1
 
+	settling sync.Once   // of how the run ends
+	ended    signalError // by which, if a signal ends it
+
 	speaking sync.Mutex // one message at a time
 
 	bystanders bystanders

@@ -178,6 +178,9 @@ func (m *mergeRun) run(selection []selected, output *output) error {
 	}
 	writer := stream.NewWriter(output, m.writer)
 	err := play(writer)
+	if err != nil && m.out.Load() > 0 {
+		_ = writer.Close() // what is counted as out goes out
+	}
 	m.sayBystanders()
 	switch {
 	case err != nil:
@@ -331,6 +334,7 @@ type mergeSummary struct {
 	OtherShards int64 `json:"other_shards"`
 	Filtered    int64 `json:"filtered"`
 	Duplicates  int64 `json:"duplicates"`
+	Interrupted int64 `json:"interrupted"` // read, but the run was ended
 	PacketsOut  int64 `json:"packets_out"`
 	Bytes       int64 `json:"bytes"`         // captured, of packets_out
 	Late        int64 `json:"late"`          // that could not be put in order
@@ -339,11 +343,13 @@ type mergeSummary struct {
 }
 
 func (m *mergeRun) summarize(err error) {
-	m.report.event(mergeSummary{
+	s := mergeSummary{
 		Summary: m.summary(m.exitSoFar(err)), Inputs: len(m.inputs),
 		PacketsIn: m.sieve.in.Load(), OutOfRange: m.sieve.outOfRange.Load(), OtherShards: m.sieve.otherShards.Load(),
 		Filtered: m.sieve.filtered.Load(), Duplicates: m.sieve.duplicated.Load(),
 		PacketsOut: m.out.Load(), Bytes: m.bytes.Load(), Late: m.late.Load(), Cut: m.sieve.cut.Load(), Spilled: m.runs.Spilled(),
-	})
+	}
+	s.Interrupted = s.PacketsIn - s.OutOfRange - s.OtherShards - s.Filtered - s.Duplicates - s.PacketsOut
+	m.report.event(s)
 	m.infof("%s, of %d inputs in %v", m.counters(), len(m.inputs), time.Since(m.started).Round(time.Millisecond))
 }

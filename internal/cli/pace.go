@@ -288,7 +288,7 @@ func (p *pacer) run(output *output) error {
 	p.progress.holds(func() (n, of int64) { return p.out.Load() + p.outOfRange.Load(), p.in.Load() })
 	writer := stream.NewWriter(output, p.writer)
 	if err := p.play(writer); err != nil {
-		if p.ctx.Err() != nil {
+		if p.out.Load() > 0 {
 			_ = writer.Close() // what is counted as out goes out
 		}
 		return err
@@ -547,21 +547,6 @@ func (p *pacer) summarize(err error) {
 	} else {
 		p.infof("%s", line)
 	}
-}
-
-// exitSoFar is the exit code that a run with this outcome will have, for its
-// summary.
-func (j *job) exitSoFar(err error) int {
-	var ended signalError
-	switch {
-	case errors.As(context.Cause(j.ctx), &ended):
-		return 128 + int(ended.signal)
-	case errors.Is(err, errLate):
-		return exitLate
-	case err != nil:
-		return exitFailed
-	}
-	return exitDone
 }
 
 // seconds is how records have durations.

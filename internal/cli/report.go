@@ -88,10 +88,7 @@ func (j *job) inputFailed(path string, err error) {
 	})
 }
 
-// summary begins the summary of this run: exit is what the run would end with now.
+// summary begins the summary of this run: exit is what the run will end with.
 func (j *job) summary(exit int) record.Summary {
-	if exit == exitDone && j.damaged.Load() {
-		exit = exitDamaged
-	}
 	return record.Summary{Event: "summary", Tool: j.tool.Name, Exit: exit, Seconds: time.Since(j.started).Seconds()}
 }

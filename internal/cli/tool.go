@@ -49,8 +49,10 @@ type Streams struct {
 	Out, Err io.Writer
 }
 
-// Main runs tool as this process and ends it.
+// Main runs tool as this process and ends it. SIGPIPE would end it before it could
+// clean up: a write fails instead.
 func Main(tool *Tool) {
+	signal.Ignore(syscall.SIGPIPE)
 	os.Exit(Run(tool, os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
 }
 
@@ -237,39 +239,47 @@ func (j *job) end(err error) int {
 	code := j.exitCode(err)
 	j.progress.finish()
 	j.cleanUp()
-	if err := j.report.close(); err != nil && code == exitDone {
+	if err := j.report.close(); err != nil {
 		j.errorf("report: %w", err)
-		code = exitFailed
+		if code == exitDone || code == exitDamaged {
+			code = exitFailed
+		}
 	}
 	return code
 }
 
 // exitCode prints what went wrong, if it was not said before.
 func (j *job) exitCode(err error) int {
-	var ended signalError
-	if errors.As(context.Cause(j.ctx), &ended) {
-		if err != nil && !errors.Is(err, context.Canceled) && !errors.As(err, &ended) {
-			j.fail(err)
-		}
-		return 128 + int(ended.signal)
+	code := j.exitSoFar(err)
+	var signal signalError
+	switch {
+	case err == nil, errors.Is(err, errReported):
+	case errors.Is(err, syscall.EPIPE): // nobody is left to read
+	case code > 128 && (errors.Is(err, context.Canceled) || errors.As(err, &signal)):
+	default:
+		j.fail(err)
 	}
+	return code
+}
+
+// exitSoFar is the exit code of a run with this outcome, for its summary and its end.
+// A signal that comes after it was first asked for comes too late.
+func (j *job) exitSoFar(err error) int {
+	j.settling.Do(func() { errors.As(context.Cause(j.ctx), &j.ended) })
 	var usage *usageError
 	switch {
+	case j.ended.signal != 0:
+		return 128 + int(j.ended.signal)
 	case err == nil && j.damaged.Load():
 		return exitDamaged
 	case err == nil:
 		return exitDone
 	case errors.As(err, &usage):
-		j.fail(err)
 		return exitUsage
 	case errors.Is(err, errLate):
-		j.fail(err)
 		return exitLate
 	case errors.Is(err, syscall.EPIPE):
 		return 128 + int(syscall.SIGPIPE) // as a filter that SIGPIPE ends
-	case errors.Is(err, errReported):
-		return exitFailed
 	}
-	j.fail(err)
 	return exitFailed
 }
