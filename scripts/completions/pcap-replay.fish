@@ -116,7 +116,7 @@ complete -c pcap-pace -l pps -x -d 'N packets a second, evenly, such as 5000 or 
 complete -c pcap-pace -l bps -x -d 'N bits a second of lengths on the wire, evenly, such as 10M'
 complete -c pcap-pace -l max-gap -x -d 'shorten longer gaps to DURATION'
 complete -c pcap-pace -l loop -x -d 'play the files N times (0: for ever)'
-complete -c pcap-pace -l start-at -x -d 'the first packet leaves at TIME, and all are stamped for pcap-inject --at'
+complete -c pcap-pace -l start-at -x -d 'the moment of --from, or else the first packet, leaves at TIME, and all are stamped for pcap-inject --at'
 complete -c pcap-pace -l lead -x -d 'give packets out by DURATION earlier than they are stamped'
 complete -c pcap-pace -l exact -d 'wait to the microsecond, for what sends a packet as soon as it comes'
 complete -c pcap-pace -l asap -d 'stamp, and do not wait'
