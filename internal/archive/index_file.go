@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -103,7 +102,7 @@ func indexErrorf(format string, values ...any) error {
 func IndexPath(archive string) string { return archive + indexSuffix }
 
 // describeArchive fills in what an archive is recognised by.
-func describeArchive(file *os.File) (h indexHeader, err error) {
+func describeArchive(file Source) (h indexHeader, err error) {
 	info, err := file.Stat()
 	if err != nil {
 		return h, err

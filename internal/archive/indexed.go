@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"sort"
@@ -18,8 +19,8 @@ import (
 
 // Indexed is an archive with a fresh index. It is safe for concurrent use.
 type Indexed struct {
-	archive *os.File
-	index   *os.File
+	archive Source
+	index   Source
 	size    int64 // of the index
 	header  indexHeader
 	footer  indexFooter
@@ -28,15 +29,27 @@ type Indexed struct {
 	windows *zstd.Decoder
 }
 
+// Source is what an archive and its index are read from. ReadAt is safe for concurrent use.
+type Source interface {
+	io.ReaderAt
+	io.Closer
+	Stat() (fs.FileInfo, error)
+}
+
 // OpenIndexed opens an archive and its index. The error wraps [fs.ErrNotExist]
 // where there is no index, [ErrStale] where it is of another archive, or of this
 // one before it changed, and is an [*IndexError] where the index is damaged.
 func OpenIndexed(path string) (*Indexed, error) {
-	index, err := os.Open(IndexPath(path))
+	return OpenIndexedWith(path, func(path string) (Source, error) { return os.Open(path) })
+}
+
+// OpenIndexedWith is OpenIndexed with another way to open the two files.
+func OpenIndexedWith(path string, open func(path string) (Source, error)) (*Indexed, error) {
+	index, err := open(IndexPath(path))
 	if err != nil {
 		return nil, err
 	}
-	archive, err := os.Open(path)
+	archive, err := open(path)
 	if err != nil {
 		index.Close()
 		return nil, err

@@ -55,10 +55,14 @@ func (j *job) walkUnindexed(path string, visit func(*archive.Reader, *archive.Me
 // openIndexed opens an archive with its index. Where that cannot be used the reason
 // is said, and the archive is to be read as if there was none.
 func (j *job) openIndexed(path string) *archive.Indexed {
+	return j.openIndexedWith(path, archive.OpenIndexed)
+}
+
+func (j *job) openIndexedWith(path string, open func(path string) (*archive.Indexed, error)) *archive.Indexed {
 	if path == "-" {
 		return nil
 	}
-	indexed, err := archive.OpenIndexed(path)
+	indexed, err := open(path)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			j.warnf("%s: %v: it is not used (pcap-tarls --index makes a new one)", displayName(archive.IndexPath(path), ""), withoutPath(err))

@@ -26,7 +26,9 @@ func TestFewDescriptors(t *testing.T) {
 	all := packetsOf(t, bytes.NewReader(shell(t, "pcap-merge captures")))
 	shell(t, `pcap-map captures > map.ndjson; pcap-map captures | head -n 60 > sixty.ndjson; cp set.tar.gz indexed.tar.gz
 		pcap-tarls --index indexed.tar.gz > indexed.ndjson; pcap-tarls set.tar.gz | head -n 60 > members.ndjson
-		gzip -dc set.tar.gz > set.tar`)
+		gzip -dc set.tar.gz > set.tar
+		mkdir archives; ls captures | split -l 5 - part.; for p in part.*; do tar -cf archives/$p.tar -C captures -T $p; done
+		pcap-tarls --index archives/* > archives.ndjson`)
 	sixty := packetsOf(t, bytes.NewReader(shell(t, "pcap-merge --select sixty.ndjson")))
 	if len(all) != 4000 || len(sixty) == 0 {
 		t.Fatalf("%d packets, %d of sixty files", len(all), len(sixty))
@@ -40,6 +42,9 @@ func TestFewDescriptors(t *testing.T) {
 		{"pcap-merge set.tar", all},
 		{"pcap-merge set.tar.gz", all},
 		{"pcap-merge indexed.tar.gz", all},
+		{"pcap-merge archives/*.tar", all},
+		{"pcap-merge --select archives.ndjson", all},
+		{"pcap-map --jobs 64 archives/*.tar | pcap-merge --select -", all},
 		{"pcap-merge --select map.ndjson", all},
 		{"pcap-merge --select indexed.ndjson", all},
 		{"pcap-merge --select sixty.ndjson", sixty},

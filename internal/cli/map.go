@@ -67,6 +67,9 @@ type mapSummary struct {
 	Skipped   int   `json:"skipped"` // files and members that are no captures and do not look like ones
 }
 
+// descriptorsOfJob is how many files a job has open at most: a tarball twice and its index.
+const descriptorsOfJob = 3
+
 func runMap(j *job) error {
 	m := &mapRun{job: j}
 	if err := m.configure(); err != nil {
@@ -96,6 +99,7 @@ func (m *mapRun) configure() (err error) {
 			return usageErrorf("--jobs %d: wanted 1 or more", m.jobs)
 		}
 	}
+	m.jobs = min(m.jobs, max(descriptorLimit()/descriptorsOfJob, 1))
 	if m.flags.IsSet("from-records") {
 		switch {
 		case !m.chart && !m.flags.IsSet("svg"):

@@ -291,7 +291,7 @@ func (m *mergeRun) addArchive(c *candidate) error {
 	}
 	found := false
 	var err error
-	if indexed := m.openIndexed(c.path); indexed != nil {
+	if indexed := m.openIndexedWith(c.path, m.openIndexedSparingly); indexed != nil {
 		m.onEnd(func() { indexed.Close() })
 		err = indexed.Each(func(member *archive.Member) error {
 			found = true
@@ -320,6 +320,18 @@ func (m *mergeRun) addArchive(c *candidate) error {
 		return m.strictly()
 	}
 	return nil
+}
+
+// openIndexedSparingly opens an archive that stays open until the run ends, as many
+// others may: their descriptors are bounded as those of captures are.
+func (m *mergeRun) openIndexedSparingly(path string) (*archive.Indexed, error) {
+	return archive.OpenIndexedWith(path, func(path string) (archive.Source, error) {
+		file, err := m.files.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		return file, nil
+	})
 }
 
 // wantsMember says whether a member is to be merged, and says so if it should be
