@@ -83,8 +83,8 @@ func InNamespace(t *testing.T) bool {
 }
 
 // Pair makes a veth pair in the namespace of this process, with both ends up.
-// IPv6 is off, so that nothing but what is sent crosses it. The loopback
-// interface is set up as well.
+// IPv6 is off there, also for interfaces to come, so that nothing but what is sent
+// crosses it. The loopback interface is set up as well.
 func Pair(left, right string) error {
 	attributes := netlink.NewLinkAttrs()
 	attributes.Name = left
@@ -93,7 +93,8 @@ func Pair(left, right string) error {
 	if err := netlink.LinkAdd(pair); err != nil {
 		return fmt.Errorf("veth pair %s, %s: %w", left, right, err)
 	}
-	for _, name := range []string{left, right} {
+	// The default counts for an interface whose MTU was below 1280, too small for IPv6.
+	for _, name := range []string{"default", left, right} {
 		// Only a sysctl turns IPv6 off; a kernel without IPv6 has none.
 		setting := filepath.Join("/proc/sys/net/ipv6/conf", name, "disable_ipv6")
 		if err := os.WriteFile(setting, []byte("1"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
