@@ -108,7 +108,7 @@ func compositions(all []stream.Packet) []composition {
 		{"tshark", `pcap-merge --pcapng captures | tshark -r - -Y 'frame.len >= 500' -F nsecpcap -w - | pcap-pace --asap`, long},
 		{"editcap", `pcap-merge captures | editcap -t 3600 - - | pcap-pace --asap`, hourLater},
 		{"editcap", `pcap-merge captures | editcap -F nsecpcap -s 64 - - | pcap-pace --asap`, short},
-		{"editcap", `pcap-merge captures | editcap -r - - 1-100 | pcap-pace --asap`, all[:100]},
+		{"editcap", `(pcap-merge captures || test $? = 141) | editcap -r - - 1-100 | pcap-pace --asap`, all[:100]},
 		{"editcap", `pcap-merge captures | editcap -c 400 - part.pcap && pcap-merge part_*`, all},
 		{"mergecap", `mergecap -w - captures/* | pcap-pace --asap`, all},
 		{"mergecap", `mergecap -a -w - captures/* | pcap-merge --reorder 10s`, all},
