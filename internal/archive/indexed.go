@@ -77,14 +77,6 @@ func (x *Indexed) Close() error {
 // Compression is what the archive is wrapped in.
 func (x *Indexed) Compression() stream.Compression { return stream.Compression(x.header.Compression) }
 
-// StoredSize is about how much of the archive a member of NewReader takes, in bytes.
-func (x *Indexed) StoredSize(m *Member) int64 {
-	if x.footer.PlainSize == 0 {
-		return 0
-	}
-	return int64(float64(m.end-m.Header) / float64(x.footer.PlainSize) * float64(x.header.ArchiveSize))
-}
-
 // IgnoresZeros says whether the index was made with [Reader.IgnoreZeros].
 func (x *Indexed) IgnoresZeros() bool { return x.header.IgnoreZeros != 0 }
 

@@ -35,7 +35,7 @@ func (j *job) walkArchive(path string, visit func(*archive.Reader, *archive.Memb
 // walkMembers is walkArchive for some of the members. Where there is no index, visit
 // is called for the others, too.
 func (j *job) walkMembers(path string, wants func(*archive.Member) bool, visit func(*archive.Reader, *archive.Member) error) error {
-	if indexed := j.openIndexed(path); indexed != nil {
+	if indexed := j.openIndexed(path, openSource); indexed != nil {
 		defer indexed.Close()
 		return j.walkIndexed(indexed, wants, visit)
 	}
@@ -52,17 +52,34 @@ func (j *job) walkUnindexed(path string, visit func(*archive.Reader, *archive.Me
 	return j.walkTarball(path, &archiveSource{ctx: j.ctx, file: file, progress: j.progress}, visit)
 }
 
-// openIndexed opens an archive with its index. Where that cannot be used the reason
-// is said, and the archive is to be read as if there was none.
-func (j *job) openIndexed(path string) *archive.Indexed {
-	return j.openIndexedWith(path, archive.OpenIndexed)
+// openSource opens a file for openIndexed.
+func openSource(path string) (archive.Source, error) { return os.Open(path) }
+
+// countedSource is an archive that is read by its index, and draws progress.
+type countedSource struct {
+	archive.Source
+	progress *progress
 }
 
-func (j *job) openIndexedWith(path string, open func(path string) (*archive.Indexed, error)) *archive.Indexed {
+func (s countedSource) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := s.Source.ReadAt(p, offset)
+	s.progress.add(int64(n))
+	return n, err
+}
+
+// openIndexed opens an archive with its index. Where that cannot be used the reason
+// is said, and the archive is to be read as if there was none.
+func (j *job) openIndexed(path string, open func(path string) (archive.Source, error)) *archive.Indexed {
 	if path == "-" {
 		return nil
 	}
-	indexed, err := open(path)
+	indexed, err := archive.OpenIndexedWith(path, func(name string) (archive.Source, error) {
+		source, err := open(name)
+		if err != nil || name != path {
+			return source, err
+		}
+		return countedSource{source, j.progress}, nil
+	})
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			j.warnf("%s: %v: it is not used (pcap-tarls --index makes a new one)", displayName(archive.IndexPath(path), ""), withoutPath(err))
@@ -117,7 +134,6 @@ func (j *job) walkBatch(indexed *archive.Indexed, batch []*archive.Member, visit
 		if err != nil {
 			return err
 		}
-		j.progress.add(indexed.StoredSize(member))
 		if err := j.ctx.Err(); err != nil {
 			return err
 		}

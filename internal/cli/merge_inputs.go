@@ -291,7 +291,7 @@ func (m *mergeRun) addArchive(c *candidate) error {
 	}
 	found := false
 	var err error
-	if indexed := m.openIndexedWith(c.path, m.openIndexedSparingly); indexed != nil {
+	if indexed := m.openIndexed(c.path, m.openSparingly); indexed != nil {
 		m.onEnd(func() { indexed.Close() })
 		err = indexed.Each(func(member *archive.Member) error {
 			found = true
@@ -322,16 +322,14 @@ func (m *mergeRun) addArchive(c *candidate) error {
 	return nil
 }
 
-// openIndexedSparingly opens an archive that stays open until the run ends, as many
-// others may: their descriptors are bounded as those of captures are.
-func (m *mergeRun) openIndexedSparingly(path string) (*archive.Indexed, error) {
-	return archive.OpenIndexedWith(path, func(path string) (archive.Source, error) {
-		file, err := m.files.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		return file, nil
-	})
+// openSparingly opens an archive that stays open until the run ends, as many others
+// may: their descriptors are bounded as those of captures are.
+func (m *mergeRun) openSparingly(path string) (archive.Source, error) {
+	file, err := m.files.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
 }
 
 // wantsMember says whether a member is to be merged, and says so if it should be

@@ -390,24 +390,33 @@ func TestProgressFitsIntoTerminal(t *testing.T) {
 	}
 }
 
-// In archives, what counts is how much of the file has been read.
+// In archives, what counts is how much of the file has been read, with an index and
+// without.
 func TestProgressInArchives(t *testing.T) {
 	makeSlow(t)
 	needProgram(t, "pv", "mkfifo", "gzip", "tar")
 	random := rand.NewChaCha8([32]byte{})
-	packets := lab.Packets(3000, lab.Start, time.Millisecond, 1000)
+	packets := lab.Packets(6000, lab.Start, time.Millisecond, 1000)
 	for i := range packets {
 		_, _ = random.Read(packets[i].Data[42:])
 	}
 	writeCapture(t, "large.pcap", packets)
-	shell(t, `tar -cf - large.pcap | gzip -1 > large.tar.gz && mkfifo out`)
+	shell(t, `tar -cf - large.pcap | gzip -1 > large.tar.gz && cp large.tar.gz indexed.tar.gz && pcap-tarls --index indexed.tar.gz && mkfifo one two`)
 	info, err := os.Stat("large.tar.gz")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &terminalRun{pipeline: `pv -qL 1M < out > /dev/null & pcap-tarcat -o out large.tar.gz; wait`, columns: 100}
-	runOnTerminals(t, r)
-	expectFrames(t, r.screen, fmt.Sprintf(`^pcap-tarcat +\d{1,2}%% \|[█ ]{20}\| \([\d.]+( MB)?/%.1f MB`, float64(info.Size())/1e6))
+	runs := []*terminalRun{
+		{columns: 100, pipeline: `pv -qL 2M < one > /dev/null & pcap-tarcat -o one large.tar.gz; wait`},
+		{columns: 100, pipeline: `pv -qL 2M < two > /dev/null & pcap-merge -o two indexed.tar.gz; wait`},
+	}
+	runOnTerminals(t, runs...)
+	for _, r := range runs {
+		expectFrames(t, r.screen, fmt.Sprintf(`^pcap-\w+ +\d{1,2}%% \|[█ ]{20}\| \([\d.]+( MB)?/%.1f MB`, float64(info.Size())/1e6))
+		if len(r.frames) > 1 && r.frames[0][:20] == r.frames[len(r.frames)-1][:20] {
+			t.Errorf("%s: nothing moves in %q", r.pipeline, r.frames)
+		}
+	}
 }
 
 // A capture does not go to a terminal, whatever it is called, and none is read

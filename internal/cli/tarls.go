@@ -140,7 +140,7 @@ func (l *tarLister) listArchive(path string) error {
 	case j.flags.Bool("verify"):
 		return j.verifyIndex(path)
 	}
-	indexed := j.openIndexed(path)
+	indexed := j.openIndexed(path, openSource)
 	if indexed == nil {
 		return j.walkUnindexed(path, visit)
 	}
