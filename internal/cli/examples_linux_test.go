@@ -167,14 +167,20 @@ func TestExamplesRun(t *testing.T) {
 	lab.MakePair(t, "eth1", "eth1-peer")
 	linkShims(t, linkTools(t))
 	all := readExamples(t)
-	folder, seen := t.TempDir(), ""
-	for _, page := range slices.Sorted(maps.Keys(all)) {
+	store := t.TempDir()
+	files := makeStore(t, store)
+	seen := ""
+	longestFirst := func(a, b string) int { return len(all[b]) - len(all[a]) }
+	for _, page := range slices.SortedFunc(maps.Keys(all), longestFirst) {
+		for _, e := range all[page] {
+			seen += e.text + "\n"
+		}
 		t.Run(filepath.Base(page), func(t *testing.T) {
-			t.Chdir(t.TempDir())
-			makeExampleFiles(t, folder)
+			t.Parallel()
+			folder := t.TempDir()
+			makeExampleFiles(t, folder, store, files)
 			for _, e := range all[page] {
-				seen += e.text + "\n"
-				t.Run(e.name(), func(t *testing.T) { runExample(t, e, folder) })
+				t.Run(e.name(), func(t *testing.T) { runExample(t, e, folder, store) })
 			}
 		})
 	}
@@ -183,7 +189,7 @@ func TestExamplesRun(t *testing.T) {
 			t.Errorf("no example has %q: it need not be listed", exception.word)
 		}
 	}
-	for _, a := range adaptations(folder) {
+	for _, a := range adaptations(store) {
 		if !strings.Contains(seen, a.from) {
 			t.Errorf("no example has %q: it need not be adapted", a.from)
 		}
@@ -192,9 +198,9 @@ func TestExamplesRun(t *testing.T) {
 
 // adaptations are the fewest that let examples run: where the store of captures
 // is, and times that are long for a test.
-func adaptations(folder string) []adaptation {
+func adaptations(store string) []adaptation {
 	return []adaptation{
-		{"/data/", folder + "/"},
+		{"/data/", store + "/"},
 		{"--fit 10m", "--fit 300ms"},
 		{"+10 seconds", "+3 seconds"},
 		{"taskset -c 2,3", "taskset -c 0"},
@@ -202,15 +208,15 @@ func adaptations(folder string) []adaptation {
 }
 
 // runExample runs one, or only checks it where it cannot run here.
-func runExample(t *testing.T, e example, folder string) {
+func runExample(t *testing.T, e example, folder, store string) {
 	text := e.text
-	for _, a := range adaptations(folder) {
+	for _, a := range adaptations(store) {
 		text = strings.ReplaceAll(text, a.from, a.to)
 	}
 	for _, exception := range notHere {
 		if strings.Contains(text, exception.word) {
 			t.Logf("only the syntax is checked: %s", exception.reason)
-			expectBash(t, "-n", "-c", text)
+			expectBash(t, folder, "-n", "-c", text)
 			return
 		}
 	}
@@ -219,17 +225,18 @@ func runExample(t *testing.T, e example, folder string) {
 			needProgram(t, program)
 		}
 	}
-	expectBash(t, "-e", "-o", "pipefail", "-c", text)
+	expectBash(t, folder, "-e", "-o", "pipefail", "-c", text)
 }
 
 // expectBash runs a shell that is to succeed without an error of any tool.
-func expectBash(t *testing.T, arguments ...string) {
+func expectBash(t *testing.T, folder string, arguments ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), exampleLimit)
 	defer cancel()
 	command := exec.CommandContext(ctx, "bash", arguments...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
+	command.Dir = folder
 	command.Env = append(os.Environ(), "SLURM_ARRAY_TASK_ID=0", "JOB_COMPLETION_INDEX=0",
 		"START="+record.Time(time.Now().Add(2*time.Second).UnixNano()).String(), "FIRST="+record.Time(lab.Start).String())
 	output, err := command.CombinedOutput()
@@ -253,31 +260,37 @@ func linkShims(t *testing.T, folder string) {
 	}
 }
 
-// makeExampleFiles makes what examples name, in the working folder and in a store
-// of captures.
-func makeExampleFiles(t *testing.T, store string) {
+// makeStore makes a store of captures and gives their paths.
+func makeStore(t *testing.T, store string) (files []string) {
 	t.Helper()
 	set := lab.WorkerSet{Workers: 4, Packets: 400, Duration: 100 * time.Millisecond, FileSize: 20 << 10, Seed: 4}
-	for worker := range set.Workers {
-		for _, folder := range []string{store + "/pcaps", "worker" + fmt.Sprint(worker)} {
-			if err := os.MkdirAll(folder, 0o777); err != nil {
-				t.Fatal(err)
-			}
-		}
+	if err := os.Mkdir(store+"/pcaps", 0o777); err != nil {
+		t.Fatal(err)
 	}
 	files, err := set.Write(store + "/pcaps")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files {
-		name := filepath.Base(file)
-		worker, _, _ := strings.Cut(name, "-")
-		if err := os.Link(file, filepath.Join(worker, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	return files
+}
+
+// makeExampleFiles makes what examples name in a folder.
+func makeExampleFiles(t *testing.T, folder, store string, files []string) {
+	t.Helper()
 	for i, name := range []string{"a.pcap", "b.pcap", "big.pcap", "set.pcap"} {
-		writeCapture(t, name, lab.Packets(100, lab.Start+int64(i)*int64(10*time.Millisecond), time.Millisecond, 200))
+		writeCapture(t, filepath.Join(folder, name), lab.Packets(100, lab.Start+int64(i)*int64(10*time.Millisecond), time.Millisecond, 200))
 	}
-	shell(t, "tar -czf set.tar.gz worker? && pcap-map "+store+"/pcaps > map.ndjson && rm -r worker?")
+	// Members are worker0/worker0-0000.pcap and so on.
+	expectBash(t, folder, "-e", "-c", `
+		for file in `+strings.Join(files, " ")+`
+		do
+			name=${file##*/}
+			mkdir -p members/${name%%-*}
+			ln $file members/${name%%-*}
+		done
+		cd members
+		tar -czf ../set.tar.gz *
+		rm -r ../members
+		cd ..
+		pcap-map `+store+`/pcaps > map.ndjson`)
 }
