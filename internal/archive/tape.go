@@ -133,7 +133,7 @@ func (t *tape) Seek(distance int64, _ int) (int64, error) {
 // the next Read tells.
 func (t *tape) skip(distance int64) error {
 	if t.file != nil {
-		return t.jump(min(distance, t.size-t.offset))
+		return t.jump(distance)
 	}
 	for distance > 0 && (t.err == nil || t.src.Buffered() > 0) {
 		n, err := t.src.Discard(int(min(distance, 1<<30)))
@@ -144,10 +144,17 @@ func (t *tape) skip(distance int64) error {
 	return nil
 }
 
-// jump is skip in a file.
+// jump is skip in a file. What is in the buffer is passed even where the file was
+// shorter when it was opened.
 func (t *tape) jump(distance int64) error {
-	t.offset += distance
 	buffered := int64(t.src.Buffered())
+	if distance > buffered && t.offset+distance > t.size {
+		if err := t.lookAtSize(); err != nil {
+			return t.keep(err)
+		}
+		distance = max(min(distance, t.size-t.offset), buffered)
+	}
+	t.offset += distance
 	if distance <= buffered {
 		_, err := t.src.Discard(int(distance))
 		return err
@@ -157,4 +164,19 @@ func (t *tape) jump(distance int64) error {
 	}
 	t.src.Reset(t.file)
 	return nil
+}
+
+// lookAtSize asks for the size again: somebody may write to the file.
+func (t *tape) lookAtSize() error {
+	position, err := t.file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	end, err := t.file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	t.size = t.offset + int64(t.src.Buffered()) + end - position
+	_, err = t.file.Seek(position, io.SeekStart)
+	return err
 }
