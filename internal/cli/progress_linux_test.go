@@ -273,8 +273,8 @@ func expectLines(t *testing.T, s *screen, words []string) {
 func TestProgressOfInjector(t *testing.T) {
 	makeSlow(t)
 	runs := []*terminalRun{
-		{columns: 100, pipeline: `pcap-inject --delay 10ms -w /dev/null slow.pcap`},
-		{columns: 100, pipeline: `pcap-merge slow.pcap | pcap-pace | pcap-inject --delay 10ms -w /dev/null`},
+		{columns: 120, pipeline: `pcap-inject --delay 10ms -w /dev/null slow.pcap`},
+		{columns: 120, pipeline: `pcap-merge slow.pcap | pcap-pace | pcap-inject --delay 10ms -w /dev/null`},
 	}
 	runOnTerminals(t, runs...)
 	for _, r := range runs {
