@@ -138,6 +138,7 @@ var notHere = []struct{ word, reason string }{
 	{"parallel -X -S", "parallel is on no other host"},
 	{"scaling_governor", "it changes the machine, and a virtual one has none"},
 	{"/proc/irq", "it changes the machine"},
+	{"systemctl", "it changes the machine"},
 	{"ethtool -C", "a veth does not interrupt"},
 	{"suricata", "it is large: TestSensorsReadOurStreams runs it where it is there"},
 	{"zeek", "it is large: TestSensorsReadOurStreams runs it where it is there"},
