@@ -4,9 +4,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,15 +34,71 @@ func filterCases(t *testing.T) []filterCase {
 	second := lab.Pcap(lab.Packets(300, lab.Start+500000, time.Millisecond, 1000), binary.BigEndian, false)
 	sections := append(bytes.Clone(first), second...)
 	tarball := tarOf(t, map[string][]byte{"first.pcap": first, "second.pcap": second})
-	return []filterCase{
-		{TarLs(), []string{"-"}, tarball},
-		{TarCat(), []string{"-"}, tarball},
-		{Map(), nil, sections},
-		{Merge(), nil, sections},
-		{Merge(), []string{"--memory", "64KiB", "-z", "lz4"}, sections},
-		{Pace(), []string{"--asap"}, sections},
-		{Inject(), []string{"--asap", "-w", "-"}, sections},
+	archive := filepath.Join(t.TempDir(), "set.tar")
+	if err := os.WriteFile(archive, tarball, 0o666); err != nil {
+		t.Fatal(err)
 	}
+	_, members, _ := run(TarLs(), nil, "--index", archive)
+	_, records, _ := run(Map(), nil, archive)
+	cases := []filterCase{
+		{TarLs(), []string{"-"}, tarball},
+		{TarLs(), []string{"-0", "-"}, tarball},
+		{TarCat(), []string{"-"}, tarball},
+		{TarCat(), []string{"--raw", "-"}, tarball},
+		{TarCat(), []string{"--list", "-"}, tarball},
+		{TarCat(), []string{"-z", "gzip", "-"}, tarball},
+		{TarCat(), []string{"--select", "-"}, []byte(members)},
+		{Map(), nil, tarball},
+		{Map(), []string{"--chart"}, sections},
+		{Map(), []string{"--chart", "--from-records", "-"}, []byte(records)},
+		{Merge(), []string{"--memory", "64KiB", "-z", "lz4"}, sections},
+		{Merge(), []string{"--pcapng", "-z", "zstd"}, sections},
+		{Merge(), []string{"--select", "-"}, []byte(records)},
+		{Pace(), []string{"--asap", "-z", "gzip"}, sections},
+	}
+	_, pcapng, _ := run(Merge(), sections, "--pcapng")
+	for _, in := range append(compressions(t, sections), sections, []byte(pcapng)) {
+		cases = append(cases, filterCase{Map(), nil, in}, filterCase{Merge(), nil, in},
+			filterCase{Pace(), []string{"--asap"}, in}, filterCase{Inject(), []string{"--asap", "-w", "-"}, in})
+	}
+	for _, in := range compressions(t, tarball) {
+		cases = append(cases, filterCase{TarLs(), []string{"-"}, in}, filterCase{TarCat(), []string{"-"}, in})
+	}
+	return cases
+}
+
+// compressions gives data in every format that there is, those included that only
+// others write.
+func compressions(t *testing.T, data []byte) (all [][]byte) {
+	t.Helper()
+	for _, compression := range []stream.Compression{stream.Gzip, stream.LZ4, stream.Zstd} {
+		var compressed bytes.Buffer
+		w, err := stream.Compress(&compressed, compression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(data); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, compressed.Bytes())
+	}
+	for _, program := range []string{"xz", "bzip2"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Logf("without %s: %v", program, err)
+			continue
+		}
+		command := exec.Command(program, "-c")
+		command.Stdin = bytes.NewReader(data)
+		compressed, err := command.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, compressed)
+	}
+	return all
 }
 
 // tarOf makes a tarball.
@@ -62,7 +120,9 @@ func tarOf(t *testing.T, members map[string][]byte) []byte {
 	return tarball.Bytes()
 }
 
-func (c filterCase) name() string { return strings.Join(append([]string{c.tool.Name}, c.args...), " ") }
+func (c filterCase) name() string {
+	return fmt.Sprintf("%s %s, of %d bytes that begin with %q", c.tool.Name, strings.Join(c.args, " "), len(c.in), c.in[:4])
+}
 
 // runFaulty runs a tool between a reader and a writer, in a folder for temporary
 // files that must be empty afterwards.
@@ -87,6 +147,7 @@ func (c filterCase) runFaulty(t *testing.T, in io.Reader, out io.Writer) (code i
 // failAfter fails at the n-th read or write, and at all that follow.
 type failAfter struct {
 	calls int
+	most  int // bytes that a read gives
 	err   error
 	io.Reader
 	io.Writer
@@ -96,7 +157,7 @@ func (f *failAfter) Read(p []byte) (int, error) {
 	if f.calls--; f.calls < 0 {
 		return 0, f.err
 	}
-	return f.Reader.Read(p[:min(len(p), 40000)])
+	return f.Reader.Read(p[:min(len(p), f.most)])
 }
 
 func (f *failAfter) Write(p []byte) (int, error) {
@@ -109,8 +170,9 @@ func (f *failAfter) Write(p []byte) (int, error) {
 // A read error at any place is said, and makes the exit code 1 or 3.
 func TestReadErrorsAreSaid(t *testing.T) {
 	for _, c := range filterCases(t) {
-		for calls := range len(c.in)/40000 + 1 {
-			in := &failAfter{calls: calls, err: syscall.EIO, Reader: bytes.NewReader(c.in)}
+		const reads = 9
+		for calls := range reads {
+			in := &failAfter{calls: calls, most: len(c.in)/reads + 1, err: syscall.EIO, Reader: bytes.NewReader(c.in)}
 			code, messages := c.runFaulty(t, in, io.Discard)
 			if code != exitFailed && code != exitDamaged || !strings.Contains(messages, syscall.EIO.Error()) {
 				t.Errorf("%s, read %d fails: exit %d, %q", c.name(), calls+1, code, messages)
@@ -191,7 +253,7 @@ func TestFailedOutputLeavesNoFile(t *testing.T) {
 		if err := os.Remove(name); err != nil {
 			t.Error(err)
 		}
-		in := &failAfter{calls: 2, err: syscall.EIO, Reader: bytes.NewReader(c.in)}
+		in := &failAfter{calls: 2, most: len(c.in)/4 + 1, err: syscall.EIO, Reader: bytes.NewReader(c.in)}
 		var stderr bytes.Buffer
 		code = Run(c.tool, args, Streams{in, io.Discard, &stderr})
 		left, _ := os.ReadDir(folder)

@@ -264,7 +264,7 @@ func (m *mapRun) drawRecords(name string) error {
 			return nil
 		}
 		if err != nil {
-			return usageErrorf("--from-records %w", namedError(name, err)).withHint("wanted the records of pcap-map, one a line (jq -c)")
+			return recordsFailed("--from-records", name, err, "wanted the records of pcap-map, one a line (jq -c)")
 		}
 		if c.Path == "" {
 			return usageErrorf("--from-records %s: line %d: a record without path", displayName(name, ""), decoder.Line())

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -70,8 +71,7 @@ func (j *job) readSelection(name string) ([]selected, error) {
 			return selection, nil
 		}
 		if err != nil {
-			return nil, usageErrorf("--select %w", namedError(name, err)).
-				withHint("wanted the records of pcap-map or pcap-tarls, one a line (jq -c)")
+			return nil, recordsFailed("--select", name, err, "wanted the records of pcap-map or pcap-tarls, one a line (jq -c)")
 		}
 		if r.Type != "" && r.Type != "file" {
 			continue
@@ -82,6 +82,16 @@ func (j *job) readSelection(name string) ([]selected, error) {
 		}
 		selection = append(selection, s)
 	}
+}
+
+// recordsFailed says why records cannot be taken, which is the user's mistake if they
+// can be read.
+func recordsFailed(flag, name string, err error, hint string) error {
+	var unread *record.ReadError
+	if errors.As(err, &unread) {
+		return fmt.Errorf("%s %w", flag, namedError(name, err))
+	}
+	return usageErrorf("%s %w", flag, namedError(name, err)).withHint(hint)
 }
 
 func (r *selectionRecord) selected() selected {
@@ -98,11 +108,14 @@ func (r *selectionRecord) selected() selected {
 }
 
 func (j *job) openSelection(name string) (io.ReadCloser, error) {
-	if name != "-" {
-		return os.Open(name)
-	}
-	if isTerminal(j.In) {
+	if name == "-" && isTerminal(j.In) {
 		return nil, errors.New("is a terminal")
 	}
-	return io.NopCloser(j.In), nil
+	if name == "-" {
+		return io.NopCloser(j.In), nil
+	}
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return nil, errors.New("is a folder")
+	}
+	return os.Open(name)
 }

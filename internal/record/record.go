@@ -52,8 +52,18 @@ func NewDecoder(src io.Reader) *Decoder {
 	return &Decoder{lines: lines}
 }
 
+// ReadError says that records could not be read on, whatever they hold.
+type ReadError struct {
+	Line int
+	Err  error
+}
+
+func (e *ReadError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
+func (e *ReadError) Unwrap() error { return e.Err }
+
 // Decode reads the next record into v, passing over empty lines. It returns
-// io.EOF at the end; other errors name the line.
+// io.EOF at the end; other errors name the line, and are a [*ReadError] where it is
+// not the line's fault.
 func (d *Decoder) Decode(v any) error {
 	for d.lines.Scan() {
 		d.line++
@@ -64,7 +74,11 @@ func (d *Decoder) Decode(v any) error {
 		if line[0] != '{' {
 			return fmt.Errorf("line %d: not a record: begins with %q", d.line, line[:min(len(line), 8)])
 		}
-		if err := json.Unmarshal(line, v); err != nil {
+		err := json.Unmarshal(line, v)
+		if err != nil && d.lines.Err() != nil { // half a line
+			return &ReadError{d.line, d.lines.Err()}
+		}
+		if err != nil {
 			return fmt.Errorf("line %d: not a record: %s", d.line, problem(err))
 		}
 		return nil
@@ -72,7 +86,7 @@ func (d *Decoder) Decode(v any) error {
 	if err := d.lines.Err(); errors.Is(err, bufio.ErrTooLong) {
 		return fmt.Errorf("line %d: over %d bytes", d.line+1, MaxLineLength)
 	} else if err != nil {
-		return fmt.Errorf("line %d: %w", d.line+1, err)
+		return &ReadError{d.line + 1, err}
 	}
 	return io.EOF
 }
