@@ -215,7 +215,7 @@ func TestProgressIsDrawnByOne(t *testing.T) {
 	}
 	var runs []*terminalRun
 	for _, c := range cases {
-		runs = append(runs, &terminalRun{pipeline: c.pipeline, columns: 100})
+		runs = append(runs, &terminalRun{pipeline: c.pipeline, columns: 120})
 	}
 	runOnTerminals(t, runs...)
 	for i, c := range cases {
