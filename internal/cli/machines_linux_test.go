@@ -109,9 +109,10 @@ func TestOneStreamToTwoSensors(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "ssh"), []byte(shim), 0o777); err != nil {
 		t.Fatal(err)
 	}
+	// With its usual snaplen, a ring of tcpdump has room for 8 frames.
 	shell(t, strings.NewReplacer("NORTH", hosts[0], "SOUTH", hosts[1], "COUNT", fmt.Sprint(len(all))).Replace(`
 		for host in NORTH SOUTH; do
-			ssh $host timeout 20 tcpdump -i tap --immediate-mode --nano -U -c COUNT -w $host.pcap 2> $host.log &
+			ssh $host timeout 20 tcpdump -i tap --immediate-mode -s 2000 -B 32768 --nano -U -c COUNT -w $host.pcap 2> $host.log &
 			until grep -sq listening $host.log; do sleep 0.01; done
 		done
 		pcap-merge captures | pcap-pace --start-at $(date -d '+2 seconds' +%s) |
