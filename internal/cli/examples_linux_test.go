@@ -31,11 +31,6 @@ func (e example) name() string {
 	return fmt.Sprintf("%d %s", e.line, first)
 }
 
-// escapes of mdoc(7) that stand in examples, and what the reader sees.
-var escapes = strings.NewReplacer(
-	`\-`, `-`, `\e`, `\`, `\(aq`, `'`, `\(dq`, `"`, `\(bs`, `\`, `\(ti`, `~`, `\(ha`, `^`, `\(ga`, "`", `\&`, ``,
-)
-
 // noShell is how displays begin that are records, messages and manifests.
 var noShell = regexp.MustCompile(`^(\{|[\w-]+: )`)
 

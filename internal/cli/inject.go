@@ -44,7 +44,7 @@ func Inject() *Tool {
 			&cli.IntFlag{Name: "workers", Value: 1, Usage: "send with `N` threads, each flow by one: order is kept within a flow only"},
 			&cli.BoolFlag{Name: "realtime", Usage: "have the scheduler prefer the sending thread to all others"},
 			&cli.BoolFlag{Name: "verify", Usage: "also tell lateness by the kernel's transmit timestamps"},
-			&cli.Int64Flag{Name: "limit", Usage: "end after `N` packets"},
+			&cli.Int64Flag{Name: "limit", Usage: "end after `N` packets", DefaultText: "with the input"},
 			&cli.StringFlag{Name: "duration", Usage: "end `DURATION` after the first packet has left"},
 			&cli.StringFlag{Name: "fail-late", Usage: "exit with 4 when more than 1 % of the packets are over `DURATION` late"},
 			strictFlag(),

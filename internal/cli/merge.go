@@ -41,7 +41,7 @@ func Merge() *Tool {
 			&cli.BoolFlag{Name: "dedup", Usage: "leave out a packet that has the same bytes as one shortly before"},
 			&cli.StringFlag{Name: "dedup-window", Value: "10ms", Usage: "how long `DURATION` before"},
 			&cli.StringFlag{Name: "reorder", Value: "1s", Usage: "put packets of an input in order that come up to `DURATION` too late"},
-			&cli.Int64Flag{Name: "snaplen", Usage: "cut packets after `N` bytes"},
+			&cli.Int64Flag{Name: "snaplen", Usage: "cut packets after `N` bytes", DefaultText: "none is cut"},
 			&cli.StringFlag{Name: "memory", Value: "256MiB", Usage: "hold up to `SIZE` of a stream in memory"},
 			&cli.StringFlag{Name: "tmp", Usage: "hold the rest in a file in `FOLDER`", DefaultText: "$TMPDIR or /tmp"},
 			&cli.StringFlag{Name: "follow", Usage: "merge the files in `FOLDER` as they are written, until SIGINT"},
