@@ -160,7 +160,7 @@ func TestSignalsLeaveWholeFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const rounds = 18
+	const rounds = 12
 	var cases sync.WaitGroup
 	defer cases.Wait()
 	for number, c := range signalCases {
@@ -250,6 +250,48 @@ func TestReadersGoAway(t *testing.T) {
 				return nil
 			})
 		})
+	}
+}
+
+// A run whose reader only waits ends with its summary all the same.
+func TestSignalsEndWritesIntoFullPipes(t *testing.T) {
+	linkTools(t)
+	makeSignalSet(t)
+	var runs sync.WaitGroup
+	defer runs.Wait()
+	for _, args := range [][]string{
+		{"pcap-tarcat", "set.tar.gz"}, {"pcap-merge", "captures"}, {"pcap-pace", "--asap", "sections"}, {"pcap-inject", "--asap", "-w", "-", "sections"},
+	} {
+		runs.Go(func() { t.Run(args[0], func(t *testing.T) { endFullPipe(t, args[0], args[1:]...) }) })
+	}
+}
+
+func endFullPipe(t *testing.T, tool string, args ...string) {
+	t.Helper()
+	silent, pipe, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	defer pipe.Close()
+	reportName := "report of " + tool
+	command := exec.Command(tool, append([]string{"--report", reportName}, args...)...)
+	command.Stdout = pipe
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := silent.Read(make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+	time.Sleep(100 * time.Millisecond) // until the pipe is full
+	_ = command.Process.Signal(syscall.SIGTERM)
+	_ = command.Wait()
+	if code := command.ProcessState.ExitCode(); code != 128+int(syscall.SIGTERM) {
+		t.Errorf("%v", command.ProcessState)
+	}
+	report, err := os.ReadFile(reportName)
+	if err != nil || !bytes.Contains(report, []byte(`"event":"summary","tool":"`+tool+`","exit":143,`)) {
+		t.Errorf("the report is %q, %v", report, err)
 	}
 }
 

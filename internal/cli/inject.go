@@ -252,6 +252,9 @@ func (in *injection) tuneRuntime() {
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), len(in.transmissions)+3))
 }
 
+// stopGrace is how long what is being done may take to end by itself.
+const stopGrace = 200 * time.Millisecond
+
 // run sends until the stream ends, or the run is ended.
 func (in *injection) run() error {
 	in.setCounters(in.line)

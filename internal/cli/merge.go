@@ -147,7 +147,11 @@ func runMerge(j *job) error {
 		return err
 	}
 	j.setCounters(m.counters)
-	err = m.run(selection, output)
+	if m.follow != "" {
+		err = m.run(selection, output) // which a signal tells to come to its end
+	} else {
+		err = j.untilStopped(func() error { return m.run(selection, output) })
+	}
 	m.summarize(err)
 	return err
 }

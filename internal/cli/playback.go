@@ -278,11 +278,9 @@ func (p *playback) trouble(err error) error {
 	return p.strictly()
 }
 
-// stopGrace is how long what is being done may take to end by itself.
-const stopGrace = 200 * time.Millisecond
-
-// untilStopped runs work, and does not wait for it long when the run is to end:
-// a read from a silent pipe, or a write into a full one, cannot be interrupted.
+// untilStopped runs work, and waits for it for half the grace when the run is to end:
+// a read from a silent pipe, or a write into a full one, cannot be interrupted. The
+// other half is for the summary.
 func (j *job) untilStopped(work func() error) error {
 	ended := make(chan error, 1)
 	go func() { ended <- work() }()
@@ -294,7 +292,7 @@ func (j *job) untilStopped(work func() error) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(stopGrace):
+	case <-time.After(signalGrace / 2):
 		return context.Cause(j.ctx)
 	}
 }

@@ -82,7 +82,7 @@ func runTarCat(j *job) error {
 		return err
 	}
 	j.setCounters(c.counters)
-	err := c.run()
+	err := j.untilStopped(c.run)
 	j.report.event(tarCatSummary{
 		Summary: j.summary(j.exitSoFar(err)), Members: c.members.Load(), Taken: c.taken.Load(), LeftOut: c.left.Load(), Missing: c.missing, Bytes: c.bytes.Load(),
 	})
