@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 	"pcap-replay/internal/lab"
 )
 
-// troubles are commands that go wrong as pcap-replay(7) tells under DIAGNOSTICS.
+// troubles are commands that go wrong as the pages tell under DIAGNOSTICS.
 var troubles = []string{
 	`pcap-inject -i v9 a.pcap`,
 	`setpriv --inh-caps=-all --bounding-set=-all pcap-inject -i v0 a.pcap`,
@@ -34,6 +35,29 @@ var troubles = []string{
 	`pcap-tarcat a.pcap`,
 	`script -qec 'pcap-merge a.pcap' /dev/null < /dev/null`,
 	`pcap-merge a.pcap > /dev/full`,
+	`pcap-map a.pcap --jobs 2`,
+	`pcap-pace --from yesterday a.pcap`,
+	`tar -cf one.tar a.pcap && cat one.tar one.tar > two.tar && pcap-tarls two.tar`,
+	`pcap-tarls --index < one.tar`,
+	`pcap-tarls --index one.tar && touch -d 2020-01-01 one.tar && pcap-tarls --verify one.tar`,
+	`pcap-tarls --match '(' one.tar`,
+	`pcap-tarcat one.tar nothing`,
+	`pcap-tarcat --name b.pcap one.tar`,
+	`pcap-tarcat --max-bytes 1000 one.tar`,
+	`mkdir below && cd below && tar -P -cf ../up.tar ../a.pcap && cd .. && pcap-tarcat -C out up.tar`,
+	`mkdir folder && cp a.pcap folder && cp notes.pcap folder/notes.txt && pcap-map folder`,
+	`pcap-map --from-records a.pcap`,
+	`pcap-map missing.pcap`,
+	`pcap-merge --shard 4/4 a.pcap`,
+	`pcap-merge --filter 'tcp prot 80' a.pcap`,
+	`pcap-merge --select notes.pcap`,
+	`pcap-merge --memory 3X a.pcap`,
+	`cat a.pcap | pcap-pace --loop 2`,
+	`pcap-pace --speed 2 --pps 3 a.pcap`,
+	`pcap-pace --span 1h a.pcap`,
+	`pcap-inject a.pcap`,
+	`pcap-inject --verify --tx xdp -i v0 a.pcap`,
+	`pcap-inject --at --asap -i v0 a.pcap`,
 }
 
 // figures of messages differ from run to run.
@@ -50,12 +74,23 @@ func TestDiagnosticsAreReal(t *testing.T) {
 		t.Skip("interfaces that can be changed need root")
 	}
 	needProgram(t, "ip", "setpriv", "script", "tar")
-	page, err := os.ReadFile("../../man/pcap-replay.7")
+	var explained [][]string
+	pages, err := filepath.Glob("../../man/*.[17]")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, diagnostics, _ := strings.Cut(string(page), "\n.Sh DIAGNOSTICS\n")
-	explained := regexp.MustCompile(`(?m)^\.It "(pcap-.*)"$`).FindAllStringSubmatch(diagnostics, -1)
+	for _, name := range pages {
+		page, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, diagnostics, _ := strings.Cut(string(page), "\n.Sh DIAGNOSTICS\n")
+		messages := regexp.MustCompile(`(?m)^\.It "(pcap-.*)"$`).FindAllStringSubmatch(diagnostics, -1)
+		if len(messages) == 0 {
+			t.Errorf("%s explains no message", name)
+		}
+		explained = append(explained, messages...)
+	}
 	if len(explained) < len(troubles) {
 		t.Fatalf("%d messages are explained, and %d commands go wrong", len(explained), len(troubles))
 	}
