@@ -282,7 +282,7 @@ func makeExampleFiles(t *testing.T, folder, store string, files []string) {
 		do
 			name=${file##*/}
 			mkdir -p members/${name%%-*}
-			ln $file members/${name%%-*}
+			cp -p $file members/${name%%-*} # a link would change the file for the tar of another page
 		done
 		cd members
 		tar -czf ../set.tar.gz *
