@@ -173,7 +173,7 @@ func (t *Transmission) sendFrom(slot int) error {
 		return nil
 	}
 	if t.Thread != nil {
-		t.Thread.mind(now, t.waiter.slept)
+		t.Thread.mind(t.Clock.Now(), t.waiter.slept)
 	}
 	if t.waiter.spinUntil(due-warmUp) < due-warmUp/2 {
 		t.Sender.WarmUp()
