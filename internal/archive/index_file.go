@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -100,6 +101,9 @@ func indexErrorf(format string, values ...any) error {
 
 // IndexPath is where the index of an archive is.
 func IndexPath(archive string) string { return archive + indexSuffix }
+
+// IsIndexPath says whether a file is called an index.
+func IsIndexPath(path string) bool { return strings.HasSuffix(path, indexSuffix) }
 
 // describeArchive fills in what an archive is recognised by.
 func describeArchive(file Source) (h indexHeader, err error) {

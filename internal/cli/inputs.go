@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"pcap-replay/internal/archive"
 	"pcap-replay/internal/record"
 )
 
@@ -149,7 +150,7 @@ func (j *job) searchFolder(folder string, filter nameFilter) (inputs []input, fa
 		}
 		below, _ := filepath.Rel(folder, path)
 		switch {
-		case entry.IsDir() || !filter.wants(below):
+		case entry.IsDir() || archive.IsIndexPath(path) || !filter.wants(below):
 		case isRegular(path, entry):
 			inputs = append(inputs, input{path: path, found: true})
 		case entry.Type()&fs.ModeSymlink != 0 && !j.passOverLink(path):
