@@ -25,10 +25,16 @@ var all = flag.Bool("all", false, "compare with libpcap on all packets of the co
 // packetsPerFile keeps a run short: further packets of a file are much the same.
 const packetsPerFile = 25
 
+// corpus is read once, by the first test that wants it.
+var corpus struct {
+	once    sync.Once
+	packets map[stream.LinkType][]stream.Packet
+}
+
 // corpusPackets reads the packets of the corpus by link type.
-var corpusPackets = sync.OnceValue(func() map[stream.LinkType][]stream.Packet {
+func corpusPackets(folder string) map[stream.LinkType][]stream.Packet {
 	packets := map[stream.LinkType][]stream.Packet{}
-	_ = filepath.WalkDir(corpusFolder, func(path string, entry fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return nil
 		}
@@ -52,14 +58,13 @@ var corpusPackets = sync.OnceValue(func() map[stream.LinkType][]stream.Packet {
 		return nil
 	})
 	return packets
-})
-
-var corpusFolder string
+}
 
 func packetsOf(t testing.TB, link stream.LinkType) []stream.Packet {
 	t.Helper()
-	corpusFolder = lab.Corpus(t)
-	return corpusPackets()[link]
+	folder := lab.Corpus(t)
+	corpus.once.Do(func() { corpus.packets = corpusPackets(folder) })
+	return corpus.packets[link]
 }
 
 // packetsFor gives packets to try a link type with: its own, those of others as
