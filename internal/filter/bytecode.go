@@ -9,8 +9,10 @@ import (
 	"strings"
 )
 
-// maxInstructions is the kernel's BPF_MAXINSNS.
-const maxInstructions = 4096
+const (
+	maxInstructions = 4096 // the kernel's BPF_MAXINSNS
+	bytecodeWords   = 16   // of memory: its BPF_MEMWORDS
+)
 
 // opcodes are the codes of classic BPF: bpf(4).
 var opcodes = map[uint64]opcode{
@@ -106,8 +108,8 @@ func readInstruction(line string, at, count uint64) (instruction, error) {
 		return i, errors.New("divides by zero")
 	case (do == lshK || do == rshK) && i.k > 31:
 		return i, fmt.Errorf("shifts by %d bits, of 32", i.k)
-	case (do == ldMemory || do == ldxMemory || do == st || do == stx) && i.k >= memoryWords:
-		return i, fmt.Errorf("word %d of memory: there are %d", i.k, memoryWords)
+	case (do == ldMemory || do == ldxMemory || do == st || do == stx) && i.k >= bytecodeWords:
+		return i, fmt.Errorf("word %d of memory: there are %d", i.k, bytecodeWords)
 	case do >= ldB && do <= ldW && i.k >= kernelOffsets:
 		return i, errors.New("asks for what only the kernel knows that captured; compile with tcpdump -r FILE -ddd")
 	case do == ja && uint64(i.k) >= count-at-1:

@@ -10,7 +10,7 @@ type Program struct {
 
 // instruction is one of the machine of classic BPF (McCanne and Jacobson, "The
 // BSD Packet Filter", 1993), or several of them that often stand together. The
-// machine has an accumulator, an index register and memory for 16 words. A load
+// machine has an accumulator, an index register and memory for some words. A load
 // outside the packet and a division by 0 reject the packet.
 type instruction struct {
 	do     opcode
@@ -88,8 +88,9 @@ const (
 	chain6
 )
 
-// memoryWords is how many words of memory the machine has: BPF_MEMWORDS.
-const memoryWords = 16
+// memoryWords is how many words of memory the machine has: more than the
+// BPF_MEMWORDS of bytecode, since libpcap needs fewer for a tunnel in tunnels.
+const memoryWords = 32
 
 // Match says whether a packet is wanted. data is what was captured of it,
 // wireLength its length on the wire in bytes. It allocates nothing.
