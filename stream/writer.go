@@ -24,6 +24,15 @@ type WriterOptions struct {
 	Snaplen uint32
 }
 
+// endOfPcap is the first time that a pcap cannot hold: its seconds are 32 bits.
+const endOfPcap = 1e9 << 32
+
+// Holds says whether a packet may have such a time: from 1970 to 2106 in a pcap,
+// from 1970 on in a pcapng.
+func (o *WriterOptions) Holds(time int64) bool {
+	return time >= 0 && (o.PcapNG || time < endOfPcap)
+}
+
 // writeBlockSize is how much a Writer gathers before it writes, in bytes.
 const writeBlockSize = 256 << 10
 
@@ -77,8 +86,8 @@ func newCompressor(dst io.Writer, compression Compression) (compressor, error) {
 }
 
 // Write appends packets to the section, copying their data. One of another link
-// type than the first is a [*LinkTypeError], unless options.PcapNG is set; the
-// packets before it are written.
+// type than the first is a [*LinkTypeError], unless options.PcapNG is set, and one
+// of a time that options do not hold is an error; the packets before it are written.
 func (w *Writer) Write(packets []Packet) error {
 	if w.err != nil || len(packets) == 0 {
 		return w.err
@@ -136,11 +145,11 @@ func (w *Writer) appendRecord(packet *Packet) {
 		w.err = &LinkTypeError{w.linkType, packet.LinkType}
 		return
 	}
-	seconds := packet.Time / 1e9
-	if packet.Time < 0 || seconds > math.MaxUint32 {
-		w.err = fmt.Errorf("timestamp %d s does not fit into a pcap, which ends in 2106", seconds)
+	if !w.options.Holds(packet.Time) {
+		w.err = fmt.Errorf("timestamp %d ns: a pcap holds 1970 to 2106", packet.Time)
 		return
 	}
+	seconds := packet.Time / 1e9
 	order := binary.NativeEndian
 	w.block = order.AppendUint32(w.block, uint32(seconds))
 	w.block = order.AppendUint32(w.block, uint32(packet.Time-seconds*1e9))
@@ -152,8 +161,8 @@ func (w *Writer) appendRecord(packet *Packet) {
 // appendEnhancedPacket writes a packet as a pcapng block, after the description
 // of its interface if it is the first one of its link type.
 func (w *Writer) appendEnhancedPacket(packet *Packet) {
-	if packet.Time < 0 {
-		w.err = fmt.Errorf("timestamp %d ns is before 1970", packet.Time)
+	if !w.options.Holds(packet.Time) {
+		w.err = fmt.Errorf("timestamp %d ns: a pcapng begins in 1970", packet.Time)
 		return
 	}
 	id := w.interfaceID(packet.LinkType)

@@ -48,7 +48,7 @@ type signalCase struct {
 	losses []string
 }
 
-var mergeLosses = []string{"out_of_range", "other_shards", "filtered", "duplicates", "interrupted"}
+var mergeLosses = []string{"out_of_range", "other_shards", "filtered", "unwritable", "duplicates", "interrupted"}
 
 // signalCases take a fifth of a second at most each. Their inputs are one folder up.
 var signalCases = []signalCase{

@@ -63,16 +63,22 @@ type mergeConfig struct {
 	strict  bool
 	follow  string        // a folder, or ""
 	idle    time.Duration // 0 never ends
-	writer  stream.WriterOptions
+	writer  *stream.WriterOptions
 }
 
 func (j *job) mergeConfig() (c mergeConfig, err error) {
 	if c.names, err = j.nameFilter(); err != nil {
 		return c, err
 	}
-	if c.sieve, err = j.newSieve(); err != nil {
+	writer, err := j.writerOptions()
+	if err != nil {
 		return c, err
 	}
+	c.writer = &writer
+	if c.sieve, err = j.newSieve(c.writer); err != nil {
+		return c, err
+	}
+	c.writer.Snaplen = c.sieve.snaplen
 	if c.loop = j.flags.Int64("loop"); c.loop < 0 {
 		return c, usageErrorf("--loop %d: wanted 0 or more", c.loop)
 	}
@@ -105,9 +111,7 @@ func (j *job) mergeConfig() (c mergeConfig, err error) {
 			}
 		}
 	}
-	c.writer, err = j.writerOptions()
-	c.writer.Snaplen = c.sieve.snaplen
-	return c, err
+	return c, nil
 }
 
 // mergeRun is one run of pcap-merge.
@@ -180,7 +184,7 @@ func (m *mergeRun) run(selection []selected, output *output) error {
 	if len(m.linkTypes) > 0 {
 		m.writer.LinkType = m.linkTypes[0]
 	}
-	writer := stream.NewWriter(output, m.writer)
+	writer := stream.NewWriter(output, *m.writer)
 	err := play(writer)
 	if err != nil && m.out.Load() > 0 {
 		_ = writer.Close() // what is counted as out goes out
@@ -198,7 +202,29 @@ func (m *mergeRun) run(selection []selected, output *output) error {
 	if err := writer.Close(); err != nil {
 		return m.outputFailed(err)
 	}
+	if err := m.sayUnwritable(); err != nil {
+		return err
+	}
 	return output.commit()
+}
+
+// sayUnwritable names the packets that have been left out for their times, which
+// makes the exit code 3, or 1 with --strict.
+func (m *mergeRun) sayUnwritable() error {
+	count := m.sieve.unwritable.Load()
+	switch {
+	case count == 0:
+		return nil
+	case m.writer.PcapNG:
+		m.errorf("%d packets left out: they are from before 1970", count)
+	default:
+		m.errorf("%d packets left out: a pcap holds 1970 to 2106; --pcapng holds later ones", count)
+	}
+	m.damaged.Store(true)
+	if m.strict {
+		return errReported
+	}
+	return nil
 }
 
 // play writes the merged inputs as often as --loop says. Each round follows the
@@ -337,6 +363,7 @@ type mergeSummary struct {
 	OutOfRange  int64 `json:"out_of_range"` // --from and --to
 	OtherShards int64 `json:"other_shards"`
 	Filtered    int64 `json:"filtered"`
+	Unwritable  int64 `json:"unwritable"` // of times that the output does not hold
 	Duplicates  int64 `json:"duplicates"`
 	Interrupted int64 `json:"interrupted"` // read, but the run was ended
 	PacketsOut  int64 `json:"packets_out"`
@@ -350,10 +377,10 @@ func (m *mergeRun) summarize(err error) {
 	s := mergeSummary{
 		Summary: m.summary(m.exitSoFar(err)), Inputs: len(m.inputs),
 		PacketsIn: m.sieve.in.Load(), OutOfRange: m.sieve.outOfRange.Load(), OtherShards: m.sieve.otherShards.Load(),
-		Filtered: m.sieve.filtered.Load(), Duplicates: m.sieve.duplicated.Load(),
+		Filtered: m.sieve.filtered.Load(), Unwritable: m.sieve.unwritable.Load(), Duplicates: m.sieve.duplicated.Load(),
 		PacketsOut: m.out.Load(), Bytes: m.bytes.Load(), Late: m.late.Load(), Cut: m.sieve.cut.Load(), Spilled: m.runs.Spilled(),
 	}
-	s.Interrupted = s.PacketsIn - s.OutOfRange - s.OtherShards - s.Filtered - s.Duplicates - s.PacketsOut
+	s.Interrupted = s.PacketsIn - s.OutOfRange - s.OtherShards - s.Filtered - s.Unwritable - s.Duplicates - s.PacketsOut
 	m.report.event(s)
 	m.infof("%s, of %d inputs in %v", m.counters(), len(m.inputs), time.Since(m.started).Round(time.Millisecond))
 }

@@ -19,15 +19,17 @@ type sieve struct {
 	duplicates    *merge.Duplicates
 	window        int64 // of duplicates; 0 keeps them
 	snaplen       uint32
+	output        *stream.WriterOptions
 	behind        int // packets in a row that were not before to
 
 	in, outOfRange, otherShards, filtered, duplicated atomic.Int64
+	unwritable                                        atomic.Int64 // of a time that the output does not hold
 	cut                                               atomic.Int64 // not lost, but shorter
 }
 
-// newSieve reads the flags that choose packets.
-func (j *job) newSieve() (s *sieve, err error) {
-	s = &sieve{}
+// newSieve reads the flags that choose packets for output.
+func (j *job) newSieve(output *stream.WriterOptions) (s *sieve, err error) {
+	s = &sieve{output: output}
 	if s.from, s.to, err = j.timeRange(); err != nil {
 		return nil, err
 	}
@@ -101,6 +103,9 @@ func (s *sieve) keep(packets []stream.Packet) (kept []stream.Packet, err error) 
 		kept, err = s.filter.keep(kept)
 		s.filtered.Add(s.filter.rejected() - before)
 	}
+	if !s.areWritable(kept) {
+		kept = chosen(kept, &s.unwritable, func(p *stream.Packet) bool { return s.output.Holds(p.Time) })
+	}
 	if s.duplicates != nil {
 		kept = chosen(kept, &s.duplicated, func(p *stream.Packet) bool { return !s.duplicates.Has(p) })
 	}
@@ -108,6 +113,17 @@ func (s *sieve) keep(packets []stream.Packet) (kept []stream.Packet, err error) 
 		s.cutLong(kept)
 	}
 	return kept, err
+}
+
+// areWritable says that the output holds the times of all packets, as it nearly
+// always does.
+func (s *sieve) areWritable(packets []stream.Packet) bool {
+	for i := range packets {
+		if !s.output.Holds(packets[i].Time) {
+			return false
+		}
+	}
+	return true
 }
 
 // chosen moves the packets that are wanted to the front, and counts the others.

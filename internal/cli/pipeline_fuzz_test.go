@@ -73,10 +73,15 @@ func FuzzPipeline(f *testing.F) {
 			t.Errorf("pcap-tarcat --raw by the index gives %d bytes of %d", len(out), len(data))
 		}
 
+		for _, packet := range packetsOf(t, bytes.NewReader(data)) {
+			if packet.Time < 0 {
+				packets-- // which no format has room for
+			}
+		}
 		for _, memory := range []string{"0", "1MiB"} {
 			code, merged := step(Merge(), data, "--pcapng", "--memory", memory, "--tmp", folder)
 			if code == exitFailed {
-				return // it said why: no capture, or times that no format has room for
+				return // it said why: no capture
 			}
 			if isArchive(bytes.NewReader(data)) {
 				packets = countPackets([]byte(merged)) // of all members
