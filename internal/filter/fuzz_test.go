@@ -283,7 +283,11 @@ func (m *maker) term(depth int) string {
 		return m.of("", "tcp ", "udp ", "sctp ") + m.of("", "src ", "dst ", "src and dst ") +
 			m.of("port 80", "port 53", "port (80 or 443)", "portrange 1-1024", "portrange 50000-6000", "port 0x35", "port domain")
 	case 8:
-		return m.of("proto ", "ip proto ", "ip6 proto ", "ip protochain ", "ip6 protochain ", "protochain ") + m.of("6", "17", `\udp`, "58", "0", "51", "44")
+		kind := m.of("proto ", "ip proto ", "ip6 proto ", "ip protochain ", "ip6 protochain ", "protochain ")
+		if m.geneve {
+			kind = strings.ReplaceAll(kind, "chain", "") // nor this: it leaves its place in a register
+		}
+		return kind + m.of("6", "17", `\udp`, "58", "0", "51", "44")
 	case 9:
 		return m.of("ether proto ", "link proto ") + m.of("0x800", `\ip6`, `\arp`, "0x88cc", "66", `\stp`, "0x8100")
 	case 10:
