@@ -1,10 +1,12 @@
 package stream
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -22,6 +24,13 @@ type WriterOptions struct {
 	LinkType LinkType
 	// Snaplen stands in the header, in bytes; 0 means MaxCaptureLength.
 	Snaplen uint32
+	// Background has a goroutine compress and write while the caller goes on with
+	// the next packets. Errors come with a later call then, and Close ends it.
+	Background bool
+	// Written is told how many packets have been written, or handed to the
+	// compression, and how many bytes of data they have. It may be nil; with
+	// Background, that goroutine calls it.
+	Written func(packets, bytes int64)
 }
 
 // endOfPcap is the first time that a pcap cannot hold: its seconds are 32 bits.
@@ -42,6 +51,9 @@ type Writer struct {
 	dst        io.Writer  // the file, or what compresses into it
 	compressor compressor // nil for plain output
 	block      []byte
+	packets    int64             // in the block
+	bytes      int64             // of their data
+	background *backgroundWriter // from the first block on, with options.Background
 	started    bool
 	linkType   LinkType   // of a pcap
 	interfaces []LinkType // of a pcapng, in the order of their numbers
@@ -87,7 +99,7 @@ func newCompressor(dst io.Writer, compression Compression) (compressor, error) {
 
 // Write appends packets to the section, copying their data. One of another link
 // type than the first is a [*LinkTypeError], unless options.PcapNG is set, and one
-// of a time that options do not hold is an error; the packets before it are written.
+// of a time that options do not hold is an error; the packets before it are written out.
 func (w *Writer) Write(packets []Packet) error {
 	if w.err != nil || len(packets) == 0 {
 		return w.err
@@ -98,16 +110,35 @@ func (w *Writer) Write(packets []Packet) error {
 	for i := range packets {
 		packet := &packets[i]
 		if len(w.block)+len(packet.Data)+maxBlockOverhead > cap(w.block) {
-			w.writeBlock()
+			w.writeBlock(false)
+		}
+		if err := w.refuses(packet); err != nil {
+			w.writeBlock(true)
+			w.err = cmp.Or(w.err, err)
+		}
+		if w.err != nil {
+			return w.err
 		}
 		if w.options.PcapNG {
 			w.appendEnhancedPacket(packet)
 		} else {
 			w.appendRecord(packet)
 		}
-		if w.err != nil {
-			return w.err
-		}
+		w.packets++
+		w.bytes += int64(len(packet.Data))
+	}
+	return nil
+}
+
+// refuses says why a packet cannot be written.
+func (w *Writer) refuses(packet *Packet) error {
+	switch {
+	case !w.options.Holds(packet.Time) && w.options.PcapNG:
+		return fmt.Errorf("timestamp %d ns: a pcapng begins in 1970", packet.Time)
+	case !w.options.Holds(packet.Time):
+		return fmt.Errorf("timestamp %d ns: a pcap holds 1970 to 2106", packet.Time)
+	case packet.LinkType != w.linkType && !w.options.PcapNG:
+		return &LinkTypeError{w.linkType, packet.LinkType}
 	}
 	return nil
 }
@@ -141,14 +172,6 @@ func (w *Writer) start(linkType LinkType) {
 
 // appendRecord writes a packet as a pcap record.
 func (w *Writer) appendRecord(packet *Packet) {
-	if packet.LinkType != w.linkType {
-		w.err = &LinkTypeError{w.linkType, packet.LinkType}
-		return
-	}
-	if !w.options.Holds(packet.Time) {
-		w.err = fmt.Errorf("timestamp %d ns: a pcap holds 1970 to 2106", packet.Time)
-		return
-	}
 	seconds := packet.Time / 1e9
 	order := binary.NativeEndian
 	w.block = order.AppendUint32(w.block, uint32(seconds))
@@ -161,10 +184,6 @@ func (w *Writer) appendRecord(packet *Packet) {
 // appendEnhancedPacket writes a packet as a pcapng block, after the description
 // of its interface if it is the first one of its link type.
 func (w *Writer) appendEnhancedPacket(packet *Packet) {
-	if !w.options.Holds(packet.Time) {
-		w.err = fmt.Errorf("timestamp %d ns: a pcapng begins in 1970", packet.Time)
-		return
-	}
 	id := w.interfaceID(packet.LinkType)
 	order := binary.NativeEndian
 	padding := -len(packet.Data) & 3
@@ -202,25 +221,104 @@ func (w *Writer) interfaceID(linkType LinkType) uint32 {
 	return uint32(len(w.interfaces) - 1)
 }
 
-// writeBlock hands the block on.
-func (w *Writer) writeBlock() {
+// writeBlock hands the block on; with flush, compressed frames as well.
+func (w *Writer) writeBlock(flush bool) {
 	if w.err == nil && len(w.block) > 0 {
-		_, w.err = w.dst.Write(w.block)
+		full := fullBlock{w.block, w.packets, w.bytes, flush}
+		if w.options.Background {
+			w.block, w.err = w.exchange(full)
+		} else {
+			w.err = w.put(full)
+		}
 	}
-	w.block = w.block[:0]
+	w.block, w.packets, w.bytes = w.block[:0], 0, 0
+}
+
+// fullBlock is what a Writer has gathered.
+type fullBlock struct {
+	data           []byte
+	packets, bytes int64
+	flush          bool // compressed frames as well
+}
+
+// put writes a block.
+func (w *Writer) put(block fullBlock) error {
+	_, err := w.dst.Write(block.data)
+	if err == nil && block.flush && w.compressor != nil {
+		err = w.compressor.Flush()
+	}
+	if err == nil && w.options.Written != nil {
+		w.options.Written(block.packets, block.bytes)
+	}
+	return err
+}
+
+// backgroundBlocks are so many that a file is written in three quarters of the
+// time; one spares nothing, since each side waits for the other, and five no more.
+const backgroundBlocks = 3
+
+// backgroundWriter writes blocks while the next one is filled.
+type backgroundWriter struct {
+	full  chan fullBlock
+	empty chan []byte
+	err   atomic.Pointer[error] // the first; nothing is written behind it
+	ended chan struct{}
+}
+
+func (w *Writer) newBackgroundWriter() *backgroundWriter {
+	b := &backgroundWriter{
+		full: make(chan fullBlock, backgroundBlocks), empty: make(chan []byte, backgroundBlocks+1), ended: make(chan struct{}),
+	}
+	for range backgroundBlocks {
+		b.empty <- make([]byte, 0, writeBlockSize)
+	}
+	go func() {
+		defer close(b.ended)
+		for block := range b.full {
+			if b.failed() == nil {
+				if err := w.put(block); err != nil {
+					b.err.Store(&err)
+				}
+			}
+			b.empty <- block.data[:0]
+		}
+	}()
+	return b
+}
+
+// exchange takes a full block for an empty one, or gives the error of one before.
+func (w *Writer) exchange(block fullBlock) (empty []byte, err error) {
+	if w.background == nil {
+		w.background = w.newBackgroundWriter()
+	}
+	w.background.full <- block
+	return <-w.background.empty, w.background.failed()
+}
+
+func (b *backgroundWriter) failed() error {
+	if err := b.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// close waits until everything is written.
+func (b *backgroundWriter) close() error {
+	close(b.full)
+	<-b.ended
+	return b.failed()
 }
 
 // Flush hands everything written so far to dst, compressed frames included.
-// Call it when the reader of the packets would wait: see [Reader.Buffered].
+// Call it when the reader of the packets would wait: see [Reader.Buffered]. With
+// Background it does not wait until that is done.
 func (w *Writer) Flush() error {
-	if w.err == nil && len(w.block) > 0 {
-		w.writeBlock()
-		if w.compressor != nil && w.err == nil {
-			w.err = w.compressor.Flush()
-		}
-	}
+	w.writeBlock(true)
 	return w.err
 }
+
+// HasPackets says whether a packet has come to be written, until Close.
+func (w *Writer) HasPackets() bool { return w.started }
 
 // Close writes the header if no packet did, ends the compressed stream and
 // flushes. The first error of the Writer is returned here again.
@@ -228,7 +326,11 @@ func (w *Writer) Close() error {
 	if w.err == nil && !w.started {
 		w.start(w.options.LinkType)
 	}
-	w.writeBlock()
+	w.writeBlock(false)
+	if w.background != nil {
+		w.err = cmp.Or(w.err, w.background.close())
+		w.background = nil
+	}
 	if w.compressor != nil && w.err == nil {
 		w.err = w.compressor.Close()
 	}

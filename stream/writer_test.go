@@ -12,12 +12,14 @@ import (
 )
 
 var writerOptions = map[string]stream.WriterOptions{
-	"pcap":        {},
-	"pcapng":      {PcapNG: true},
-	"pcap gzip":   {Compression: stream.Gzip},
-	"pcap lz4":    {Compression: stream.LZ4},
-	"pcap zstd":   {Compression: stream.Zstd},
-	"pcapng zstd": {PcapNG: true, Compression: stream.Zstd},
+	"pcap":                         {},
+	"pcapng":                       {PcapNG: true},
+	"pcap gzip":                    {Compression: stream.Gzip},
+	"pcap lz4":                     {Compression: stream.LZ4},
+	"pcap zstd":                    {Compression: stream.Zstd},
+	"pcapng zstd":                  {PcapNG: true, Compression: stream.Zstd},
+	"background":                   {Background: true},
+	"pcapng lz4 in the background": {Background: true, PcapNG: true, Compression: stream.LZ4},
 }
 
 func TestWhatIsWrittenIsRead(t *testing.T) {
@@ -29,13 +31,15 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	for name, options := range writerOptions {
 		t.Run(name, func(t *testing.T) {
 			var file bytes.Buffer
+			var written, size int64
+			options.Written = func(packets, bytes int64) { written, size = written+packets, size+bytes }
 			w := stream.NewWriter(&file, options)
 			if err := errors.Join(w.Write(packets[:700]), w.Flush(), w.Flush(), w.Write(nil), w.Write(packets[700:]), w.Close()); err != nil {
 				t.Fatal(err)
 			}
 			r := stream.NewReader(&file)
 			defer r.Close()
-			i := 0
+			i, bytesRead := 0, int64(0)
 			for p, err := range r.Packets() {
 				if err != nil {
 					t.Fatal(err)
@@ -45,6 +49,10 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 					t.Fatalf("packet %d: %+v, wanted %+v", i, p, want)
 				}
 				i++
+				bytesRead += int64(len(p.Data))
+			}
+			if written != int64(len(packets)) || size != bytesRead {
+				t.Errorf("%d packets of %d bytes written, %d of %d read", written, size, i, bytesRead)
 			}
 			if i != len(packets) || r.Section().Compression != options.Compression {
 				t.Errorf("%d packets, wanted %d; compression %s", i, len(packets), r.Section().Compression)
@@ -110,6 +118,9 @@ func TestLinkTypesDoNotMixInAPcap(t *testing.T) {
 	if err := w.Write(packets); !errors.As(err, &mixed) || mixed.First != stream.LinkTypeEthernet || mixed.Other != stream.LinkTypeRaw {
 		t.Errorf("pcap: %v", err)
 	}
+	if got := readAll(stream.NewReader(&file), 8); got.packets != 2 {
+		t.Errorf("%d packets before the other link type, wanted 2", got.packets)
+	}
 	file.Reset()
 	w = stream.NewWriter(&file, stream.WriterOptions{PcapNG: true})
 	if err := errors.Join(w.Write(packets), w.Close()); err != nil {
@@ -152,7 +163,7 @@ func TestWriteErrorsCome(t *testing.T) {
 
 func TestWriteDoesNotAllocate(t *testing.T) {
 	packets := lab.Packets(64, lab.Start, 0, 61)
-	for _, options := range []stream.WriterOptions{{}, {PcapNG: true}} {
+	for _, options := range []stream.WriterOptions{{}, {PcapNG: true}, {Background: true}} {
 		w := stream.NewWriter(io.Discard, options)
 		_ = w.Write(packets)
 		if allocations := testing.AllocsPerRun(1000, func() { _ = w.Write(packets) }); allocations > 0 {

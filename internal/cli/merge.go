@@ -128,8 +128,7 @@ type mergeRun struct {
 	sound     int               // those of them that could be read
 	again     bool              // the inputs have been played, and their damage has been said
 	late      atomic.Int64
-	out       atomic.Int64 // packets
-	bytes     atomic.Int64
+	written   traffic
 }
 
 func runMerge(j *job) error {
@@ -184,16 +183,18 @@ func (m *mergeRun) run(selection []selected, output *output) error {
 	if len(m.linkTypes) > 0 {
 		m.writer.LinkType = m.linkTypes[0]
 	}
+	m.writer.Written = m.written.add
+	m.writer.Background = output.takesTime() || m.writer.Compression != stream.Uncompressed
 	writer := stream.NewWriter(output, *m.writer)
 	err := play(writer)
-	if err != nil && m.out.Load() > 0 {
+	if err != nil && writer.HasPackets() {
 		_ = writer.Close() // what is counted as out goes out
 	}
 	m.sayBystanders()
 	switch {
 	case err != nil:
 		return err
-	case m.named > 0 && m.sound <= 0 && m.out.Load() == 0:
+	case m.named > 0 && m.sound <= 0 && !writer.HasPackets():
 		return errReported
 	}
 	if late := m.late.Load(); late > 0 {
@@ -307,12 +308,6 @@ func (m *mergeRun) write(writer *stream.Writer, packets []stream.Packet) error {
 	if err := writer.Write(packets); err != nil {
 		return m.outputFailed(err)
 	}
-	size := 0
-	for i := range packets {
-		size += len(packets[i].Data)
-	}
-	m.out.Add(int64(len(packets)))
-	m.bytes.Add(int64(size))
 	return nil
 }
 
@@ -351,7 +346,7 @@ func (m *mergeRun) giveUp(input *merge.Input) {
 
 // counters is the line for SIGUSR1.
 func (m *mergeRun) counters() string {
-	return fmt.Sprintf("%d packets in, %d out (%d bytes)", m.sieve.in.Load(), m.out.Load(), m.bytes.Load())
+	return fmt.Sprintf("%d packets in, %d out (%d bytes)", m.sieve.in.Load(), m.written.packets.Load(), m.written.bytes.Load())
 }
 
 // mergeSummary ends the report: packets_in is packets_out and all that is named
@@ -378,7 +373,7 @@ func (m *mergeRun) summarize(err error) {
 		Summary: m.summary(m.exitSoFar(err)), Inputs: len(m.inputs),
 		PacketsIn: m.sieve.in.Load(), OutOfRange: m.sieve.outOfRange.Load(), OtherShards: m.sieve.otherShards.Load(),
 		Filtered: m.sieve.filtered.Load(), Unwritable: m.sieve.unwritable.Load(), Duplicates: m.sieve.duplicated.Load(),
-		PacketsOut: m.out.Load(), Bytes: m.bytes.Load(), Late: m.late.Load(), Cut: m.sieve.cut.Load(), Spilled: m.runs.Spilled(),
+		PacketsOut: m.written.packets.Load(), Bytes: m.written.bytes.Load(), Late: m.late.Load(), Cut: m.sieve.cut.Load(), Spilled: m.runs.Spilled(),
 	}
 	s.Interrupted = s.PacketsIn - s.OutOfRange - s.OtherShards - s.Filtered - s.Unwritable - s.Duplicates - s.PacketsOut
 	m.report.event(s)

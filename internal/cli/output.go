@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/urfave/cli/v2"
 
@@ -155,6 +156,24 @@ func createOutput(name string) (*output, error) {
 		_ = file.Chmod(info.Mode().Perm()) // not every file system has modes
 	}
 	return &output{Writer: file, file: file, temporary: temporary, name: name}, nil
+}
+
+// traffic is packets, and the bytes of their data.
+type traffic struct{ packets, bytes atomic.Int64 }
+
+func (t *traffic) add(packets, bytes int64) {
+	t.packets.Add(packets)
+	t.bytes.Add(bytes)
+}
+
+// takesTime says that writing is worth a goroutine of its own: /dev/null is not.
+func (o *output) takesTime() bool {
+	file, ok := o.Writer.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice == 0
 }
 
 // commit gives a finished file its name. Stdout needs none.

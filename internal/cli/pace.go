@@ -232,7 +232,8 @@ type pacer struct {
 	origin     int64 // moment of departure 0
 	base       int64 // timestamp of departure 0
 
-	in, outOfRange, out, bytes, latest, outOfOrder, disorder atomic.Int64
+	in, outOfRange, latest, outOfOrder, disorder atomic.Int64
+	written                                      traffic
 }
 
 func runPace(j *job) error {
@@ -285,10 +286,11 @@ func (p *pacer) run(output *output) error {
 	}
 	p.axis = p.newAxis(p.bend)
 	p.progress.start(timesSize(p.size(), p.loop), nil)
-	p.progress.holds(func() (n, of int64) { return p.out.Load() + p.outOfRange.Load(), p.in.Load() })
+	p.progress.holds(func() (n, of int64) { return p.written.packets.Load() + p.outOfRange.Load(), p.in.Load() })
+	p.writer.Written = p.written.add
 	writer := stream.NewWriter(output, p.writer)
 	if err := p.play(writer); err != nil {
-		if p.out.Load() > 0 {
+		if writer.HasPackets() {
 			_ = writer.Close() // what is counted as out goes out
 		}
 		return err
@@ -366,11 +368,11 @@ func (p *pacer) play(writer *stream.Writer) error {
 				return err
 			}
 		}
-		before := p.out.Load()
+		before := p.in.Load() - p.outOfRange.Load()
 		if err := p.playOnce(writer); err != nil {
 			return err
 		}
-		if p.out.Load() == before {
+		if p.in.Load()-p.outOfRange.Load() == before {
 			return nil // nor will the next round have any
 		}
 	}
@@ -437,12 +439,6 @@ func (p *pacer) release(writer *stream.Writer, packets []stream.Packet) error {
 			}
 			return p.outputFailed(err)
 		}
-		size := 0
-		for i := range due {
-			size += len(due[i].Data)
-		}
-		p.out.Add(int64(count))
-		p.bytes.Add(int64(size))
 		first += count
 	}
 	return nil
@@ -516,7 +512,7 @@ func (p *pacer) countDue(departures []int64) int {
 
 // counters is the line for SIGUSR1 and for the end.
 func (p *pacer) counters() string {
-	return fmt.Sprintf("%d packets in, %d out (%d bytes)", p.in.Load(), p.out.Load(), p.bytes.Load())
+	return fmt.Sprintf("%d packets in, %d out (%d bytes)", p.in.Load(), p.written.packets.Load(), p.written.bytes.Load())
 }
 
 // paceSummary ends the report: packets_in is packets_out and all that is named
@@ -534,11 +530,10 @@ type paceSummary struct {
 }
 
 func (p *pacer) summarize(err error) {
-	out, outOfRange := p.out.Load(), p.outOfRange.Load()
-	in := p.in.Load()
+	in, outOfRange, out := p.in.Load(), p.outOfRange.Load(), p.written.packets.Load()
 	p.report.event(paceSummary{
 		Summary: p.summary(p.exitSoFar(err)), PacketsIn: in, OutOfRange: outOfRange, Interrupted: in - outOfRange - out,
-		PacketsOut: out, Bytes: p.bytes.Load(), OutOfOrder: p.outOfOrder.Load(),
+		PacketsOut: out, Bytes: p.written.bytes.Load(), OutOfOrder: p.outOfOrder.Load(),
 		MaxDisorder: seconds(p.disorder.Load()), MaxLateness: seconds(p.latest.Load()),
 	})
 	line := fmt.Sprintf("%s in %v", p.counters(), time.Since(p.started).Round(time.Millisecond))
