@@ -20,6 +20,8 @@ type job struct {
 	tool *Tool
 	Streams
 	ctx     context.Context // cancelled by SIGINT and SIGTERM
+	drains  atomic.Bool     // the run takes its time to come to its end then
+	hurried chan struct{}   // closed by the next signal
 	flags   *cli.Context
 	started time.Time
 	quiet   bool
@@ -42,7 +44,7 @@ type job struct {
 }
 
 func newJob(tool *Tool, streams Streams) *job {
-	return &job{tool: tool, Streams: streams, started: time.Now(), report: &report{}, progress: &progress{}}
+	return &job{tool: tool, Streams: streams, started: time.Now(), report: &report{}, progress: &progress{}, hurried: make(chan struct{})}
 }
 
 // commonFlags are those of every tool.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -131,6 +132,10 @@ type mergeRun struct {
 	written   traffic
 }
 
+// mergeMemory is what a merge takes besides --memory, in bytes. The limit is a soft
+// one: at it, garbage is collected that would be left until the heap has doubled.
+const mergeMemory = 64 << 20
+
 func runMerge(j *job) error {
 	config, err := j.mergeConfig()
 	if err != nil {
@@ -141,6 +146,7 @@ func runMerge(j *job) error {
 	m.captures = merge.NewCaptures(m.files, m.reorder, m.memory)
 	m.runs = merge.NewRuns(m.memory, m.tmp, m.reorder, m.loop != 1)
 	defer m.runs.Close()
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(m.memory + m.memory/8 + mergeMemory))
 	selection, err := m.selection()
 	if err != nil {
 		return err
@@ -151,7 +157,8 @@ func runMerge(j *job) error {
 	}
 	j.setCounters(m.counters)
 	if m.follow != "" {
-		err = m.run(selection, output) // which a signal tells to come to its end
+		j.drains.Store(true)
+		err = m.run(selection, output)
 	} else {
 		err = j.untilStopped(func() error { return m.run(selection, output) })
 	}

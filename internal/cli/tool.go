@@ -73,11 +73,21 @@ func Run(tool *Tool, arguments []string, streams Streams) int {
 	case <-ctx.Done():
 		select {
 		case err = <-ended:
-		case <-time.After(signalGrace):
+		case <-j.graceIsOver():
 			err = context.Cause(ctx)
 		}
 	}
 	return j.end(err)
+}
+
+// graceIsOver comes when a run that was told to end has to.
+func (j *job) graceIsOver() <-chan struct{} {
+	if j.drains.Load() {
+		return j.hurried
+	}
+	over := make(chan struct{})
+	time.AfterFunc(signalGrace, func() { close(over) })
+	return over
 }
 
 // helpTemplate is what --help prints.
@@ -207,8 +217,9 @@ type signalError struct{ signal syscall.Signal }
 func (e signalError) Error() string { return e.signal.String() }
 
 // catchSignals cancels the run on the first SIGINT or SIGTERM; the second one
-// kills. SIGHUP cancels, too, unless nohup(1) stands before: of a terminal that
-// goes away several come, and all mean the same. countersSignals print the counters.
+// kills, or ends a run that drains. SIGHUP cancels, too, unless nohup(1) stands
+// before: of a terminal that goes away several come, and all mean the same.
+// countersSignals print the counters.
 func (j *job) catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, slices.Concat(countersSignals, []os.Signal{syscall.SIGINT, syscall.SIGTERM})...)
@@ -226,7 +237,13 @@ func (j *job) catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 					j.printCounters()
 					continue
 				}
-				signal.Reset(syscall.SIGINT, syscall.SIGTERM)
+				switch {
+				case !j.drains.Load():
+					signal.Reset(syscall.SIGINT, syscall.SIGTERM)
+				case j.ctx.Err() != nil && s != syscall.SIGHUP:
+					signal.Reset(syscall.SIGINT, syscall.SIGTERM)
+					close(j.hurried)
+				}
 				cancel(signalError{s.(syscall.Signal)})
 			}
 		}
