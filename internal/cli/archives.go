@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -16,6 +17,38 @@ import (
 	"pcap-replay/internal/record"
 	"pcap-replay/stream"
 )
+
+// isArchiveFile says whether a file is a tarball, compressed or not.
+func isArchiveFile(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return isArchive(file)
+}
+
+// isArchive reads the head of a file and says whether it is a tarball's.
+func isArchive(src io.Reader) bool {
+	plain, _, err := stream.Decompress(src)
+	if err != nil {
+		return false
+	}
+	defer plain.Close()
+	head := make([]byte, 512)
+	n, _ := io.ReadFull(plain, head)
+	return archive.IsArchive(head[:n])
+}
+
+// archiveHead is how much is read of a stream to tell a tarball, in bytes: more
+// than a block of bzip2.
+const archiveHead = 1 << 20
+
+// tellTarball says whether a stream is a tarball, and gives the stream whole again.
+func tellTarball(src io.Reader) (whole io.Reader, tarball bool) {
+	head, _ := io.ReadAll(io.LimitReader(src, archiveHead)) // the error comes again
+	return io.MultiReader(bytes.NewReader(head), src), isArchive(bytes.NewReader(head))
+}
 
 // ignoreZerosFlag is -i of the tools that walk through tarballs.
 func ignoreZerosFlag() cli.Flag {

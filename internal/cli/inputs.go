@@ -30,13 +30,12 @@ type input struct {
 func (i input) display() string { return displayName(i.path, i.archive) }
 
 func displayName(path, archive string) string {
-	if path == "-" {
-		path = "stdin"
-	}
-	if archive != "" {
-		return escapeName(archive) + ": " + escapeName(path)
-	}
-	if path == "" {
+	switch {
+	case archive != "":
+		return displayName(archive, "") + ": " + escapeName(path)
+	case path == "-":
+		return "stdin"
+	case path == "":
 		return `""`
 	}
 	return escapeName(path)

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -174,18 +172,13 @@ func (p *partSource) ReadAt(b []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// archiveHead is how much is read of a stream to tell a tarball, in bytes: more
-// than a block of bzip2.
-const archiveHead = 1 << 20
-
 // surveyStream surveys what can be read only once.
 func (s *surveyor) surveyStream(src io.Reader) error {
-	buffered := bufio.NewReaderSize(src, archiveHead)
-	head, _ := buffered.Peek(archiveHead) // the error comes again
-	if isArchive(bytes.NewReader(head)) {
-		return s.walkTarball(s.task.path, buffered, s.surveyMember)
+	src, tarball := tellTarball(src)
+	if tarball {
+		return s.walkTarball(s.task.path, src, s.surveyMember)
 	}
-	counted := &countedReader{src: buffered}
+	counted := &countedReader{src: src}
 	result, err := s.surveyCapture(s.task.input, counted, math.MaxInt64)
 	if err != nil {
 		return err

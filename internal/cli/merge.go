@@ -29,8 +29,8 @@ func Merge() *Tool {
 			"comes. The captures of a stream (stdin, a pipe, a tarball without an index, a small file\n" +
 			"that holds several) are each an input of its own, so a stream is read to its end first:\n" +
 			"its packets stay in memory up to --memory, and then in a file in --tmp.\n\n" +
-			"A file over 4 MiB that holds several captures is read as one input. On stdin, each of\n" +
-			"them gets its place.\n\n" +
+			"A file over 4 MiB that holds several captures is read as one input. On stdin, where a\n" +
+			"tarball may come as well, each of them gets its place.\n\n" +
 			"--follow waits for a file that grows until it has shown packets --reorder later than\n" +
 			"those to go out, and not for one that has not grown for as long. Have them written\n" +
 			"without delay (tcpdump -U).",

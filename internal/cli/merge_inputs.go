@@ -173,28 +173,6 @@ func (m *mergeRun) peekOne(c *candidate) {
 	}
 }
 
-// isArchiveFile says whether a file is a tarball, compressed or not.
-func isArchiveFile(path string) bool {
-	file, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	return isArchive(file)
-}
-
-// isArchive reads the head of a file and says whether it is a tarball's.
-func isArchive(src io.Reader) bool {
-	plain, _, err := stream.Decompress(src)
-	if err != nil {
-		return false
-	}
-	defer plain.Close()
-	head := make([]byte, 512)
-	n, _ := io.ReadFull(plain, head)
-	return archive.IsArchive(head[:n])
-}
-
 // add makes inputs of a candidate, or says why not.
 func (m *mergeRun) add(c *candidate) error {
 	err := c.err
@@ -232,7 +210,8 @@ func (m *mergeRun) strictly() error {
 	return nil
 }
 
-// addStream reads a stream, each section of which is an input.
+// addStream reads a stream, each section of which is an input, or each of the
+// captures in a tarball.
 func (m *mergeRun) addStream(c *candidate) error {
 	file, err := m.openInput(c.path)
 	if err != nil {
@@ -244,7 +223,11 @@ func (m *mergeRun) addStream(c *candidate) error {
 		return m.strictly()
 	}
 	defer file.Close()
-	return m.addSections(&archiveSource{ctx: m.ctx, file: file, progress: m.progress}, c.path, "")
+	src, tarball := tellTarball(&archiveSource{ctx: m.ctx, file: file, progress: m.progress})
+	if tarball {
+		return m.addMembers(c, func(visit memberVisitor) error { return m.walkTarball(c.path, src, visit) })
+	}
+	return m.addSections(src, c.path, "")
 }
 
 // addSections makes a run of each section of a capture that is read only once.
@@ -283,26 +266,45 @@ func (m *mergeRun) streamFailed(path, inArchive string, err error) {
 // addArchive makes inputs of the captures in a tarball. With an index each is read
 // at its own place when its time comes; without, all are read now, in one pass.
 func (m *mergeRun) addArchive(c *candidate) error {
-	wanted := choice{all: len(c.members) == 0}
+	indexed := m.openIndexed(c.path, m.openSparingly)
+	if indexed == nil {
+		return m.addMembers(c, func(visit memberVisitor) error { return m.walkArchive(c.path, visit) })
+	}
+	m.onEnd(func() { indexed.Close() })
 	records := map[string][]selected{}
 	for _, s := range c.members {
-		wanted.add(s.Path, s.Offset)
 		records[s.Path] = append(records[s.Path], s)
 	}
-	found := false
-	var err error
-	if indexed := m.openIndexed(c.path, m.openSparingly); indexed != nil {
-		m.onEnd(func() { indexed.Close() })
-		err = indexed.Each(func(member *archive.Member) error {
-			found = true
-			return m.addIndexed(c, &wanted, indexed, member, records[member.Name])
+	return m.addWanted(c, func(wanted *choice, found *bool) error {
+		return indexed.Each(func(member *archive.Member) error {
+			*found = true
+			return m.addIndexed(c, wanted, indexed, member, records[member.Name])
 		})
-	} else {
-		err = m.walkArchive(c.path, func(reader *archive.Reader, member *archive.Member) error {
-			found = true
-			return m.addMember(c, &wanted, reader, member)
+	})
+}
+
+// memberVisitor is called for each member of a tarball that is walked through.
+type memberVisitor = func(*archive.Reader, *archive.Member) error
+
+// addMembers reads the captures in a tarball in one pass.
+func (m *mergeRun) addMembers(c *candidate, walk func(memberVisitor) error) error {
+	return m.addWanted(c, func(wanted *choice, found *bool) error {
+		return walk(func(reader *archive.Reader, member *archive.Member) error {
+			*found = true
+			return m.addMember(c, wanted, reader, member)
 		})
+	})
+}
+
+// addWanted has add take the wanted members of a tarball, and says which are not
+// found.
+func (m *mergeRun) addWanted(c *candidate, add func(wanted *choice, found *bool) error) error {
+	wanted := choice{all: len(c.members) == 0}
+	for _, s := range c.members {
+		wanted.add(s.Path, s.Offset)
 	}
+	found := false
+	err := add(&wanted, &found)
 	if found {
 		m.sound++
 	}

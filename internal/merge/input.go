@@ -45,14 +45,17 @@ func (e *LinkTypesError) Error() string {
 
 // String is the name for messages.
 func (i *Input) String() string {
-	name := i.Path
-	if name == "-" {
-		name = "stdin"
-	}
 	if i.Archive != "" {
-		return i.Archive + ": " + name
+		return streamName(i.Archive) + ": " + i.Path
 	}
-	return name
+	return streamName(i.Path)
+}
+
+func streamName(path string) string {
+	if path == "-" {
+		return "stdin"
+	}
+	return path
 }
 
 // linkTypes holds the inputs to one link type.
