@@ -29,6 +29,7 @@ var fileChanges = []fileChange{
 		}
 		return os.Truncate(file, info.Size()/2)
 	}},
+	{"cut between two packets", func(file string) error { return os.Truncate(file, 24+6000*2016) }},
 	{"cut to nothing", func(file string) error { return os.Truncate(file, 0) }},
 	{"grown", func(file string) error {
 		grown, err := os.OpenFile(file, os.O_WRONLY|os.O_APPEND, 0)

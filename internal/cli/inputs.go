@@ -211,7 +211,30 @@ func (j *job) openInput(path string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	enlargePipe(file)
-	return file, nil
+	return &inputFile{file, info, 0}, nil
+}
+
+// inputFile is a file that says so when it ends earlier than it did when it was
+// opened: cut between two packets, it would look whole.
+type inputFile struct {
+	*os.File
+	opened fs.FileInfo
+	offset int64
+}
+
+func (f *inputFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	f.offset += int64(n)
+	if size := f.opened.Size(); err == io.EOF && f.offset < size && f.opened.Mode().IsRegular() {
+		err = fmt.Errorf("has been cut while it was read: wanted %d bytes, got %d", size, f.offset)
+	}
+	return n, err
+}
+
+// Seek implements io.Seeker.
+func (f *inputFile) Seek(offset int64, whence int) (now int64, err error) {
+	f.offset, err = f.File.Seek(offset, whence)
+	return f.offset, err
 }
 
 func (j *job) isStdout(info fs.FileInfo) bool {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -157,11 +156,11 @@ func (l *tarLister) indexArchive(path string, visit func(*archive.Reader, *archi
 		return err
 	}
 	defer in.Close()
-	file, ok := in.(*os.File)
+	file, ok := in.(*inputFile)
 	if !ok {
 		return errors.New("is not a file")
 	}
-	reader, err := archive.NewIndexingReader(&archiveSource{ctx: j.ctx, file: file, progress: j.progress}, file)
+	reader, err := archive.NewIndexingReader(&archiveSource{ctx: j.ctx, file: file, progress: j.progress}, file.File)
 	if err != nil {
 		return fmt.Errorf("index: %w", withoutPath(err))
 	}

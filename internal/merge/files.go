@@ -3,6 +3,7 @@ package merge
 import (
 	"container/list"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -153,8 +154,11 @@ func (f *File) ReadAt(p []byte, offset int64) (int, error) {
 func (f *File) Read(p []byte) (int, error) {
 	n, err := f.ReadAt(p, f.offset)
 	f.offset += int64(n)
-	if n > 0 && err == io.EOF {
+	switch size := f.info.Size(); {
+	case n > 0 && err == io.EOF:
 		err = nil // the file may have grown by the next time
+	case err == io.EOF && f.offset < size && f.info.Mode().IsRegular():
+		err = fmt.Errorf("has been cut while it was read: wanted %d bytes, got %d", size, f.offset)
 	}
 	if f.files.count != nil {
 		f.files.count(n)
