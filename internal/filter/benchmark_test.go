@@ -1,6 +1,8 @@
 package filter
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"pcap-replay/stream"
@@ -24,6 +26,27 @@ func BenchmarkMatch(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(packets)), "ns/packet")
+		})
+	}
+}
+
+// BenchmarkCompile is of long expressions: ten times the terms are to take about ten
+// times as long.
+func BenchmarkCompile(b *testing.B) {
+	hosts := make([]string, 1000)
+	for i := range hosts {
+		hosts[i] = fmt.Sprintf("host 10.0.%d.%d", i>>8, i&0xff)
+	}
+	for name, expression := range map[string]string{
+		"100 hosts":         strings.Join(hosts[:100], " or "),
+		"1000 hosts":        strings.Join(hosts, " or "),
+		"100 futile terms":  strings.Repeat("tcp and ", 100) + "ip6 and ip",
+		"1000 futile terms": strings.Repeat("tcp and ", 1000) + "ip6 and ip",
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				_, _ = compileFor(expression, stream.LinkTypeEthernet) // the futile ones are refused
+			}
 		})
 	}
 }

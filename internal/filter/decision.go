@@ -45,6 +45,7 @@ func simplify(root *decision, keepFirst bool) *decision {
 	for changed := true; changed; {
 		s := newSimplifier(root)
 		s.visit(root)
+		s.passOverIdle(root)
 		if next := s.follow(root); next != root && (!keepFirst || next.isOutcome()) {
 			root, s.changed = next, true
 		}
@@ -210,6 +211,18 @@ func (s *simplifier) visit(d *decision) {
 	for _, child := range children {
 		if len(s.entries(child)) > 1 {
 			s.visit(child)
+		}
+	}
+}
+
+// passOverIdle leaves out tests of which both ways lead to one place, the last ones
+// first: one may be idle because those behind it are.
+func (s *simplifier) passOverIdle(root *decision) {
+	for _, d := range slices.Backward(inOrder(root)) {
+		for _, next := range []**decision{&d.yes, &d.no} {
+			if *next != nil && (*next).isTest() && (*next).yes == (*next).no {
+				*next, s.changed = (*next).yes, true
+			}
 		}
 	}
 }
