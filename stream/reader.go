@@ -301,7 +301,8 @@ func (r *Reader) badFileHeader(reason string) error {
 		return r.resynchronise(r.endReason(reason))
 	}
 	var broken *DecompressionError
-	if r.srcErr != nil && r.srcErr != io.EOF && !errors.As(r.srcErr, &broken) {
+	var trailing *TrailingError
+	if r.srcErr != nil && r.srcErr != io.EOF && !errors.As(r.srcErr, &broken) && !errors.As(r.srcErr, &trailing) {
 		return r.srcErr
 	}
 	return fmt.Errorf("%w: %s", ErrNotCapture, r.endReason(reason))
