@@ -1,5 +1,7 @@
 package filter
 
+import "math"
+
 // value is a number computed from a packet. Equal values are one pointer, so
 // that what is computed once is known to be the same later.
 type value struct {
@@ -48,13 +50,46 @@ func (v values) wireLength() *value       { return v.intern(value{kind: wireLeng
 // beginning of the packet. Offsets known now wrap around at 32 bits, as in
 // libpcap's optimizer: ip[-1] is the byte before the header.
 func (v values) load(base *value, k, size uint32) *value {
-	if base != nil && base.kind == arithmeticValue && base.operator == "+" && base.b.kind == constantValue && !v.literal {
+	if base != nil && base.kind == arithmeticValue && base.operator == "+" && base.b.kind == constantValue && !v.literal && base.isOffset() {
 		base, k = base.a, k+base.b.k
 	}
 	if base != nil && base.kind == constantValue && (!v.literal || k+base.k >= k) {
 		base, k = nil, k+base.k
 	}
 	return v.intern(value{kind: loadValue, a: base, k: k, size: size})
+}
+
+// isOffset says that a constant added to a value may as well be added by a load: the
+// sum does not wrap around, or libpcap does so, too, behind a header's length.
+func (v *value) isOffset() bool {
+	return v.limit() <= math.MaxUint32 || v.a.kind == registerValue || v.a.operator == "<<" && v.a.limit() <= maxHeaderLength
+}
+
+// maxHeaderLength is that of IPv4 and TCP headers, in bytes.
+const maxHeaderLength = 60
+
+// limit is what a value is at most, before it wraps around at 32 bits; what is not
+// looked into may be anything, and wrap around.
+func (v *value) limit() uint64 {
+	const unknown = 1 << 32
+	switch {
+	case v.kind == constantValue:
+		return uint64(v.k)
+	case v.kind == loadValue && v.size < 4:
+		return 1<<(8*v.size) - 1
+	case v.kind != arithmeticValue:
+		return unknown
+	}
+	a, b := v.a.limit(), v.b.limit()
+	switch {
+	case v.operator == "&":
+		return min(a, b)
+	case v.operator == "+":
+		return min(a+b, unknown)
+	case v.operator == "<<" && b < 32:
+		return min(a<<b, unknown)
+	}
+	return unknown
 }
 
 func (v values) negated(a *value) *value {
