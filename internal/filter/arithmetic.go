@@ -45,16 +45,19 @@ func (o operation) value(g *generator) (*value, *condition) {
 }
 
 // refusal is what is wrong with a right operand that is known now.
-func (o operation) refusal(right *value) *SyntaxError {
+func (o operation) refusal(right *value) (refusal *SyntaxError) {
 	word := o.operator.word
 	switch {
 	case right.kind != constantValue:
 	case right.k == 0 && (word == "/" || word == "%"):
-		return o.operator.refuse("division by zero")
+		refusal = o.operator.refuse("division by zero")
 	case right.k > 31 && (word == "<<" || word == ">>"):
-		return o.operator.refuse("shift by more than 31 bits")
+		refusal = o.operator.refuse("shift by more than 31 bits")
 	}
-	return nil
+	if refusal != nil {
+		refusal.constant = true
+	}
+	return refusal
 }
 
 // field is protocol[offset:size].

@@ -13,7 +13,8 @@ type SyntaxError struct {
 	Word   string // "" at the end of the expression
 	Reason string
 
-	futile bool // the expression means something, but never holds
+	futile   bool // the expression means something, but never holds
+	constant bool // no packet has to do with it, nor has the link type
 }
 
 func (e *SyntaxError) Error() string {
@@ -74,9 +75,9 @@ func (e *Expression) check() error {
 			literally = true
 		case !errors.As(err, &refusal):
 			return err
-		case furthest == nil, refusal.futile && !furthest.futile:
+		case furthest == nil, refusal.futile && !furthest.futile, refusal.constant && !furthest.constant:
 			furthest = refusal
-		case refusal.Column > furthest.Column && refusal.futile == furthest.futile:
+		case refusal.Column > furthest.Column && refusal.futile == furthest.futile && refusal.constant == furthest.constant:
 			furthest = refusal
 		}
 	}
