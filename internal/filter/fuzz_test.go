@@ -164,12 +164,8 @@ func differs(t *testing.T, oracle *libpcap, expression string, link stream.LinkT
 	case err != nil:
 		return fmt.Sprintf("%v, but libpcap accepts", err)
 	case errors.Is(wantErr, errRejectsAll):
-		for i, packet := range packets {
-			if program.Match(packet.Data, packet.WireLength) {
-				return fmt.Sprintf("takes packet %d, but libpcap says %v", i, wantErr)
-			}
-		}
-		return ""
+		// Its optimizer may be wrong: "ip6 net 2001:db8::/33 and ip6 net 2001:db8::/33".
+		reference = rejectAll
 	case wantErr != nil:
 		for reason := range acceptedMore {
 			if strings.Contains(wantErr.Error(), reason) {
@@ -210,6 +206,9 @@ func differs(t *testing.T, oracle *libpcap, expression string, link stream.LinkT
 
 // lengthened is a packet that is too short for next to no load.
 func lengthened(data []byte) []byte { return append(bytes.Clone(data), make([]byte, 1<<17)...) }
+
+// rejectAll is the program that libpcap does not give for such an expression.
+var rejectAll = &referenceProgram{{code: 0x06}} // ret #0
 
 // acceptedMore is what libpcap refuses and this does not, with the reason.
 var acceptedMore = map[string]string{
