@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"math"
@@ -46,11 +47,18 @@ type readAhead struct {
 	block   *block
 	section *stream.Section
 	err     error
+	latest  int64 // time up to here
+	end     int64 // offset in the stream
 }
 
-// minAhead is how many blocks are read ahead in any case, so that reading and
-// merging go on side by side.
-const minAhead = 4
+const (
+	// minAhead is how many blocks are read ahead in any case, so that reading and
+	// merging go on side by side.
+	minAhead = 4
+	// blocksBeyond is how many blocks are read beyond the window: with one, both sides
+	// wait for each other at every batch, and merge at 60 % of the speed.
+	blocksBeyond = 2
+)
 
 // newLookahead reads src, which it closes in the end.
 func newLookahead(src io.ReadCloser, window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
@@ -72,7 +80,7 @@ func (l *lookahead) run(src io.ReadCloser) {
 	for l.isWanted() {
 		batch := l.blocks.newBatch(l.batchSize)
 		n, err := l.reader.Read(batch)
-		l.add(readAhead{packets: batch[:n], batch: batch, section: l.reader.Section(), err: err})
+		l.add(readAhead{packets: batch[:n], batch: batch, section: l.reader.Section(), err: err, end: l.reader.Offset()})
 	}
 }
 
@@ -101,6 +109,7 @@ func (l *lookahead) add(read readAhead) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.disorder.observe(read.packets)
+	read.latest = l.disorder.latest
 	read.block = l.current
 	read.block.users++
 	l.used += int64(packetSize * len(read.batch))
@@ -120,23 +129,31 @@ func (l *lookahead) isWanted() bool {
 	return !l.ended && !l.stopped
 }
 
-// isAhead says that there is no need to read on, or no memory. A little more than
-// the window spares both sides from waiting for each other with every batch.
+// isAhead says that there is no need to read on, or no memory.
 func (l *lookahead) isAhead() bool {
 	if len(l.queue) == 0 {
 		return false
 	}
-	return l.isFull() || l.disorder.latest >= after(l.wanted, l.window/8) && l.used >= int64(minAhead*l.blockSize)
+	return l.isFull() || l.used >= int64(minAhead*l.blockSize) && l.beyond() >= int64(blocksBeyond*l.blockSize)
+}
+
+// beyond is how many bytes have been read behind what was wanted.
+func (l *lookahead) beyond() int64 {
+	at, _ := slices.BinarySearchFunc(l.queue, l.wanted, func(read readAhead, wanted int64) int { return cmp.Compare(read.latest, wanted) })
+	if at == len(l.queue) {
+		return 0
+	}
+	return l.queue[len(l.queue)-1].end - l.queue[at].end
 }
 
 func (l *lookahead) isFull() bool { return l.used >= l.blocks.share() }
 
-// settle waits until the input has been seen a window beyond latest, and gives
-// the largest disorder found.
-func (l *lookahead) settle(latest int64) int64 {
+// settle waits until the input has been seen a window beyond the batch given last,
+// and gives the largest disorder found.
+func (l *lookahead) settle() int64 {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	l.wanted = max(l.wanted, after(latest, l.window))
+	l.wanted = max(l.wanted, after(l.given.latest, l.window))
 	for !l.ended && l.disorder.latest < l.wanted && (len(l.queue) == 0 || !l.isFull()) {
 		l.changed.Broadcast()
 		l.changed.Wait()

@@ -35,15 +35,13 @@ func (r *reorderer) Next() ([]stream.Packet, error) {
 			return nil, r.err
 		}
 		batch, err := r.src.Next()
-		latest := r.latest
-		for i := range batch {
-			latest = max(latest, batch[i].Time)
-		}
 		if r.ahead != nil && len(batch) > 0 {
-			r.hold = r.ahead.settle(latest)
+			r.hold = r.ahead.settle()
 		}
 		if r.hold == 0 {
-			r.latest = latest
+			if r.ahead != nil {
+				r.latest = r.ahead.given.latest
+			}
 			return batch, err
 		}
 		for i := range batch {
