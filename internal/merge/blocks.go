@@ -13,6 +13,7 @@ import (
 type blocks struct {
 	memory int64 // bound of what all inputs together hold, in bytes
 	open   atomic.Int64
+	used   atomic.Int64 // by all of them
 
 	mutex   sync.Mutex
 	vacant  map[int][]*block

@@ -92,15 +92,21 @@ func (l *lookahead) newBlock(size int) []byte {
 	if l.current != nil {
 		l.drop(l.current)
 	}
-	l.used += int64(len(b.data))
+	l.hold(len(b.data))
 	l.current = b
 	return b.data
+}
+
+// hold counts memory that is taken or, below 0, let go of.
+func (l *lookahead) hold(bytes int) {
+	l.used += int64(bytes)
+	l.blocks.used.Add(int64(bytes))
 }
 
 // drop lets go of a block: once for being read into, and once for each batch.
 func (l *lookahead) drop(b *block) {
 	if b.users--; b.users == 0 {
-		l.used -= int64(len(b.data))
+		l.hold(-len(b.data))
 		l.blocks.free(b)
 	}
 }
@@ -112,7 +118,7 @@ func (l *lookahead) add(read readAhead) {
 	read.latest = l.disorder.latest
 	read.block = l.current
 	read.block.users++
-	l.used += int64(packetSize * len(read.batch))
+	l.hold(packetSize * len(read.batch))
 	l.queue = append(l.queue, read)
 	var damage *stream.Damage
 	l.ended = read.err != nil && !errors.As(read.err, &damage)
@@ -124,6 +130,7 @@ func (l *lookahead) isWanted() bool {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	for !l.ended && !l.stopped && l.isAhead() {
+		l.changed.Broadcast() // settle may wait for more while another input has taken the memory
 		l.changed.Wait()
 	}
 	return !l.ended && !l.stopped
@@ -134,8 +141,11 @@ func (l *lookahead) isAhead() bool {
 	if len(l.queue) == 0 {
 		return false
 	}
-	return l.isFull() || l.used >= int64(minAhead*l.blockSize) && l.beyond() >= int64(blocksBeyond*l.blockSize)
+	return l.isFull() || l.used >= l.least() && l.beyond() >= int64(blocksBeyond*l.blockSize)
 }
+
+// least is how much is read ahead in any case, in bytes.
+func (l *lookahead) least() int64 { return int64(minAhead * l.blockSize) }
 
 // beyond is how many bytes have been read behind what was wanted.
 func (l *lookahead) beyond() int64 {
@@ -146,7 +156,11 @@ func (l *lookahead) beyond() int64 {
 	return l.queue[len(l.queue)-1].end - l.queue[at].end
 }
 
-func (l *lookahead) isFull() bool { return l.used >= l.blocks.share() }
+// isFull says that the input holds its share of the memory, or that the inputs that
+// were open before it still hold theirs of when they were fewer.
+func (l *lookahead) isFull() bool {
+	return l.used >= l.blocks.share() || l.used >= l.least() && l.blocks.used.Load() >= l.blocks.memory
+}
 
 // settle waits until the input has been seen a window beyond the batch given last,
 // and gives the largest disorder found.
@@ -215,7 +229,7 @@ func (l *lookahead) isReady() bool {
 
 // free lets go of what has been given out.
 func (l *lookahead) free(read readAhead) {
-	l.used -= int64(packetSize * len(read.batch))
+	l.hold(-packetSize * len(read.batch))
 	l.blocks.freeBatch(read.batch)
 	l.drop(read.block)
 }

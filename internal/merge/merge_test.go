@@ -280,6 +280,47 @@ func TestNothingIsLost(t *testing.T) {
 	}
 }
 
+// TestInputsThatStartTogetherShareTheMemory opens one after another what is all to be
+// held: those that were first must not keep what they got while they were few.
+func TestInputsThatStartTogetherShareTheMemory(t *testing.T) {
+	const inputs = 24
+	packets := make([]stream.Packet, 16000)
+	for i := range packets {
+		packets[i] = stream.Packet{Time: lab.Start + int64(i), Data: make([]byte, 1000), WireLength: 1000, LinkType: stream.LinkTypeEthernet}
+	}
+	file := lab.Pcap(packets, binary.LittleEndian, true)
+	captures := NewCaptures(NewFiles(1, nil), 1e9, minMemory)
+	var list []*Input
+	for i := range inputs {
+		list = append(list, captures.Input(fmt.Sprint(i), "", Contents{Disorder: UnknownDisorder}, func() (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(file)), nil
+		}))
+	}
+	merger, err := New(list, Options{Trouble: strict})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer merger.Close()
+	limit := int64(minMemory + inputs*(minAhead+1)*stream.DefaultBlockSize)
+	batch, got := make([]stream.Packet, 500), 0
+	for {
+		n, err := merger.Read(batch)
+		got += n
+		if used := captures.blocks.used.Load(); used > limit {
+			t.Fatalf("%d bytes in use, wanted at most %d", used, limit)
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if used := captures.blocks.used.Load(); got != inputs*len(packets) || used != 0 {
+		t.Errorf("%d packets, wanted %d; %d bytes in use at the end", got, inputs*len(packets), used)
+	}
+}
+
 // fakeReader gives batches and errors as they are listed.
 type fakeReader struct {
 	steps  []fakeStep
