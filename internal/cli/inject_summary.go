@@ -260,14 +260,6 @@ func (in *injection) reportProgress(ended <-chan struct{}) {
 	}
 }
 
-// plural is a number of things for people.
-func plural(number int64, thing string) string {
-	if number == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", number, thing)
-}
-
 // rates are packets and bits a second for people.
 func rates(pps, bps float64) string { return scaled(pps, "pps") + ", " + scaled(bps, "bit/s") }
 

@@ -55,7 +55,7 @@ func (p *picture) chart(dst io.Writer, size chartSize) error {
 	folder := p.commonFolder()
 	var page bytes.Buffer
 	if p.timed == 0 {
-		fmt.Fprintf(&page, "%s, none with packets\n", count(len(p.rows), "capture"))
+		fmt.Fprintf(&page, "%s, none with packets\n", plural(int64(len(p.rows)), "capture"))
 		_, err := dst.Write(page.Bytes())
 		return err
 	}
@@ -70,7 +70,7 @@ func (p *picture) chart(dst io.Writer, size chartSize) error {
 	chartLine(&page, "at once", margin, chartCounts(running(bands, width)))
 	p.chartAxis(&page, margin, width)
 	fmt.Fprintf(&page, "%s\n", p.describeRange())
-	fmt.Fprintf(&page, "%s, up to %d at once", count(len(p.rows), "capture"), p.atOnce())
+	fmt.Fprintf(&page, "%s, up to %d at once", plural(int64(len(p.rows)), "capture"), p.atOnce())
 	if top > 0 && p.end > p.start {
 		fmt.Fprintf(&page, "; █ is %s packets/s", shortNumber(p.columnRate(top, width)))
 	}
@@ -167,13 +167,6 @@ func (p *picture) chartAxis(page *bytes.Buffer, margin, width int) {
 func chartLine(page *bytes.Buffer, name string, margin int, line string) {
 	page.WriteString(strings.TrimRight(fitName(name, margin)+" "+line, " "))
 	page.WriteByte('\n')
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return strconv.Itoa(n) + " " + what + "s"
 }
 
 // shortNumber writes three digits and a unit.

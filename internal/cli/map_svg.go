@@ -94,7 +94,7 @@ func (p *svgPage) layOut(groups [][]pictureRow) {
 func (p *svgPage) drawHead() {
 	p.printf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%.0f" viewBox="0 0 %d %.0f" font-size="%g">`+"\n<style>%s</style>\n",
 		svgWidth, p.height, svgWidth, p.height, p.fontSize, svgStyle)
-	title := count(len(p.rows), "capture")
+	title := plural(int64(len(p.rows)), "capture")
 	if p.timed > 0 {
 		title += ": " + p.describeRange()
 	}
@@ -203,7 +203,7 @@ func (b *band) describe() string {
 	const most = 20
 	var lines []string
 	for _, row := range b.rows[:min(len(b.rows), most)] {
-		line := row.name + "\n" + count(int(row.packets), "packet")
+		line := row.name + "\n" + plural(row.packets, "packet")
 		if row.timed {
 			line += ", " + record.Time(row.start).String() + " to " + record.Time(row.end).String()
 		}

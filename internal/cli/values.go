@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -125,4 +126,12 @@ func parseWithUnit(text string, units map[string]float64) (float64, bool) {
 	}
 	n, err := strconv.ParseFloat(digits, 64)
 	return n * unit, err == nil && !math.IsNaN(n)
+}
+
+// plural is a number of things for people.
+func plural(number int64, thing string) string {
+	if number == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", number, thing)
 }
