@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
 )
 
 // troubles are commands that go wrong as the pages tell under DIAGNOSTICS.
@@ -52,6 +55,8 @@ var troubles = []string{
 	`pcap-merge --filter 'tcp prot 80' a.pcap`,
 	`pcap-merge --select notes.pcap`,
 	`pcap-merge --memory 3X a.pcap`,
+	`pcap-merge --reorder 1ms a.pcap overtaken.pcap > out.pcap`,
+	`pcap-merge future.pcapng > out.pcap`,
 	`cat a.pcap | pcap-pace --loop 2`,
 	`pcap-pace --speed 2 --pps 3 a.pcap`,
 	`pcap-pace --span 1h a.pcap`,
@@ -131,9 +136,24 @@ func makeTroubles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	future := packets[0]
+	future.Time = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+	overtaken := append(slices.Clone(packets), packets[:2]...)
+	writeCapture(t, "overtaken.pcap", overtaken)
+	writeLater(t, "future.pcapng", future)
 	long, short := packets[0], packets[0]
 	long.Data, long.WireLength = lab.Frame(0, 0, 3000), 3000
 	short.Data = short.Data[:10]
 	writeCapture(t, "long.pcap", append(packets[:0:0], long))
 	writeCapture(t, "short.pcap", append(packets[:0:0], short))
+}
+
+// writeLater writes a packet of a time that a pcap does not hold.
+func writeLater(t *testing.T, name string, packet stream.Packet) {
+	t.Helper()
+	var file bytes.Buffer
+	w := stream.NewWriter(&file, stream.WriterOptions{PcapNG: true})
+	if err := errors.Join(w.Write([]stream.Packet{packet}), w.Close(), os.WriteFile(name, file.Bytes(), 0o666)); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -205,7 +205,7 @@ func (m *mergeRun) run(selection []selected, output *output) error {
 		return errReported
 	}
 	if late := m.late.Load(); late > 0 {
-		m.warnf("%d packets came more than %v too late to be put in order, and went out as they came", late, time.Duration(m.reorder))
+		m.warnf("%s came more than %v too late to be put in order, and went out all the same", plural(late, "packet"), time.Duration(m.reorder))
 	}
 	if err := writer.Close(); err != nil {
 		return m.outputFailed(err)
@@ -224,9 +224,9 @@ func (m *mergeRun) sayUnwritable() error {
 	case count == 0:
 		return nil
 	case m.writer.PcapNG:
-		m.errorf("%d packets left out: they are from before 1970", count)
+		m.errorf("%s left out: a pcapng begins in 1970", plural(count, "packet"))
 	default:
-		m.errorf("%d packets left out: a pcap holds 1970 to 2106; --pcapng holds later ones", count)
+		m.errorf("%s left out: a pcap holds 1970 to 2106; --pcapng holds later ones", plural(count, "packet"))
 	}
 	m.damaged.Store(true)
 	if m.strict {

@@ -383,8 +383,8 @@ func TestMergeCountsUnwritableTimes(t *testing.T) {
 		unwritable string
 		message    string
 	}{
-		{nil, exitDamaged, 4, `"unwritable":1,`, "1 packets left out"},
-		{[]string{"--strict"}, exitFailed, 4, `"unwritable":1,`, "1 packets left out"},
+		{nil, exitDamaged, 4, `"unwritable":1,`, "1 packet left out"},
+		{[]string{"--strict"}, exitFailed, 4, `"unwritable":1,`, "1 packet left out"},
 		{[]string{"--pcapng"}, exitDone, 5, `"unwritable":0,`, ""},
 	} {
 		report := filepath.Join(t.TempDir(), "report")
