@@ -28,8 +28,8 @@ const minMemory = 16 << 20
 
 // Contents is what is known of a capture before it is merged.
 type Contents struct {
-	First    int64 // time of the first packet
-	Earliest int64 // of all packets
+	First    int64 // time of the first packet; math.MinInt64 where that is not known
+	Earliest int64 // of all packets; likewise
 	// Disorder is how much later a packet came before another one at most, in
 	// nanoseconds; it is -1 where that is not known.
 	Disorder int64
@@ -71,12 +71,13 @@ func (c *Captures) Peek(path string) (Contents, error) {
 func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 	contents := Contents{First: math.MinInt64, Earliest: math.MinInt64, Disorder: UnknownDisorder}
 	disorder := newDisorder(c.window)
+	earliest := int64(math.MaxInt64)
 	batch := make([]stream.Packet, 64)
 	for seen := false; ; {
 		n, err := r.Read(batch)
 		if n > 0 && !seen {
 			seen = true
-			contents.First, contents.Earliest = batch[0].Time, batch[0].Time
+			contents.First = batch[0].Time
 			contents.LinkType, contents.HasLinkType = batch[0].LinkType, true
 		}
 		contents.LinkTypes = r.LinkTypes()
@@ -85,12 +86,15 @@ func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 		}
 		disorder.observe(batch[:n])
 		for i := range batch[:n] {
-			contents.Earliest = min(contents.Earliest, batch[i].Time)
+			earliest = min(earliest, batch[i].Time)
 		}
 		var damage *stream.Damage
 		switch {
 		case err == io.EOF:
 			contents.Disorder, contents.Sections = disorder.most, r.Sections()
+			if seen {
+				contents.Earliest = earliest
+			}
 			return contents, nil
 		case err != nil && !errors.As(err, &damage):
 			if seen {

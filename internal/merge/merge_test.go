@@ -356,6 +356,31 @@ func at(times ...int64) (packets []stream.Packet) {
 	return packets
 }
 
+// TestFileThatBeginsOutOfOrder is too large to be looked through before the merge:
+// its first packet is not its earliest.
+func TestFileThatBeginsOutOfOrder(t *testing.T) {
+	captures := NewCaptures(NewFiles(8, nil), 1e9, 256<<20)
+	var list []*Input
+	var inputs [][]stream.Packet
+	for i := range 2 {
+		packets := capture(rand.New(rand.NewPCG(8, uint64(i))), i, 100_000, lab.Start, 1e6, 0)
+		packets[0].Time += int64(i) * 1e9
+		path := filepath.Join(t.TempDir(), "capture")
+		writeCapture(t, path, packets, stream.Uncompressed)
+		contents, err := captures.Peek(path)
+		if err != nil || contents.Disorder != UnknownDisorder {
+			t.Fatalf("%+v, error %v", contents, err)
+		}
+		list = append(list, captures.File(path, contents))
+		inputs = append(inputs, packets)
+	}
+	got, late := mergeAll(t, list)
+	wantOrder(t, got, inputs)
+	if late != 0 {
+		t.Errorf("%d packets late", late)
+	}
+}
+
 func TestTroubleEndsOneInput(t *testing.T) {
 	closed := 0
 	damage := &stream.Damage{Reason: "broken"}
