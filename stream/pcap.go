@@ -193,7 +193,9 @@ func (r *Reader) takeRecords(dst []Packet) (n int) {
 		if len(unread) < length {
 			break
 		}
-		dst[n] = Packet{Time: time, Data: unread[headerLength:length:length], WireLength: h.wire, LinkType: layout.linkType}
+		packet := &dst[n] // a literal would be put together elsewhere first, in pieces that cannot be loaded at once
+		packet.Time, packet.Data, packet.WireLength = time, unread[headerLength:length:length], h.wire
+		packet.LinkType, packet.Untimed = layout.linkType, false
 		n++
 		r.lastTime, r.hasTime = time, true
 		r.previous = r.start
