@@ -122,6 +122,9 @@ func (l *lookahead) add(read readAhead) {
 	l.queue = append(l.queue, read)
 	var damage *stream.Damage
 	l.ended = read.err != nil && !errors.As(read.err, &damage)
+	if l.wanted == math.MinInt64 && len(read.packets) > 0 {
+		l.wanted = after(read.latest, l.window) // as settle will say for this batch
+	}
 	l.changed.Broadcast()
 }
 

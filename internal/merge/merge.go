@@ -27,6 +27,7 @@ type Merger struct {
 	options   Options
 	linkTypes linkTypes
 	pending   []ranked // by start, then in the order given
+	ahead     *source  // open before its time, which comes before that of pending; or nil
 	tree      tournament
 	sources   []*source // by leaf
 	emptied   *source   // has no packet left in its batch
@@ -44,15 +45,16 @@ type ranked struct {
 // source is an open input.
 type source struct {
 	ranked
-	leaf   int32
-	reader Reader
-	batch  []stream.Packet // of the reader
-	next   int
-	ended  bool
+	leaf    int32
+	reader  Reader // nil where openErr says why
+	openErr error
+	batch   []stream.Packet // of the reader
+	next    int
+	ended   bool
 }
 
-// New merges inputs, which it opens when their time comes and closes when they
-// are done. Packets of equal time keep the order of the inputs.
+// New merges inputs, which it opens shortly before their time comes and closes when
+// they are done. Packets of equal time keep the order of the inputs.
 func New(inputs []*Input, options Options) (*Merger, error) {
 	m := &Merger{options: options, latest: math.MinInt64}
 	for i, input := range inputs {
@@ -80,8 +82,8 @@ func (m *Merger) Read(dst []stream.Packet) (n int, err error) {
 		return 0, io.EOF
 	}
 	last := int64(math.MaxInt64) // time before which no input has to be opened
-	if len(m.pending) > 0 {
-		last = m.pending[0].Start - 1 // there is one before it: see prepare
+	if m.ahead != nil {
+		last = m.ahead.Start - 1 // there is a packet before it: see prepare
 	}
 	latest := m.latest
 	for n < len(dst) {
@@ -124,32 +126,46 @@ func (m *Merger) prepare() error {
 			s.reader.Close()
 		}
 	}
-	for len(m.pending) > 0 && (m.tree.empty() || m.pending[0].Start <= m.tree.time(m.tree.winner())) {
-		input := m.pending[0]
-		m.pending = m.pending[1:]
-		if err := m.open(input); err != nil {
+	if m.ahead == nil {
+		m.openAhead()
+	}
+	for m.ahead != nil && (m.tree.empty() || m.ahead.Start <= m.tree.time(m.tree.winner())) {
+		s := m.ahead
+		m.openAhead()
+		if err := m.enter(s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// open opens an input and lets it take part, if it has a packet.
-func (m *Merger) open(input ranked) error {
-	reader, err := input.Open(blockSize(m.tree.taken))
-	if err != nil {
-		return m.options.Trouble(input.Input, err)
+// openAhead opens the next input before its time comes, so that its first packets
+// are read and put in order meanwhile. What is wrong with it is told in time.
+func (m *Merger) openAhead() {
+	m.ahead = nil
+	if len(m.pending) == 0 {
+		return
 	}
-	s := &source{ranked: input, reader: reader}
+	s := &source{ranked: m.pending[0]}
+	m.pending = m.pending[1:]
+	s.reader, s.openErr = s.Open(blockSize(m.tree.taken + 1))
+	m.ahead = s
+}
+
+// enter lets an open input take part, if it has a packet.
+func (m *Merger) enter(s *source) error {
+	if s.openErr != nil {
+		return m.options.Trouble(s.Input, s.openErr)
+	}
 	if err := m.refill(s); err != nil {
-		reader.Close()
+		s.reader.Close()
 		return err
 	}
 	if len(s.batch) == 0 {
-		reader.Close()
+		s.reader.Close()
 		return nil
 	}
-	s.leaf = m.tree.enter(input.order, s.batch[0].Time)
+	s.leaf = m.tree.enter(s.order, s.batch[0].Time)
 	for int(s.leaf) >= len(m.sources) {
 		m.sources = append(m.sources, nil)
 	}
@@ -196,11 +212,11 @@ func (m *Merger) checkLinkTypes(s *source) error {
 
 // Close closes what is still open.
 func (m *Merger) Close() error {
-	for _, s := range m.sources {
-		if s != nil {
+	for _, s := range append(m.sources, m.ahead) {
+		if s != nil && s.reader != nil {
 			s.reader.Close()
 		}
 	}
-	m.sources, m.pending, m.emptied, m.tree = nil, nil, nil, tournament{}
+	m.sources, m.ahead, m.pending, m.emptied, m.tree = nil, nil, nil, nil, tournament{}
 	return nil
 }

@@ -416,8 +416,26 @@ func TestTroubleEndsOneInput(t *testing.T) {
 		t.Errorf("strict: got %v", err)
 	}
 	m.Close()
-	if closed != 1 {
-		t.Errorf("strict: %d inputs closed, wanted 1", closed)
+	if closed != 2 {
+		t.Errorf("strict: %d inputs closed, wanted 2: the second was open ahead", closed)
+	}
+}
+
+// TestTroubleAheadIsToldInTime opens an input before its time, which fails.
+func TestTroubleAheadIsToldInTime(t *testing.T) {
+	gone := &Input{Path: "gone", Start: 5, Open: func(int) (Reader, error) { return nil, os.ErrNotExist }}
+	whole := fakeInput("whole", 1, new(int), fakeStep{at(1), nil}, fakeStep{at(5), io.EOF})
+	m, err := New([]*Input{gone, whole}, Options{Trouble: strict})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	batch := make([]stream.Packet, 4)
+	if n, err := m.Read(batch); n != 1 || err != nil {
+		t.Errorf("before its time: %d packets, error %v", n, err)
+	}
+	if _, err := m.Read(batch); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("at its time: got %v", err)
 	}
 }
 
