@@ -70,7 +70,8 @@ func NewReaderSize(src io.Reader, size int) *Reader {
 // NewBlockReader reads into blocks that newBlock gives, of at least size bytes
 // each, and never into the same one again: data of packets stays valid for as long
 // as the caller leaves their block alone. The packets of one Read are all in the
-// block that newBlock gave last.
+// block that newBlock gave last. What they leave in the block before is moved into it
+// after newBlock has returned, and before Read or the next newBlock does.
 func NewBlockReader(src io.Reader, newBlock func(size int) []byte) *Reader {
 	return &Reader{src: src, newBlock: newBlock, block: newBlock(minBlockSize), judged: -1, order: binary.LittleEndian, linkTypeSeenIn: map[LinkType]int{}}
 }

@@ -31,6 +31,9 @@ func newBlocks(memory int64) *blocks {
 	return &blocks{memory: memory, vacant: map[int][]*block{}, batches: map[int][][]stream.Packet{}}
 }
 
+// whenFree, in tests, spoils what nobody is to use any more.
+var whenFree = func(data []byte, batch []stream.Packet) {}
+
 // share is how much memory an open input may hold.
 func (b *blocks) share() int64 { return b.memory / max(b.open.Load(), 1) }
 
@@ -51,6 +54,9 @@ func (b *blocks) newBlock(size int) *block {
 
 func (b *blocks) free(unused *block) {
 	size := len(unused.data)
+	if !unused.kept {
+		whenFree(unused.data, nil)
+	}
 	if unused.kept || size > stream.DefaultBlockSize { // the latter was made for a large packet
 		return
 	}
@@ -72,6 +78,7 @@ func (b *blocks) newBatch(size int) []stream.Packet {
 }
 
 func (b *blocks) freeBatch(unused []stream.Packet) {
+	whenFree(nil, unused)
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	b.batches[len(unused)] = append(b.batches[len(unused)], unused)

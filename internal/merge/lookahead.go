@@ -36,8 +36,9 @@ type lookahead struct {
 	given    readAhead // what the merge has in use
 	finished chan struct{}
 
-	reader  *stream.Reader
-	current *block // being read into
+	reader   *stream.Reader
+	current  *block // being read into
+	previous *block // from which the reader moves what it has not given out; or nil
 }
 
 // readAhead is what one Read gave.
@@ -89,12 +90,19 @@ func (l *lookahead) newBlock(size int) []byte {
 	b := l.blocks.newBlock(max(size, l.blockSize))
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	if l.current != nil {
-		l.drop(l.current)
-	}
+	l.dropPrevious()
 	l.hold(len(b.data))
-	l.current = b
+	l.previous, l.current = l.current, b
 	return b.data
+}
+
+// dropPrevious lets go of the block before the current one, from which everything has
+// been moved.
+func (l *lookahead) dropPrevious() {
+	if l.previous != nil {
+		l.drop(l.previous)
+		l.previous = nil
+	}
 }
 
 // hold counts memory that is taken or, below 0, let go of.
@@ -114,6 +122,7 @@ func (l *lookahead) drop(b *block) {
 func (l *lookahead) add(read readAhead) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
+	l.dropPrevious()
 	l.disorder.observe(read.packets)
 	read.latest = l.disorder.latest
 	read.block = l.current
@@ -250,6 +259,7 @@ func (l *lookahead) Close() error {
 	for _, read := range l.queue {
 		l.free(read)
 	}
+	l.dropPrevious()
 	if l.current != nil {
 		l.drop(l.current)
 	}

@@ -1,0 +1,52 @@
+package merge
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+// All tests find out who uses what is free: otherwise one sees it only when the memory
+// has been taken for something else by then.
+func init() {
+	spoilt := stream.Packet{Time: -1, Data: []byte("freed"), WireLength: 5}
+	whenFree = func(data []byte, batch []stream.Packet) {
+		for i := range data {
+			data[i] = 0xa5
+		}
+		for i := range batch {
+			batch[i] = spoilt
+		}
+	}
+}
+
+// TestLargePackets merges packets that do not fit into the blocks that files are
+// read in, or of which two do not: what a block holds moves into the next.
+func TestLargePackets(t *testing.T) {
+	for _, length := range []int{3 << 10, 60 << 10, 200 << 10} {
+		for _, window := range []int64{0, 1e9} {
+			random := rand.New(rand.NewPCG(6, uint64(length)))
+			captures := NewCaptures(NewFiles(16, nil), window, 256<<20)
+			folder := t.TempDir()
+			var list []*Input
+			var inputs [][]stream.Packet
+			for i := range 6 {
+				packets := capture(random, i, (8<<20)/length, lab.Start, 1e6, 0)
+				for p := range packets {
+					packets[p].Data = append(packets[p].Data, make([]byte, length)...)
+					packets[p].WireLength = uint32(len(packets[p].Data))
+				}
+				path := filepath.Join(folder, fmt.Sprint(i))
+				writeCapture(t, path, packets, []stream.Compression{stream.Uncompressed, stream.LZ4}[i%2])
+				list = append(list, captures.File(path, Contents{First: packets[0].Time, Earliest: packets[0].Time, Disorder: UnknownDisorder}))
+				inputs = append(inputs, packets)
+			}
+			got, _ := mergeAll(t, list)
+			wantOrder(t, got, inputs)
+		}
+	}
+}
