@@ -219,7 +219,7 @@ func (r *Reader) nextRecord() error {
 	}
 	h := layout.header(r.unread())
 	if r.isOdd(h, r.unread()) && r.Offset() != r.judged {
-		if r.fill(fileHeaderLength) && isFileHeader(r.unread()) || r.fill(compressionMagicLength) && DetectCompression(r.unread()) != Uncompressed {
+		if r.isCaptureAhead() {
 			r.inSection = false
 			return nil
 		}

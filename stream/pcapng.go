@@ -236,11 +236,11 @@ func (r *Reader) nextBlock() error {
 		return r.beginSection()
 	}
 	kind, length := order.Uint32(r.unread()), order.Uint32(r.unread()[4:])
+	if (!isKnownBlock(kind) || !isBlockLength(length)) && r.isCaptureAhead() {
+		r.inSection = false
+		return nil
+	}
 	if !isBlockLength(length) {
-		if r.fill(fileHeaderLength) && isFileHeader(r.unread()) || r.fill(compressionMagicLength) && DetectCompression(r.unread()) != Uncompressed {
-			r.inSection = false
-			return nil
-		}
 		return r.resynchronise(fmt.Sprintf("block length %d is not a multiple of 4 from %d to %d", length, minBlockLength, maxBlockLength))
 	}
 	if !r.fill(int(length)) {

@@ -294,6 +294,13 @@ func (r *Reader) startSection(section Section) {
 	r.previous = r.start
 }
 
+// isCaptureAhead says whether another capture surely begins at the reading position,
+// compressed or not.
+func (r *Reader) isCaptureAhead() bool {
+	return r.fill(fileHeaderLength) && isFileHeader(r.unread()) ||
+		r.fill(compressionMagicLength) && (DetectCompression(r.unread()) != Uncompressed || isSkippableFrame(r.unread()))
+}
+
 // badFileHeader says that no section begins at the reading position. At the start
 // of the stream that is its end; later it is damage.
 func (r *Reader) badFileHeader(reason string) error {

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -109,6 +110,39 @@ func TestSectionsOfAllFormatsFollowOneAnother(t *testing.T) {
 	}
 	if got := fmt.Sprint(indexes); got != "[0 1 3 4 6 7 9 10]" || r.Sections() != 12 {
 		t.Errorf("packets of sections %s of %d", got, r.Sections())
+	}
+}
+
+// TestBlockLooksLikeTheBeginningOfACapture has captures behind a pcapng whose first
+// bytes could be the type and the length of a block.
+func TestBlockLooksLikeTheBeginningOfACapture(t *testing.T) {
+	packets := lab.Packets(10, lab.Start, time.Millisecond, 100)
+	bigEndian := binary.BigEndian
+	section := bigEndian.AppendUint32(nil, 0x0a0d0d0a)
+	section = bigEndian.AppendUint32(section, 28)
+	section = bigEndian.AppendUint32(section, 0x1a2b3c4d)
+	section = bigEndian.AppendUint32(section, 1<<16)
+	section = bigEndian.AppendUint64(section, 1<<64-1)
+	section = bigEndian.AppendUint32(section, 28)
+	var pcapng bytes.Buffer
+	w := stream.NewWriter(&pcapng, stream.WriterOptions{PcapNG: true})
+	if err := errors.Join(w.Write(packets), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	pcap := lab.Pcap(packets, binary.LittleEndian, true)
+	empty := lab.Pcap(nil, binary.LittleEndian, true)
+	for name, file := range map[string][]byte{
+		"version 2.4 as length 131076":         slices.Concat(section, lab.Pcap(packets, bigEndian, true)),
+		"zstd header as a length":              slices.Concat(pcapng.Bytes(), compress(t, empty, "zstd", "-c", "--stream-size=24")),
+		"the same, and more behind it":         slices.Concat(pcapng.Bytes(), compress(t, empty, "zstd", "-c", "--stream-size=24"), empty, bytes.Repeat(empty, 1<<19)),
+		"skippable frame in front of zstd":     slices.Concat(section, compress(t, pcap, "pzstd", "-c", "-q")),
+		"skippable frame, behind pcap records": slices.Concat(pcap, compress(t, empty, "pzstd", "-c", "-q")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if numbers, damage := sequences(t, file); len(numbers) != 10 || len(damage) > 0 {
+				t.Errorf("%d packets, wanted 10; damage %v", len(numbers), damage)
+			}
+		})
 	}
 }
 
