@@ -16,9 +16,9 @@ type Captures struct {
 }
 
 // NewCaptures reads files of which packets out of order within window nanoseconds
-// are put in order. For that a window of each open file is held, unless Contents
-// tells how far out of order it is; where memory bytes do not suffice for all of
-// them, the windows get shorter.
+// are put in order. For that each open file is read a window ahead, unless Contents
+// tells how far out of order it is. Compressed ones are held in memory as far; where
+// memory bytes do not suffice for all of them, their windows get shorter.
 func NewCaptures(files *Files, window, memory int64) *Captures {
 	return &Captures{files: files, window: window, blocks: newBlocks(max(memory, minMemory))}
 }
@@ -33,6 +33,8 @@ type Contents struct {
 	// Disorder is how much later a packet came before another one at most, in
 	// nanoseconds; it is -1 where that is not known.
 	Disorder int64
+	// Uncompressed says that the packets stand in the file as they are.
+	Uncompressed bool
 	// Sections is 0 where their number is not known.
 	Sections    int
 	LinkType    stream.LinkType // of the first packet
@@ -79,6 +81,7 @@ func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 			seen = true
 			contents.First = batch[0].Time
 			contents.LinkType, contents.HasLinkType = batch[0].LinkType, true
+			contents.Uncompressed = r.Section().Compression == stream.Uncompressed
 		}
 		contents.LinkTypes = r.LinkTypes()
 		if seen && (!all || r.Offset() > peekLimit) {
@@ -121,16 +124,23 @@ func (c *Captures) Input(path, archive string, contents Contents, open func() (i
 			if err != nil {
 				return nil, err
 			}
-			return c.read(src, contents.Disorder, blockSize), nil
+			return c.read(src, contents, blockSize), nil
 		},
 	}
 }
 
 // read looks ahead as far as is needed to put packets in order.
-func (c *Captures) read(src io.ReadCloser, disorder int64, blockSize int) Reader {
-	if disorder == UnknownDisorder {
-		ahead := newLookahead(src, c.window, c.blocks, blockSize, batchSize(blockSize))
-		return newReorderer(ahead, ahead, c.window, 0)
+func (c *Captures) read(src io.ReadCloser, contents Contents, blockSize int) Reader {
+	batch := batchSize(blockSize)
+	if contents.Disorder != UnknownDisorder {
+		return newReorderer(newLookahead(src, 0, c.blocks, blockSize, batch), nil, c.window, contents.Disorder)
 	}
-	return newReorderer(newLookahead(src, 0, c.blocks, blockSize, batchSize(blockSize)), nil, c.window, disorder)
+	file, isFile := src.(*File)
+	var ahead *lookahead
+	if isFile && contents.Uncompressed {
+		ahead = newScoutedLookahead(file, c.window, c.blocks, blockSize, batch)
+	} else {
+		ahead = newLookahead(src, c.window, c.blocks, blockSize, batch)
+	}
+	return newReorderer(ahead, ahead, c.window, 0)
 }

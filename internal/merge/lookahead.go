@@ -18,9 +18,12 @@ import (
 // decompressing go on meanwhile.
 //
 // What has been read ahead is kept in blocks. Where the share of memory of an
-// input does not hold a window of it, the window is as much as it holds.
+// input does not hold a window of it, the window is as much as it holds. Of a file
+// that can be read twice at no cost, a scout sees the window, and only a few blocks
+// are read ahead.
 type lookahead struct {
 	window    int64
+	scout     *scout // nil where there is none
 	blocks    *blocks
 	blockSize int
 	batchSize int
@@ -70,6 +73,14 @@ func newLookahead(src io.ReadCloser, window int64, blocks *blocks, blockSize, ba
 	l.changed.L = &l.mutex
 	blocks.open.Add(1)
 	go l.run(src)
+	return l
+}
+
+// newScoutedLookahead reads a file, which it closes in the end, and has a scout look
+// ahead.
+func newScoutedLookahead(file *File, window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
+	l := newLookahead(io.NopCloser(file), 0, blocks, blockSize, batchSize)
+	l.scout = newScout(file, window, blockSize)
 	return l
 }
 
@@ -177,6 +188,9 @@ func (l *lookahead) isFull() bool {
 // settle waits until the input has been seen a window beyond the batch given last,
 // and gives the largest disorder found.
 func (l *lookahead) settle() int64 {
+	if l.scout != nil {
+		return l.scout.settle(l.given.latest)
+	}
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.wanted = max(l.wanted, after(l.given.latest, l.window))
@@ -248,6 +262,9 @@ func (l *lookahead) free(read readAhead) {
 
 // Close ends the goroutine.
 func (l *lookahead) Close() error {
+	if l.scout != nil {
+		l.scout.close()
+	}
 	l.mutex.Lock()
 	l.stopped = true
 	l.changed.Broadcast()

@@ -1,0 +1,114 @@
+package merge
+
+import (
+	"errors"
+	"io"
+	"math"
+	"sync"
+
+	"pcap-replay/stream"
+)
+
+// scout reads a file a window further than the merge has come, in a goroutine of its
+// own, to tell how far out of order it is. What it reads stays in the processor's
+// cache and is read again when its time comes: a window of each file in memory goes
+// out to it and back, which takes longer.
+type scout struct {
+	file      *File
+	window    int64
+	blockSize int
+
+	mutex    sync.Mutex
+	changed  sync.Cond
+	seen     disorder
+	previous int64 // time up to the end of the stint before the last
+	wanted   int64 // how far the merge wants to have been looked ahead
+	ended    bool  // the file has been read to its end
+	stopped  bool  // the merge needs no more
+	finished chan struct{}
+}
+
+const (
+	// scoutBlock is how much a scout reads at a time at most, in bytes: half and twice
+	// as much take a few percent longer.
+	scoutBlock = 128 << 10
+	// scoutStint is how many blocks a scout reads before it tells. It is one stint ahead
+	// of what is wanted, so that nobody waits for it.
+	scoutStint = 4
+)
+
+// newScout looks through a file, which close closes, in blocks of up to blockSize
+// bytes.
+func newScout(file *File, window int64, blockSize int) *scout {
+	s := &scout{
+		file: file, window: window, blockSize: min(blockSize, scoutBlock), seen: newDisorder(window),
+		previous: math.MinInt64, wanted: math.MinInt64, finished: make(chan struct{}),
+	}
+	s.changed.L = &s.mutex
+	go s.run()
+	return s
+}
+
+func (s *scout) run() {
+	defer close(s.finished)
+	reader := stream.NewReaderSize(io.NewSectionReader(s.file, 0, math.MaxInt64), s.blockSize)
+	defer reader.Close()
+	batch := make([]stream.Packet, batchSize(s.blockSize))
+	seen := s.seen
+	for s.isWanted() {
+		ended := false
+		for end := reader.Offset() + int64(scoutStint*s.blockSize); reader.Offset() < end && !ended; {
+			n, err := reader.Read(batch)
+			seen.observe(batch[:n])
+			var damage *stream.Damage
+			ended = err != nil && !errors.As(err, &damage) // the merge will find the reason again
+		}
+		s.tell(seen, ended)
+	}
+}
+
+// isWanted waits until the file has to be read on, and says whether it has.
+func (s *scout) isWanted() bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	for !s.ended && !s.stopped && s.previous > s.wanted {
+		s.changed.Wait()
+	}
+	return !s.ended && !s.stopped
+}
+
+// tell ends a stint.
+func (s *scout) tell(seen disorder, ended bool) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.previous, s.seen, s.ended = s.seen.latest, seen, ended
+	if s.wanted == math.MinInt64 && seen.latest != math.MinInt64 {
+		s.wanted = after(seen.latest, s.window) // as settle will say soon
+	}
+	s.changed.Broadcast()
+}
+
+// settle waits until the file has been seen a window beyond a time, and gives the
+// largest disorder found.
+func (s *scout) settle(latest int64) int64 {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.wanted = max(s.wanted, after(latest, s.window))
+	if s.previous <= s.wanted {
+		s.changed.Broadcast()
+	}
+	for !s.ended && s.seen.latest < s.wanted {
+		s.changed.Wait()
+	}
+	return s.seen.most
+}
+
+// close ends the goroutine and closes the file.
+func (s *scout) close() {
+	s.mutex.Lock()
+	s.stopped = true
+	s.changed.Broadcast()
+	s.mutex.Unlock()
+	<-s.finished
+	s.file.Close()
+}
