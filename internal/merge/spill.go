@@ -26,11 +26,12 @@ type spill struct {
 	// writeCost is what it took to write a byte lately, in nanoseconds.
 	writeCost float64
 
-	busy   chan struct{} // one for each chunk that is being written
-	mutex  sync.Mutex
-	err    error // the first
-	idle   []*spillWriter
-	writes sync.WaitGroup
+	busy    chan struct{} // one for each chunk that is being written
+	writing sync.Mutex    // the kernel writes one at a time, and others would wait in it
+	mutex   sync.Mutex
+	err     error // the first
+	idle    []*spillWriter
+	writes  sync.WaitGroup
 
 	stored sync.Pool // of *[]byte: chunks as they are in the file
 }
@@ -156,9 +157,11 @@ func (s *spill) write(w *spillWriter, chunk *spilledChunk) {
 	chunk.size, chunk.offset, chunk.stored = len(w.plain), s.size, len(data)
 	s.size += int64(len(data))
 	s.mutex.Unlock()
+	s.writing.Lock()
 	began := time.Now()
 	_, err := s.file.WriteAt(data, chunk.offset)
 	cost := float64(time.Since(began)) / float64(len(data))
+	s.writing.Unlock()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.writeCost += (cost - s.writeCost) / 16
