@@ -9,10 +9,11 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 	"github.com/therootcompany/xz"
+
+	"pcap-replay/internal/gunzip"
 )
 
 const (
@@ -86,10 +87,10 @@ func (s *sourceError) Read(p []byte) (int, error) {
 // decompressor reads compressed files one after another.
 type decompressor struct {
 	src         *bufio.Reader
-	compression Compression // of the current file
-	decoder     io.Reader   // nil between two files
-	gzip        *gzip.Reader
-	frame       *frameReader // what decoder reads, with LZ4 and zstd
+	compression Compression    // of the current file
+	decoder     io.Reader      // nil between two files
+	gzip        *gunzip.Reader // used again for each member
+	frame       *frameReader   // what decoder reads, with LZ4 and zstd
 	close       func()
 }
 
@@ -122,12 +123,10 @@ func (d *decompressor) start(head []byte) error {
 		d.decoder = d.src
 	case Gzip:
 		if d.gzip == nil {
-			d.gzip = new(gzip.Reader)
+			d.gzip = new(gunzip.Reader)
 		}
-		if err = d.gzip.Reset(d.src); err == nil {
-			d.gzip.Multistream(false) // stop at the end: something else may follow
-			d.decoder = d.gzip
-		}
+		d.gzip.ResetMember(d.src) // something else may follow
+		d.decoder = d.gzip
 	case LZ4:
 		// Its Read waits for as many blocks as there is room for; WriteTo gives each
 		// when it is there.

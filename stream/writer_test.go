@@ -67,7 +67,7 @@ func TestFlushReachesALiveReader(t *testing.T) {
 	for name, options := range writerOptions {
 		t.Run(name, func(t *testing.T) {
 			in, out := io.Pipe()
-			next := make(chan int)
+			next := make(chan int, 1) // the end of a flush may stay in the pipe until more is wanted
 			go func() {
 				w := stream.NewWriter(out, options)
 				for i := range next {

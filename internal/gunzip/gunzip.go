@@ -4,6 +4,7 @@
 package gunzip
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -41,6 +42,7 @@ type Reader struct {
 	OnBlock func(*Point)
 
 	offset   int64  // behind the output, in bytes of the uncompressed data
+	single   bool   // the first member is all that is wanted
 	inMember bool   // else a header comes next
 	resumed  bool   // where this member began is not known, nor is its checksum
 	length   int64  // of this member so far
@@ -59,7 +61,18 @@ func NewReader(src io.Reader) *Reader {
 func (r *Reader) Reset(src io.Reader) {
 	r.input.reset(src, 0)
 	r.inflater.reset(nil)
-	*r = Reader{inflater: r.inflater}
+	r.restart(0, false)
+}
+
+// restart forgets all but the inflater.
+func (r *Reader) restart(offset int64, resumed bool) {
+	r.OnBlock, r.offset, r.single, r.inMember, r.resumed, r.finished = nil, offset, false, resumed, resumed, nil
+}
+
+// ResetMember is Reset for a single member. Read ends behind it, and leaves src there.
+func (r *Reader) ResetMember(src *bufio.Reader) {
+	r.Reset(src)
+	r.single = true
 }
 
 // Resume goes on from a point. src begins with the byte that holds the point's
@@ -67,7 +80,7 @@ func (r *Reader) Reset(src io.Reader) {
 func (r *Reader) Resume(src io.Reader, point *Point) {
 	r.input.reset(src, point.Bit/8)
 	r.inflater.reset(point.Window)
-	*r = Reader{inflater: r.inflater, offset: point.Offset, inMember: true, resumed: true}
+	r.restart(point.Offset, true)
 	if skip := uint(point.Bit & 7); r.has(skip) {
 		r.drop(skip)
 	}
@@ -124,7 +137,11 @@ func (r *Reader) step() error {
 		r.inMember, r.resumed, r.length, r.checksum = true, false, 0, 0
 		return nil
 	case r.next == afterLastBlock:
-		return r.readTrailer()
+		if err := r.readTrailer(); err != nil || !r.single {
+			return err
+		}
+		r.release()
+		return io.EOF
 	case r.next == blockHeader && r.OnBlock != nil:
 		r.OnBlock(&Point{Bit: r.position(), Offset: r.offset, Window: r.window()})
 	}

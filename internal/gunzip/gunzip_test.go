@@ -1,6 +1,7 @@
 package gunzip
 
 import (
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
@@ -248,6 +249,31 @@ func BenchmarkReader(b *testing.B) {
 		r.Reset(bytes.NewReader(compressed))
 		if _, err := io.Copy(io.Discard, r); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A member is read to its last bit, and what follows is left where it is.
+func TestResetMemberLeavesWhatFollows(t *testing.T) {
+	var r Reader
+	for name, data := range samples() {
+		for _, level := range []int{flate.HuffmanOnly, 0, 6} {
+			member := compress(t, data, level)
+			for _, rest := range []string{"", "r", "rest of the stream", string(member)} {
+				var src io.Reader = strings.NewReader(string(member) + rest)
+				if len(data) < 1000 {
+					src = iotest.OneByteReader(src)
+				}
+				buffered := bufio.NewReaderSize(src, inputSize)
+				r.ResetMember(buffered)
+				got, err := io.ReadAll(&r)
+				if err != nil || !bytes.Equal(got, data) {
+					t.Fatalf("%s, level %d: %d bytes of %d, error %v", name, level, len(got), len(data), err)
+				}
+				if left, err := io.ReadAll(buffered); err != nil || string(left) != rest {
+					t.Errorf("%s, level %d: %d bytes left of %d, error %v", name, level, len(left), len(rest), err)
+				}
+			}
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 const WindowSize = 32 << 10
 
 const (
-	outputSize = WindowSize + 256<<10
+	outputSize = WindowSize + 64<<10
 	// outputSlack is how much room the fast loop wants: three literals, the longest
 	// match, and what copying by eights writes beyond it.
 	outputSlack = 3 + 258 + 8
@@ -247,7 +247,7 @@ func (f *inflater) endBlock() {
 // inflateFast inflates while there is plenty of input and room.
 func (f *inflater) inflateFast() error {
 	var (
-		in         = f.buffer[:f.end]
+		in         = f.buffer
 		next       = f.input.next
 		hold       = f.bits
 		count      = f.count

@@ -1,6 +1,7 @@
 package gunzip
 
 import (
+	"bufio"
 	"encoding/binary"
 	"io"
 )
@@ -9,57 +10,65 @@ import (
 const inputSize = 128 << 10
 
 // input gives compressed data as bits, the lowest bit of a byte first: RFC 1951,
-// section 3.1.1.
+// section 3.1.1. It works on what src has buffered, and takes out of that only what
+// has been used.
 type input struct {
-	src    io.Reader
-	buffer []byte
-	next   int   // the byte in buffer that is not yet in bits
-	end    int   // of what src gave
-	base   int64 // where buffer begins in bytes from the start of the compressed data
-	err    error // why src ended
+	src    *bufio.Reader
+	own    *bufio.Reader // src of a source without a buffer; used again
+	buffer []byte        // what src has
+	next   int           // the byte in buffer that is not yet in bits
+	base   int64         // where buffer begins in bytes from the start of the compressed data
+	err    error         // why src ended
 
 	bits  uint64 // what comes next
 	count uint   // how many bits of it are there; the others are zero
 }
 
 func (in *input) reset(src io.Reader, base int64) {
-	if in.buffer == nil {
-		in.buffer = make([]byte, inputSize)
+	buffered, ok := src.(*bufio.Reader)
+	if !ok || buffered.Size() < inputSize {
+		if in.own == nil {
+			in.own = bufio.NewReaderSize(nil, inputSize)
+		}
+		in.own.Reset(src)
+		buffered = in.own
 	}
-	*in = input{src: src, buffer: in.buffer, base: base}
+	*in = input{src: buffered, own: in.own, base: base}
 }
 
 // position is the bit that comes next, from the start of the compressed data.
 func (in *input) position() int64 { return (in.base+int64(in.next))*8 - int64(in.count) }
 
-// fill asks src for more.
+// fill asks src for more, where all that it had is in bits.
 func (in *input) fill() {
-	copy(in.buffer, in.buffer[in.next:in.end])
-	in.base += int64(in.next)
-	in.end -= in.next
-	in.next = 0
-	for range 100 {
-		n, err := in.src.Read(in.buffer[in.end:])
-		in.end += n
-		in.err = err
-		if n > 0 || err != nil {
-			return
-		}
-	}
-	in.err = io.ErrNoProgress
+	kept := in.release()
+	_, in.err = in.src.Peek(kept + 1)
+	in.buffer, _ = in.src.Peek(in.src.Buffered())
+	in.next = kept
+}
+
+// release takes what has been used out of src. The whole bytes in bits, which it
+// counts, stay there.
+func (in *input) release() (kept int) {
+	kept = int(in.count / 8)
+	used := in.next - kept
+	_, _ = in.src.Discard(used) // it has them
+	in.base += int64(used)
+	in.buffer, in.next = in.buffer[used:], kept
+	return kept
 }
 
 // gather gets as many bits as fit of what is in the buffer: more than 56, unless it
 // is nearly empty.
 func (in *input) gather() {
-	if in.end-in.next >= 8 {
+	if len(in.buffer)-in.next >= 8 {
 		in.bits |= binary.LittleEndian.Uint64(in.buffer[in.next:]) << in.count
 		in.next += int(63-in.count) >> 3
 		in.count |= 56
 		in.bits &= 1<<in.count - 1
 		return
 	}
-	for in.count <= 56 && in.next < in.end {
+	for in.count <= 56 && in.next < len(in.buffer) {
 		in.bits |= uint64(in.buffer[in.next]) << in.count
 		in.next++
 		in.count += 8
@@ -106,10 +115,10 @@ func (in *input) read(p []byte) (n int) {
 	if n > 0 || len(p) == 0 {
 		return n
 	}
-	for in.next == in.end && in.err == nil {
+	for in.next == len(in.buffer) && in.err == nil {
 		in.fill()
 	}
-	n = copy(p, in.buffer[in.next:in.end])
+	n = copy(p, in.buffer[in.next:])
 	in.next += n
 	return n
 }
