@@ -17,8 +17,8 @@ type Captures struct {
 
 // NewCaptures reads files of which packets out of order within window nanoseconds
 // are put in order. For that each open file is read a window ahead, unless Contents
-// tells how far out of order it is. Compressed ones are held in memory as far; where
-// memory bytes do not suffice for all of them, their windows get shorter.
+// tells how far out of order it is. What that is of a compressed one is held in
+// memory; where memory bytes do not suffice for all of them, the windows get shorter.
 func NewCaptures(files *Files, window, memory int64) *Captures {
 	return &Captures{files: files, window: window, blocks: newBlocks(max(memory, minMemory))}
 }
@@ -138,7 +138,7 @@ func (c *Captures) read(src io.ReadCloser, contents Contents, blockSize int) Rea
 	file, isFile := src.(*File)
 	var ahead *lookahead
 	if isFile && contents.Uncompressed {
-		ahead = newScoutedLookahead(file, c.window, c.blocks, blockSize, batch)
+		ahead = newFileLookahead(file, c.window, c.blocks, blockSize, batch)
 	} else {
 		ahead = newLookahead(src, c.window, c.blocks, blockSize, batch)
 	}

@@ -18,12 +18,13 @@ import (
 // decompressing go on meanwhile.
 //
 // What has been read ahead is kept in blocks. Where the share of memory of an
-// input does not hold a window of it, the window is as much as it holds. Of a file
-// that can be read twice at no cost, a scout sees the window, and only a few blocks
-// are read ahead.
+// input does not hold a window of it, the window is as much as it holds. A file that
+// can be read twice at no great cost has a scout see the window instead, where that
+// is more than a few blocks: they go out of the processor's cache and come back, which
+// takes longer than to read them again.
 type lookahead struct {
 	window    int64
-	scout     *scout // nil where there is none
+	file      *File // to be closed in the end; nil where the goroutine closes the source
 	blocks    *blocks
 	blockSize int
 	batchSize int
@@ -31,10 +32,12 @@ type lookahead struct {
 	mutex    sync.Mutex
 	changed  sync.Cond
 	disorder disorder
-	wanted   int64 // how far the merge wants to have been looked ahead
-	used     int64 // bytes of blocks and batches
-	stopped  bool  // the merge needs no more
-	ended    bool  // the input has been read to its end
+	scout    *scout // nil while there is none
+	unsure   bool   // whether there is to be one
+	wanted   int64  // how far the merge wants to have been looked ahead
+	used     int64  // bytes of blocks and batches
+	stopped  bool   // the merge needs no more
+	ended    bool   // the input has been read to its end
 	queue    []readAhead
 	given    readAhead // what the merge has in use
 	finished chan struct{}
@@ -59,6 +62,8 @@ const (
 	// minAhead is how many blocks are read ahead in any case, so that reading and
 	// merging go on side by side.
 	minAhead = 4
+	// blocksHeld is how many blocks are held to see a window, before a scout does.
+	blocksHeld = 8
 	// blocksBeyond is how many blocks are read beyond the window: with one, both sides
 	// wait for each other at every batch, and merge at 60 % of the speed.
 	blocksBeyond = 2
@@ -66,21 +71,26 @@ const (
 
 // newLookahead reads src, which it closes in the end.
 func newLookahead(src io.ReadCloser, window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
+	l := prepareLookahead(window, blocks, blockSize, batchSize)
+	go l.run(src)
+	return l
+}
+
+// newFileLookahead reads a file that may be read twice, which it closes in the end.
+func newFileLookahead(file *File, window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
+	l := prepareLookahead(window, blocks, blockSize, batchSize)
+	l.file, l.unsure = file, true
+	go l.run(io.NopCloser(file))
+	return l
+}
+
+func prepareLookahead(window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
 	l := &lookahead{
 		window: window, blocks: blocks, blockSize: blockSize, batchSize: batchSize,
 		disorder: newDisorder(window), wanted: math.MinInt64, finished: make(chan struct{}),
 	}
 	l.changed.L = &l.mutex
 	blocks.open.Add(1)
-	go l.run(src)
-	return l
-}
-
-// newScoutedLookahead reads a file, which it closes in the end, and has a scout look
-// ahead.
-func newScoutedLookahead(file *File, window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
-	l := newLookahead(io.NopCloser(file), 0, blocks, blockSize, batchSize)
-	l.scout = newScout(file, window, blockSize)
 	return l
 }
 
@@ -145,6 +155,9 @@ func (l *lookahead) add(read readAhead) {
 	if l.wanted == math.MinInt64 && len(read.packets) > 0 {
 		l.wanted = after(read.latest, l.window) // as settle will say for this batch
 	}
+	if l.disorder.latest >= l.wanted {
+		l.unsure = false // a window is little enough
+	}
 	l.changed.Broadcast()
 }
 
@@ -152,11 +165,27 @@ func (l *lookahead) add(read readAhead) {
 func (l *lookahead) isWanted() bool {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	for !l.ended && !l.stopped && l.isAhead() {
+	for !l.ended && !l.stopped {
+		if l.unsure && (l.used >= int64(blocksHeld*l.blockSize) || l.isFull()) {
+			l.sendScout()
+		}
+		if !l.isAhead() {
+			return true
+		}
 		l.changed.Broadcast() // settle may wait for more while another input has taken the memory
 		l.changed.Wait()
 	}
-	return !l.ended && !l.stopped
+	return false
+}
+
+// sendScout has a scout see the window from now on.
+func (l *lookahead) sendScout() {
+	l.scout, l.unsure = newScout(l.file, l.window, l.blockSize), false
+	l.window, l.wanted = 0, math.MinInt64
+	if len(l.queue) > 0 {
+		l.wanted = l.queue[0].latest
+	}
+	l.changed.Broadcast()
 }
 
 // isAhead says that there is no need to read on, or no memory.
@@ -188,15 +217,18 @@ func (l *lookahead) isFull() bool {
 // settle waits until the input has been seen a window beyond the batch given last,
 // and gives the largest disorder found.
 func (l *lookahead) settle() int64 {
-	if l.scout != nil {
-		return l.scout.settle(l.given.latest)
-	}
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.wanted = max(l.wanted, after(l.given.latest, l.window))
-	for !l.ended && l.disorder.latest < l.wanted && (len(l.queue) == 0 || !l.isFull()) {
+	for l.scout == nil && !l.ended && l.disorder.latest < l.wanted && (len(l.queue) == 0 || l.unsure || !l.isFull()) {
 		l.changed.Broadcast()
 		l.changed.Wait()
+	}
+	if scout := l.scout; scout != nil {
+		l.mutex.Unlock()
+		most := scout.settle(l.given.latest)
+		l.mutex.Lock()
+		return max(most, l.disorder.most) // of a file that has grown behind the scout's back
 	}
 	return l.disorder.most
 }
@@ -262,14 +294,17 @@ func (l *lookahead) free(read readAhead) {
 
 // Close ends the goroutine.
 func (l *lookahead) Close() error {
-	if l.scout != nil {
-		l.scout.close()
-	}
 	l.mutex.Lock()
 	l.stopped = true
 	l.changed.Broadcast()
 	l.mutex.Unlock()
 	<-l.finished
+	if l.scout != nil {
+		l.scout.close()
+	}
+	if l.file != nil {
+		l.file.Close()
+	}
 	if l.given.block != nil {
 		l.free(l.given)
 	}

@@ -10,9 +10,7 @@ import (
 )
 
 // scout reads a file a window further than the merge has come, in a goroutine of its
-// own, to tell how far out of order it is. What it reads stays in the processor's
-// cache and is read again when its time comes: a window of each file in memory goes
-// out to it and back, which takes longer.
+// own, to tell how far out of order it is. It keeps nothing.
 type scout struct {
 	file      *File
 	window    int64
@@ -37,8 +35,7 @@ const (
 	scoutStint = 4
 )
 
-// newScout looks through a file, which close closes, in blocks of up to blockSize
-// bytes.
+// newScout looks through a file in blocks of up to blockSize bytes.
 func newScout(file *File, window int64, blockSize int) *scout {
 	s := &scout{
 		file: file, window: window, blockSize: min(blockSize, scoutBlock), seen: newDisorder(window),
@@ -103,12 +100,11 @@ func (s *scout) settle(latest int64) int64 {
 	return s.seen.most
 }
 
-// close ends the goroutine and closes the file.
+// close ends the goroutine.
 func (s *scout) close() {
 	s.mutex.Lock()
 	s.stopped = true
 	s.changed.Broadcast()
 	s.mutex.Unlock()
 	<-s.finished
-	s.file.Close()
 }

@@ -1,0 +1,65 @@
+package merge
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+// A window that is little is held, of another one a scout tells the disorder; with
+// both, packets come out in order.
+func TestScoutSeesLargeWindows(t *testing.T) {
+	const (
+		count     = 20_000
+		blockSize = 16 << 10
+		memory    = 1 << 30
+	)
+	random := rand.New(rand.NewPCG(7, 7))
+	for name, test := range map[string]struct {
+		gap    time.Duration
+		memory int64
+		scout  bool
+	}{
+		"little":       {gap: 10 * time.Millisecond, memory: memory},
+		"much":         {gap: 100 * time.Microsecond, memory: memory, scout: true},
+		"all of it":    {gap: time.Microsecond, memory: memory, scout: true},
+		"little, full": {gap: 10 * time.Millisecond, memory: 1, scout: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			packets := capture(random, 0, count, lab.Start, int64(test.gap), int64(time.Second))
+			path := filepath.Join(t.TempDir(), "capture")
+			writeCapture(t, path, packets, stream.Uncompressed)
+			file, err := NewFiles(1, nil).Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ahead := newFileLookahead(file, int64(time.Second), newBlocks(test.memory), blockSize, 64)
+			r := newReorderer(ahead, ahead, int64(time.Second), 0)
+			slices.SortStableFunc(packets, byTime)
+			for want := packets; ; {
+				batch, err := r.Next()
+				for i := range batch {
+					if batch[i].Time != want[i].Time || !bytes.Equal(batch[i].Data, want[i].Data) {
+						t.Fatalf("packet %d: got %v, wanted %v", count-len(want)+i, identify(&batch[i]), identify(&want[i]))
+					}
+				}
+				if want = want[len(batch):]; err != nil {
+					if len(want) > 0 {
+						t.Errorf("%d packets are missing: %v", len(want), err)
+					}
+					break
+				}
+			}
+			if hasScout := ahead.scout != nil; hasScout != test.scout {
+				t.Errorf("has a scout: %v, wanted %v", hasScout, test.scout)
+			}
+			r.Close()
+		})
+	}
+}
