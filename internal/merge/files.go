@@ -80,10 +80,12 @@ func (f *File) acquire() error {
 		}
 	}
 	if f.closed {
+		files.freed.Signal() // there is room for whoever waits next
 		return os.ErrClosed
 	}
 	if f.file == nil {
 		if err := f.reopen(); err != nil {
+			files.freed.Signal()
 			return err
 		}
 		f.element = files.open.PushFront(f)
