@@ -1,6 +1,6 @@
 // Package gunzip decompresses gzip, RFC 1952. It does what compress/gzip does, one
 // and a half times as fast, and two things more: it says where a block begins, and
-// can go on from there later.
+// can go on from there later. The checksum that a header may have is passed over.
 package gunzip
 
 import (
@@ -71,7 +71,9 @@ func (r *Reader) restart(offset int64, resumed bool) {
 
 // ResetMember is Reset for a single member. Read ends behind it, and leaves src there.
 func (r *Reader) ResetMember(src *bufio.Reader) {
-	r.Reset(src)
+	r.input.resetBuffered(src, 0)
+	r.inflater.reset(nil)
+	r.restart(0, false)
 	r.single = true
 }
 

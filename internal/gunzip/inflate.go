@@ -44,6 +44,7 @@ type inflater struct {
 	literals  [literalTableSize]uint32
 	distances [distanceTableSize]uint32
 	lengths   [288 + 32]uint8
+	fixed     bool // the tables are those of the fixed codes
 
 	// reached marks the bytes of the first window that matches reach, while tracking
 	// is set.
@@ -132,13 +133,9 @@ func (f *inflater) readBlockHeader() error {
 		f.stored, f.next = int(length), storedBlock
 		return f.copyStored()
 	case 1:
-		buildTable(f.literals[:], literalBits, fixedLengths[:], literalMeanings[:])
-		lengths := f.lengths[:32]
-		for i := range lengths {
-			lengths[i] = 5
-		}
-		buildTable(f.distances[:], distanceBits, lengths, distanceMeanings[:])
+		f.setFixedTables()
 	case 2:
+		f.fixed = false
 		if err := f.readTables(); err != nil {
 			return err
 		}
@@ -147,6 +144,21 @@ func (f *inflater) readBlockHeader() error {
 	}
 	f.next = huffmanBlock
 	return nil
+}
+
+// setFixedTables sets the tables of the fixed codes, unless the block before had them as
+// well: a live stream has them again and again.
+func (f *inflater) setFixedTables() {
+	if f.fixed {
+		return
+	}
+	f.fixed = true
+	buildTable(f.literals[:], literalBits, fixedLengths[:], literalMeanings[:])
+	lengths := f.lengths[:32]
+	for i := range lengths {
+		lengths[i] = 5
+	}
+	buildTable(f.distances[:], distanceBits, lengths, distanceMeanings[:])
 }
 
 // codeLengthOrder is the order in which the lengths of the code for code lengths

@@ -25,15 +25,17 @@ type input struct {
 }
 
 func (in *input) reset(src io.Reader, base int64) {
-	buffered, ok := src.(*bufio.Reader)
-	if !ok || buffered.Size() < inputSize {
-		if in.own == nil {
-			in.own = bufio.NewReaderSize(nil, inputSize)
-		}
-		in.own.Reset(src)
-		buffered = in.own
+	if in.own == nil {
+		in.own = bufio.NewReaderSize(nil, inputSize)
 	}
-	*in = input{src: buffered, own: in.own, base: base}
+	in.own.Reset(src)
+	in.resetBuffered(in.own, base)
+}
+
+// resetBuffered is reset for a source that has a buffer. It leaves in there what it does
+// not use.
+func (in *input) resetBuffered(src *bufio.Reader, base int64) {
+	*in = input{src: src, own: in.own, base: base}
 }
 
 // position is the bit that comes next, from the start of the compressed data.
