@@ -155,7 +155,7 @@ func (l *lookahead) add(read readAhead) {
 	if l.wanted == math.MinInt64 && len(read.packets) > 0 {
 		l.wanted = after(read.latest, l.window) // as settle will say for this batch
 	}
-	if l.disorder.latest >= l.wanted {
+	if l.wanted != math.MinInt64 && l.disorder.latest >= l.wanted {
 		l.unsure = false // a window is little enough
 	}
 	l.changed.Broadcast()
@@ -226,9 +226,9 @@ func (l *lookahead) settle() int64 {
 	}
 	if scout := l.scout; scout != nil {
 		l.mutex.Unlock()
-		most := scout.settle(l.given.latest)
+		most := scout.settle(l.given.latest, l.given.end)
 		l.mutex.Lock()
-		return max(most, l.disorder.most) // of a file that has grown behind the scout's back
+		return max(most, l.disorder.most) // a file may have grown behind the scout's back
 	}
 	return l.disorder.most
 }

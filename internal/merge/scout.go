@@ -20,7 +20,9 @@ type scout struct {
 	changed  sync.Cond
 	seen     disorder
 	previous int64 // time up to the end of the stint before the last
+	offset   int64 // how far the file has been read
 	wanted   int64 // how far the merge wants to have been looked ahead
+	merged   int64 // offset that the merge has come to
 	ended    bool  // the file has been read to its end
 	stopped  bool  // the merge needs no more
 	finished chan struct{}
@@ -34,6 +36,10 @@ const (
 	// of what is wanted, so that nobody waits for it.
 	scoutStint = 4
 )
+
+// scoutReach is how many bytes a scout is ahead at most: a second of 17 Gbit/s. A packet
+// with the time of another year would have it read all of the file. Tests change it.
+var scoutReach = int64(2 << 30)
 
 // newScout looks through a file in blocks of up to blockSize bytes.
 func newScout(file *File, window int64, blockSize int) *scout {
@@ -60,7 +66,7 @@ func (s *scout) run() {
 			var damage *stream.Damage
 			ended = err != nil && !errors.As(err, &damage) // the merge will find the reason again
 		}
-		s.tell(seen, ended)
+		s.tell(seen, reader.Offset(), ended)
 	}
 }
 
@@ -68,33 +74,38 @@ func (s *scout) run() {
 func (s *scout) isWanted() bool {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	for !s.ended && !s.stopped && s.previous > s.wanted {
+	for !s.ended && !s.stopped && s.isDone() {
 		s.changed.Wait()
 	}
 	return !s.ended && !s.stopped
 }
 
+// isDone says that the scout is a stint ahead of what is wanted, or far enough in any case.
+func (s *scout) isDone() bool { return s.previous > s.wanted || s.isFarAhead() }
+
+func (s *scout) isFarAhead() bool { return s.offset-s.merged >= scoutReach }
+
 // tell ends a stint.
-func (s *scout) tell(seen disorder, ended bool) {
+func (s *scout) tell(seen disorder, offset int64, ended bool) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.previous, s.seen, s.ended = s.seen.latest, seen, ended
+	s.previous, s.seen, s.offset, s.ended = s.seen.latest, seen, offset, ended
 	if s.wanted == math.MinInt64 && seen.latest != math.MinInt64 {
 		s.wanted = after(seen.latest, s.window) // as settle will say soon
 	}
 	s.changed.Broadcast()
 }
 
-// settle waits until the file has been seen a window beyond a time, and gives the
-// largest disorder found.
-func (s *scout) settle(latest int64) int64 {
+// settle waits until the file has been seen a window beyond a time, at an offset that
+// the merge has come to, and gives the largest disorder found.
+func (s *scout) settle(latest, offset int64) int64 {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.wanted = max(s.wanted, after(latest, s.window))
-	if s.previous <= s.wanted {
+	s.wanted, s.merged = max(s.wanted, after(latest, s.window)), offset
+	if !s.isDone() {
 		s.changed.Broadcast()
 	}
-	for !s.ended && s.seen.latest < s.wanted {
+	for !s.ended && s.seen.latest < s.wanted && !s.isFarAhead() {
 		s.changed.Wait()
 	}
 	return s.seen.most

@@ -63,3 +63,38 @@ func TestScoutSeesLargeWindows(t *testing.T) {
 		})
 	}
 }
+
+// A packet with a time of another year does not have all of the file read first.
+func TestScoutHasAReach(t *testing.T) {
+	defer func(reach int64) { scoutReach = reach }(scoutReach)
+	scoutReach = 256 << 10
+	random := rand.New(rand.NewPCG(8, 8))
+	packets := capture(random, 0, 50_000, lab.Start, int64(time.Millisecond), 0)
+	packets[0].Time += int64(50 * 365 * 24 * time.Hour)
+	path := filepath.Join(t.TempDir(), "capture")
+	writeCapture(t, path, packets, stream.Uncompressed)
+	file, err := NewFiles(1, nil).Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := file.Info().Size()
+	ahead := newFileLookahead(file, int64(time.Second), newBlocks(1<<30), 16<<10, 64)
+	r := newReorderer(ahead, ahead, int64(time.Second), 0)
+	defer r.Close()
+	seen := 0
+	for {
+		batch, err := r.Next()
+		ahead.scout.mutex.Lock()
+		offset := ahead.scout.offset
+		ahead.scout.mutex.Unlock()
+		if seen == 0 && offset > size/2 {
+			t.Errorf("%d of %d bytes had been read for the first packet", offset, size)
+		}
+		if seen += len(batch); err != nil {
+			break
+		}
+	}
+	if seen != len(packets) {
+		t.Errorf("got %d packets, wanted %d", seen, len(packets))
+	}
+}
