@@ -101,8 +101,8 @@ func (s *slab) clone(data []byte) []byte {
 
 const (
 	// blockBudget bounds the blocks that are being read into, in bytes: see
-	// blockSize.
-	blockBudget  = 8 << 20
+	// blockSize. What is larger goes out of the cache before it is merged.
+	blockBudget  = 1 << 20
 	minBlockSize = 4 << 10
 	// packetSize is what a stream.Packet takes in memory, in bytes.
 	packetSize = 40

@@ -62,8 +62,10 @@ const (
 	// minAhead is how many blocks are read ahead in any case, so that reading and
 	// merging go on side by side.
 	minAhead = 4
-	// blocksHeld is how many blocks are held to see a window, before a scout does.
-	blocksHeld = 8
+	// mostHeld is how many bytes, and blocksHeld how many blocks, are held at most to see
+	// a window, before a scout does.
+	mostHeld   = 2 << 20
+	blocksHeld = 32
 	// blocksBeyond is how many blocks are read beyond the window: with one, both sides
 	// wait for each other at every batch, and merge at 60 % of the speed.
 	blocksBeyond = 2
@@ -166,7 +168,7 @@ func (l *lookahead) isWanted() bool {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	for !l.ended && !l.stopped {
-		if l.unsure && (l.used >= int64(blocksHeld*l.blockSize) || l.isFull()) {
+		if l.unsure && (l.used >= int64(min(mostHeld, blocksHeld*l.blockSize)) || l.isFull()) {
 			l.sendScout()
 		}
 		if !l.isAhead() {

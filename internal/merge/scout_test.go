@@ -16,7 +16,7 @@ import (
 // both, packets come out in order.
 func TestScoutSeesLargeWindows(t *testing.T) {
 	const (
-		count     = 20_000
+		count     = 40_000
 		blockSize = 16 << 10
 		memory    = 1 << 30
 	)
