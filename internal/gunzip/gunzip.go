@@ -13,8 +13,8 @@ import (
 )
 
 var (
-	errHeader   = errors.New("gzip header is damaged")
-	errChecksum = errors.New("gzip checksum is wrong")
+	errHeader   = errors.New("the header is damaged")
+	errChecksum = errors.New("the checksum is wrong")
 )
 
 // TrailingError says that something follows the last member of a gzip file that is
