@@ -111,8 +111,11 @@ const (
 // blockSize is how much an input reads at a time: less, the more are open. While
 // few are, it is the default; the sum grows with the logarithm of their number
 // from there on.
-func blockSize(open int) int {
-	size := max(min(blockBudget/(open+1), stream.DefaultBlockSize), minBlockSize)
+func blockSize(open int) int { return partOf(blockBudget, open) }
+
+// partOf divides a budget among the open inputs, in powers of two.
+func partOf(budget, open int) int {
+	size := max(min(budget/(open+1), stream.DefaultBlockSize), minBlockSize)
 	return 1 << (bits.Len(uint(size)) - 1)
 }
 

@@ -57,6 +57,10 @@ type chunk struct {
 // ones.
 const streamBatch = 2048
 
+// chunkBudget bounds the spilled chunks that are in memory while runs are merged, in
+// bytes.
+const chunkBudget = 8 << 20
+
 // recordSize is what the header of a packet takes in a block that is kept, in bytes.
 const recordSize = 16
 
@@ -124,7 +128,7 @@ func (r *Runs) newRun(first *stream.Packet) *run {
 // append puts a batch at the end of a run, in pieces: of spilled runs, a chunk each
 // is in memory while they are merged.
 func (r *Runs) append(to *run, batch []stream.Packet, ahead *lookahead) error {
-	limit := blockSize(r.count)
+	limit := partOf(chunkBudget, r.count)
 	for len(batch) > 0 {
 		n, size := 0, 0
 		for n < len(batch) && (n == 0 || size+len(batch[n].Data) <= limit) {
