@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"pcap-replay/stream"
 )
 
 // noisyTar makes a tarball of files with all kinds of data, and gives its members.
@@ -142,7 +144,13 @@ func checkIndexed(t *testing.T, path string, pairs []string) {
 			if i%3 == 2 {
 				continue // not read
 			}
-			if got, err := io.ReadAll(r); err != nil || m.Name != pairs[2*i] || string(got) != pairs[2*i+1] {
+			stored, storedErr := r.Stored()
+			got, err := io.ReadAll(r)
+			checkStored(t, stored, storedErr, got, err)
+			if isStored := stored != nil; isStored != (x.Compression() == stream.Uncompressed) {
+				t.Errorf("%q: stored: %v", m.Name, isStored)
+			}
+			if err != nil || m.Name != pairs[2*i] || string(got) != pairs[2*i+1] {
 				t.Fatalf("every %d: %q: %d bytes, error %v", step, m.Name, len(got), err)
 			}
 		}

@@ -144,7 +144,7 @@ func (x *Indexed) loadPoints() error {
 func (x *Indexed) Open(m *Member) (io.ReadCloser, error) {
 	r := x.newReader([]*Member{m}, 1)
 	_, _ = r.Next() // it cannot fail
-	if err := r.openIndexed(); err != nil {
+	if err := r.reachIndexed(); err != nil {
 		r.Close()
 		return nil, err
 	}
@@ -184,10 +184,13 @@ func (r *Reader) nextIndexed() (*Member, error) {
 	return w.current, nil
 }
 
-// openIndexed moves the tape to the current member's header and sees that it is the
-// one that the index means.
-func (r *Reader) openIndexed() error {
+// reachIndexed moves the tape to the header of the member that Next gave by an index,
+// unless it is there, and sees that it is the one that the index means.
+func (r *Reader) reachIndexed() error {
 	w := r.indexed
+	if w == nil || w.current == nil {
+		return nil
+	}
 	want := w.current
 	w.current = nil
 	if want.Header < r.tape.offset || want.Header >= w.end {
@@ -223,7 +226,7 @@ func (w *indexedMembers) newTape(m *Member) *tape {
 	if x.Compression() == stream.Uncompressed {
 		w.end = x.footer.PlainSize
 		file := io.NewSectionReader(x.archive, 0, w.end)
-		return newFileTape(file, w.end)
+		return newFileTape(file, x.archive, 0, w.end)
 	}
 	w.end = m.end
 	for _, next := range w.members {

@@ -42,7 +42,9 @@ func walkReader(t testing.TB, src io.Reader, ignoreZeros bool) (files []file, sa
 	for {
 		m, err := r.Next()
 		if err == nil {
+			stored, storedErr := r.Stored()
 			data, readErr := io.ReadAll(r)
+			checkStored(t, stored, storedErr, data, readErr)
 			files = append(files, file{m, data})
 			if err = readErr; err == nil {
 				continue
@@ -55,6 +57,21 @@ func walkReader(t testing.TB, src io.Reader, ignoreZeros bool) (files []file, sa
 		if !isPassable(err) || len(said) > 10_000 {
 			return files, said
 		}
+	}
+}
+
+// checkStored compares what Stored gave with what was read.
+func checkStored(t testing.TB, stored *io.SectionReader, storedErr error, data []byte, readErr error) {
+	t.Helper()
+	if storedErr != nil {
+		t.Errorf("Stored: %v", storedErr)
+	}
+	if stored == nil {
+		return
+	}
+	standing, _ := io.ReadAll(stored)
+	if !bytes.Equal(standing, data) || readErr == nil && stored.Size() != int64(len(data)) {
+		t.Errorf("%d of %d bytes are stored, and %d read", len(standing), stored.Size(), len(data))
 	}
 }
 

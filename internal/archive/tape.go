@@ -17,6 +17,8 @@ type tape struct {
 	src    *bufio.Reader
 	file   io.ReadSeeker // beneath src; nil where src cannot seek
 	size   int64         // what file holds from the start of the tarball on
+	stored io.ReaderAt   // file, where it is one; the tarball begins at start
+	start  int64
 	close  func() error
 	offset int64 // of the next byte, from the start of the tarball
 	err    error // why the source ended, io.EOF included
@@ -35,12 +37,13 @@ type watcher struct {
 // newTape finds out the compression of src.
 func newTape(src io.Reader, watcher watcher) (*tape, stream.Compression, error) {
 	if file, ok := src.(io.ReadSeeker); ok {
-		size, err := plainSize(file)
+		start, size, err := plainSize(file)
 		if err != nil {
 			return nil, stream.Uncompressed, err
 		}
 		if size > 0 {
-			return newFileTape(file, size), stream.Uncompressed, nil
+			stored, _ := src.(io.ReaderAt)
+			return newFileTape(file, stored, start, size), stream.Uncompressed, nil
 		}
 	}
 	plain, compression, err := decompress(src, watcher.onBlock)
@@ -54,9 +57,13 @@ func newTape(src io.Reader, watcher watcher) (*tape, stream.Compression, error) 
 	return newPlainTape(watched, 0, plain.Close), compression, nil
 }
 
-// newFileTape reads a tarball that is not compressed, from where the file stands on.
-func newFileTape(file io.ReadSeeker, size int64) *tape {
-	return &tape{src: bufio.NewReaderSize(file, tapeBufferSize), file: file, size: size, close: func() error { return nil }}
+// newFileTape reads a tarball that is not compressed, from where the file stands on,
+// which is start in stored, if that is not nil.
+func newFileTape(file io.ReadSeeker, stored io.ReaderAt, start, size int64) *tape {
+	return &tape{
+		src: bufio.NewReaderSize(file, tapeBufferSize), file: file, size: size, stored: stored, start: start,
+		close: func() error { return nil },
+	}
 }
 
 // newPlainTape reads what is decompressed already, from offset on.
@@ -64,29 +71,29 @@ func newPlainTape(plain io.Reader, offset int64, close func() error) *tape {
 	return &tape{src: bufio.NewReaderSize(plain, tapeBufferSize), offset: offset, close: close}
 }
 
-// plainSize says how much follows in a file that can really seek and is a tarball
-// without compression; else 0. It leaves the file where it was.
-func plainSize(file io.ReadSeeker) (int64, error) {
-	start, err := file.Seek(0, io.SeekCurrent)
+// plainSize says where a file stands that can really seek, and how much follows if
+// that is a tarball without compression; else 0. It leaves the file where it was.
+func plainSize(file io.ReadSeeker) (start, size int64, err error) {
+	start, err = file.Seek(0, io.SeekCurrent)
 	if err != nil {
-		return 0, nil // a pipe
+		return 0, 0, nil // a pipe
 	}
 	head := make([]byte, blockSize)
 	n, err := io.ReadFull(file, head)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		return 0, err
+		return start, 0, err
 	}
 	end, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
-		return 0, err
+		return start, 0, err
 	}
 	if _, err := file.Seek(start, io.SeekStart); err != nil {
-		return 0, err
+		return start, 0, err
 	}
 	if !IsArchive(head[:n]) {
-		return 0, nil
+		return start, 0, nil
 	}
-	return end - start, nil
+	return start, end - start, nil
 }
 
 // Read implements io.Reader.

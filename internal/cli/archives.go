@@ -100,6 +100,17 @@ func (s countedSource) ReadAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
+// sendTo implements sender.
+func (s countedSource) sendTo(dst *os.File, offset, size int64) int64 {
+	file, ok := s.Source.(*os.File)
+	if !ok {
+		return 0
+	}
+	n := sendFile(dst, file, offset, size)
+	s.progress.add(n)
+	return n
+}
+
 // openIndexed opens an archive with its index. Where that cannot be used the reason
 // is said, and the archive is to be read as if there was none.
 func (j *job) openIndexed(path string, open func(path string) (archive.Source, error)) *archive.Indexed {
@@ -282,6 +293,7 @@ type archiveSource struct {
 	ctx      context.Context
 	file     io.Reader
 	progress *progress
+	sent     int64 // bytes that Seek is to pass, and have drawn progress
 }
 
 func (s *archiveSource) Read(p []byte) (int, error) {
@@ -305,9 +317,31 @@ func (s *archiveSource) Seek(offset int64, whence int) (int64, error) {
 	}
 	now, err := seeker.Seek(offset, whence)
 	if err == nil {
-		s.progress.add(now - before)
+		s.progress.add(now - before - s.sent)
+		s.sent = 0
 	}
 	return now, err
+}
+
+// ReadAt implements io.ReaderAt where the tarball is a file.
+func (s *archiveSource) ReadAt(p []byte, offset int64) (int, error) {
+	file, ok := s.file.(*inputFile)
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	return file.ReadAt(p, offset)
+}
+
+// sendTo implements sender.
+func (s *archiveSource) sendTo(dst *os.File, offset, size int64) int64 {
+	file, ok := s.file.(*inputFile)
+	if !ok || s.ctx.Err() != nil {
+		return 0
+	}
+	n := sendFile(dst, file.File, offset, size)
+	s.progress.add(n)
+	s.sent += n
+	return n
 }
 
 // totalSize is how much there is to read, or -1 where that cannot be known.

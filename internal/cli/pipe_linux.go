@@ -20,3 +20,26 @@ func enlargePipe(stream any) {
 		}
 	}
 }
+
+// sendFile has the kernel hand a part of a file on to a pipe or a socket, by reference
+// to the memory that holds it: see sendfile(2). It gives how many bytes that were, at
+// most size. Where they are fewer, the file has ended, or there is a reason which reading
+// and writing will find.
+func sendFile(dst, src *os.File, offset, size int64) (n int64) {
+	pipe, err := dst.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	file, err := src.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = file.Control(func(in uintptr) {
+		_ = pipe.Write(func(out uintptr) bool {
+			sent, err := unix.Sendfile(int(out), int(in), &offset, int(size))
+			n = int64(max(sent, 0))
+			return err != unix.EAGAIN
+		})
+	})
+	return n
+}
