@@ -13,25 +13,22 @@ import (
 	"pcap-replay/stream"
 )
 
-// spill is a file without a name that takes what memory does not. Compressing and
-// writing go on in the background.
+// spill is files without a name that take what memory does not. Compressing and
+// writing go on in the background, each writer with a file of its own: the kernel
+// lets nobody write to a file while another one does.
 //
 // Chunks are compressed where that is faster. It takes a core 1 to 4 ns for each
 // byte, which a disk saves when it is slow, and the page cache does not.
 type spill struct {
 	folder string
-	file   *os.File // nil before the first use
-	name   string   // of the file, where a file keeps it while it is open: Windows
-	size   int64
+	idle   chan *spillWriter
+	writes sync.WaitGroup
+
+	mutex sync.Mutex
+	err   error // the first
+	size  int64 // of all files
 	// writeCost is what it took to write a byte lately, in nanoseconds.
 	writeCost float64
-
-	busy    chan struct{} // one for each chunk that is being written
-	writing sync.Mutex    // the kernel writes one at a time, and others would wait in it
-	mutex   sync.Mutex
-	err     error // the first
-	idle    []*spillWriter
-	writes  sync.WaitGroup
 
 	stored sync.Pool // of *[]byte: chunks as they are in the file
 }
@@ -40,12 +37,16 @@ type spill struct {
 type spilledChunk struct {
 	packets int
 	size    int // bytes
+	file    *os.File
 	offset  int64
 	stored  int // bytes in the file; where that is the size, they are not compressed
 }
 
-// spillWriter is the memory for one chunk.
+// spillWriter writes one chunk at a time.
 type spillWriter struct {
+	file              *os.File // nil before the first
+	name              string   // of the file, where a file keeps it while it is open: Windows
+	size              int64
 	compressor        lz4.Compressor
 	packets           []stream.Packet
 	plain, compressed []byte
@@ -64,21 +65,19 @@ const spillWriters = 2
 const slowWrite = 3
 
 func newSpill(folder string) *spill {
-	return &spill{folder: folder, busy: make(chan struct{}, spillWriters)}
+	s := &spill{folder: folder, idle: make(chan *spillWriter, spillWriters)}
+	for range spillWriters {
+		s.idle <- &spillWriter{}
+	}
+	return s
 }
 
 // add writes packets in the background, which is done when flush has returned. Their
 // data has to stay until release is called.
 func (s *spill) add(packets []stream.Packet, release func()) (*spilledChunk, error) {
-	if s.file == nil {
-		if err := s.create(); err != nil {
-			return nil, fmt.Errorf("spill: %w", err)
-		}
-	}
-	s.busy <- struct{}{}
-	w, err := s.takeWriter()
-	if err != nil {
-		<-s.busy
+	w := <-s.idle
+	if err := s.prepare(w); err != nil {
+		s.idle <- w
 		release()
 		return nil, err
 	}
@@ -88,9 +87,26 @@ func (s *spill) add(packets []stream.Packet, release func()) (*spilledChunk, err
 		w.plain = appendPackets(w.plain[:0], w.packets)
 		release()
 		s.write(w, chunk)
-		<-s.busy
+		s.idle <- w
 	})
 	return chunk, nil
+}
+
+// prepare sees to it that a writer has a file, or gives the error of an earlier write.
+func (s *spill) prepare(w *spillWriter) error {
+	if err := s.failed(); err != nil || w.file != nil {
+		return err
+	}
+	if err := w.create(s.folder); err != nil {
+		return fmt.Errorf("spill: %w", err)
+	}
+	return nil
+}
+
+func (s *spill) failed() error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.err
 }
 
 // A chunk in the file is a header for each packet (time, captured length, wire
@@ -133,39 +149,20 @@ func parsePackets(dst []stream.Packet, chunk []byte, count int) []stream.Packet 
 	return dst
 }
 
-// takeWriter gives a writer, or the error of an earlier write.
-func (s *spill) takeWriter() (*spillWriter, error) {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	if s.err != nil {
-		return nil, s.err
-	}
-	if len(s.idle) == 0 {
-		return &spillWriter{}, nil
-	}
-	w := s.idle[len(s.idle)-1]
-	s.idle = s.idle[:len(s.idle)-1]
-	return w, nil
-}
-
 func (s *spill) write(w *spillWriter, chunk *spilledChunk) {
 	data := w.plain
 	if s.isSlow() {
 		data = w.compress()
 	}
-	s.mutex.Lock()
-	chunk.size, chunk.offset, chunk.stored = len(w.plain), s.size, len(data)
-	s.size += int64(len(data))
-	s.mutex.Unlock()
-	s.writing.Lock()
+	chunk.size, chunk.file, chunk.offset, chunk.stored = len(w.plain), w.file, w.size, len(data)
+	w.size += int64(len(data))
 	began := time.Now()
-	_, err := s.file.WriteAt(data, chunk.offset)
+	_, err := w.file.WriteAt(data, chunk.offset)
 	cost := float64(time.Since(began)) / float64(len(data))
-	s.writing.Unlock()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	s.size += int64(len(data))
 	s.writeCost += (cost - s.writeCost) / 16
-	s.idle = append(s.idle, w)
 	if err != nil && s.err == nil {
 		s.err = fmt.Errorf("spill: %w", err)
 	}
@@ -198,7 +195,7 @@ func (s *spill) read(chunk *spilledChunk, memory *loadedChunk) ([]stream.Packet,
 	memory.plain = sized(memory.plain, chunk.size)
 	var err error
 	if chunk.stored == chunk.size {
-		_, err = s.file.ReadAt(memory.plain, chunk.offset)
+		_, err = chunk.file.ReadAt(memory.plain, chunk.offset)
 	} else {
 		err = s.uncompress(chunk, memory.plain)
 	}
@@ -216,7 +213,7 @@ func (s *spill) uncompress(chunk *spilledChunk, plain []byte) error {
 	}
 	defer s.stored.Put(buffer)
 	*buffer = sized(*buffer, chunk.stored)
-	if _, err := s.file.ReadAt(*buffer, chunk.offset); err != nil {
+	if _, err := chunk.file.ReadAt(*buffer, chunk.offset); err != nil {
 		return err
 	}
 	n, err := lz4.UncompressBlock(*buffer, plain)
@@ -228,23 +225,34 @@ func (s *spill) uncompress(chunk *spilledChunk, plain []byte) error {
 
 func (s *spill) close() error {
 	s.writes.Wait()
-	if s.file == nil {
+	var errs [spillWriters]error
+	var closing sync.WaitGroup // the kernel takes its time to let go of much data
+	for i := range errs {
+		w := <-s.idle
+		closing.Go(func() { errs[i] = w.close() })
+	}
+	closing.Wait()
+	return errors.Join(errs[:]...)
+}
+
+func (w *spillWriter) close() error {
+	if w.file == nil {
 		return nil
 	}
-	err := s.file.Close()
-	if s.name != "" {
-		err = errors.Join(err, os.Remove(s.name))
+	err := w.file.Close()
+	if w.name != "" {
+		err = errors.Join(err, os.Remove(w.name))
 	}
 	return err
 }
 
 // create makes the file and takes its name away, so that nothing can leave it behind.
-func (s *spill) create() (err error) {
-	if s.file, err = os.CreateTemp(s.folder, "pcap-merge-*"); err != nil {
+func (w *spillWriter) create(folder string) (err error) {
+	if w.file, err = os.CreateTemp(folder, "pcap-merge-*"); err != nil {
 		return err
 	}
-	if os.Remove(s.file.Name()) != nil {
-		s.name = s.file.Name()
+	if os.Remove(w.file.Name()) != nil {
+		w.name = w.file.Name()
 	}
 	return nil
 }
