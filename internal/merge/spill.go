@@ -61,8 +61,13 @@ type loadedChunk struct {
 // spillWriters is how many chunks are compressed and written at the same time.
 const spillWriters = 2
 
-// slowWrite is the cost from which on less is written, in nanoseconds for a byte.
-const slowWrite = 3
+const (
+	// slowWrite is the cost from which on less is written, in nanoseconds for a byte.
+	slowWrite = 3
+	// writeCostSpan is over how many writes it is averaged: a few of them wait for a
+	// processor, and a hundred times as long.
+	writeCostSpan = 128
+)
 
 func newSpill(folder string) *spill {
 	s := &spill{folder: folder, idle: make(chan *spillWriter, spillWriters)}
@@ -162,7 +167,7 @@ func (s *spill) write(w *spillWriter, chunk *spilledChunk) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.size += int64(len(data))
-	s.writeCost += (cost - s.writeCost) / 16
+	s.writeCost += (cost - s.writeCost) / writeCostSpan
 	if err != nil && s.err == nil {
 		s.err = fmt.Errorf("spill: %w", err)
 	}
