@@ -1,6 +1,6 @@
 // Package gunzip decompresses gzip, RFC 1952. It does what compress/gzip does, one
 // and a half times as fast, and two things more: it says where a block begins, and
-// can go on from there later. The checksum that a header may have is passed over.
+// can go on from there later.
 package gunzip
 
 import (
@@ -46,7 +46,7 @@ type Reader struct {
 	inMember bool   // else a header comes next
 	resumed  bool   // where this member began is not known, nor is its checksum
 	length   int64  // of this member so far
-	checksum uint32 // of this member so far
+	checksum uint32 // of this member so far; at first, of its header
 	finished error  // what Read returns behind the output
 }
 
@@ -185,21 +185,38 @@ func (r *Reader) readHeader() error {
 		return errHeader
 	}
 	flags := head[3]
+	r.checksum = crc32.ChecksumIEEE(head[:])
 	if flags&hasExtra != 0 {
-		if r.readFull(head[:2]) < 2 || !r.skip(int(binary.LittleEndian.Uint16(head[:]))) {
+		if !r.readHead(head[:2]) || !r.skip(int(binary.LittleEndian.Uint16(head[:]))) {
 			return r.cause()
 		}
 	}
-	if flags&hasName != 0 && !r.skipText() || flags&hasComment != 0 && !r.skipText() || flags&hasHeaderChecksum != 0 && !r.skip(2) {
+	if flags&hasName != 0 && !r.skipText() || flags&hasComment != 0 && !r.skipText() {
 		return r.cause()
 	}
+	if flags&hasHeaderChecksum != 0 {
+		checksum := uint16(r.checksum)
+		if !r.readHead(head[:2]) {
+			return r.cause()
+		}
+		if binary.LittleEndian.Uint16(head[:]) != checksum {
+			return errHeader
+		}
+	}
 	return nil
+}
+
+// readHead reads bytes of a header, and says whether they are all there.
+func (r *Reader) readHead(p []byte) bool {
+	n := r.readFull(p)
+	r.checksum = crc32.Update(r.checksum, crc32.IEEETable, p[:n])
+	return n == len(p)
 }
 
 func (r *Reader) skip(size int) bool {
 	var b [1]byte
 	for ; size > 0; size-- {
-		if r.readFull(b[:]) == 0 {
+		if !r.readHead(b[:]) {
 			return false
 		}
 	}
@@ -208,7 +225,7 @@ func (r *Reader) skip(size int) bool {
 
 func (r *Reader) skipText() bool {
 	for b := [1]byte{1}; b[0] != 0; {
-		if r.readFull(b[:]) == 0 {
+		if !r.readHead(b[:]) {
 			return false
 		}
 	}
