@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"regexp"
+	"sync/atomic"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -92,22 +93,24 @@ func openSource(path string) (archive.Source, error) { return os.Open(path) }
 type countedSource struct {
 	archive.Source
 	progress *progress
+	end      atomic.Int64 // of what was read last
 }
 
-func (s countedSource) ReadAt(p []byte, offset int64) (int, error) {
+func (s *countedSource) ReadAt(p []byte, offset int64) (int, error) {
 	n, err := s.Source.ReadAt(p, offset)
 	s.progress.add(int64(n))
+	s.end.Store(offset + int64(n))
 	return n, err
 }
 
-// sendTo implements sender.
-func (s countedSource) sendTo(dst *os.File, offset, size int64) int64 {
+// sendTo implements sender. What was read last, with a header, may be sent now.
+func (s *countedSource) sendTo(dst *os.File, offset, size int64) int64 {
 	file, ok := s.Source.(*os.File)
 	if !ok {
 		return 0
 	}
 	n := sendFile(dst, file, offset, size)
-	s.progress.add(n)
+	s.progress.add(max(0, min(n, offset+n-s.end.Load())))
 	return n
 }
 
@@ -122,7 +125,7 @@ func (j *job) openIndexed(path string, open func(path string) (archive.Source, e
 		if err != nil || name != path {
 			return source, err
 		}
-		return countedSource{source, j.progress}, nil
+		return &countedSource{Source: source, progress: j.progress}, nil
 	})
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -293,7 +296,9 @@ type archiveSource struct {
 	ctx      context.Context
 	file     io.Reader
 	progress *progress
-	sent     int64 // bytes that Seek is to pass, and have drawn progress
+
+	position int64
+	reached  int64 // what is before has drawn progress
 }
 
 func (s *archiveSource) Read(p []byte) (int, error) {
@@ -301,26 +306,34 @@ func (s *archiveSource) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := s.file.Read(p)
-	s.progress.add(int64(n))
+	s.position += int64(n)
+	s.reach(s.position)
 	return n, err
 }
 
-// Seek implements io.Seeker where the tarball is a file.
+func (s *archiveSource) reach(position int64) {
+	if position > s.reached {
+		s.progress.add(position - s.reached)
+		s.reached = position
+	}
+}
+
+// Seek implements io.Seeker where the tarball is a file. What is skipped is done with;
+// who goes to the end asks for the size.
 func (s *archiveSource) Seek(offset int64, whence int) (int64, error) {
 	seeker, ok := s.file.(io.Seeker)
 	if !ok {
 		return 0, errors.ErrUnsupported
 	}
-	before, err := seeker.Seek(0, io.SeekCurrent)
+	position, err := seeker.Seek(offset, whence)
 	if err != nil {
-		return 0, err
+		return position, err
 	}
-	now, err := seeker.Seek(offset, whence)
-	if err == nil {
-		s.progress.add(now - before - s.sent)
-		s.sent = 0
+	s.position = position
+	if whence == io.SeekCurrent {
+		s.reach(position)
 	}
-	return now, err
+	return position, nil
 }
 
 // ReadAt implements io.ReaderAt where the tarball is a file.
@@ -339,8 +352,7 @@ func (s *archiveSource) sendTo(dst *os.File, offset, size int64) int64 {
 		return 0
 	}
 	n := sendFile(dst, file.File, offset, size)
-	s.progress.add(n)
-	s.sent += n
+	s.reach(offset + n)
 	return n
 }
 

@@ -21,10 +21,10 @@ func enlargePipe(stream any) {
 	}
 }
 
-// sendFile has the kernel hand a part of a file on to a pipe or a socket, by reference
-// to the memory that holds it: see sendfile(2). It gives how many bytes that were, at
-// most size. Where they are fewer, the file has ended, or there is a reason which reading
-// and writing will find.
+// sendFile has the kernel hand a part of a file on to a pipe, by reference to the memory
+// that holds it: see sendfile(2). It gives how many bytes that were, at most size. Where
+// they are fewer, the file has ended, or there is a reason which reading and writing
+// will find: a socket would tell it only once.
 func sendFile(dst, src *os.File, offset, size int64) (n int64) {
 	pipe, err := dst.SyscallConn()
 	if err != nil {

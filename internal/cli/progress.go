@@ -200,11 +200,17 @@ func (p *progress) finish() {
 }
 
 // isPipe says whether a stream is a pipe or a socket: there is a next tool.
-func isPipe(stream any) bool {
+func isPipe(stream any) bool { return streamMode(stream)&(fs.ModeNamedPipe|fs.ModeSocket) != 0 }
+
+// streamMode is the mode of a stream that is a file; else 0.
+func streamMode(stream any) fs.FileMode {
 	file, ok := stream.(*os.File)
 	if !ok {
-		return false
+		return 0
 	}
 	info, err := file.Stat()
-	return err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0
+	if err != nil {
+		return 0
+	}
+	return info.Mode()
 }

@@ -53,7 +53,7 @@ type tarCat struct {
 	records     *record.Encoder // for --list
 	out         *output         // of the stream or the list
 	stream      io.WriteCloser  // compresses into out
-	pipe        *os.File        // stream, where it is a pipe or a socket; or nil
+	pipe        *os.File        // stream, where it is a pipe; or nil
 	folder      *folder         // for -C
 	buffer      []byte
 
@@ -192,7 +192,7 @@ func (c *tarCat) openSink() (err error) {
 		c.records = record.NewEncoder(c.out)
 		return nil
 	}
-	if c.compression == stream.Uncompressed && isPipe(c.out.Writer) {
+	if c.compression == stream.Uncompressed && streamMode(c.out.Writer)&fs.ModeNamedPipe != 0 {
 		c.pipe = c.out.Writer.(*os.File)
 	}
 	c.stream, err = stream.Compress(c.out, c.compression)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -134,5 +135,59 @@ func TestTarCatSendsWholeMembers(t *testing.T) {
 			t.Errorf("progress of %d bytes, wanted %d", done, (i+1)*len(tarball))
 		}
 		writer.Close() // and now nothing can be sent
+	}
+}
+
+// Members that were read with a header, by an index, have drawn their progress then.
+func TestTarCatDrawsProgressOnce(t *testing.T) {
+	members := map[string][]byte{}
+	for i := range 300 {
+		members[fmt.Sprintf("%03d.pcap", i)] = lab.Pcap(lab.Packets(5, lab.Start, time.Millisecond, 200), binary.LittleEndian, true)
+	}
+	tarball := tarOf(t, members)
+	name := filepath.Join(t.TempDir(), "set.tar")
+	if err := os.WriteFile(name, tarball, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, messages := run(TarLs(), nil, "--index", name); code != 0 {
+		t.Fatal(messages)
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	defer writer.Close()
+	go io.Copy(io.Discard, reader)
+	source, err := openSource(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := newJob(TarCat(), Streams{})
+	j.ctx = context.Background()
+	indexed, err := archive.OpenIndexedWith(name, func(path string) (archive.Source, error) {
+		if path != name {
+			return openSource(path)
+		}
+		return &countedSource{Source: source, progress: j.progress}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer indexed.Close()
+	before := j.progress.done.Load()
+	c := &tarCat{job: j, pipe: writer, maxBytes: math.MaxInt64}
+	err = j.walkIndexed(indexed, func(*archive.Member) bool { return true }, func(r *archive.Reader, m *archive.Member) error {
+		stored, err := r.Stored()
+		if err == nil && c.send(stored) != m.Size {
+			err = fmt.Errorf("%s: not sent whole", m.Name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done := j.progress.done.Load() - before; done > int64(len(tarball)) || done < int64(len(tarball))*9/10 {
+		t.Errorf("progress of %d bytes, wanted about %d", done, len(tarball))
 	}
 }
