@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"sync"
+	"sync/atomic"
 )
 
 // Files keeps the number of open descriptors within a limit: a file that has not
@@ -37,6 +39,7 @@ type File struct {
 	path   string
 	info   fs.FileInfo
 	offset int64
+	end    atomic.Int64 // where Read ends in any case
 
 	file    *os.File      // nil while closed
 	element *list.Element // in files.open
@@ -47,6 +50,7 @@ type File struct {
 // Open opens a file. Close it after use.
 func (f *Files) Open(path string) (*File, error) {
 	file := &File{files: f, path: path}
+	file.end.Store(math.MaxInt64)
 	if err := file.acquire(); err != nil {
 		return nil, err
 	}
@@ -152,9 +156,15 @@ func (f *File) ReadAt(p []byte, offset int64) (int, error) {
 	return f.file.ReadAt(p, offset)
 }
 
+// endAt has Read end at an offset, however long the file has grown.
+func (f *File) endAt(offset int64) { f.end.Store(offset) }
+
 // Read implements io.Reader.
 func (f *File) Read(p []byte) (int, error) {
-	n, err := f.ReadAt(p, f.offset)
+	n, err := 0, io.EOF
+	if left := f.end.Load() - f.offset; left > 0 {
+		n, err = f.ReadAt(p[:min(int64(len(p)), left)], f.offset)
+	}
 	f.offset += int64(n)
 	switch size := f.info.Size(); {
 	case n > 0 && err == io.EOF:

@@ -54,7 +54,8 @@ func newScout(file *File, window int64, blockSize int) *scout {
 
 func (s *scout) run() {
 	defer close(s.finished)
-	reader := stream.NewReaderSize(io.NewSectionReader(s.file, 0, math.MaxInt64), s.blockSize)
+	source := io.NewSectionReader(s.file, 0, math.MaxInt64)
+	reader := stream.NewReaderSize(source, s.blockSize)
 	defer reader.Close()
 	batch := make([]stream.Packet, batchSize(s.blockSize))
 	seen := s.seen
@@ -65,6 +66,10 @@ func (s *scout) run() {
 			seen.observe(batch[:n])
 			var damage *stream.Damage
 			ended = err != nil && !errors.As(err, &damage) // the merge will find the reason again
+			if err == io.EOF {
+				end, _ := source.Seek(0, io.SeekCurrent) // which a SectionReader can always say
+				s.file.endAt(end)                        // nobody has seen what is written from now on
+			}
 		}
 		s.tell(seen, reader.Offset(), ended)
 	}

@@ -2,7 +2,9 @@ package merge
 
 import (
 	"bytes"
+	"io"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -96,5 +98,41 @@ func TestScoutHasAReach(t *testing.T) {
 	}
 	if seen != len(packets) {
 		t.Errorf("got %d packets, wanted %d", seen, len(packets))
+	}
+}
+
+// What is written to a file that a scout has been through comes too late to be put in
+// order, and is left alone.
+func TestScoutEndsAFileThatGrows(t *testing.T) {
+	random := rand.New(rand.NewPCG(9, 9))
+	packets := capture(random, 0, 60_000, lab.Start, int64(time.Microsecond), 0)
+	path := filepath.Join(t.TempDir(), "capture")
+	writeCapture(t, path, packets, stream.Uncompressed)
+	file, err := NewFiles(1, nil).Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := newFileLookahead(file, int64(time.Second), newBlocks(1<<30), 16<<10, 64)
+	r := newReorderer(ahead, ahead, int64(time.Second), 0)
+	defer r.Close()
+	batch, err := r.Next() // which has waited until all of the file was seen
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := len(batch)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const fileHeader = 24
+	if err := os.WriteFile(path, append(whole, whole[fileHeader:]...), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		batch, err = r.Next()
+		seen += len(batch)
+	}
+	if seen != len(packets) || err != io.EOF {
+		t.Errorf("%d packets, error %v; wanted %d", seen, err, len(packets))
 	}
 }
