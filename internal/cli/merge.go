@@ -28,7 +28,7 @@ func Merge() *Tool {
 			"Packets of equal time keep the order of the inputs. Files are opened when their time\n" +
 			"comes. The captures of a stream (stdin, a pipe, a tarball without an index, a small file\n" +
 			"that holds several) are each an input of its own, so a stream is read to its end first:\n" +
-			"its packets stay in memory up to --memory, and then in a file in --tmp.\n\n" +
+			"its packets stay in memory up to --memory, and then in files in --tmp.\n\n" +
 			"A file over 4 MiB that holds several captures is read as one input. On stdin, where a\n" +
 			"tarball may come as well, each of them gets its place.\n\n" +
 			"--follow waits for a file that grows until it has shown packets --reorder later than\n" +
@@ -44,7 +44,7 @@ func Merge() *Tool {
 			&cli.StringFlag{Name: "reorder", Value: "1s", Usage: "put packets of an input in order that come up to `DURATION` too late"},
 			&cli.Int64Flag{Name: "snaplen", Usage: "cut packets after `N` bytes", DefaultText: "none is cut"},
 			&cli.StringFlag{Name: "memory", Value: "256MiB", Usage: "hold up to `SIZE` of a stream in memory"},
-			&cli.StringFlag{Name: "tmp", Usage: "hold the rest in a file in `FOLDER`", DefaultText: "$TMPDIR or /tmp"},
+			&cli.StringFlag{Name: "tmp", Usage: "hold the rest in files in `FOLDER`", DefaultText: "$TMPDIR or /tmp"},
 			&cli.StringFlag{Name: "follow", Usage: "merge the files in `FOLDER` as they are written, until SIGINT"},
 			&cli.StringFlag{Name: "idle", Usage: "end --follow when no file has grown for `DURATION`"},
 			strictFlag(),

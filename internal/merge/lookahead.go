@@ -230,7 +230,7 @@ func (l *lookahead) settle() int64 {
 		l.mutex.Unlock()
 		most := scout.settle(l.given.latest, l.given.end)
 		l.mutex.Lock()
-		return max(most, l.disorder.most) // a file may have grown behind the scout's back
+		return max(most, l.disorder.most) // a scout that failed has not seen all
 	}
 	return l.disorder.most
 }
@@ -307,6 +307,8 @@ func (l *lookahead) Close() error {
 	if l.file != nil {
 		l.file.Close()
 	}
+	l.mutex.Lock()
+	defer l.mutex.Unlock() // what keep has kept may be released meanwhile
 	if l.given.block != nil {
 		l.free(l.given)
 	}

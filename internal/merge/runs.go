@@ -9,7 +9,7 @@ import (
 )
 
 // Runs keeps packets that came in on a stream, until they can be merged: in
-// memory up to a bound, and from there on in a file that nobody sees, compressed
+// memory up to a bound, and from there on in files that nobody sees, compressed
 // by lz4 where the disk is slow. Add is not safe for concurrent use.
 type Runs struct {
 	memory int64
@@ -23,8 +23,8 @@ type Runs struct {
 	slab  slab  // for packets that are few in their block
 }
 
-// NewRuns keeps up to memory bytes in memory and the rest in a file in folder,
-// which has no name once it has been created, so that it always goes with the
+// NewRuns keeps up to memory bytes in memory and the rest in files in folder,
+// which have no name once they have been created, so that they always go with the
 // process. Packets out of order within window nanoseconds are put in order. With
 // again, runs can be read more than once and stay until Close.
 func NewRuns(memory int64, folder string, window int64, again bool) *Runs {
@@ -34,10 +34,10 @@ func NewRuns(memory int64, folder string, window int64, again bool) *Runs {
 // streamMemory is how far a stream is read ahead, in bytes.
 const streamMemory = 8 << 20
 
-// Spilled is how many bytes have been written to the file.
-func (r *Runs) Spilled() int64 { return r.spill.size }
+// Spilled is how many bytes have been written to files. It is safe for concurrent use.
+func (r *Runs) Spilled() int64 { return r.spill.written() }
 
-// Close frees the file.
+// Close frees the files.
 func (r *Runs) Close() error { return r.spill.close() }
 
 // run is one section: packets in the order in which they came.

@@ -192,7 +192,14 @@ func (w *spillWriter) compress() []byte {
 // flush waits until everything is written.
 func (s *spill) flush() error {
 	s.writes.Wait()
-	return s.err
+	return s.failed()
+}
+
+// written is how many bytes all files hold.
+func (s *spill) written() int64 {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.size
 }
 
 // read gives the packets of a chunk, in memory. It is safe for concurrent use.
