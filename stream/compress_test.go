@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -151,5 +153,92 @@ func TestReadsMixedCompression(t *testing.T) {
 	got := readAll(r, 256)
 	if got.packets != 90 || len(got.damage) > 0 || got.err != nil || r.Sections() != 9 {
 		t.Errorf("%d packets in %d sections, damage %q, error %v", got.packets, r.Sections(), got.damage, got.err)
+	}
+}
+
+// A capture of any compression may follow one of any other.
+func TestReadsEveryPairOfCompressions(t *testing.T) {
+	plain := lab.Pcap(lab.Packets(300, lab.Start, time.Millisecond, 100), binary.LittleEndian, true)
+	programs := [][]string{{"cat"}, {"xz", "-c", "--check=sha256", "--block-size=3000"}, {"xz", "-c", "--check=none"}, {"xz", "-0c", "--delta=dist=4", "--lzma2"}}
+	for _, c := range compressions {
+		programs = append(programs, c.args)
+	}
+	packed := map[string][]byte{}
+	pack := func(t *testing.T, args []string) []byte {
+		name := strings.Join(args, " ")
+		if packed[name] == nil {
+			packed[name] = compress(t, plain, args[0], args[1:]...)
+		}
+		return packed[name]
+	}
+	for _, first := range programs {
+		for _, second := range programs {
+			t.Run(strings.Join(first, " ")+" "+strings.Join(second, " "), func(t *testing.T) {
+				head, tail := pack(t, first), pack(t, second)
+				for name, wrap := range map[string]func(io.Reader) io.Reader{"at once": whole, "byte by byte": iotest.OneByteReader} {
+					r := stream.NewReader(wrap(bytes.NewReader(slices.Concat(head, tail))))
+					got := readAll(r, 256)
+					if got.packets != 600 || len(got.damage) > 0 || got.err != nil || r.Sections() != 2 {
+						t.Errorf("%s: %d packets in %d sections, damage %q, error %v", name, got.packets, r.Sections(), got.damage, got.err)
+					}
+					r.Close()
+				}
+			})
+		}
+	}
+}
+
+// The end magic of a bzip2 file and the padding of an xz block stand at any place.
+func TestFindsEveryEnd(t *testing.T) {
+	for _, args := range [][]string{{"bzip2", "-c"}, {"xz", "-c"}} {
+		t.Run(args[0], func(t *testing.T) {
+			for length := range 16 {
+				plain := lab.Pcap(lab.Packets(3, lab.Start, time.Millisecond, 60+length), binary.LittleEndian, true)
+				got := readAll(stream.NewReader(bytes.NewReader(append(compress(t, plain, args[0], args[1:]...), plain...))), 256)
+				if got.packets != 6 || len(got.damage) > 0 || got.err != nil {
+					t.Errorf("length %d: %d packets, damage %q, error %v", length, got.packets, got.damage, got.err)
+				}
+			}
+		})
+	}
+}
+
+// What follows the end of compressed data that is no capture is told, unless it is
+// zeros.
+func TestTellsWhatFollowsTheEnd(t *testing.T) {
+	plain := lab.Pcap(lab.Packets(100, lab.Start, time.Millisecond, 100), binary.LittleEndian, true)
+	for _, args := range [][]string{{"gzip", "-c"}, {"bzip2", "-c"}, {"xz", "-c"}} {
+		t.Run(args[0], func(t *testing.T) {
+			packed := compress(t, plain, args[0], args[1:]...)
+			empty := compress(t, nil, args[0], args[1:]...)
+			zeros := make([]byte, 300000)
+			for name, c := range map[string]struct {
+				tail            []byte
+				packets, damage int
+			}{
+				"junk":              {[]byte("junk behind it"), 100, 1},
+				"one byte":          {[]byte("x"), 100, 1},
+				"zeros":             {zeros, 100, 0},
+				"zeros and junk":    {append(bytes.Clone(zeros), "junk"...), 100, 1},
+				"empty and capture": {slices.Concat(empty, plain), 200, 0},
+			} {
+				r := stream.NewReader(bytes.NewReader(slices.Concat(packed, c.tail)))
+				got := readAll(r, 256)
+				if got.packets != c.packets || len(got.damage) != c.damage || got.err != nil {
+					t.Errorf("%s: %d packets, damage %q, error %v", name, got.packets, got.damage, got.err)
+				}
+				r.Close()
+			}
+		})
+	}
+}
+
+// Zeros in steps of four bytes may stand between the streams of an xz file.
+func TestReadsPaddingOfXZ(t *testing.T) {
+	plain := lab.Pcap(lab.Packets(100, lab.Start, time.Millisecond, 100), binary.LittleEndian, true)
+	packed := compress(t, plain, "xz", "-c")
+	got := readAll(stream.NewReader(bytes.NewReader(slices.Concat(packed, make([]byte, 8), packed, make([]byte, 4), plain))), 256)
+	if got.packets != 300 || len(got.damage) > 0 || got.err != nil {
+		t.Errorf("%d packets, damage %q, error %v", got.packets, got.damage, got.err)
 	}
 }

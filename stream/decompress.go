@@ -90,7 +90,8 @@ type decompressor struct {
 	compression Compression    // of the current file
 	decoder     io.Reader      // nil between two files
 	gzip        *gunzip.Reader // used again for each member
-	frame       *frameReader   // what decoder reads, with LZ4 and zstd
+	xz          *xz.Reader     // used again for each stream
+	frame       *frameReader   // what decoder reads, with LZ4, zstd and xz
 	close       func()
 }
 
@@ -146,10 +147,16 @@ func (d *decompressor) start(head []byte) error {
 			d.decoder, d.close = decoder, decoder.Close
 		}
 	case XZ:
-		d.decoder, err = xz.NewReader(d.src, maxWindow)
+		d.frame = newXZStream(d.src)
+		if d.xz == nil {
+			d.xz, err = xz.NewReader(d.frame, maxWindow)
+		} else {
+			err = d.xz.Reset(d.frame)
+		}
+		d.decoder = d.xz
 	case Bzip2:
 		// A parallel decoder gives nothing of the last blocks of a truncated file.
-		d.decoder = bzip2.NewReader(d.src)
+		d.decoder = bzip2.NewReader(&bzip2Source{Reader: d.src})
 	}
 	if err != nil {
 		return d.damaged(err)
