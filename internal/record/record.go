@@ -35,9 +35,13 @@ func (e *Encoder) Encode(v any) error {
 	if err != nil {
 		return fmt.Errorf("encode record: %w", err)
 	}
-	_, err = e.dst.Write(append(line, '\n'))
+	_, err = e.dst.Write(append(bytes.ToValidUTF8(line, replacement), '\n'))
 	return err
 }
+
+// replacement stands for what is not UTF-8 in a name: RFC 8259, section 8.1, wants
+// UTF-8, and json-iterator leaves everything as it is.
+var replacement = []byte("\uFFFD")
 
 // Decoder reads records line by line.
 type Decoder struct {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf8"
 
 	"pcap-replay/internal/record"
 )
@@ -112,7 +113,7 @@ func TestNamesComeBackByteForByte(t *testing.T) {
 		if err := record.NewEncoder(&line).Encode(record.Capture{Path: name, PathRaw: record.RawName(name)}); err != nil {
 			t.Fatal(err)
 		}
-		if bytes.Count(line.Bytes(), []byte("\n")) != 1 || !stdjson.Valid(line.Bytes()) {
+		if bytes.Count(line.Bytes(), []byte("\n")) != 1 || !stdjson.Valid(line.Bytes()) || !utf8.Valid(line.Bytes()) {
 			t.Errorf("%q: %q is not one line of JSON", name, line.Bytes())
 		}
 		var back record.Capture
