@@ -59,7 +59,7 @@ func (t LinkType) String() string {
 
 // MaxCaptureLength is the largest captured length that a capture of this link
 // type may hold in bytes; a larger one is damage. The figures are those of
-// libpcap (max_snaplen_for_dlt).
+// libpcap (max_snaplen_for_dlt), of which 1.10 has smaller ones for USB.
 func (t LinkType) MaxCaptureLength() uint32 {
 	switch t {
 	case LinkTypeDBus, LinkTypeUSBLinux, LinkTypeUSBMapped, LinkTypeUSBPcap:

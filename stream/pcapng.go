@@ -255,10 +255,14 @@ func (r *Reader) nextBlock() error {
 		r.judged = r.Offset() // only the second length is broken
 		return &Damage{Offset: r.Offset(), Record: r.records + 1, Reason: reason}
 	}
-	problem := ""
+	problem, lost := "", int64(length)
 	switch {
 	case kind == blockInterface:
+		known := len(r.interfaces)
 		problem = r.addInterface(block)
+		if len(r.interfaces) > known {
+			lost = 0 // but for some of its options
+		}
 		r.start += int(length)
 		r.previous = r.start
 	case kind == blockSimplePacket && !r.hasTime:
@@ -270,7 +274,7 @@ func (r *Reader) nextBlock() error {
 		}
 	}
 	if problem != "" {
-		return &Damage{Offset: r.Offset() - int64(length), Lost: int64(length), Record: r.records + 1, Reason: problem}
+		return &Damage{Offset: r.Offset() - int64(length), Lost: lost, Record: r.records + 1, Reason: problem}
 	}
 	return nil
 }
@@ -331,24 +335,35 @@ func (r *Reader) addInterface(block []byte) (problem string) {
 	if len(r.interfaces) == maxInterfaces {
 		return fmt.Sprintf("over %d interfaces", maxInterfaces)
 	}
-	resolution, offset := byte(defaultTimeResolution), int64(0)
-	for options := block[16 : len(block)-4]; len(options) >= 4; {
-		code, length := order.Uint16(options), int(order.Uint16(options[2:]))
-		options = options[4:]
-		if code == optionEnd || length > len(options) {
-			break // an option that is too long takes nothing from the packets
-		}
-		switch {
-		case code == optionTimeResolution && length == 1:
-			resolution = options[0]
-		case code == optionTimeOffset && length == 8:
-			offset = int64(order.Uint64(options))
-		}
-		options = options[min((length+3)&^3, len(options)):]
-	}
+	resolution, offset, problem := parseInterfaceOptions(order, block[16:len(block)-4])
 	linkType, snaplen := LinkType(order.Uint16(block[8:])), order.Uint32(block[12:])
 	r.interfaces = append(r.interfaces, networkInterface{linkType, snaplen, newInterfaceClock(resolution, offset)})
 	r.section.addSnaplen(snaplen, len(r.interfaces) == 1)
 	r.addLinkType(linkType)
-	return ""
+	return problem
+}
+
+// parseInterfaceOptions reads what the options of an interface say of its timestamps,
+// and says what is wrong with them: behind an option that is broken all are, and times
+// may be a thousand times too large.
+func parseInterfaceOptions(order binary.ByteOrder, options []byte) (resolution byte, offset int64, problem string) {
+	resolution = defaultTimeResolution
+	for len(options) >= 4 {
+		code, length := order.Uint16(options), int(order.Uint16(options[2:]))
+		options = options[4:]
+		switch {
+		case code == optionEnd:
+			return resolution, offset, problem
+		case length > len(options):
+			return resolution, offset, fmt.Sprintf("interface description block: option %d of %d bytes, but %d are left", code, length, len(options))
+		case code == optionTimeResolution && length == 1:
+			resolution = options[0]
+		case code == optionTimeOffset && length == 8:
+			offset = int64(order.Uint64(options))
+		case code == optionTimeResolution, code == optionTimeOffset:
+			problem = fmt.Sprintf("interface description block: option %d of %d bytes", code, length)
+		}
+		options = options[min((length+3)&^3, len(options)):]
+	}
+	return resolution, offset, problem
 }

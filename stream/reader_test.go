@@ -428,3 +428,25 @@ func TestOpen(t *testing.T) {
 		t.Errorf("missing file: %v", err)
 	}
 }
+
+// An interface whose options are broken has packets all the same, but its times may
+// mean something else: that is said.
+func TestBrokenInterfaceOptionsAreSaid(t *testing.T) {
+	var pcapng bytes.Buffer
+	w := stream.NewWriter(&pcapng, stream.WriterOptions{PcapNG: true})
+	if err := errors.Join(w.Write(lab.Packets(3, lab.Start, time.Millisecond, 100)), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	const (
+		blockOffset  = 28
+		optionOffset = blockOffset + 16 // if_tsresol: code, length, value
+	)
+	for _, length := range []uint16{0, 2, 4, 400} {
+		file := bytes.Clone(pcapng.Bytes())
+		binary.NativeEndian.PutUint16(file[optionOffset+2:], length)
+		numbers, damage := sequences(t, file)
+		if len(numbers) != 3 || len(damage) != 1 || damage[0].Offset != blockOffset || damage[0].Lost != 0 {
+			t.Errorf("option of %d bytes: packets %v, damage %v", length, numbers, damage)
+		}
+	}
+}
