@@ -445,16 +445,17 @@ func (p *pacer) release(writer *stream.Writer, packets []stream.Packet) error {
 }
 
 // begin ties the axis to the clock, and to the timestamps that are written. A
-// first timestamp that a pcap cannot hold is replaced: only differences matter.
+// first timestamp that the output cannot hold is replaced: only differences matter.
 func (p *pacer) begin(first int64) {
 	p.begun = true
 	p.origin = p.clock.Now()
 	p.base = first
-	if first < 0 || first >= math.MaxUint32*1e9 {
-		p.base = 0
-	}
-	if p.startAt != nil {
+	switch {
+	case p.startAt != nil:
 		p.base, p.origin = *p.startAt, schedule.Moment(*p.startAt)
+	case !p.keep && (!p.writer.Holds(first) || first == math.MaxInt64): // the last of all times stands for those behind it
+		p.base = 0
+		p.warnf("the first packet is of %s, which cannot be written: its timestamp becomes that of 1970", time.Unix(0, first).UTC().Format(time.RFC3339))
 	}
 }
 

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"math"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,5 +94,31 @@ func TestPaceKeepsTime(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A first timestamp that the output cannot hold is replaced, and that is said.
+func TestPaceReplacesAnUnwritableTime(t *testing.T) {
+	const endOfPcap = int64(1e9) << 32
+	for _, test := range []struct {
+		first  int64
+		args   []string
+		wanted int64
+	}{
+		{endOfPcap - 1e9, []string{"--asap"}, endOfPcap - 1e9},
+		{endOfPcap, []string{"--asap"}, 0},
+		{endOfPcap, []string{"--asap", "--pcapng"}, endOfPcap},
+		{math.MaxInt64, []string{"--asap", "--pcapng"}, 0},
+	} {
+		var in bytes.Buffer
+		w := stream.NewWriter(&in, stream.WriterOptions{PcapNG: true})
+		if err := errors.Join(w.Write(lab.Packets(2, test.first, 0, 100)), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		code, out, messages := run(Pace(), in.Bytes(), test.args...)
+		packets := packetsOf(t, strings.NewReader(out))
+		if code != 0 || len(packets) != 2 || packets[0].Time != test.wanted || (messages != "") != (test.wanted == 0) {
+			t.Errorf("first packet at %d, %v: exit code %d, %d packets, %q", test.first, test.args, code, len(packets), messages)
+		}
 	}
 }
