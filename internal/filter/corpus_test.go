@@ -142,6 +142,7 @@ func TestOddExpressionsDecideAsLibpcapDoes(t *testing.T) {
 		"ip host 10.1 or ip net 10.1.2", "ether src and dst 0:0:0:0:0:0", "udp dst portrange 0-65535", "ip6 src and dst net fe80::/16",
 		"tcp portrange 1024-1 or sctp src portrange http-domain", "stp or ipx or netbeui or atalk or aarp", "llc xid or llc i or llc rnr",
 		"wlan addr1 ff:ff:ff:ff:ff:ff or addr4 0:0:0:0:0:0", "subtype qos-data or type ctl subtype ack or dir dstods", "wlan[0] & 0x88 = 0x88 and wlan[1] & 3 = 1",
+		"ether[-1] = 0", "wlan[-1] = 0", "wlan[-2:2] != 0 or ether[0xfffffffc:4] = 0",
 	}
 	inParallel(t, odd, func(expression string) {
 		for _, link := range supported {

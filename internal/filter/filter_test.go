@@ -97,6 +97,17 @@ func TestLoadOutsideThePacketRejectsIt(t *testing.T) {
 	}
 }
 
+// TestOffsetBeforeRegister: the length of the radio's header is in a register.
+func TestOffsetBeforeRegister(t *testing.T) {
+	packet := make([]byte, 40)
+	packet[2], packet[11] = 12, 7
+	for expression, want := range map[string]bool{"ether[-1] = 7": true, "wlan[-1] = 7": true, "wlan[-2:2] = 7": true, "wlan[-12] = 0": true, "wlan[-13] = 0": false} {
+		if got := mustCompile(t, expression, stream.LinkTypeRadiotap).Match(packet, 40); got != want {
+			t.Errorf("%q: %t, wanted %t", expression, got, want)
+		}
+	}
+}
+
 func TestNullTakesBothByteOrders(t *testing.T) {
 	program := mustCompile(t, "ip6", stream.LinkTypeNull)
 	for _, family := range []byte{24, 28, 30} {

@@ -59,10 +59,11 @@ func (v values) load(base *value, k, size uint32) *value {
 	return v.intern(value{kind: loadValue, a: base, k: k, size: size})
 }
 
-// isOffset says that a constant added to a value may as well be added by a load: the
-// sum does not wrap around, or libpcap does so, too, behind a header's length.
+// isOffset says that a constant added to a value may as well be added by a load,
+// which does not wrap around: nor does the sum, or libpcap does so, too, behind a
+// header's length. Behind a register it adds first: ether[-1] is the byte before.
 func (v *value) isOffset() bool {
-	return v.limit() <= math.MaxUint32 || v.a.kind == registerValue || v.a.operator == "<<" && v.a.limit() <= maxHeaderLength
+	return v.limit() <= math.MaxUint32 || v.a.operator == "<<" && v.a.limit() <= maxHeaderLength
 }
 
 // maxHeaderLength is that of IPv4 and TCP headers, in bytes.
