@@ -136,15 +136,26 @@ func (s *assembler) both(left, right *value) {
 		s.toX(right)
 		return
 	}
-	s.toA(right)
+	// What needs more words of memory goes first, while none is taken for the other:
+	// a long sum needs one then, be it nested to the left or to the right.
+	first, second := right, left
+	if left.words > right.words {
+		first, second = left, right
+	}
+	s.toA(first)
 	word := s.free
 	s.full = s.full || word >= memoryWords
 	s.emit(instruction{do: st, k: word})
 	s.free++
-	s.toA(left)
+	s.toA(second)
 	s.free--
-	s.emit(instruction{do: ldxMemory, k: word})
-	s.state.x = right
+	if second == left {
+		s.emit(instruction{do: ldxMemory, k: word})
+	} else {
+		s.emit(instruction{do: tax})
+		s.emit(instruction{do: ldMemory, k: word})
+	}
+	s.state = state{left, right}
 }
 
 // toX computes a value in the index register; where it does so directly, the

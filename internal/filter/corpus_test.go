@@ -157,6 +157,39 @@ func TestOddExpressionsDecideAsLibpcapDoes(t *testing.T) {
 	})
 }
 
+// TestLongArithmeticDecidesAsLibpcapDoes: sums from the left may be as long as one
+// likes, those from the right need a register of libpcap for each term.
+func TestLongArithmeticDecidesAsLibpcapDoes(t *testing.T) {
+	oracle := newLibpcap(t)
+	var long []string
+	for _, operator := range []string{" + ", " - ", " | "} {
+		for _, count := range []int{3, 10, 33, 34, 100} {
+			long = append(long, terms(count, operator)+" > 5")
+		}
+		long = append(long, nested(12, operator)+" > 5", terms(12, operator)+" > "+nested(6, operator), nested(6, operator)+" > "+terms(12, operator))
+	}
+	long = append(long, "5 < ip[0] - ip[1] - ip[2]", "(ip[0] - ip[1] - ip[2]) % (ip[8] - (ip[9] - ip[2])) > 5",
+		"ip[0] - ip[1] - ip[2] > 5 and ip[2] = 0 and ip[0] - ip[1] = 69", "ip[ip[0] - ip[1] - ip[8] & 15] - (ip[2] - ip[3] - ip[4]) > 5")
+	inParallel(t, long, func(expression string) {
+		for _, link := range []stream.LinkType{stream.LinkTypeEthernet, stream.LinkTypeRaw, stream.LinkTypeLinuxSLL} {
+			checkAgainst(t, oracle, expression, link)
+		}
+	})
+}
+
+// terms are loads joined from the left; nested are from the right.
+func terms(count int, operator string) string {
+	text := "ip[0]"
+	for i := 1; i < count; i++ {
+		text += fmt.Sprintf("%sip[%d]", operator, i%20)
+	}
+	return text
+}
+
+func nested(count int, operator string) string {
+	return strings.ReplaceAll(terms(count, operator), operator, operator+"(") + strings.Repeat(")", count-1)
+}
+
 // inParallel calls do for each expression, on all cores.
 func inParallel(t *testing.T, expressions []string, do func(expression string)) {
 	if len(expressions) == 0 {

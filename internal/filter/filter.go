@@ -15,6 +15,7 @@ type SyntaxError struct {
 
 	futile   bool // the expression means something, but never holds
 	constant bool // no packet has to do with it, nor has the link type
+	full     bool // the expression may hold, but there is not enough memory
 }
 
 func (e *SyntaxError) Error() string {
@@ -61,7 +62,7 @@ var supported = []stream.LinkType{
 
 // check compiles for one link type after the other until one can do it. If none
 // can, the one that comes furthest says why: best one to which the expression
-// means something. Programs that are literal may never hold, and prove nothing.
+// means something, and which takes packets but for its memory. Programs that are literal may never hold, and prove nothing.
 func (e *Expression) check() error {
 	var furthest *SyntaxError
 	literally := false
@@ -75,7 +76,8 @@ func (e *Expression) check() error {
 			literally = true
 		case !errors.As(err, &refusal):
 			return err
-		case furthest == nil, refusal.futile && !furthest.futile, refusal.constant && !furthest.constant:
+		case furthest != nil && furthest.full:
+		case furthest == nil, refusal.full, refusal.futile && !furthest.futile, refusal.constant && !furthest.constant:
 			furthest = refusal
 		case refusal.Column > furthest.Column && refusal.futile == furthest.futile && refusal.constant == furthest.constant:
 			furthest = refusal
@@ -111,7 +113,9 @@ func (e *Expression) compile(link stream.LinkType, literal bool) (*Program, erro
 	}
 	program, ok := assemble(root, g.registers)
 	if !ok {
-		return nil, e.word.refuse("the expression needs more than %d words of memory", memoryWords)
+		refusal := e.word.refuse("the expression needs more than %d words of memory", memoryWords)
+		refusal.full = true
+		return nil, refusal
 	}
 	program.literal = g.values.literal
 	return program, nil

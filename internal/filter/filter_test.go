@@ -37,7 +37,8 @@ func TestRefusalsNameTheWord(t *testing.T) {
 		"ip[0] = 09":              `column 9: "09": '9' is no octal digit`,
 		"tcp and \\":              `column 9: "\\": no name behind the backslash`,
 		"wlan type mgt subtype x": `column 23: "x": wanted a subtype or a number`,
-		"mpls and arp":            `column 10: "arp": within mpls only IPv4 and IPv6 can be told apart`,
+		"ip" + strings.Repeat(" and vxlan", 32) + " and ip[0] + ip[1] > 5": `column 1: "ip": the expression needs more than 32 words of memory`,
+		"mpls and arp": `column 10: "arp": within mpls only IPv4 and IPv6 can be told apart`,
 	} {
 		_, err := Parse(expression)
 		if err == nil || err.Error() != want {
@@ -187,6 +188,18 @@ func TestNestingAndLengthAreBounded(t *testing.T) {
 		if _, err := Parse(text); err == nil || !strings.Contains(err.Error(), "nested more than") && !strings.Contains(err.Error(), "at most") {
 			t.Errorf("%.20q...: %v", text, err)
 		}
+	}
+}
+
+// TestMemoryIsUsedAgain: a sum needs a word or two, however many words its terms
+// would fill, and a tree as many as it is deep.
+func TestMemoryIsUsedAgain(t *testing.T) {
+	tree := "ip[0]"
+	for range 10 {
+		tree = "(" + tree + " - " + tree + ")"
+	}
+	for _, expression := range []string{terms(10_000, " + ") + " = 0", nested(100, " + ") + " = 0", nested(100, " - ") + " = " + terms(100, " / "), tree + " = 0"} {
+		mustCompile(t, expression, stream.LinkTypeEthernet)
 	}
 }
 

@@ -12,6 +12,7 @@ type value struct {
 	k        uint32
 	size     uint32 // of a load: 1, 2 or 4 bytes
 	operator string // of arithmetic; ip or ip6 of a chain
+	words    uint32 // of memory to compute it; follows from the others
 }
 
 type valueKind uint8
@@ -38,8 +39,22 @@ func (v values) intern(made value) *value {
 	if known := v.made[made]; known != nil {
 		return known
 	}
-	v.made[made] = &made
+	key := made
+	made.words = made.countWords()
+	v.made[key] = &made
 	return &made
+}
+
+// countWords says how many words of memory an assembler needs at most that begins
+// with the operand for which it needs more.
+func (v *value) countWords() uint32 {
+	switch {
+	case v.a == nil || v.kind == chainValue:
+		return 0
+	case v.b == nil || v.b.loadsDirectly():
+		return v.a.words
+	}
+	return max(v.a.words, v.b.words, min(v.a.words, v.b.words)+1)
 }
 
 func (v values) constant(k uint32) *value { return v.intern(value{kind: constantValue, k: k}) }
