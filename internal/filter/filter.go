@@ -62,7 +62,8 @@ var supported = []stream.LinkType{
 
 // check compiles for one link type after the other until one can do it. If none
 // can, the one that comes furthest says why: best one to which the expression
-// means something, and which takes packets but for its memory. Programs that are literal may never hold, and prove nothing.
+// means something, and which would take packets with more memory. Programs that are
+// literal may never hold, and prove nothing.
 func (e *Expression) check() error {
 	var furthest *SyntaxError
 	literally := false

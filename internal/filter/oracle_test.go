@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,7 +49,8 @@ func (l *libpcap) output(expression string, link stream.LinkType, flags ...strin
 	empty := filepath.Join(l.folder, fmt.Sprintf("%d.pcap", link))
 	if _, err := os.Stat(empty); err != nil {
 		header := lab.Pcap([]stream.Packet{{LinkType: link}}, binary.LittleEndian, false)[:24]
-		if err := os.WriteFile(empty, header, 0o666); err != nil {
+		part := fmt.Sprintf("%s.%08x", empty, rand.Uint32()) // others may be about to do the same
+		if err := errors.Join(os.WriteFile(part, header, 0o666), os.Rename(part, empty)); err != nil {
 			return nil, err
 		}
 	}
