@@ -35,7 +35,10 @@ func (e *Encoder) Encode(v any) error {
 	if err != nil {
 		return fmt.Errorf("encode record: %w", err)
 	}
-	_, err = e.dst.Write(append(bytes.ToValidUTF8(line, replacement), '\n'))
+	if !utf8.Valid(line) {
+		line = bytes.ToValidUTF8(line, replacement)
+	}
+	_, err = e.dst.Write(append(line, '\n'))
 	return err
 }
 
