@@ -258,11 +258,7 @@ func (r *Reader) nextBlock() error {
 	problem, lost := "", int64(length)
 	switch {
 	case kind == blockInterface:
-		known := len(r.interfaces)
-		problem = r.addInterface(block)
-		if len(r.interfaces) > known {
-			lost = 0 // but for some of its options
-		}
+		problem, lost = r.addInterface(block)
 		r.start += int(length)
 		r.previous = r.start
 	case kind == blockSimplePacket && !r.hasTime:
@@ -326,21 +322,22 @@ func leastPacketBlock(kind uint32) int {
 	return 32
 }
 
-// addInterface reads an interface description block.
-func (r *Reader) addInterface(block []byte) (problem string) {
+// addInterface reads an interface description block, or says what is wrong with it and
+// how many bytes are lost: none where that is an option.
+func (r *Reader) addInterface(block []byte) (problem string, lost int64) {
 	order := r.order
 	if len(block) < 20 {
-		return fmt.Sprintf("interface description block: wanted 20 bytes, got %d", len(block))
+		return fmt.Sprintf("interface description block: wanted 20 bytes, got %d", len(block)), int64(len(block))
 	}
 	if len(r.interfaces) == maxInterfaces {
-		return fmt.Sprintf("over %d interfaces", maxInterfaces)
+		return fmt.Sprintf("over %d interfaces", maxInterfaces), int64(len(block))
 	}
 	resolution, offset, problem := parseInterfaceOptions(order, block[16:len(block)-4])
 	linkType, snaplen := LinkType(order.Uint16(block[8:])), order.Uint32(block[12:])
 	r.interfaces = append(r.interfaces, networkInterface{linkType, snaplen, newInterfaceClock(resolution, offset)})
 	r.section.addSnaplen(snaplen, len(r.interfaces) == 1)
 	r.addLinkType(linkType)
-	return problem
+	return problem, 0
 }
 
 // parseInterfaceOptions reads what the options of an interface say of its timestamps,
