@@ -348,7 +348,7 @@ func (s *archiveSource) ReadAt(p []byte, offset int64) (int, error) {
 // sendTo implements sender.
 func (s *archiveSource) sendTo(dst *os.File, offset, size int64) int64 {
 	file, ok := s.file.(*inputFile)
-	if !ok || s.ctx.Err() != nil {
+	if !ok {
 		return 0
 	}
 	n := sendFile(dst, file.File, offset, size)

@@ -405,8 +405,11 @@ func (c *tarCat) copyAsItIs(dst io.Writer, r *archive.Reader) error {
 		if err != nil {
 			return err
 		}
-		if sent = c.send(stored); stored != nil && sent == stored.Size() {
-			return nil
+		if stored != nil {
+			sent = c.send(stored)
+			if sent == stored.Size() {
+				return nil
+			}
 		}
 	}
 	if _, err := io.CopyN(io.Discard, r, sent); err != nil {
@@ -428,9 +431,6 @@ const sendSize = 1 << 20
 // send sends data of a member to the pipe, in a third of the time of reading and
 // writing them, and says how much. What is left of them is to be copied.
 func (c *tarCat) send(stored *io.SectionReader) (sent int64) {
-	if stored == nil {
-		return 0
-	}
 	src, offset, size := stored.Outer()
 	source, ok := src.(sender)
 	for ok && sent < size && c.job.ctx.Err() == nil {

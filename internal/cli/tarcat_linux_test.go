@@ -89,6 +89,21 @@ func TestTarCatIntoAPipe(t *testing.T) {
 	}
 }
 
+// readPipe gives a pipe that is read to its end.
+func readPipe(t *testing.T) (writer *os.File) {
+	t.Helper()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		writer.Close()
+		reader.Close()
+	})
+	go io.Copy(io.Discard, reader)
+	return writer
+}
+
 // Nothing is left to be copied of a sound member, and what has been sent has drawn
 // progress, once.
 func TestTarCatSendsWholeMembers(t *testing.T) {
@@ -98,12 +113,7 @@ func TestTarCatSendsWholeMembers(t *testing.T) {
 	if err := os.WriteFile(name, tarball, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
-	go io.Copy(io.Discard, reader)
+	writer := readPipe(t)
 	j := newJob(TarCat(), Streams{})
 	j.ctx = context.Background()
 	c := &tarCat{job: j, pipe: writer, maxBytes: math.MaxInt64}
@@ -152,22 +162,12 @@ func TestTarCatDrawsProgressOnce(t *testing.T) {
 	if code, _, messages := run(TarLs(), nil, "--index", name); code != 0 {
 		t.Fatal(messages)
 	}
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
-	defer writer.Close()
-	go io.Copy(io.Discard, reader)
-	source, err := openSource(name)
-	if err != nil {
-		t.Fatal(err)
-	}
 	j := newJob(TarCat(), Streams{})
 	j.ctx = context.Background()
 	indexed, err := archive.OpenIndexedWith(name, func(path string) (archive.Source, error) {
-		if path != name {
-			return openSource(path)
+		source, err := openSource(path)
+		if err != nil || path != name {
+			return source, err
 		}
 		return &countedSource{Source: source, progress: j.progress}, nil
 	})
@@ -176,7 +176,7 @@ func TestTarCatDrawsProgressOnce(t *testing.T) {
 	}
 	defer indexed.Close()
 	before := j.progress.done.Load()
-	c := &tarCat{job: j, pipe: writer, maxBytes: math.MaxInt64}
+	c := &tarCat{job: j, pipe: readPipe(t), maxBytes: math.MaxInt64}
 	err = j.walkIndexed(indexed, func(*archive.Member) bool { return true }, func(r *archive.Reader, m *archive.Member) error {
 		stored, err := r.Stored()
 		if err == nil && c.send(stored) != m.Size {
