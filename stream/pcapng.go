@@ -13,7 +13,11 @@ const (
 	blockInterface      = 1
 	blockPacket         = 2 // obsolete
 	blockSimplePacket   = 3
+	blockStatistics     = 5
 	blockEnhancedPacket = 6
+	blockSecrets        = 0x0a
+	blockCustom         = 0x00000bad
+	blockCustomNoCopy   = 0x40000bad
 )
 
 const (
@@ -108,10 +112,11 @@ func isBlockLength(length uint32) bool {
 	return length >= minBlockLength && length <= maxBlockLength && length%4 == 0
 }
 
-// isKnownBlock says whether a block of this type may stand where the way is
-// looked for.
+// isKnownBlock says whether records may begin with a block of this type behind
+// damage: draft-ietf-opsawg-pcapng, section 11.1.
 func isKnownBlock(kind uint32) bool {
-	return kind >= 1 && kind <= 6 || kind == 0x0a || kind == 0x0bad || kind == 0x40000bad || kind == magicSectionBlock
+	return kind >= blockInterface && kind <= blockSecrets ||
+		kind == blockCustom || kind == blockCustomNoCopy || kind == magicSectionBlock
 }
 
 // takeBlocks puts the packets of the whole, sound blocks into dst, up to the first
@@ -128,7 +133,7 @@ func (r *Reader) takeBlocks(dst []Packet) (n int) {
 			break
 		}
 		block := unread[:length:length]
-		if order.Uint32(block[length-4:]) != length && r.Offset() != r.judged {
+		if order.Uint32(block[length-4:]) != length && r.Offset() > r.trusted {
 			break
 		}
 		if isPacketBlock(kind) {
@@ -236,7 +241,7 @@ func (r *Reader) nextBlock() error {
 		return r.beginSection()
 	}
 	kind, length := order.Uint32(r.unread()), order.Uint32(r.unread()[4:])
-	if (!isKnownBlock(kind) || !isBlockLength(length)) && r.isCaptureAhead() {
+	if (!isKnownBlock(kind) || !isBlockLength(length)) && r.isCaptureAt(0) {
 		r.inSection = false
 		return nil
 	}
@@ -247,13 +252,13 @@ func (r *Reader) nextBlock() error {
 		return r.resynchroniseTruncated(fmt.Sprintf("block: wanted %d bytes, got %d", length, len(r.unread())))
 	}
 	block := r.unread()[:length]
-	if again := order.Uint32(block[length-4:]); again != length && r.judged != r.Offset() {
-		reason := fmt.Sprintf("block length is %d at its beginning and %d at its end", length, again)
-		if !isKnownBlock(kind) || !r.isBlockBehind(int(length)) {
-			return r.resynchronise(reason)
+	if again := order.Uint32(block[length-4:]); again != length && r.Offset() > r.trusted {
+		damage := r.damage(fmt.Sprintf("block length is %d at its beginning and %d at its end", length, again))
+		if !r.isBlockBehind(kind, int(length)) {
+			return r.resynchronise(damage.Reason)
 		}
-		r.judged = r.Offset() // only the second length is broken
-		return &Damage{Offset: r.Offset(), Record: r.records + 1, Reason: reason}
+		r.trusted = r.Offset() // only the second length is broken
+		return damage
 	}
 	problem, lost := "", int64(length)
 	switch {
@@ -275,14 +280,28 @@ func (r *Reader) nextBlock() error {
 	return nil
 }
 
-// isBlockBehind says whether the header of a known block, or the end of the
-// stream, follows length bytes on.
-func (r *Reader) isBlockBehind(length int) bool {
+// isBlockBehind says whether a block is sound but for its second length: what it holds
+// is valid, and a valid block or the end of the stream follows length bytes on.
+func (r *Reader) isBlockBehind(kind uint32, length int) bool {
+	interfaces := len(r.interfaces)
+	switch {
+	case kind == blockInterface: // without it, its packets would be lost
+		interfaces++
+	case !isKnownBlock(kind) || !isBodyValid(r.order, kind, r.unread()[:length], interfaces):
+		return false
+	}
 	if !r.fill(length + minBlockLength) {
 		return len(r.unread()) == length
 	}
-	next := r.unread()[length:]
-	return isKnownBlock(r.order.Uint32(next)) && isBlockLength(r.order.Uint32(next[4:]))
+	kind, next := r.order.Uint32(r.unread()[length:]), r.order.Uint32(r.unread()[length+4:])
+	if !isKnownBlock(kind) || !isBlockLength(next) || !r.fill(length+int(next)) {
+		return false
+	}
+	block := r.unread()[length:][:next]
+	if isPacketBlock(kind) {
+		return isBodyValid(r.order, kind, block, interfaces)
+	}
+	return isBlockValid(r.order, kind, block, interfaces)
 }
 
 // beginSection reads a section header block. Its length field is meaningless
@@ -363,4 +382,67 @@ func parseInterfaceOptions(order binary.ByteOrder, options []byte) (resolution b
 		options = options[min((length+3)&^3, len(options)):]
 	}
 	return resolution, offset, problem
+}
+
+// isBlockValid says whether a whole block is valid in itself, in a section of as many
+// interfaces.
+func isBlockValid(order binary.ByteOrder, kind uint32, block []byte, interfaces int) bool {
+	return order.Uint32(block[len(block)-4:]) == uint32(len(block)) && isBodyValid(order, kind, block, interfaces)
+}
+
+// isBodyValid says so of what stands between the two lengths of a block. Of types that
+// the Reader does not know, it knows nothing.
+func isBodyValid(order binary.ByteOrder, kind uint32, block []byte, interfaces int) bool {
+	length := len(block)
+	padded := func(n uint32) int { return int(min(n, maxBlockLength)+3) &^ 3 }
+	switch kind {
+	case magicSectionBlock:
+		return length >= minSectionBlockLength && order.Uint16(block[12:]) == 1 && areOptionsValid(order, block[24:length-4])
+	case blockInterface:
+		return length >= 20 && order.Uint16(block[10:]) == 0 && areOptionsValid(order, block[16:length-4])
+	case blockEnhancedPacket, blockPacket:
+		if length < leastPacketBlock(kind) {
+			return false
+		}
+		id, _, _ := timestampField(order, kind, block)
+		end := 28 + padded(order.Uint32(block[20:]))
+		return int(id) < interfaces && end <= length-4 && areOptionsValid(order, block[end:length-4])
+	case blockSimplePacket:
+		return length >= leastPacketBlock(kind) && interfaces > 0 && length-16 <= padded(order.Uint32(block[8:]))
+	case blockStatistics:
+		return length >= 24 && int(order.Uint32(block[8:])) < interfaces && areOptionsValid(order, block[20:length-4])
+	case blockSecrets:
+		return length >= 20 && 16+padded(order.Uint32(block[12:])) <= length-4
+	case blockCustom, blockCustomNoCopy:
+		return length >= 16
+	}
+	return true
+}
+
+// areOptionsValid says whether options fill the bytes, up to the end of them or to the
+// option that ends them.
+func areOptionsValid(order binary.ByteOrder, options []byte) bool {
+	for len(options) >= 4 {
+		code, length := order.Uint16(options), (int(order.Uint16(options[2:]))+3)&^3
+		if code == optionEnd {
+			return length == 0
+		}
+		if options = options[4:]; length > len(options) {
+			return false
+		}
+		options = options[length:]
+	}
+	return len(options) == 0
+}
+
+// sectionByteOrder reads the byte order of a section header block. It is nil where
+// the block has none.
+func sectionByteOrder(block []byte) binary.ByteOrder {
+	switch {
+	case binary.LittleEndian.Uint32(block[8:]) == magicByteOrder:
+		return binary.LittleEndian
+	case binary.BigEndian.Uint32(block[8:]) == magicByteOrder:
+		return binary.BigEndian
+	}
+	return nil
 }

@@ -29,14 +29,15 @@ type Reader struct {
 
 	// block[start:end] is what has been read and not yet given out. Bytes from
 	// previous on stay, where the record before the reading position begins.
-	block         []byte
-	start, end    int
-	previous      int
-	base          int64 // offset of block[0] in the stream
-	judged        int64 // offset of an odd record that was found good
-	layers        int   // of compression, one in the other
-	layersAt      int64 // offset where the first of them begins
-	decompressing *decompressor
+	block          []byte
+	start, end     int
+	previous       int
+	base           int64 // offset of block[0] in the stream
+	trusted        int64 // odd records up to this offset have been found good
+	previousOffset int64 // of the record before the damage that was found last
+	layers         int   // of compression, one in the other
+	layersAt       int64 // offset where the first of them begins
+	decompressing  *decompressor
 
 	section   *Section
 	inSection bool
@@ -64,7 +65,7 @@ func NewReader(src io.Reader) *Reader { return NewReaderSize(src, DefaultBlockSi
 // NewReaderSize reads from src in blocks of about size bytes. A block grows for
 // a packet that does not fit, so a small one costs time but no packet.
 func NewReaderSize(src io.Reader, size int) *Reader {
-	return &Reader{src: src, block: make([]byte, max(size, minBlockSize)), judged: -1, order: binary.LittleEndian, linkTypeSeenIn: map[LinkType]int{}}
+	return &Reader{src: src, block: make([]byte, max(size, minBlockSize)), trusted: -1, order: binary.LittleEndian, linkTypeSeenIn: map[LinkType]int{}}
 }
 
 // NewBlockReader reads into blocks that newBlock gives, of at least size bytes
@@ -73,7 +74,7 @@ func NewReaderSize(src io.Reader, size int) *Reader {
 // block that newBlock gave last. What they leave in the block before is moved into it
 // after newBlock has returned, and before Read or the next newBlock does.
 func NewBlockReader(src io.Reader, newBlock func(size int) []byte) *Reader {
-	return &Reader{src: src, newBlock: newBlock, block: newBlock(minBlockSize), judged: -1, order: binary.LittleEndian, linkTypeSeenIn: map[LinkType]int{}}
+	return &Reader{src: src, newBlock: newBlock, block: newBlock(minBlockSize), trusted: -1, order: binary.LittleEndian, linkTypeSeenIn: map[LinkType]int{}}
 }
 
 // Reset closes r and has it read from src, as a new Reader would, into the memory
@@ -81,7 +82,7 @@ func NewBlockReader(src io.Reader, newBlock func(size int) []byte) *Reader {
 func (r *Reader) Reset(src io.Reader) {
 	_ = r.Close() // which has nothing to say that Read has not said
 	clear(r.linkTypeSeenIn)
-	*r = Reader{src: src, newBlock: r.newBlock, block: r.block, judged: -1, order: binary.LittleEndian, linkTypeSeenIn: r.linkTypeSeenIn, batch: r.batch}
+	*r = Reader{src: src, newBlock: r.newBlock, block: r.block, trusted: -1, order: binary.LittleEndian, linkTypeSeenIn: r.linkTypeSeenIn, batch: r.batch}
 }
 
 // Open opens a file for reading. Close it after use.
@@ -160,8 +161,12 @@ func (r *Reader) Buffered() bool {
 	}
 	unread := r.unread()
 	if r.format != FormatPcapNG {
-		return len(unread) >= r.layout.headerLength &&
-			uint64(len(unread)) >= uint64(r.layout.headerLength)+uint64(r.layout.header(unread).captured)
+		if len(unread) < r.layout.headerLength {
+			return false
+		}
+		h := r.layout.header(unread)
+		return uint64(len(unread)) >= uint64(r.layout.headerLength)+uint64(h.captured) &&
+			(r.Offset() <= r.trusted || !r.isOdd(h, unread))
 	}
 	for len(unread) >= minBlockLength {
 		kind, length := r.order.Uint32(unread), r.order.Uint32(unread[4:])
@@ -292,13 +297,6 @@ func (r *Reader) startSection(section Section) {
 	r.section, r.format, r.inSection = &section, section.Format, true
 	r.hasTime = false
 	r.previous = r.start
-}
-
-// isCaptureAhead says whether another capture surely begins at the reading position,
-// compressed or not.
-func (r *Reader) isCaptureAhead() bool {
-	return r.fill(fileHeaderLength) && isFileHeader(r.unread()) ||
-		r.fill(compressionMagicLength) && (DetectCompression(r.unread()) != Uncompressed || isSkippableFrame(r.unread()))
 }
 
 // badFileHeader says that no section begins at the reading position. At the start

@@ -56,6 +56,9 @@ var unlikeWireshark = map[string]string{
 	"tcpdump/ppp_ip_udp_dns.pcap":              ppp,
 	"tcpdump/ppp_error_hexdump.pcap":           ppp,
 	"heapoverflow-ppp_hdlc_if_print.pcap":      ppp,
+	"joincap/bad_end.pcap":                     zeros,
+	"tcpdump/bgp_vpn_rt-oobr.pcap":             zeros,
+	"joincap/bad_first_header.pcap":            "a header without lengths, and no record behind it, is damage",
 	"tcpdump/timestamp_invalid_nano.pcap":      fraction,
 	"tcpdump/timestamp_invalid_micro.pcap":     fraction,
 	"tcpdump/rx_serviceid_oobr.pcap":           fraction,
@@ -66,6 +69,7 @@ var unlikeWireshark = map[string]string{
 const (
 	rawIP    = "12 is written as 101, its number in other systems"
 	ppp      = "50 is written as 9"
+	zeros    = "a record header of zeros is damage"
 	fraction = "Wireshark overflows where the fraction is over a second"
 	sunATM   = "Wireshark takes the header of SunATM apart and writes another one"
 )

@@ -1,0 +1,206 @@
+package stream
+
+import "encoding/binary"
+
+// Recovery behind damage. It begins only where the framing breaks: where a header
+// cannot be a header, or where nothing that could be a header stands at the end of
+// its record. Every position is then a candidate, and the chain of records that
+// starts there decides. See chain.go.
+
+// rank says how far a candidate can be trusted. A higher one is better.
+type rank int
+
+const (
+	rankNone    rank = iota
+	rankShifted      // the chain reads the fields of true headers four bytes too late
+	rankLoose        // the chain breaks, and its times are far from those before the damage
+	rankBroken       // the chain breaks, but its times fit
+	rankOutlier      // the chain leads on; the time of its first record fits neither side
+	rankDistant      // the chain leads on; its times fit one another, but not those before
+	rankCertain      // the chain leads on and its times fit
+)
+
+// candidate is a place where records may begin again.
+type candidate struct {
+	rank
+	offset   int64 // in the stream
+	second   int64 // offset of the second record of the chain
+	deadline int64 // a better candidate must begin before this offset
+	isFile   bool  // a file header
+}
+
+// damage is what is wrong at the reading position, before anything is skipped.
+func (r *Reader) damage(reason string) *Damage {
+	return &Damage{Offset: r.Offset(), Record: r.records + 1, Reason: reason}
+}
+
+// resynchronise moves on from a broken place to the next one that can be trusted
+// and returns the damage. It looks into the record before the broken place as well:
+// if the length of that record is wrong, the next records start inside of it.
+func (r *Reader) resynchronise(reason string) *Damage {
+	damage := r.damage(reason)
+	r.search(damage.Offset, candidate{})
+	r.measure(damage)
+	return damage
+}
+
+// resynchroniseTruncated does so for a record that is longer than the rest of the
+// stream. Its length may be wrong, but then the records inside of it lead to the end.
+func (r *Reader) resynchroniseTruncated(reason string) *Damage {
+	damage := r.damage(reason)
+	r.search(damage.Offset+int64(len(r.unread())), candidate{})
+	if len(r.unread()) == 0 {
+		damage.Truncated = true
+		damage.Reason = r.endReason(reason)
+	}
+	r.measure(damage)
+	return damage
+}
+
+// resynchroniseUnless does so if there is a better way than the record at the
+// reading position, whose chain is own. It returns nil where there is none.
+func (r *Reader) resynchroniseUnless(own chain, reason string) *Damage {
+	damage := r.damage(reason)
+	self := r.rate(own, damage.Offset, damage.Offset, r.hasTime)
+	self.deadline = damage.Offset + int64(own.length) // what begins behind it does not contradict it
+	r.search(damage.Offset, self)
+	if r.Offset() == damage.Offset {
+		return nil
+	}
+	r.measure(damage)
+	return damage
+}
+
+// measure completes a damage once the reading position has moved on.
+func (r *Reader) measure(damage *Damage) {
+	if r.Offset() >= damage.Offset {
+		damage.Lost = r.Offset() - damage.Offset
+		return
+	}
+	damage.Offset = r.previousOffset
+	damage.Record--
+	damage.Reason = "captured length reaches into the next record: " + damage.Reason
+}
+
+// search moves the reading position to the best candidate, or to the end of the
+// stream. A candidate before the offset beyond must lead past it, since a packet may
+// hold a capture. The record at the reading position itself takes part as own.
+func (r *Reader) search(beyond int64, own candidate) {
+	r.previousOffset = r.base + int64(r.previous)
+	r.start = min(r.previous, r.start)
+	best := own
+	for best.rank < rankCertain {
+		r.start++
+		r.previous = r.start
+		if best.rank > rankNone {
+			r.previous = int(best.offset - r.base) // the block keeps what follows it
+		}
+		r.skipZeros()
+		if !r.fill(1) || best.rank > rankNone && r.Offset() >= best.deadline {
+			break
+		}
+		if found := r.candidate(beyond); found.rank > best.rank && !r.continues(best, found) {
+			best = found
+		}
+	}
+	if best.rank == rankNone {
+		r.start = r.end
+		r.previous = r.start
+		return
+	}
+	r.start = int(best.offset - r.base)
+	r.previous = r.start
+	r.trusted = best.offset
+	r.inSection = !best.isFile
+}
+
+// continues says whether a candidate is a record of the chain of another one. The
+// second record of an outlier is not: it is the better place to begin.
+func (r *Reader) continues(best, found candidate) bool {
+	if best.rank < rankOutlier || best.isFile || best.rank == rankOutlier && found.offset == best.second {
+		return false
+	}
+	offset := best.offset
+	for offset < found.offset {
+		head := r.block[offset-r.base : r.end]
+		if r.format == FormatPcapNG {
+			offset += int64(r.order.Uint32(head[4:]))
+		} else {
+			offset += int64(r.layout.headerLength) + int64(r.layout.header(head).captured)
+		}
+	}
+	return offset == found.offset
+}
+
+// skipZeros moves on by eight bytes while a header that begins within them would be
+// all zeros.
+func (r *Reader) skipZeros() {
+	for r.fill(8 + recordHeaderLength) {
+		unread, order := r.unread(), binary.LittleEndian
+		if order.Uint64(unread)|order.Uint64(unread[8:])|order.Uint64(unread[16:]) != 0 {
+			return
+		}
+		if r.previous == r.start {
+			r.previous += 8
+		}
+		r.start += 8
+	}
+}
+
+// candidate rates what begins at the reading position.
+func (r *Reader) candidate(beyond int64) candidate {
+	if !r.fill(fileHeaderLength) && !r.fill(minBlockLength) {
+		return candidate{}
+	}
+	var c chain
+	unread, ahead := r.unread(), int(max(beyond-r.Offset(), 0))
+	isFile := isFileHeader(unread)
+	switch {
+	case isFile:
+		c = r.followSection(ahead)
+	case r.format == FormatPcapNG:
+		if !isKnownBlock(r.order.Uint32(unread)) {
+			return candidate{}
+		}
+		c = r.followBlocks(ahead, r.order, r.interfaces)
+	default:
+		if len(unread) < recordHeaderLength || !r.layout.isPlausible(r.layout.header(unread)) {
+			return candidate{}
+		}
+		c = r.followRecords(&r.layout, 0, ahead, chainLeadsOn, 0)
+		if !c.isWitnessed(r.lastTime, r.hasTime) {
+			return candidate{}
+		}
+	}
+	found := r.rate(c, r.Offset(), beyond, r.hasTime && !isFile)
+	found.isFile = isFile
+	return found
+}
+
+// rate turns a chain from an offset on into a candidate. hasTime says whether its times
+// should fit the last one.
+func (r *Reader) rate(c chain, offset, beyond int64, hasTime bool) candidate {
+	end := offset + int64(c.length)
+	leads := c.ending == endsWell || c.ending == leadsOn
+	if offset < beyond && (end < beyond || end == beyond && c.ending != endsWell || c.ending <= endsInZeros) {
+		return candidate{}
+	}
+	found := candidate{offset: offset, second: offset + int64(c.second)}
+	switch near := c.isNear(r.lastTime, hasTime); {
+	case c.records == 0 && !leads:
+		return candidate{}
+	case c.isShifted():
+		found.rank, found.deadline = rankShifted, end+largestPacket
+	case leads && near:
+		found.rank = rankCertain
+	case leads && c.isCoherent():
+		found.rank, found.deadline = rankDistant, offset+largestPacket
+	case leads:
+		found.rank, found.deadline = rankOutlier, offset+largestPacket
+	case near:
+		found.rank, found.deadline = rankBroken, end
+	default:
+		found.rank, found.deadline = rankLoose, end+largestPacket
+	}
+	return found
+}
