@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/gunzip"
 	"pcap-replay/stream"
 )
@@ -82,13 +81,12 @@ func NewIndexingReader(src io.Reader, archive *os.File) (*Reader, error) {
 		written: headerSize, checks: make(chan *candidate, 4), checked: make(chan error, 1),
 	}
 	b.encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1)) // the option is valid
-	temporary := filepath.Join(filepath.Dir(b.path), fmt.Sprintf(".%s.%08x", filepath.Base(b.path), rand.Uint32()))
 	info, err := archive.Stat()
 	if err != nil {
 		return nil, err
 	}
 	// Windows are data of the archive: who may not read that shall not read them.
-	if b.file, err = os.OpenFile(temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, info.Mode().Perm()&0o666|0o200); err != nil {
+	if b.file, err = os.OpenFile(files.Beside(b.path), os.O_RDWR|os.O_CREATE|os.O_EXCL, info.Mode().Perm()&0o666|0o200); err != nil {
 		return nil, err
 	}
 	go b.check(b.checks)

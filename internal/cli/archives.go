@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"pcap-replay/internal/archive"
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/record"
 	"pcap-replay/stream"
 )
@@ -109,7 +110,7 @@ func (s *countedSource) sendTo(dst *os.File, offset, size int64) int64 {
 	if !ok {
 		return 0
 	}
-	n := sendFile(dst, file, offset, size)
+	n := files.SendFile(dst, file, offset, size)
 	s.progress.add(max(0, min(n, offset+n-s.end.Load())))
 	return n
 }
@@ -351,7 +352,7 @@ func (s *archiveSource) sendTo(dst *os.File, offset, size int64) int64 {
 	if !ok {
 		return 0
 	}
-	n := sendFile(dst, file.File, offset, size)
+	n := files.SendFile(dst, file.File, offset, size)
 	s.reach(offset + n)
 	return n
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/stream"
 )
@@ -21,7 +22,7 @@ func (j *job) openFileWay(name string) (*fileSender, error) {
 		if isTerminal(j.Out) {
 			return nil, notText("stdout").withHint("redirect it, or name a file with -w")
 		}
-		enlargePipe(j.Out)
+		files.EnlargePipe(j.Out)
 		return newFileSender(&output{Writer: j.Out}, "stdout"), nil
 	}
 	o, err := createOutput(name)

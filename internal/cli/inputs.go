@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"pcap-replay/internal/archive"
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/record"
 )
 
@@ -210,7 +211,7 @@ func (j *job) openInput(path string) (io.ReadCloser, error) {
 		file.Close()
 		return nil, err
 	}
-	enlargePipe(file)
+	files.EnlargePipe(file)
 	return &inputFile{file, info, 0}, nil
 }
 

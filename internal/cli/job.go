@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"pcap-replay/internal/files"
 )
 
 // job is one run of a tool: its flags, its streams and how it speaks.
@@ -191,6 +193,6 @@ func (j *job) readStdin() (io.Reader, error) {
 	if isTerminal(j.In) {
 		return nil, usageErrorf("stdin is a terminal").withHint("name a file, or pipe a capture in")
 	}
-	enlargePipe(j.In)
+	files.EnlargePipe(j.In)
 	return j.In, nil
 }

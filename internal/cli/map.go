@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/record"
 	"pcap-replay/stream"
 )
@@ -99,7 +100,7 @@ func (m *mapRun) configure() (err error) {
 			return usageErrorf("--jobs %d: wanted 1 or more", m.jobs)
 		}
 	}
-	m.jobs = min(m.jobs, max(descriptorLimit()/descriptorsOfJob, 1))
+	m.jobs = min(m.jobs, max(files.DescriptorLimit()/descriptorsOfJob, 1))
 	if m.flags.IsSet("from-records") {
 		switch {
 		case !m.chart && !m.flags.IsSet("svg"):

@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/merge"
 	"pcap-replay/internal/record"
 	"pcap-replay/stream"
@@ -119,7 +120,7 @@ func (j *job) mergeConfig() (c mergeConfig, err error) {
 type mergeRun struct {
 	*job
 	mergeConfig
-	files    *merge.Files
+	files    *files.Pool
 	captures *merge.Captures
 	runs     *merge.Runs
 
@@ -142,7 +143,7 @@ func runMerge(j *job) error {
 		return err
 	}
 	m := &mergeRun{job: j, mergeConfig: config}
-	m.files = merge.NewFiles(descriptorLimit(), func(bytes int) { j.progress.add(int64(bytes)) })
+	m.files = files.NewPool(files.DescriptorLimit(), func(bytes int) { j.progress.add(int64(bytes)) })
 	m.captures = merge.NewCaptures(m.files, m.reorder, m.memory)
 	m.runs = merge.NewRuns(m.memory, m.tmp, m.reorder, m.loop != 1)
 	defer m.runs.Close()

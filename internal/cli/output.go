@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/stream"
 )
 
@@ -91,7 +92,7 @@ func (j *job) openOutput(binary bool) (*output, error) {
 		if isTerminal(j.Out) {
 			return &output{Writer: j.progress.over(j.Out)}, nil
 		}
-		enlargePipe(j.Out)
+		files.EnlargePipe(j.Out)
 		return &output{Writer: j.Out}, nil
 	}
 	o, err := createOutput(name)
@@ -130,7 +131,7 @@ func createOutput(name string) (*output, error) {
 		if err != nil {
 			return nil, err
 		}
-		enlargePipe(file)
+		files.EnlargePipe(file)
 		return &output{Writer: file, file: file, name: name}, nil
 	case err == nil:
 		// Whoever may not write to the file may not replace it, either.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/stream"
 )
 
@@ -121,7 +122,7 @@ func (p *playback) rewind() error {
 // may not be the privilege.
 func (p *playback) openAhead() error {
 	for i, in := range p.inputs {
-		if len(p.opened) >= descriptorLimit()/2 {
+		if len(p.opened) >= files.DescriptorLimit()/2 {
 			break
 		}
 		file, err := p.openInput(in.path)

@@ -5,12 +5,13 @@ import (
 	"io"
 	"math"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/stream"
 )
 
 // Captures reads capture files for a merge.
 type Captures struct {
-	files  *Files
+	pool   *files.Pool
 	window int64
 	blocks *blocks
 }
@@ -19,8 +20,8 @@ type Captures struct {
 // are put in order. For that each open file is read a window ahead, unless Contents
 // tells how far out of order it is. What that is of a compressed one is held in
 // memory; where memory bytes do not suffice for all of them, the windows get shorter.
-func NewCaptures(files *Files, window, memory int64) *Captures {
-	return &Captures{files: files, window: window, blocks: newBlocks(max(memory, minMemory))}
+func NewCaptures(pool *files.Pool, window, memory int64) *Captures {
+	return &Captures{pool: pool, window: window, blocks: newBlocks(max(memory, minMemory))}
 }
 
 // minMemory is what reading ahead needs in any case, in bytes.
@@ -55,7 +56,7 @@ const peekLimit = 4 << 20
 // Peek looks at the beginning of a file, and at all of a small one. Damage is
 // passed over: the merge will find it again.
 func (c *Captures) Peek(path string) (Contents, error) {
-	file, err := c.files.Open(path)
+	file, err := c.pool.Open(path)
 	if err != nil {
 		return Contents{}, err
 	}
@@ -110,7 +111,7 @@ func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 
 // File is a file to be merged.
 func (c *Captures) File(path string, contents Contents) *Input {
-	return c.Input(path, "", contents, func() (io.ReadCloser, error) { return c.files.Open(path) })
+	return c.Input(path, "", contents, func() (io.ReadCloser, error) { return c.pool.Open(path) })
 }
 
 // Input is a capture to be merged that open opens. It may be opened again when it
@@ -135,7 +136,7 @@ func (c *Captures) read(src io.ReadCloser, contents Contents, blockSize int) Rea
 	if contents.Disorder != UnknownDisorder {
 		return newReorderer(newLookahead(src, 0, c.blocks, blockSize, batch), nil, c.window, contents.Disorder)
 	}
-	file, isFile := src.(*File)
+	file, isFile := src.(*files.PooledFile)
 	var ahead *lookahead
 	if isFile && contents.Uncompressed {
 		ahead = newFileLookahead(file, c.window, c.blocks, blockSize, batch)

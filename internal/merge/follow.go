@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/stream"
 )
 
@@ -145,7 +146,7 @@ func (f *Follower) scan() error {
 
 func (f *Follower) open(path string) error {
 	input := &Input{Path: path}
-	file, err := f.captures.files.Open(path)
+	file, err := f.captures.pool.Open(path)
 	if err != nil {
 		return f.options.Trouble(input, err)
 	}
@@ -226,7 +227,7 @@ func (f *Follower) due() int64 {
 // tail reads a file and waits for more at its end. Its methods but Read and Close
 // are for the goroutine of the Follower.
 type tail struct {
-	file   *File
+	file   *files.PooledFile
 	offset atomic.Int64
 	waits  atomic.Bool // at the end of the file
 	wake   chan struct{}
@@ -234,7 +235,7 @@ type tail struct {
 	isOver bool
 }
 
-func newTail(file *File) *tail {
+func newTail(file *files.PooledFile) *tail {
 	return &tail{file: file, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
@@ -263,8 +264,8 @@ func (t *tail) Read(p []byte) (int, error) {
 
 // look wakes Read when the file has grown, and ends it when it will not any more.
 func (t *tail) look(there bool) (grown bool) {
-	info, err := os.Stat(t.file.path)
-	if !there || err != nil || !os.SameFile(info, t.file.info) || info.Size() < t.offset.Load() {
+	info, err := os.Stat(t.file.Path())
+	if !there || err != nil || !os.SameFile(info, t.file.Info()) || info.Size() < t.offset.Load() {
 		t.end()
 		return false
 	}

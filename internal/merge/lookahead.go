@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/stream"
 )
 
@@ -24,7 +25,7 @@ import (
 // takes longer than to read them again.
 type lookahead struct {
 	window    int64
-	file      *File // to be closed in the end; nil where the goroutine closes the source
+	file      *files.PooledFile // to be closed in the end; nil where the goroutine closes the source
 	blocks    *blocks
 	blockSize int
 	batchSize int
@@ -79,7 +80,7 @@ func newLookahead(src io.ReadCloser, window int64, blocks *blocks, blockSize, ba
 }
 
 // newFileLookahead reads a file that may be read twice, which it closes in the end.
-func newFileLookahead(file *File, window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
+func newFileLookahead(file *files.PooledFile, window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
 	l := prepareLookahead(window, blocks, blockSize, batchSize)
 	l.file, l.unsure = file, true
 	go l.run(io.NopCloser(file))

@@ -6,13 +6,14 @@ import (
 	"math"
 	"sync"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/stream"
 )
 
 // scout reads a file a window further than the merge has come, in a goroutine of its
 // own, to tell how far out of order it is. It keeps nothing.
 type scout struct {
-	file      *File
+	file      *files.PooledFile
 	window    int64
 	blockSize int
 
@@ -42,7 +43,7 @@ const (
 var scoutReach = int64(2 << 30)
 
 // newScout looks through a file in blocks of up to blockSize bytes.
-func newScout(file *File, window int64, blockSize int) *scout {
+func newScout(file *files.PooledFile, window int64, blockSize int) *scout {
 	s := &scout{
 		file: file, window: window, blockSize: min(blockSize, scoutBlock), seen: newDisorder(window),
 		previous: math.MinInt64, wanted: math.MinInt64, finished: make(chan struct{}),
@@ -68,7 +69,7 @@ func (s *scout) run() {
 			ended = err != nil && !errors.As(err, &damage) // the merge will find the reason again
 			if err == io.EOF {
 				end, _ := source.Seek(0, io.SeekCurrent) // which a SectionReader can always say
-				s.file.endAt(end)                        // nobody has seen what is written from now on
+				s.file.EndAt(end)                        // nobody has seen what is written from now on
 			}
 		}
 		s.tell(seen, reader.Offset(), ended)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/lab"
 	"pcap-replay/stream"
 )
@@ -37,7 +38,7 @@ func TestScoutSeesLargeWindows(t *testing.T) {
 			packets := capture(random, 0, count, lab.Start, int64(test.gap), int64(time.Second))
 			path := filepath.Join(t.TempDir(), "capture")
 			writeCapture(t, path, packets, stream.Uncompressed)
-			file, err := NewFiles(1, nil).Open(path)
+			file, err := files.NewPool(1, nil).Open(path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +76,7 @@ func TestScoutHasAReach(t *testing.T) {
 	packets[0].Time += int64(50 * 365 * 24 * time.Hour)
 	path := filepath.Join(t.TempDir(), "capture")
 	writeCapture(t, path, packets, stream.Uncompressed)
-	file, err := NewFiles(1, nil).Open(path)
+	file, err := files.NewPool(1, nil).Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func TestScoutEndsAFileThatGrows(t *testing.T) {
 	packets := capture(random, 0, 60_000, lab.Start, int64(time.Microsecond), 0)
 	path := filepath.Join(t.TempDir(), "capture")
 	writeCapture(t, path, packets, stream.Uncompressed)
-	file, err := NewFiles(1, nil).Open(path)
+	file, err := files.NewPool(1, nil).Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package merge
+package files
 
 import (
 	"os"
@@ -10,14 +10,14 @@ import (
 // Who waits for a descriptor and then has no use for it lets the next one have it.
 func TestNoFileWaitsForOneThatIsGone(t *testing.T) {
 	folder := t.TempDir()
-	files := NewFiles(1, nil)
-	var opened []*File
+	pool := NewPool(1, nil)
+	var opened []*PooledFile
 	for _, name := range []string{"read", "gone", "closed", "waits"} {
 		path := filepath.Join(folder, name)
 		if err := os.WriteFile(path, []byte(name), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		file, err := files.Open(path)
+		file, err := pool.Open(path)
 		if err != nil {
 			t.Fatal(err)
 		}
