@@ -4,13 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"pcap-replay/internal/chart"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/record"
 	"pcap-replay/stream"
@@ -45,10 +48,10 @@ type mapRun struct {
 	jobs    int
 	parts   int // of one file that are read at the same time
 	strict  bool
-	chart   bool
+	draws   bool // a chart instead of records
 	svg     *output // nil without --svg
 	records *record.Encoder
-	picture *picture // nil unless one is drawn
+	picture *chart.Picture // nil unless one is drawn
 
 	captures, packets, bytes atomic.Int64
 	wireBytes, lostBytes     int64
@@ -80,7 +83,7 @@ func runMap(j *job) error {
 	if err != nil {
 		return err
 	}
-	if m.picture == nil || !m.chart {
+	if m.picture == nil || !m.draws {
 		m.records = record.NewEncoder(out)
 	}
 	j.setCounters(m.counters)
@@ -94,7 +97,7 @@ func (m *mapRun) configure() (err error) {
 	if m.names, err = m.nameFilter(); err != nil {
 		return err
 	}
-	m.strict, m.chart, m.jobs = m.flags.Bool("strict"), m.flags.Bool("chart"), runtime.GOMAXPROCS(0)
+	m.strict, m.draws, m.jobs = m.flags.Bool("strict"), m.flags.Bool("chart"), runtime.GOMAXPROCS(0)
 	if m.flags.IsSet("jobs") {
 		if m.jobs = m.flags.Int("jobs"); m.jobs < 1 {
 			return usageErrorf("--jobs %d: wanted 1 or more", m.jobs)
@@ -103,7 +106,7 @@ func (m *mapRun) configure() (err error) {
 	m.jobs = min(m.jobs, max(files.DescriptorLimit()/descriptorsOfJob, 1))
 	if m.flags.IsSet("from-records") {
 		switch {
-		case !m.chart && !m.flags.IsSet("svg"):
+		case !m.draws && !m.flags.IsSet("svg"):
 			return usageErrorf("--from-records draws: it wants --chart or --svg")
 		case len(m.operands()) > 0:
 			return usageErrorf("--from-records takes no captures, such as %q", m.operands()[0])
@@ -118,8 +121,8 @@ func (m *mapRun) configure() (err error) {
 		}
 		m.onEnd(m.svg.abandon)
 	}
-	if m.chart || m.svg != nil {
-		m.picture = &picture{}
+	if m.draws || m.svg != nil {
+		m.picture = &chart.Picture{}
 	}
 	return nil
 }
@@ -137,13 +140,13 @@ func (m *mapRun) run(out *output) error {
 	if m.failed > 0 && m.captures.Load() == 0 {
 		return errReported
 	}
-	if m.chart {
-		if err := m.picture.chart(out, m.chartSize()); err != nil {
+	if m.draws {
+		if err := m.picture.WriteText(out, m.chartSize()); err != nil {
 			return err
 		}
 	}
 	if m.svg != nil {
-		if err := m.picture.svg(m.svg); err != nil {
+		if err := m.picture.WriteSVG(m.svg); err != nil {
 			return namedError(m.svg.name, err)
 		}
 		if err := m.svg.commit(); err != nil {
@@ -205,7 +208,7 @@ func (m *mapRun) put(result *mapped) error {
 	m.packets.Add(c.Packets)
 	m.bytes.Add(c.Bytes)
 	if m.picture != nil {
-		m.picture.add(c, result.rate)
+		m.picture.Add(c, result.rate)
 	}
 	if m.records != nil {
 		if err := m.records.Encode(c); err != nil {
@@ -274,7 +277,26 @@ func (m *mapRun) drawRecords(name string) error {
 		m.packets.Add(c.Packets)
 		m.bytes.Add(c.Bytes)
 		m.wireBytes += c.WireBytes
-		m.picture.add(&c, nil)
+		m.picture.Add(&c, nil)
 	}
 	return m.ctx.Err()
+}
+
+const defaultChartColumns = 80
+
+// chartSize is the size of the terminal, or what the shell's variables say of it.
+func (m *mapRun) chartSize() chart.Size {
+	if file, ok := m.Out.(*os.File); ok && !m.flags.IsSet("output") {
+		if columns, lines, ok := terminalSize(file); ok {
+			return chart.Size{Columns: columns, Lines: lines}
+		}
+	}
+	size := chart.Size{Columns: defaultChartColumns}
+	if columns, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && columns > 0 {
+		size.Columns = columns
+	}
+	if lines, err := strconv.Atoi(os.Getenv("LINES")); err == nil && lines > 0 {
+		size.Lines = lines
+	}
+	return size
 }

@@ -1,4 +1,4 @@
-package cli
+package chart
 
 import (
 	"bufio"
@@ -46,7 +46,7 @@ text { fill: #d5d9de }
 
 // svgPage is the layout of one picture.
 type svgPage struct {
-	*picture
+	*Picture
 	dst       *bufio.Writer
 	folder    string
 	bands     []band
@@ -58,9 +58,9 @@ type svgPage struct {
 	height    float64
 }
 
-// svg draws the picture as a scalable one.
-func (p *picture) svg(dst io.Writer) error {
-	page := svgPage{picture: p, dst: bufio.NewWriter(dst), folder: p.commonFolder()}
+// WriteSVG draws the picture as SVG.
+func (p *Picture) WriteSVG(dst io.Writer) error {
+	page := svgPage{Picture: p, dst: bufio.NewWriter(dst), folder: p.commonFolder()}
 	groups := p.groups(svgMaxRows)
 	page.layOut(groups)
 	page.drawHead()
@@ -75,7 +75,7 @@ func (p *picture) svg(dst io.Writer) error {
 func (p *svgPage) printf(format string, values ...any) { fmt.Fprintf(p.dst, format, values...) }
 
 // layOut makes the rows as high as their number allows.
-func (p *svgPage) layOut(groups [][]pictureRow) {
+func (p *svgPage) layOut(groups [][]captureRow) {
 	switch {
 	case len(groups) <= 60:
 		p.rowHeight, p.fontSize, p.columns = 20, 12, 900
@@ -84,10 +84,10 @@ func (p *svgPage) layOut(groups [][]pictureRow) {
 	default:
 		p.rowHeight, p.fontSize, p.columns = 10, 8.5, 600
 	}
-	longest := chartMargin(groups, p.folder, svgNames)
+	longest := nameMargin(groups, p.folder, svgNames)
 	p.left = svgMargin + float64(longest)*p.fontSize*svgNameSize + 8
 	p.width = svgWidth - svgMargin - p.left
-	p.bands = p.picture.bands(groups, p.columns)
+	p.bands = p.Picture.bands(groups, p.columns)
 	p.height = p.rowTop(len(groups)) + 8
 }
 

@@ -1,11 +1,10 @@
-package cli
+package chart
 
 import (
 	"bytes"
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,44 +12,25 @@ import (
 	"github.com/rivo/uniseg"
 )
 
-// chartSize is how many characters and lines a chart may take; 0 lines is no
-// limit. Without a terminal, the shell's variables count.
-type chartSize struct{ columns, lines int }
-
-const defaultChartColumns = 80
-
-func (j *job) chartSize() chartSize {
-	if file, ok := j.Out.(*os.File); ok && !j.flags.IsSet("output") {
-		if columns, lines, ok := terminalSize(file); ok {
-			return chartSize{columns, lines}
-		}
-	}
-	size := chartSize{columns: defaultChartColumns}
-	if columns, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && columns > 0 {
-		size.columns = columns
-	}
-	if lines, err := strconv.Atoi(os.Getenv("LINES")); err == nil && lines > 0 {
-		size.lines = lines
-	}
-	return size
-}
+// Size is how many characters and lines a picture may have; 0 lines is no limit.
+type Size struct{ Columns, Lines int }
 
 const (
-	minChartColumns = 40
-	// chartFrame is how many lines a chart has besides those of captures: how
+	minColumns = 40
+	// frameLines is how many lines a chart has besides those of captures: how
 	// many run at once, two of the axis, two of words, and the prompt.
-	chartFrame = 6
+	frameLines = 6
 )
 
 // blocks are the heights of a rate, in eighths of a line.
 var blocks = []rune("▁▂▃▄▅▆▇█")
 
-// chart draws the picture in characters.
-func (p *picture) chart(dst io.Writer, size chartSize) error {
-	columns := max(size.columns, minChartColumns)
+// WriteText draws the picture in characters.
+func (p *Picture) WriteText(dst io.Writer, size Size) error {
+	columns := max(size.Columns, minColumns)
 	limit := 0
-	if size.lines > 0 {
-		limit = max(size.lines-chartFrame, 1)
+	if size.Lines > 0 {
+		limit = max(size.Lines-frameLines, 1)
 	}
 	folder := p.commonFolder()
 	var page bytes.Buffer
@@ -60,15 +40,15 @@ func (p *picture) chart(dst io.Writer, size chartSize) error {
 		return err
 	}
 	groups := p.groups(limit)
-	margin := chartMargin(groups, folder, columns/3)
+	margin := nameMargin(groups, folder, columns/3)
 	width := columns - margin - 1
 	bands := p.bands(groups, width)
 	top := peak(bands)
 	for _, b := range bands {
-		chartLine(&page, groupName(b.rows, folder), margin, b.chart(top))
+		writeLine(&page, groupName(b.rows, folder), margin, b.draw(top))
 	}
-	chartLine(&page, "at once", margin, chartCounts(running(bands, width)))
-	p.chartAxis(&page, margin, width)
+	writeLine(&page, "at once", margin, drawCounts(running(bands, width)))
+	p.writeAxis(&page, margin, width)
 	fmt.Fprintf(&page, "%s\n", p.describeRange())
 	fmt.Fprintf(&page, "%s, up to %d at once", plural(int64(len(p.rows)), "capture"), p.atOnce())
 	if top > 0 && p.end > p.start {
@@ -82,8 +62,8 @@ func (p *picture) chart(dst io.Writer, size chartSize) error {
 	return err
 }
 
-// chartMargin is how many columns the names take: what they need, up to a limit.
-func chartMargin(groups [][]pictureRow, folder string, limit int) int {
+// nameMargin is how many columns the names take: what they need, up to a limit.
+func nameMargin(groups [][]captureRow, folder string, limit int) int {
 	margin := len("at once")
 	for _, rows := range groups {
 		margin = max(margin, uniseg.StringWidth(groupName(rows, folder)))
@@ -93,7 +73,7 @@ func chartMargin(groups [][]pictureRow, folder string, limit int) int {
 
 // groupName is the name of the first row below a folder, and how many others there
 // are.
-func groupName(rows []pictureRow, folder string) string {
+func groupName(rows []captureRow, folder string) string {
 	name := strings.TrimPrefix(rows[0].name, folder)
 	if others := len(rows) - 1; others > 0 {
 		name += fmt.Sprintf(" +%d", others)
@@ -111,9 +91,9 @@ func fitName(name string, width int) string {
 	return name + strings.Repeat(" ", max(0, width-uniseg.StringWidth(name)))
 }
 
-// chart draws a band: blocks for the rate, a thin line where a capture runs
+// draw draws a band: blocks for the rate, a thin line where a capture runs
 // without packets, a thick one where the rate is not known.
-func (b *band) chart(top float64) string {
+func (b *band) draw(top float64) string {
 	line := make([]rune, len(b.running))
 	for column := range line {
 		switch packets := b.packets[column]; {
@@ -130,7 +110,7 @@ func (b *band) chart(top float64) string {
 	return string(line)
 }
 
-func chartCounts(counts []int) string {
+func drawCounts(counts []int) string {
 	line := make([]rune, len(counts))
 	top := float64(slices.Max(counts))
 	for column, count := range counts {
@@ -148,8 +128,8 @@ func block(amount, top float64) rune {
 	return blocks[min(max(height, 1), len(blocks))-1]
 }
 
-// chartAxis draws the axis, and the labels of its ticks beneath.
-func (p *picture) chartAxis(page *bytes.Buffer, margin, width int) {
+// writeAxis draws the axis, and the labels of its ticks beneath.
+func (p *Picture) writeAxis(page *bytes.Buffer, margin, width int) {
 	axis := []rune(strings.Repeat("─", width))
 	labels := strings.Repeat(" ", width)
 	for _, t := range p.ticks(width) {
@@ -160,11 +140,11 @@ func (p *picture) chartAxis(page *bytes.Buffer, margin, width int) {
 		axis[column] = '┬'
 		labels = labels[:column] + t.label + labels[column+len(t.label):]
 	}
-	chartLine(page, "", margin, string(axis))
-	chartLine(page, "", margin, labels)
+	writeLine(page, "", margin, string(axis))
+	writeLine(page, "", margin, labels)
 }
 
-func chartLine(page *bytes.Buffer, name string, margin int, line string) {
+func writeLine(page *bytes.Buffer, name string, margin int, line string) {
 	page.WriteString(strings.TrimRight(fitName(name, margin)+" "+line, " "))
 	page.WriteByte('\n')
 }

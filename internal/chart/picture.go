@@ -1,4 +1,6 @@
-package cli
+// Package chart draws records of captures: when each one runs and how fast its packets
+// come, in characters for a terminal or as SVG.
+package chart
 
 import (
 	"cmp"
@@ -8,19 +10,21 @@ import (
 	"strings"
 	"time"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/survey"
 )
 
-// picture shows when captures run: a row each, on a common axis of time.
-type picture struct {
-	rows       []pictureRow
+// Picture shows when captures run: one row for each, on a common axis of time. Its zero
+// value has no rows.
+type Picture struct {
+	rows       []captureRow
 	start, end int64 // of the axis, in nanoseconds since the Unix epoch
 	timed      int   // rows that are on it
 }
 
-// pictureRow is one capture.
-type pictureRow struct {
+// captureRow is one capture.
+type captureRow struct {
 	name       string // safe for a terminal
 	timed      bool   // it has packets with times, and start and end
 	start, end int64
@@ -29,9 +33,10 @@ type pictureRow struct {
 	rate       *survey.Rate // nil where only start and end are known
 }
 
-func (p *picture) add(c *record.Capture, rate *survey.Rate) {
-	row := pictureRow{
-		name:    displayName(record.Name(c.Path, c.PathRaw), record.Name(c.Archive, c.ArchiveRaw)),
+// Add adds a row for a capture. rate is nil where only its start and end are known.
+func (p *Picture) Add(c *record.Capture, rate *survey.Rate) {
+	row := captureRow{
+		name:    files.Display(record.Name(c.Path, c.PathRaw), record.Name(c.Archive, c.ArchiveRaw)),
 		packets: max(c.Packets, 0), damaged: len(c.Damage) > 0, rate: rate,
 	}
 	first, last := cmp.Or(c.Earliest, c.First), cmp.Or(c.Latest, c.Last, c.Earliest, c.First)
@@ -47,24 +52,24 @@ func (p *picture) add(c *record.Capture, rate *survey.Rate) {
 }
 
 // span is the length of the axis in nanoseconds, at least one.
-func (p *picture) span() float64 { return float64(uint64(p.end)-uint64(p.start)) + 1 }
+func (p *Picture) span() float64 { return float64(uint64(p.end)-uint64(p.start)) + 1 }
 
 // position gives the place of a time on an axis of a length.
-func (p *picture) position(t int64, length float64) float64 {
+func (p *Picture) position(t int64, length float64) float64 {
 	return float64(uint64(t)-uint64(p.start)) / p.span() * length
 }
 
 // band is one line of the picture: one row, or several where there are more than
 // fit.
 type band struct {
-	rows    []pictureRow
+	rows    []captureRow
 	running []int     // captures that run, by column
 	packets []float64 // by column
 	rated   bool      // packets says something
 }
 
 // groups divides the rows among at most limit bands; 0 is no limit.
-func (p *picture) groups(limit int) [][]pictureRow {
+func (p *Picture) groups(limit int) [][]captureRow {
 	size := 1
 	if limit > 0 {
 		size = max(1, (len(p.rows)+limit-1)/limit)
@@ -73,7 +78,7 @@ func (p *picture) groups(limit int) [][]pictureRow {
 }
 
 // bands draws groups of rows into columns.
-func (p *picture) bands(groups [][]pictureRow, columns int) []band {
+func (p *Picture) bands(groups [][]captureRow, columns int) []band {
 	bands := make([]band, len(groups))
 	for i, rows := range groups {
 		bands[i] = band{rows: rows, running: make([]int, columns), packets: make([]float64, columns)}
@@ -84,7 +89,7 @@ func (p *picture) bands(groups [][]pictureRow, columns int) []band {
 	return bands
 }
 
-func (p *picture) addRow(b *band, row pictureRow) {
+func (p *Picture) addRow(b *band, row captureRow) {
 	if !row.timed {
 		return
 	}
@@ -99,7 +104,7 @@ func (p *picture) addRow(b *band, row pictureRow) {
 	}
 }
 
-func (p *picture) column(t int64, columns int) int {
+func (p *Picture) column(t int64, columns int) int {
 	return min(int(p.position(t, float64(columns))), columns-1)
 }
 
@@ -112,7 +117,7 @@ func peak(bands []band) (packets float64) {
 }
 
 // columnRate turns packets in one column into packets a second.
-func (p *picture) columnRate(packets float64, columns int) float64 {
+func (p *Picture) columnRate(packets float64, columns int) float64 {
 	return packets * float64(columns) / p.span() * 1e9
 }
 
@@ -128,7 +133,7 @@ func running(bands []band, columns int) []int {
 }
 
 // atOnce is the largest number of captures that run at the same moment.
-func (p *picture) atOnce() (most int) {
+func (p *Picture) atOnce() (most int) {
 	var starts, ends []int64
 	for _, row := range p.rows {
 		if row.timed {
@@ -149,7 +154,7 @@ func (p *picture) atOnce() (most int) {
 
 // commonFolder is the folder that all names begin with, which need not be said
 // with each.
-func (p *picture) commonFolder() string {
+func (p *Picture) commonFolder() string {
 	if len(p.rows) == 0 {
 		return ""
 	}
@@ -181,7 +186,7 @@ var tickSteps = func() (steps []int64) {
 
 // ticks marks round times, so that their labels fit onto an axis of a length of
 // characters.
-func (p *picture) ticks(characters int) (ticks []tick) {
+func (p *Picture) ticks(characters int) (ticks []tick) {
 	for _, step := range tickSteps {
 		layout := p.tickLayout(step)
 		if p.span()/float64(step)*float64(len(layout)+2) > float64(characters) {
@@ -199,7 +204,7 @@ func (p *picture) ticks(characters int) (ticks []tick) {
 }
 
 // tickLayout writes as much of a time as changes from tick to tick.
-func (p *picture) tickLayout(step int64) string {
+func (p *Picture) tickLayout(step int64) string {
 	layout := "15:04:05"
 	switch {
 	case step >= int64(24*time.Hour):
@@ -218,13 +223,13 @@ func (p *picture) tickLayout(step int64) string {
 const tickDecimals = "000000000"
 
 // describeRange writes the whole axis: where it begins and ends, and how long it is.
-func (p *picture) describeRange() string {
+func (p *Picture) describeRange() string {
 	const layout = "2006-01-02 15:04:05.000"
 	return time.Unix(0, p.start).UTC().Format(layout) + " to " + time.Unix(0, p.end).UTC().Format(layout) + " UTC, " + p.length()
 }
 
 // length writes how long the axis is, as exactly as anybody wants to know.
-func (p *picture) length() string {
+func (p *Picture) length() string {
 	length := time.Duration(p.end - p.start)
 	switch {
 	case length < 0 || length > 48*time.Hour:
@@ -235,4 +240,12 @@ func (p *picture) length() string {
 		length = length.Round(time.Microsecond)
 	}
 	return length.String()
+}
+
+// plural is a number of things for people.
+func plural(number int64, thing string) string {
+	if number == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", number, thing)
 }
