@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pcap-replay/internal/lab"
+	"pcap-replay/internal/record"
 	"pcap-replay/stream"
 )
 
@@ -89,7 +90,7 @@ func TestInterfaceFlaps(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := summaryOf[injectSummary](t, report)
+			s := summaryOf[record.InjectSummary](t, report)
 			said := strings.Contains(messages.String(), "interface is down") || strings.Contains(messages.String(), "no carrier")
 			switch code := command.ProcessState.ExitCode(); {
 			case code == exitDone && int(s.PacketsOut) == len(packets):

@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"pcap-replay/internal/lab"
+	"pcap-replay/internal/record"
 	"pcap-replay/internal/wire"
 )
 
@@ -117,8 +118,8 @@ func injectUnderFault(t *testing.T, fault deviceFault, way, left, right, capture
 	if code := command.ProcessState.ExitCode(); code != fault.code || !strings.Contains(messages.String(), fault.words) {
 		t.Errorf("%v, wanted %d and %q:\n%s", command.ProcessState, fault.code, fault.words, messages.String())
 	}
-	s := summaryOf[injectSummary](t, report)
-	if s.PacketsIn != s.Filtered+s.Skipped.total()+s.ReadAhead+s.PacketsOut || s.Exit != fault.code {
+	s := summaryOf[record.InjectSummary](t, report)
+	if s.PacketsIn != s.Filtered+s.Skipped.Total()+s.ReadAhead+s.PacketsOut || s.Exit != fault.code {
 		t.Errorf("the summary does not add up: %+v", s)
 	}
 	if s.PacketsOut == 0 || int(s.PacketsOut) != len(got) {

@@ -385,7 +385,7 @@ func (in *injection) frameFailed(frame *stream.Packet, last bool, err error) (pa
 }
 
 func (in *injection) underran(u schedule.Underrun) {
-	in.report.event(underrunEvent{
+	in.report.event(record.Underrun{
 		Event: "underrun", Tool: in.tool.Name, Time: record.Time(time.Now().UnixNano()),
 		Departure: seconds(u.Departure), Missing: seconds(u.Missing),
 	})

@@ -34,7 +34,7 @@ func injectLab(t *testing.T) *lab.Receiver {
 }
 
 // inject runs pcap-inject on "left" and gives what arrives and its summary.
-func inject(t *testing.T, receiver *lab.Receiver, code int, args ...string) ([]stream.Packet, injectSummary) {
+func inject(t *testing.T, receiver *lab.Receiver, code int, args ...string) ([]stream.Packet, record.InjectSummary) {
 	t.Helper()
 	command := exec.Command("pcap-inject", append([]string{"-i", "left", "--report", "report.ndjson"}, args...)...)
 	output, err := command.CombinedOutput()
@@ -49,7 +49,7 @@ func inject(t *testing.T, receiver *lab.Receiver, code int, args ...string) ([]s
 }
 
 // readSummary reads the end of report.ndjson and checks that it adds up.
-func readSummary(t *testing.T) (s injectSummary) {
+func readSummary(t *testing.T) (s record.InjectSummary) {
 	t.Helper()
 	report, err := os.Open("report.ndjson")
 	if err != nil {
@@ -62,7 +62,7 @@ func readSummary(t *testing.T) (s injectSummary) {
 			t.Fatal(err)
 		}
 	}
-	if s.PacketsIn != s.Filtered+s.Skipped.total()+s.ReadAhead+s.PacketsOut {
+	if s.PacketsIn != s.Filtered+s.Skipped.Total()+s.ReadAhead+s.PacketsOut {
 		t.Errorf("the summary does not add up: %+v", s)
 	}
 	if s.Device != nil && s.Device.Packets != uint64(s.Frames) {
@@ -145,15 +145,15 @@ func TestFramesAreMadeToFit(t *testing.T) {
 		args    []string
 		code    int
 		arrived []int // lengths
-		skipped skippedRecord
+		skipped record.NotSent
 	}{
-		{[]string{"mixed.pcap"}, exitDamaged, []int{1000, 42, 1518}, skippedRecord{Oversize: 1, Short: 1}},
-		{[]string{"--short", "asis", "mixed.pcap"}, exitDamaged, []int{100, 42, 1518, 100}, skippedRecord{Short: 1}},
-		{[]string{"--short", "skip", "mixed.pcap"}, exitDone, []int{42, 1518}, skippedRecord{Short: 3}},
-		{[]string{"--oversize", "truncate", "mixed.pcap"}, exitDamaged, []int{1000, 42, 1518, 1514}, skippedRecord{Short: 1}},
-		{[]string{"--oversize", "segment", "mixed.pcap"}, exitDamaged, []int{1000, 42, 1518}, skippedRecord{Oversize: 1, Short: 1}},
-		{[]string{"--link", "ethernet", "raw.pcap"}, exitDone, []int{1000}, skippedRecord{}},
-		{[]string{"mixed.pcap", "raw.pcap"}, exitDamaged, []int{1000, 42, 1518}, skippedRecord{Oversize: 1, Short: 1, LinkType: 1}},
+		{[]string{"mixed.pcap"}, exitDamaged, []int{1000, 42, 1518}, record.NotSent{Oversize: 1, Short: 1}},
+		{[]string{"--short", "asis", "mixed.pcap"}, exitDamaged, []int{100, 42, 1518, 100}, record.NotSent{Short: 1}},
+		{[]string{"--short", "skip", "mixed.pcap"}, exitDone, []int{42, 1518}, record.NotSent{Short: 3}},
+		{[]string{"--oversize", "truncate", "mixed.pcap"}, exitDamaged, []int{1000, 42, 1518, 1514}, record.NotSent{Short: 1}},
+		{[]string{"--oversize", "segment", "mixed.pcap"}, exitDamaged, []int{1000, 42, 1518}, record.NotSent{Oversize: 1, Short: 1}},
+		{[]string{"--link", "ethernet", "raw.pcap"}, exitDone, []int{1000}, record.NotSent{}},
+		{[]string{"mixed.pcap", "raw.pcap"}, exitDamaged, []int{1000, 42, 1518}, record.NotSent{Oversize: 1, Short: 1, LinkType: 1}},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			got, summary := inject(t, receiver, test.code, test.args...)

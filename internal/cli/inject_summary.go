@@ -8,63 +8,8 @@ import (
 	"pcap-replay/internal/schedule"
 )
 
-// underrunEvent says that the buffer was empty when a packet was to leave.
-type underrunEvent struct {
-	Event     string      `json:"event"` // "underrun"
-	Tool      string      `json:"tool"`
-	Time      record.Time `json:"time"`
-	Departure float64     `json:"departure"` // seconds after the first packet, as planned
-	Missing   float64     `json:"missing"`   // seconds by which the packet came too late
-}
-
-// latenessRecord has seconds after the planned departure.
-type latenessRecord struct {
-	P50  float64 `json:"p50"`
-	P90  float64 `json:"p90"`
-	P99  float64 `json:"p99"`
-	P999 float64 `json:"p999"`
-	Max  float64 `json:"max"`
-}
-
-func (l *latenessRecord) String() string {
+func latenessText(l *record.Lateness) string {
 	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, p99.9 %s, max %s", micros(l.P50), micros(l.P90), micros(l.P99), micros(l.P999), micros(l.Max))
-}
-
-type skippedRecord struct {
-	Oversize int64 `json:"oversize"`
-	Short    int64 `json:"short"`
-	LinkType int64 `json:"link_type"`
-}
-
-func (s skippedRecord) total() int64 { return s.Oversize + s.Short + s.LinkType }
-
-// injectSummary ends the report: packets_in is packets_out and all that is named
-// between them.
-type injectSummary struct {
-	record.Summary
-	PacketsIn   int64           `json:"packets_in"`
-	Filtered    int64           `json:"filtered"`
-	Skipped     skippedRecord   `json:"skipped"`
-	ReadAhead   int64           `json:"read_ahead"` // when the run was ended before the stream
-	PacketsOut  int64           `json:"packets_out"`
-	Frames      int64           `json:"frames"` // that packets_out were sent as
-	Bytes       int64           `json:"bytes"`  // of frames
-	Duration    float64         `json:"duration"`
-	PPS         float64         `json:"pps"` // of packets_out
-	BPS         float64         `json:"bps"` // of bytes, in bits
-	Padded      int64           `json:"padded"`
-	Truncated   int64           `json:"truncated"`
-	Segmented   int64           `json:"segmented"`
-	OutOfOrder  int64           `json:"out_of_order"` // that were sent at once
-	MaxDisorder float64         `json:"max_disorder"`
-	Lateness    *latenessRecord `json:"lateness,omitempty"`
-	Stamped     int64           `json:"stamped,omitempty"`  // frames, by the kernel
-	Verified    *latenessRecord `json:"verified,omitempty"` // lateness by the kernel's stamps
-	Underruns   int64           `json:"underruns"`
-	Interface   string          `json:"interface,omitempty"`
-	Tx          string          `json:"tx,omitempty"`
-	Retries     uint64          `json:"retries"` // because the device had no room
-	Device      *deviceRecord   `json:"device,omitempty"`
 }
 
 // figures are the counters at some moment.
@@ -99,12 +44,12 @@ func (in *injection) allLateness() []*schedule.Lateness {
 	return all
 }
 
-func newLatenessRecord(q schedule.Quantiles) *latenessRecord {
-	return &latenessRecord{seconds(q.P50), seconds(q.P90), seconds(q.P99), seconds(q.P999), seconds(q.Max)}
+func newLatenessRecord(q schedule.Quantiles) *record.Lateness {
+	return &record.Lateness{P50: seconds(q.P50), P90: seconds(q.P90), P99: seconds(q.P99), P999: seconds(q.P999), Max: seconds(q.Max)}
 }
 
 // verified adds what the kernel's stamps tell.
-func (in *injection) verified(s *injectSummary) {
+func (in *injection) verified(s *record.InjectSummary) {
 	if len(in.verifiers) == 0 {
 		return
 	}
@@ -119,9 +64,9 @@ func (in *injection) verified(s *injectSummary) {
 // summarize says how the run went, and whether it was on time.
 func (in *injection) summarize(err error) error {
 	f := in.figures()
-	s := injectSummary{
+	s := record.InjectSummary{
 		PacketsIn: in.feeder.in.Load(), Filtered: in.feeder.filtered.Load(),
-		Skipped: skippedRecord{
+		Skipped: record.NotSent{
 			Oversize: in.feeder.skipped[skippedOversize].Load(), Short: in.feeder.skipped[skippedShort].Load(),
 			LinkType: in.feeder.skipped[skippedLinkType].Load(),
 		},
@@ -134,7 +79,7 @@ func (in *injection) summarize(err error) error {
 	if in.wire != nil {
 		s.Interface, s.Tx, s.Retries, s.Device = in.wire.device.Name, in.wire.tx, in.wire.retries(), in.wire.counted()
 	}
-	s.ReadAhead = s.PacketsIn - s.Filtered - s.Skipped.total() - s.PacketsOut
+	s.ReadAhead = s.PacketsIn - s.Filtered - s.Skipped.Total() - s.PacketsOut
 	if s.Duration > 0 {
 		s.PPS, s.BPS = float64(s.PacketsOut)/s.Duration, 8*float64(s.Bytes)/s.Duration
 	}
@@ -156,15 +101,15 @@ func (in *injection) summarize(err error) error {
 }
 
 // saySummary prints the summary for people.
-func (in *injection) saySummary(s *injectSummary) {
+func (in *injection) saySummary(s *record.InjectSummary) {
 	in.say(fmt.Sprintf("sent %s, %d bytes in %v: %s", plural(s.PacketsOut, "packet"), s.Bytes,
 		time.Duration(s.Duration*1e9).Round(time.Microsecond), rates(s.PPS, s.BPS)))
 	if s.Lateness != nil {
-		in.say("lateness " + s.Lateness.String())
+		in.say("lateness " + latenessText(s.Lateness))
 		in.sayHistogram()
 	}
 	if s.Verified != nil {
-		in.say(fmt.Sprintf("lateness %s, by the kernel's stamps of %s", s.Verified, plural(s.Stamped, "frame")))
+		in.say(fmt.Sprintf("lateness %s, by the kernel's stamps of %s", latenessText(s.Verified), plural(s.Stamped, "frame")))
 	}
 	for _, count := range []struct {
 		number int64
@@ -195,23 +140,10 @@ func (in *injection) saySummary(s *injectSummary) {
 	}
 }
 
-// progressEvent is how a run goes, twice a second.
-type progressEvent struct {
-	Event      string      `json:"event"` // "progress"
-	Tool       string      `json:"tool"`
-	Time       record.Time `json:"time"`
-	PacketsOut int64       `json:"packets_out"`
-	Bytes      int64       `json:"bytes"`
-	PPS        float64     `json:"pps"` // since the first packet left
-	BPS        float64     `json:"bps"`
-	P99        *float64    `json:"lateness_p99,omitempty"` // seconds
-	Buffer     float64     `json:"buffer"`                 // how full it is, from 0 to 1
-}
-
 // now gives the figures of this moment.
-func (in *injection) now() progressEvent {
+func (in *injection) now() record.Progress {
 	f := in.figures()
-	e := progressEvent{
+	e := record.Progress{
 		Event: "progress", Tool: in.tool.Name, Time: record.Time(time.Now().UnixNano()), PacketsOut: f.packets, Bytes: f.bytes,
 	}
 	if elapsed := seconds(schedule.System.Now() - f.began); f.began != 0 && elapsed > 0 {

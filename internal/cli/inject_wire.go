@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 
+	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/wire"
 )
@@ -118,20 +119,13 @@ func (w *wireWay) retries() (total uint64) {
 	return total
 }
 
-// deviceRecord is what the device has counted during the run, whoever sent it.
-type deviceRecord struct {
-	Packets uint64 `json:"tx_packets"`
-	Dropped uint64 `json:"tx_dropped"`
-	Errors  uint64 `json:"tx_errors"`
-}
-
 // counted asks the device; it is nil where it does not tell.
-func (w *wireWay) counted() *deviceRecord {
+func (w *wireWay) counted() *record.Device {
 	after, err := w.device.Counters()
 	if w.before == nil || err != nil {
 		return nil
 	}
-	return &deviceRecord{
+	return &record.Device{
 		Packets: after.Packets - w.before.Packets, Dropped: after.Dropped - w.before.Dropped, Errors: after.Errors - w.before.Errors,
 	}
 }

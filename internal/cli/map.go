@@ -48,7 +48,7 @@ type mapRun struct {
 	jobs    int
 	parts   int // of one file that are read at the same time
 	strict  bool
-	draws   bool // a chart instead of records
+	draws   bool    // a chart instead of records
 	svg     *output // nil without --svg
 	records *record.Encoder
 	picture *chart.Picture // nil unless one is drawn
@@ -56,19 +56,6 @@ type mapRun struct {
 	captures, packets, bytes atomic.Int64
 	wireBytes, lostBytes     int64
 	damagedCaptures, failed  int64
-}
-
-// mapSummary ends the report.
-type mapSummary struct {
-	record.Summary
-	Captures  int64 `json:"captures"`
-	Packets   int64 `json:"packets"`
-	Bytes     int64 `json:"bytes"`
-	WireBytes int64 `json:"wire_bytes"`
-	Damaged   int64 `json:"damaged"` // of the captures
-	LostBytes int64 `json:"lost_bytes"`
-	Failed    int64 `json:"failed"`  // inputs and members without a record
-	Skipped   int   `json:"skipped"` // files and members that are no captures and do not look like ones
 }
 
 // descriptorsOfJob is how many files a job has open at most: a tarball twice and its index.
@@ -246,7 +233,7 @@ func (m *mapRun) counters() string {
 }
 
 func (m *mapRun) summarize(err error) {
-	m.report.event(mapSummary{
+	m.report.event(record.MapSummary{
 		Summary: m.summary(m.exitSoFar(err)), Captures: m.captures.Load(), Packets: m.packets.Load(), Bytes: m.bytes.Load(),
 		WireBytes: m.wireBytes, Damaged: m.damagedCaptures, LostBytes: m.lostBytes, Failed: m.failed, Skipped: m.bystanders.count,
 	})

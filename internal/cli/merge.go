@@ -357,27 +357,8 @@ func (m *mergeRun) counters() string {
 	return fmt.Sprintf("%d packets in, %d out (%d bytes)", m.sieve.in.Load(), m.written.packets.Load(), m.written.bytes.Load())
 }
 
-// mergeSummary ends the report: packets_in is packets_out and all that is named
-// between them.
-type mergeSummary struct {
-	record.Summary
-	Inputs      int   `json:"inputs"` // sections and files
-	PacketsIn   int64 `json:"packets_in"`
-	OutOfRange  int64 `json:"out_of_range"` // --from and --to
-	OtherShards int64 `json:"other_shards"`
-	Filtered    int64 `json:"filtered"`
-	Unwritable  int64 `json:"unwritable"` // of times that the output does not hold
-	Duplicates  int64 `json:"duplicates"`
-	Interrupted int64 `json:"interrupted"` // read, but the run was ended
-	PacketsOut  int64 `json:"packets_out"`
-	Bytes       int64 `json:"bytes"`         // captured, of packets_out
-	Late        int64 `json:"late"`          // that could not be put in order
-	Cut         int64 `json:"cut"`           // by --snaplen
-	Spilled     int64 `json:"spilled_bytes"` // written to --tmp
-}
-
 func (m *mergeRun) summarize(err error) {
-	s := mergeSummary{
+	s := record.MergeSummary{
 		Summary: m.summary(m.exitSoFar(err)), Inputs: len(m.inputs),
 		PacketsIn: m.sieve.in.Load(), OutOfRange: m.sieve.outOfRange.Load(), OtherShards: m.sieve.otherShards.Load(),
 		Filtered: m.sieve.filtered.Load(), Unwritable: m.sieve.unwritable.Load(), Duplicates: m.sieve.duplicated.Load(),

@@ -516,23 +516,9 @@ func (p *pacer) counters() string {
 	return fmt.Sprintf("%d packets in, %d out (%d bytes)", p.in.Load(), p.written.packets.Load(), p.written.bytes.Load())
 }
 
-// paceSummary ends the report: packets_in is packets_out and all that is named
-// between them.
-type paceSummary struct {
-	record.Summary
-	PacketsIn   int64   `json:"packets_in"`
-	OutOfRange  int64   `json:"out_of_range"` // --from and --to
-	Interrupted int64   `json:"interrupted"`  // read, but the run was ended
-	PacketsOut  int64   `json:"packets_out"`
-	Bytes       int64   `json:"bytes"`        // captured, of packets_out
-	OutOfOrder  int64   `json:"out_of_order"` // that went out at once
-	MaxDisorder float64 `json:"max_disorder"` // seconds
-	MaxLateness float64 `json:"max_lateness"` // seconds by which a packet came out too late
-}
-
 func (p *pacer) summarize(err error) {
 	in, outOfRange, out := p.in.Load(), p.outOfRange.Load(), p.written.packets.Load()
-	p.report.event(paceSummary{
+	p.report.event(record.PaceSummary{
 		Summary: p.summary(p.exitSoFar(err)), PacketsIn: in, OutOfRange: outOfRange, Interrupted: in - outOfRange - out,
 		PacketsOut: out, Bytes: p.written.bytes.Load(), OutOfOrder: p.outOfOrder.Load(),
 		MaxDisorder: seconds(p.disorder.Load()), MaxLateness: seconds(p.latest.Load()),

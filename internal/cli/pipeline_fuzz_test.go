@@ -93,7 +93,7 @@ func FuzzPipeline(f *testing.F) {
 			step(Inject(), []byte(paced), "--asap", "-w", os.DevNull, "--report", report)
 			s := lastSummary(t, report)
 			wanted("pcap-inject takes", int(s.PacketsIn))
-			wanted("pcap-inject sends and counts", int(s.PacketsOut+s.Skipped.total()))
+			wanted("pcap-inject sends and counts", int(s.PacketsOut+s.Skipped.Total()))
 		}
 		left, err := os.ReadDir(folder)
 		for _, entry := range left {

@@ -58,7 +58,7 @@ func TestPlaybackOfTheCorpus(t *testing.T) {
 }
 
 // lastSummary reads the end of a report of pcap-inject.
-func lastSummary(t *testing.T, path string) (s injectSummary) {
+func lastSummary(t *testing.T, path string) (s record.InjectSummary) {
 	t.Helper()
 	report, err := os.Open(path)
 	if err != nil {

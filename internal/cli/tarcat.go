@@ -64,16 +64,6 @@ type tarCat struct {
 	files                map[memberKey]string // of the members that were taken
 }
 
-// tarCatSummary is the last event of a report.
-type tarCatSummary struct {
-	record.Summary
-	Members int64 `json:"members"` // that came by
-	Taken   int64 `json:"taken"`
-	LeftOut int64 `json:"left_out"`  // wanted, but no captures or without data
-	Missing int   `json:"not_found"` // named, but not in the tarball
-	Bytes   int64 `json:"bytes"`     // given out, before -z
-}
-
 func runTarCat(j *job) error {
 	c := &tarCat{job: j, raw: j.flags.Bool("raw"), out: &output{}, buffer: make([]byte, stream.DefaultBlockSize), files: map[memberKey]string{}}
 	if err := c.configure(); err != nil {
@@ -84,7 +74,7 @@ func runTarCat(j *job) error {
 	}
 	j.setCounters(c.counters)
 	err := j.untilStopped(c.run)
-	j.report.event(tarCatSummary{
+	j.report.event(record.TarcatSummary{
 		Summary: j.summary(j.exitSoFar(err)), Members: c.members.Load(), Taken: c.taken.Load(), LeftOut: c.left.Load(), Missing: c.missing, Bytes: c.bytes.Load(),
 	})
 	j.infof("%s", c.counters())

@@ -55,17 +55,6 @@ type tarLister struct {
 	bytes    int64
 }
 
-// tarLsSummary is the last event of a report.
-type tarLsSummary struct {
-	record.Summary
-	Archives int   `json:"archives"`
-	Failed   int   `json:"failed"` // archives that could not be read at all
-	Members  int64 `json:"members"`
-	Listed   int64 `json:"listed"`
-	Captures int64 `json:"captures"`
-	Bytes    int64 `json:"bytes"` // of the data of the listed members
-}
-
 func runTarLs(j *job) error {
 	match, err := parsePatterns("--match", j.flags.StringSlice("match"))
 	if err != nil {
@@ -90,7 +79,7 @@ func runTarLs(j *job) error {
 	j.setCounters(func() string { return fmt.Sprintf("%d members", l.members.Load()) })
 	j.progress.start(j.totalSize(archives), nil)
 	err = l.run(archives, out)
-	j.report.event(tarLsSummary{
+	j.report.event(record.TarlsSummary{
 		Summary: j.summary(j.exitSoFar(err)), Archives: len(archives), Failed: l.failed,
 		Members: l.members.Load(), Listed: l.listed, Captures: l.captures, Bytes: l.bytes,
 	})

@@ -174,3 +174,8 @@ func (o *Output) take() *os.File {
 	o.file = nil
 	return file
 }
+
+// Named puts the name of the output before an error of it.
+func (o *Output) Named(err error) error {
+	return fmt.Errorf("%s: %w", o.Display(), WithoutPath(err))
+}
