@@ -1,4 +1,4 @@
-package cli
+package main
 
 import (
 	"bufio"
@@ -19,6 +19,8 @@ import (
 
 	"pcap-replay/internal/lab"
 	"pcap-replay/internal/record"
+	"pcap-replay/internal/tool"
+	"pcap-replay/internal/tool/tooltest"
 )
 
 // The whole corpus in one run: a record for each capture of the index, the same
@@ -64,7 +66,7 @@ func mapFolder(t *testing.T, folder string, jobs int) (records, messages string)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err := command.Run()
-	if command.ProcessState.ExitCode() != exitDamaged {
+	if command.ProcessState.ExitCode() != tool.ExitDamaged {
 		t.Fatalf("%v: %s", err, stderr.String())
 	}
 	if usage := command.ProcessState.SysUsage().(*syscall.Rusage); usage.Maxrss > memory>>10 {
@@ -95,25 +97,25 @@ func TestMapOfCutCapture(t *testing.T) {
 	whole := lab.Pcap(lab.Packets(3, lab.Start, time.Second, 60), binary.BigEndian, false)
 	report := filepath.Join(t.TempDir(), "report")
 	for size := range len(whole) + 1 {
-		code, out, messages := run(Map(), whole[:size], "--report", report)
+		code, out, messages := tooltest.Run(mapper(), whole[:size], "--report", report)
 		events, err := os.ReadFile(report)
 		if err != nil {
 			t.Fatal(err)
 		}
 		packets, rest := (size-24)/76, (size-24)%76
-		wantedCode, wanted := exitDone, fmt.Sprintf(`"packets":%d,`, packets)
+		wantedCode, wanted := tool.ExitDone, fmt.Sprintf(`"packets":%d,`, packets)
 		switch {
 		case size == 0:
 			wanted = `"packets":0,`
 		case size < 24:
-			wantedCode, wanted = exitFailed, ""
+			wantedCode, wanted = tool.ExitFailed, ""
 		case rest > 0:
-			wantedCode = exitDamaged
+			wantedCode = tool.ExitDamaged
 			if lost := fmt.Sprintf(`"lost_bytes":%d}`, rest); !strings.Contains(out, lost) {
 				t.Errorf("cut at %d: %s, wanted %s", size, out, lost)
 			}
 		}
-		if code != wantedCode || !strings.Contains(out, wanted) || (out == "") != (wanted == "") || (messages == "") != (code == exitDone) {
+		if code != wantedCode || !strings.Contains(out, wanted) || (out == "") != (wanted == "") || (messages == "") != (code == tool.ExitDone) {
 			t.Errorf("cut at %d: exit %d, %q, %q; wanted %d, %s", size, code, out, messages, wantedCode, wanted)
 		}
 		if !strings.Contains(string(events), fmt.Sprintf(`"event":"summary","tool":"pcap-map","exit":%d,`, code)) {
