@@ -162,35 +162,3 @@ func TestRangesCutBetweenPackets(t *testing.T) {
 		}
 	}
 }
-
-func TestListingExtractsNothing(t *testing.T) {
-	one := pcap(lab.Packets(10, lab.Start, 0, 100))
-	tarball := tarOf(t, map[string][]byte{"a/set.pcap": one, "b/set.pcap": one})
-	folder := t.TempDir()
-	code, out, messages := run(TarCat(), tarball, "--list", "-C", folder, "-", "set")
-	if code == exitDone && strings.Count(out, "\n") != 2 {
-		t.Errorf("exit %d, %q, %q", code, out, messages)
-	}
-	if left, _ := os.ReadDir(folder); len(left) > 0 {
-		t.Errorf("%s was extracted", left[0].Name())
-	}
-}
-
-func TestMembersOfOneNameStayApart(t *testing.T) {
-	one := pcap(lab.Packets(10, lab.Start, 0, 100))
-	tarball := tarOf(t, map[string][]byte{"a/set.pcap": one, "b/set.pcap": one, "b/set.pcap again": one})
-	folder := t.TempDir()
-	if code, _, messages := run(TarCat(), tarball, "-C", folder, "-", "set"); code != exitDone {
-		t.Fatalf("exit %d, %q", code, messages)
-	}
-	found := 0
-	err := filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
-		if err == nil && entry.Type().IsRegular() {
-			found++
-		}
-		return err
-	})
-	if err != nil || found != 3 {
-		t.Errorf("%d files, %v", found, err)
-	}
-}

@@ -1,4 +1,4 @@
-package cli
+package main
 
 import (
 	"bytes"
@@ -10,15 +10,21 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"pcap-replay/internal/archive"
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/input"
 	"pcap-replay/internal/lab"
+	"pcap-replay/internal/tool"
+	"pcap-replay/internal/tool/tooltest"
+	"pcap-replay/stream"
 )
 
 // throughPipe runs a tool with a pipe as its output.
-func throughPipe(t *testing.T, tool *Tool, args ...string) (code int, out, messages string) {
+func throughPipe(t *testing.T, args ...string) (code int, out, messages string) {
 	t.Helper()
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -31,7 +37,7 @@ func throughPipe(t *testing.T, tool *Tool, args ...string) (code int, out, messa
 		read <- string(data)
 	}()
 	var said bytes.Buffer
-	code = Run(tool, args, Streams{bytes.NewReader(nil), writer, &said})
+	code = tarcat().Execute(args, tool.Streams{In: bytes.NewReader(nil), Out: writer, Err: &said})
 	writer.Close()
 	return code, <-read, said.String()
 }
@@ -39,10 +45,10 @@ func throughPipe(t *testing.T, tool *Tool, args ...string) (code int, out, messa
 // What is handed on to a pipe uncopied is what is written elsewhere, and what is
 // wrong is said in the same words.
 func TestTarCatIntoAPipe(t *testing.T) {
-	needs(t, "tar")
+	lab.NeedProgram(t, "tar")
 	t.Chdir(t.TempDir())
 	capture := lab.Pcap(lab.Packets(3000, lab.Start, time.Millisecond, 200), binary.LittleEndian, true)
-	for name, data := range map[string][]byte{"a.pcap": capture, "b.pcap": capture[:len(capture)-7], "c.pcap.gz": compressions(t, capture)[0], "notes.txt": []byte("notes")} {
+	for name, data := range map[string][]byte{"a.pcap": capture, "b.pcap": capture[:len(capture)-7], "c.pcap.gz": lab.Compressed(t, capture, stream.Gzip), "notes.txt": []byte("notes")} {
 		if err := os.WriteFile(name, data, 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -67,8 +73,8 @@ func TestTarCatIntoAPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	os.WriteFile("twice.tar", append(bytes.Clone(whole), whole...), 0o666)
-	if code, _, messages := run(TarLs(), nil, "--index", "indexed.tar"); code != 0 {
-		t.Fatal(messages)
+	if output, err := exec.Command("pcap-tarls", "--index", "indexed.tar").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
 	}
 	cases := [][]string{
 		{"set.tar"}, {"--raw", "set.tar"}, {"set.tar", "notes"}, {"sparse.tar"}, {"indexed.tar"}, {"--name", "b.pcap", "indexed.tar"},
@@ -81,8 +87,8 @@ func TestTarCatIntoAPipe(t *testing.T) {
 		cases = append(cases, []string{name}, []string{"--raw", name})
 	}
 	for _, args := range cases {
-		code, out, messages := run(TarCat(), nil, args...)
-		gotCode, gotOut, gotMessages := throughPipe(t, TarCat(), args...)
+		code, out, messages := tooltest.Run(tarcat(), nil, args...)
+		gotCode, gotOut, gotMessages := throughPipe(t, args...)
 		if gotCode != code || gotOut != out || gotMessages != messages {
 			t.Errorf("%q: exit code %d, %d bytes and %q into a pipe; elsewhere %d, %d and %q", args, gotCode, len(gotOut), gotMessages, code, len(out), messages)
 		}
@@ -104,26 +110,34 @@ func readPipe(t *testing.T) (writer *os.File) {
 	return writer
 }
 
+// senderTo gives a run that sends to a pipe.
+func senderTo(pipe *os.File) *taker {
+	ctx := context.Background()
+	return &taker{
+		run: &tool.Run{Context: ctx}, pipe: pipe, out: files.Stdout(pipe), config: config{maxBytes: math.MaxInt64},
+		archives: &input.Archives{Context: ctx, Opener: &input.Opener{}, Problems: &input.Problems{Messages: &tool.Messages{}}},
+	}
+}
+
 // Nothing is left to be copied of a sound member, and what has been sent has drawn
 // progress, once.
 func TestTarCatSendsWholeMembers(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "set.tar")
 	capture := lab.Pcap(lab.Packets(30_000, lab.Start, time.Millisecond, 200), binary.LittleEndian, true)
-	tarball := tarOf(t, map[string][]byte{"a.pcap": capture})
+	tarball := lab.Tar(t, map[string][]byte{"a.pcap": capture})
 	if err := os.WriteFile(name, tarball, 0o666); err != nil {
 		t.Fatal(err)
 	}
 	writer := readPipe(t)
-	j := newJob(TarCat(), Streams{})
-	j.ctx = context.Background()
-	c := &tarCat{job: j, pipe: writer, maxBytes: math.MaxInt64}
+	var done atomic.Int64
+	sending := senderTo(writer)
 	for i, wanted := range []int64{int64(len(capture)), 0} {
-		file, err := j.openInput(name)
+		file, err := sending.archives.Opener.Open(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer file.Close()
-		r, err := archive.NewReader(&archiveSource{ctx: j.ctx, file: file, progress: j.progress})
+		r, err := archive.NewReader(input.NewSource(context.Background(), file, func(bytes int64) { done.Add(bytes) }))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,13 +149,13 @@ func TestTarCatSendsWholeMembers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if sent := c.send(stored); sent != wanted {
+		if sent := sending.send(stored); sent != wanted {
 			t.Errorf("sent %d bytes of %d, wanted %d", sent, len(capture), wanted)
 		}
 		if _, err := r.Next(); err != io.EOF {
 			t.Errorf("behind the member: %v", err)
 		}
-		if done := j.progress.done.Load(); done != int64(i+1)*int64(len(tarball)) {
+		if done := done.Load(); done != int64(i+1)*int64(len(tarball)) {
 			t.Errorf("progress of %d bytes, wanted %d", done, (i+1)*len(tarball))
 		}
 		writer.Close() // and now nothing can be sent
@@ -154,32 +168,22 @@ func TestTarCatDrawsProgressOnce(t *testing.T) {
 	for i := range 300 {
 		members[fmt.Sprintf("%03d.pcap", i)] = lab.Pcap(lab.Packets(5, lab.Start, time.Millisecond, 200), binary.LittleEndian, true)
 	}
-	tarball := tarOf(t, members)
+	tarball := lab.Tar(t, members)
 	name := filepath.Join(t.TempDir(), "set.tar")
 	if err := os.WriteFile(name, tarball, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, messages := run(TarLs(), nil, "--index", name); code != 0 {
-		t.Fatal(messages)
+	if output, err := exec.Command("pcap-tarls", "--index", name).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
 	}
-	j := newJob(TarCat(), Streams{})
-	j.ctx = context.Background()
-	indexed, err := archive.OpenIndexedWith(name, func(path string) (archive.Source, error) {
-		source, err := openSource(path)
-		if err != nil || path != name {
-			return source, err
-		}
-		return &countedSource{Source: source, progress: j.progress}, nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer indexed.Close()
-	before := j.progress.done.Load()
-	c := &tarCat{job: j, pipe: readPipe(t), maxBytes: math.MaxInt64}
-	err = j.walkIndexed(indexed, func(*archive.Member) bool { return true }, func(r *archive.Reader, m *archive.Member) error {
+	var done atomic.Int64
+	sending := senderTo(readPipe(t))
+	sending.archives.Count = func(bytes int64) { done.Add(bytes) }
+	sending.archives.OpenIndexed(name, input.OpenSource).Close()
+	opening := done.Swap(0)
+	err := sending.archives.Walk(name, func(r *archive.Reader, m *archive.Member) error {
 		stored, err := r.Stored()
-		if err == nil && c.send(stored) != m.Size {
+		if err == nil && sending.send(stored) != m.Size {
 			err = fmt.Errorf("%s: not sent whole", m.Name)
 		}
 		return err
@@ -187,7 +191,7 @@ func TestTarCatDrawsProgressOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if done := j.progress.done.Load() - before; done > int64(len(tarball)) || done < int64(len(tarball))*9/10 {
+	if done := done.Load() - opening; done > int64(len(tarball)) || done < int64(len(tarball))*9/10 {
 		t.Errorf("progress of %d bytes, wanted about %d", done, len(tarball))
 	}
 }
