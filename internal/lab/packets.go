@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"io"
 	"maps"
@@ -141,4 +142,19 @@ func Tar(t testing.TB, members map[string][]byte) []byte {
 		t.Fatal(err)
 	}
 	return tarball.Bytes()
+}
+
+// SummaryOf reads the end of a report.
+func SummaryOf[Summary any](t testing.TB, report string) (s Summary) {
+	t.Helper()
+	text, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	last := lines[len(lines)-1]
+	if err := json.Unmarshal(last, &s); err != nil || !bytes.Contains(last, []byte(`"event":"summary"`)) {
+		t.Fatalf("%s ends with %q: %v", report, last, err)
+	}
+	return s
 }

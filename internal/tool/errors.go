@@ -32,6 +32,7 @@ func UsageErrorf(format string, values ...any) *UsageError {
 
 // WithHint adds the next thing to do.
 func (e *UsageError) WithHint(hint string) *UsageError { e.hint = hint; return e }
+func (e *UsageError) Hint() string                     { return e.hint }
 func (e *UsageError) Error() string                    { return e.err.Error() }
 func (e *UsageError) Unwrap() error                    { return e.err }
 
@@ -48,6 +49,7 @@ type hintError struct {
 }
 
 func (e *hintError) Unwrap() error { return e.error }
+func (e *hintError) Hint() string  { return e.hint }
 
 // WithHint adds the next thing to do to a failure.
 func WithHint(err error, hint string) error { return &hintError{err, hint} }

@@ -64,13 +64,9 @@ func (m *Messages) Quiet() bool { return m.quiet }
 // fail says what ended the run, and the next thing to do.
 func (m *Messages) fail(err error) {
 	m.Say("error: " + err.Error())
-	var usage *UsageError
-	var hinted *hintError
-	switch {
-	case errors.As(err, &usage) && usage.hint != "":
-		m.Say("hint: " + usage.hint)
-	case errors.As(err, &hinted):
-		m.Say("hint: " + hinted.hint)
+	var hinted interface{ Hint() string } // of an engine, too
+	if errors.As(err, &hinted) && hinted.Hint() != "" {
+		m.Say("hint: " + hinted.Hint())
 	}
 }
 

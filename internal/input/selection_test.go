@@ -1,16 +1,13 @@
-package cli
+package input
 
 import (
-	"bytes"
-	"io"
 	"strings"
 	"testing"
 )
 
-func selectionOf(t *testing.T, text string) ([]selected, error) {
+func selectionOf(t *testing.T, text string) ([]Selected, error) {
 	t.Helper()
-	j := newJob(Merge(), Streams{strings.NewReader(text), io.Discard, &bytes.Buffer{}})
-	return j.readSelection("-")
+	return ReadSelection(&Opener{In: strings.NewReader(text)}, "-")
 }
 
 func TestSelectionTakesRecordsOfMapAndTarls(t *testing.T) {

@@ -1,11 +1,9 @@
-package cli
+package main
 
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,36 +12,10 @@ import (
 	"testing"
 
 	"pcap-replay/internal/lab"
+	"pcap-replay/internal/tool"
+	"pcap-replay/internal/tool/tooltest"
 	"pcap-replay/stream"
 )
-
-// packetsOf reads a capture, past damage, into memory.
-func packetsOf(t testing.TB, src io.Reader) (packets []stream.Packet) {
-	t.Helper()
-	for packet, err := range stream.NewReader(src).Packets() {
-		var damage *stream.Damage
-		if errors.As(err, &damage) || errors.Is(err, stream.ErrNotCapture) {
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		kept := *packet
-		kept.Data = bytes.Clone(packet.Data)
-		packets = append(packets, kept)
-	}
-	return packets
-}
-
-func packetsOfFile(t testing.TB, path string) []stream.Packet {
-	t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	return packetsOf(t, file)
-}
 
 func compareTimes(a, b stream.Packet) int {
 	switch {
@@ -64,31 +36,10 @@ func compareAll(a, b stream.Packet) int {
 	return bytes.Compare(a.Data, b.Data)
 }
 
-func wantPackets(t *testing.T, got, want []stream.Packet) {
-	t.Helper()
-	if len(got) != len(want) {
-		t.Errorf("%d packets, wanted %d", len(got), len(want))
-		return
-	}
-	for i := range want {
-		if got[i].Time != want[i].Time || !bytes.Equal(got[i].Data, want[i].Data) || got[i].WireLength != want[i].WireLength {
-			t.Errorf("packet %d: %d bytes at %d, wanted %d at %d", i+1, len(got[i].Data), got[i].Time, len(want[i].Data), want[i].Time)
-			return
-		}
-	}
-}
-
-func needs(t *testing.T, program string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err != nil {
-		t.Skipf("no %s here", program)
-	}
-}
-
 // TestMergeAgreesWithMergecap has captures of the same traffic that were split.
 func TestMergeAgreesWithMergecap(t *testing.T) {
 	corpus := lab.Corpus(t)
-	needs(t, "mergecap")
+	lab.NeedProgram(t, "mergecap")
 	for _, pair := range [][]string{
 		{"ITI-ICS/pcaps/EthernetIP/EthernetIP-CIP.pcap", "ITI-ICS/pcaps/ModbusTCP/ModbusTCP.pcap"},
 		{
@@ -102,25 +53,25 @@ func TestMergeAgreesWithMergecap(t *testing.T) {
 			var inputs [][]stream.Packet
 			for i := range pair {
 				pair[i] = findCapture(t, corpus, pair[i])
-				inputs = append(inputs, packetsOfFile(t, pair[i]))
+				inputs = append(inputs, lab.ReadCapture(t, pair[i]))
 			}
-			code, out, messages := run(Merge(), nil, pair...)
-			if code != exitDone || messages != "" {
+			code, out, messages := tooltest.Run(merger(), nil, pair...)
+			if code != tool.ExitDone || messages != "" {
 				t.Fatalf("exit %d: %s", code, messages)
 			}
-			got := packetsOf(t, strings.NewReader(out))
+			got := lab.ReadPackets(t, strings.NewReader(out))
 			stable := slices.Concat(inputs...)
 			slices.SortStableFunc(stable, compareTimes)
-			wantPackets(t, got, stable)
+			lab.WantPackets(t, got, stable)
 
 			merged, err := exec.Command("mergecap", append([]string{"-F", "nsecpcap", "-w", "-"}, pair...)...).Output()
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := packetsOf(t, bytes.NewReader(merged))
+			want := lab.ReadPackets(t, bytes.NewReader(merged))
 			slices.SortStableFunc(want, compareAll)
 			slices.SortStableFunc(got, compareAll)
-			wantPackets(t, got, want)
+			lab.WantPackets(t, got, want)
 		})
 	}
 }
@@ -144,7 +95,7 @@ func findCapture(t *testing.T, corpus, name string) string {
 // TestMergeAgreesWithReordercap puts captures in order that are not.
 func TestMergeAgreesWithReordercap(t *testing.T) {
 	corpus := lab.Corpus(t)
-	needs(t, "reordercap")
+	lab.NeedProgram(t, "reordercap")
 	for _, name := range []string{"joincap/out_of_order.pcap", "joincap/second_packet_time_is_1970.pcap", "joincap/second_packet_time_is_smaller_but_not_too_small.pcap", "babel_update_oobr.pcap"} {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			t.Parallel()
@@ -153,17 +104,17 @@ func TestMergeAgreesWithReordercap(t *testing.T) {
 			if out, err := exec.Command("reordercap", path, want).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			code, out, messages := run(Merge(), nil, "--reorder", "1000000h", path)
-			if code != exitDone || messages != "" {
+			code, out, messages := tooltest.Run(merger(), nil, "--reorder", "1000000h", path)
+			if code != tool.ExitDone || messages != "" {
 				t.Fatalf("exit %d: %s", code, messages)
 			}
-			got, sorted := packetsOf(t, strings.NewReader(out)), packetsOfFile(t, want)
+			got, sorted := lab.ReadPackets(t, strings.NewReader(out)), lab.ReadCapture(t, want)
 			slices.SortStableFunc(got, compareAll)
-			if !slices.IsSortedFunc(packetsOf(t, strings.NewReader(out)), compareTimes) {
+			if !slices.IsSortedFunc(lab.ReadPackets(t, strings.NewReader(out)), compareTimes) {
 				t.Error("not in order")
 			}
 			slices.SortStableFunc(sorted, compareAll)
-			wantPackets(t, got, sorted)
+			lab.WantPackets(t, got, sorted)
 		})
 	}
 }
@@ -197,31 +148,31 @@ func TestMergeBesideDamage(t *testing.T) {
 		exactly   bool
 		complaint string
 	}{
-		"no packets":               {filepath.Join(corpus, "joincap/no_packets.pcap"), exitDone, 0, true, ""},
-		"whole":                    {sound, exitDone, 851, true, ""},
-		"gzipped":                  {filepath.Join(corpus, "joincap/ok.pcap.gz"), exitDone, 851, true, ""},
-		"empty":                    {broken("empty.pcap", nil), exitDone, 0, true, ""},
-		"under 24 bytes":           {filepath.Join(corpus, "joincap/partial_global_header.pcap"), exitDamaged, 0, true, "not a capture"},
-		"24 to 40 bytes":           {filepath.Join(corpus, "joincap/partial_first_header.pcap"), exitDamaged, 0, true, "record 1"},
-		"end in the first packet":  {filepath.Join(corpus, "joincap/unexpected_eof_on_first_packet.pcap"), exitDamaged, 0, true, "record 1"},
-		"end in the second packet": {filepath.Join(corpus, "joincap/unexpected_eof_on_second_packet.pcap"), exitDamaged, 1, true, "record 2"},
-		"end in the last packet":   {broken("cut.pcap", data[:len(data)-1]), exitDamaged, 850, true, "record 851"},
-		"bad file header":          {broken("header.pcap", append([]byte("bad!"), data[4:]...)), exitDamaged, 0, true, "not a capture"},
-		"bad first record":         {filepath.Join(corpus, "joincap/bad_first_header.pcap"), exitDamaged, 849, false, "record 2"},
-		"garbage at the end":       {filepath.Join(corpus, "joincap/bad_end.pcap"), exitDamaged, 851, false, "record 852"},
-		"bad checksum":             {broken("checksum.pcap.gz", zipped), exitDamaged, 851, true, "gzip data is damaged"},
-		"missing":                  {filepath.Join(folder, "missing.pcap"), exitDamaged, 0, true, "no such file"},
-		"other snaplen":            {filepath.Join(corpus, "joincap/very_small_snaplen.pcap"), exitDone, 851, true, ""},
+		"no packets":               {filepath.Join(corpus, "joincap/no_packets.pcap"), tool.ExitDone, 0, true, ""},
+		"whole":                    {sound, tool.ExitDone, 851, true, ""},
+		"gzipped":                  {filepath.Join(corpus, "joincap/ok.pcap.gz"), tool.ExitDone, 851, true, ""},
+		"empty":                    {broken("empty.pcap", nil), tool.ExitDone, 0, true, ""},
+		"under 24 bytes":           {filepath.Join(corpus, "joincap/partial_global_header.pcap"), tool.ExitDamaged, 0, true, "not a capture"},
+		"24 to 40 bytes":           {filepath.Join(corpus, "joincap/partial_first_header.pcap"), tool.ExitDamaged, 0, true, "record 1"},
+		"end in the first packet":  {filepath.Join(corpus, "joincap/unexpected_eof_on_first_packet.pcap"), tool.ExitDamaged, 0, true, "record 1"},
+		"end in the second packet": {filepath.Join(corpus, "joincap/unexpected_eof_on_second_packet.pcap"), tool.ExitDamaged, 1, true, "record 2"},
+		"end in the last packet":   {broken("cut.pcap", data[:len(data)-1]), tool.ExitDamaged, 850, true, "record 851"},
+		"bad file header":          {broken("header.pcap", append([]byte("bad!"), data[4:]...)), tool.ExitDamaged, 0, true, "not a capture"},
+		"bad first record":         {filepath.Join(corpus, "joincap/bad_first_header.pcap"), tool.ExitDamaged, 849, false, "record 2"},
+		"garbage at the end":       {filepath.Join(corpus, "joincap/bad_end.pcap"), tool.ExitDamaged, 851, false, "record 852"},
+		"bad checksum":             {broken("checksum.pcap.gz", zipped), tool.ExitDamaged, 851, true, "gzip data is damaged"},
+		"missing":                  {filepath.Join(folder, "missing.pcap"), tool.ExitDamaged, 0, true, "no such file"},
+		"other snaplen":            {filepath.Join(corpus, "joincap/very_small_snaplen.pcap"), tool.ExitDone, 851, true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			want := packetsOfFile(t, sound)
+			want := lab.ReadCapture(t, sound)
 			for _, args := range [][]string{{sound, c.path}, {c.path, sound}} {
-				code, out, messages := run(Merge(), nil, args...)
+				code, out, messages := tooltest.Run(merger(), nil, args...)
 				if code != c.code || !strings.Contains(messages, c.complaint) || c.complaint == "" && messages != "" {
 					t.Errorf("exit %d, wanted %d: %s", code, c.code, messages)
 				}
-				got := packetsOf(t, strings.NewReader(out))
+				got := lab.ReadPackets(t, strings.NewReader(out))
 				if extra := len(got) - len(want); extra < c.atLeast || c.exactly && extra != c.atLeast {
 					t.Errorf("%d packets of the other capture, wanted %d", extra, c.atLeast)
 				}
@@ -235,9 +186,9 @@ func TestMergeBesideDamage(t *testing.T) {
 					}
 				}
 			}
-			if c.code == exitDamaged {
-				code, out, messages := run(Merge(), nil, "--strict", c.path, sound)
-				if code != exitFailed {
+			if c.code == tool.ExitDamaged {
+				code, out, messages := tooltest.Run(merger(), nil, "--strict", c.path, sound)
+				if code != tool.ExitFailed {
 					t.Errorf("--strict: exit %d, %d bytes out: %s", code, len(out), messages)
 				}
 			}
@@ -260,13 +211,13 @@ func TestMergeTakesEveryCut(t *testing.T) {
 			t.Fatal(err)
 		}
 		complete := max(0, size-24) / 76
-		wantCode := exitDamaged
+		wantCode := tool.ExitDamaged
 		if size == 0 || size >= 24 && (size-24)%76 == 0 {
-			wantCode = exitDone
+			wantCode = tool.ExitDone
 		}
 		alone := wantCode
 		if size > 0 && size < 24 {
-			alone = exitFailed
+			alone = tool.ExitFailed
 		}
 		for _, c := range []struct {
 			in   []byte
@@ -279,8 +230,8 @@ func TestMergeTakesEveryCut(t *testing.T) {
 			{nil, []string{cutFile, other}, wantCode, complete + 3},
 			{whole[:size], []string{other, "-"}, wantCode, complete + 3},
 		} {
-			code, out, messages := run(Merge(), c.in, c.args...)
-			if got := len(packetsOf(t, strings.NewReader(out))); code != c.code || got != c.want {
+			code, out, messages := tooltest.Run(merger(), c.in, c.args...)
+			if got := len(lab.ReadPackets(t, strings.NewReader(out))); code != c.code || got != c.want {
 				t.Fatalf("cut at %d, %q: exit %d with %d packets, wanted %d with %d: %s", size, c.args, code, got, c.code, c.want, messages)
 			}
 		}
@@ -304,11 +255,11 @@ func TestMergeShardsAreDisjoint(t *testing.T) {
 	shardOf := map[int]int{}
 	var union []stream.Packet
 	for shard := range 4 {
-		code, out, messages := run(Merge(), in, "--shard", fmt.Sprintf("%d/4", shard))
-		if code != exitDone {
+		code, out, messages := tooltest.Run(merger(), in, "--shard", fmt.Sprintf("%d/4", shard))
+		if code != tool.ExitDone {
 			t.Fatalf("exit %d: %s", code, messages)
 		}
-		part := packetsOf(t, strings.NewReader(out))
+		part := lab.ReadPackets(t, strings.NewReader(out))
 		for i := range part {
 			flow := int(part[i].Time-lab.Start) % 100
 			if other, ok := shardOf[flow]; ok && other != shard {
@@ -322,7 +273,7 @@ func TestMergeShardsAreDisjoint(t *testing.T) {
 		union = append(union, part...)
 	}
 	slices.SortStableFunc(union, compareTimes)
-	wantPackets(t, union, packets)
+	lab.WantPackets(t, union, packets)
 }
 
 // TestMergeTakesTheCorpus merges every capture alone, and all of a folder.
@@ -332,12 +283,12 @@ func TestMergeTakesTheCorpus(t *testing.T) {
 		t.Parallel()
 		for _, row := range rows {
 			path := filepath.Join(corpus, row["path"])
-			want := packetsOfFile(t, path)
-			code, out, messages := run(Merge(), nil, "--pcapng", path)
-			if code != exitDone && code != exitDamaged && (code != exitFailed || len(want) > 0) {
+			want := lab.ReadCapture(t, path)
+			code, out, messages := tooltest.Run(merger(), nil, "--pcapng", path)
+			if code != tool.ExitDone && code != tool.ExitDamaged && (code != tool.ExitFailed || len(want) > 0) {
 				t.Errorf("%s: exit %d: %s", row["path"], code, messages)
 			}
-			got := packetsOf(t, strings.NewReader(out))
+			got := lab.ReadPackets(t, strings.NewReader(out))
 			slices.SortStableFunc(got, compareAll)
 			slices.SortStableFunc(want, compareAll)
 			if len(got) != len(want) {
@@ -357,13 +308,13 @@ func TestMergeTakesTheCorpus(t *testing.T) {
 		want := 0
 		for _, row := range rows {
 			if strings.HasPrefix(row["path"], "tcpdump/") {
-				want += len(packetsOfFile(t, filepath.Join(corpus, row["path"])))
+				want += len(lab.ReadCapture(t, filepath.Join(corpus, row["path"])))
 			}
 		}
 		for _, args := range [][]string{nil, {"--memory", "0", "--reorder", "0"}} {
-			code, out, messages := run(Merge(), nil, append(append([]string{"--pcapng"}, args...), filepath.Join(corpus, "tcpdump"))...)
-			if got := len(packetsOf(t, strings.NewReader(out))); code != exitDone || got != want || want < 10000 {
-				t.Errorf("%q: exit %d with %d packets, wanted %d with %d: %s", args, code, got, exitDone, want, messages)
+			code, out, messages := tooltest.Run(merger(), nil, append(append([]string{"--pcapng"}, args...), filepath.Join(corpus, "tcpdump"))...)
+			if got := len(lab.ReadPackets(t, strings.NewReader(out))); code != tool.ExitDone || got != want || want < 10000 {
+				t.Errorf("%q: exit %d with %d packets, wanted %d with %d: %s", args, code, got, tool.ExitDone, want, messages)
 			}
 		}
 	})
@@ -374,7 +325,7 @@ func TestMergeTakesTheCorpus(t *testing.T) {
 func TestMergeCountsUnwritableTimes(t *testing.T) {
 	const firstTimestamp = 28 + 32 + 12 // behind a section header and an interface
 	packets := lab.Pcap(lab.Packets(5, lab.Start, 1e6, 60), binary.LittleEndian, true)
-	_, out, _ := run(Merge(), packets, "--pcapng")
+	_, out, _ := tooltest.Run(merger(), packets, "--pcapng")
 	future := []byte(out)
 	binary.NativeEndian.PutUint32(future[firstTimestamp:], 1<<30) // the year 2116
 	for _, c := range []struct {
@@ -383,17 +334,17 @@ func TestMergeCountsUnwritableTimes(t *testing.T) {
 		unwritable string
 		message    string
 	}{
-		{nil, exitDamaged, 4, `"unwritable":1,`, "1 packet left out"},
-		{[]string{"--strict"}, exitFailed, 4, `"unwritable":1,`, "1 packet left out"},
-		{[]string{"--pcapng"}, exitDone, 5, `"unwritable":0,`, ""},
+		{nil, tool.ExitDamaged, 4, `"unwritable":1,`, "1 packet left out"},
+		{[]string{"--strict"}, tool.ExitFailed, 4, `"unwritable":1,`, "1 packet left out"},
+		{[]string{"--pcapng"}, tool.ExitDone, 5, `"unwritable":0,`, ""},
 	} {
 		report := filepath.Join(t.TempDir(), "report")
-		code, out, messages := run(Merge(), future, append(c.args, "--report", report)...)
+		code, out, messages := tooltest.Run(merger(), future, append(c.args, "--report", report)...)
 		said, err := os.ReadFile(report)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := len(packetsOf(t, strings.NewReader(out))); code != c.code || got != c.want || !strings.Contains(messages, c.message) || !strings.Contains(string(said), c.unwritable) {
+		if got := len(lab.ReadPackets(t, strings.NewReader(out))); code != c.code || got != c.want || !strings.Contains(messages, c.message) || !strings.Contains(string(said), c.unwritable) {
 			t.Errorf("%q: exit %d with %d packets, wanted %d with %d: %s%s", c.args, code, got, c.code, c.want, messages, said)
 		}
 	}
@@ -410,7 +361,7 @@ func FuzzMerge(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("no capture"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		want := packetsOf(t, bytes.NewReader(data))
+		want := lab.ReadPackets(t, bytes.NewReader(data))
 		want = slices.DeleteFunc(want, func(p stream.Packet) bool { return p.Time < 0 })
 		slices.SortStableFunc(want, compareTimes)
 		path := filepath.Join(t.TempDir(), "file")
@@ -421,16 +372,16 @@ func FuzzMerge(f *testing.F) {
 			in   []byte
 			args []string
 		}{{data, nil}, {data, []string{"--memory", "0"}}, {nil, []string{path}}} {
-			code, out, messages := run(Merge(), c.in, append([]string{"--pcapng", "--reorder", "2500000h"}, c.args...)...)
-			if code != exitDone && code != exitDamaged && code != exitFailed {
+			code, out, messages := tooltest.Run(merger(), c.in, append([]string{"--pcapng", "--reorder", "2500000h"}, c.args...)...)
+			if code != tool.ExitDone && code != tool.ExitDamaged && code != tool.ExitFailed {
 				t.Fatalf("exit %d: %s", code, messages)
 			}
-			wantPackets(t, packetsOf(t, strings.NewReader(out)), want)
+			lab.WantPackets(t, lab.ReadPackets(t, strings.NewReader(out)), want)
 		}
-		_, out, _ := run(Merge(), nil, "--pcapng", path) // in less order, perhaps, but complete
-		got := packetsOf(t, strings.NewReader(out))
+		_, out, _ := tooltest.Run(merger(), nil, "--pcapng", path) // in less order, perhaps, but complete
+		got := lab.ReadPackets(t, strings.NewReader(out))
 		slices.SortStableFunc(got, compareAll)
 		slices.SortStableFunc(want, compareAll)
-		wantPackets(t, got, want)
+		lab.WantPackets(t, got, want)
 	})
 }
