@@ -97,26 +97,6 @@ func TestCapturesOfOneOrNoPacketReplay(t *testing.T) {
 	}
 }
 
-func TestSpeedIsWhatIsAskedFor(t *testing.T) {
-	in := pcap(lab.Packets(1901, lab.Start, time.Millisecond, 100))
-	for speed, want := range map[string]time.Duration{
-		"1": 1900 * time.Millisecond, "1.9": time.Second, "0.5": 3800 * time.Millisecond, "19": 100 * time.Millisecond,
-	} {
-		if got := span(filtered(t, Pace(), in, "--asap", "--speed", speed)); (got - want).Abs() > time.Microsecond {
-			t.Errorf("--speed %s: %v, wanted %v", speed, got, want)
-		}
-	}
-}
-
-func TestAPacketOutOfOrderDoesNotStretchTime(t *testing.T) {
-	packets := lab.Packets(1000, lab.Start, time.Millisecond, 100)
-	packets[500].Time -= int64(300 * time.Millisecond)
-	packets[700].Time = 0
-	if got := span(filtered(t, Pace(), pcap(packets), "--asap")); got != 999*time.Millisecond {
-		t.Errorf("%v, wanted 999ms", got)
-	}
-}
-
 // Each round of a loop follows after the mean gap: no burst, no pause.
 func TestLoopsHaveNoSeam(t *testing.T) {
 	const gap = 2 * time.Millisecond

@@ -139,7 +139,7 @@ type injection struct {
 	way           way
 	wire          *wireWay // the same, if it is an interface
 	feeder        *feeder
-	origin        *schedule.Origin
+	origin        *schedule.Epoch
 	transmissions []*schedule.Transmission
 	verifiers     []*verifier // of the transmissions, with --verify
 	stuck         bool        // a thread did not end
@@ -161,7 +161,7 @@ func runInject(j *job) error {
 	if err != nil {
 		return err
 	}
-	in := &injection{job: j, injectConfig: config, origin: &schedule.Origin{Fixed: config.at}}
+	in := &injection{job: j, injectConfig: config, origin: &schedule.Epoch{Fixed: config.at}}
 	if err := in.open(); err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ const (
 // prepare puts the parts together.
 func (in *injection) prepare(p *playback) {
 	in.feeder = &feeder{
-		playback: p, filter: in.filter, axis: schedule.NewAxis(schedule.Bend{}), clock: schedule.System, origin: in.origin,
+		playback: p, filter: in.filter, axis: schedule.NewAxis(schedule.TimeScale{}), clock: schedule.System, origin: in.origin,
 		delay: in.delay, at: in.at, asap: in.asap, limit: in.limit, end: int64(in.duration),
 	}
 	senders := in.way.senders()
@@ -225,7 +225,7 @@ func (in *injection) prepare(p *playback) {
 		ring := schedule.NewRing(packets, max(size/len(senders), 4*stream.MaxCaptureLength))
 		in.feeder.rings = append(in.feeder.rings, ring)
 		in.transmissions = append(in.transmissions, &schedule.Transmission{
-			Ring: ring, Sender: sender, Clock: schedule.System, Origin: in.origin,
+			Ring: ring, Sender: sender, Clock: schedule.System, Epoch: in.origin,
 			Delay: in.delay, Immediately: in.asap, End: int64(in.duration), Lateness: schedule.NewLateness(),
 			Failed: in.frameFailed, Underran: in.underran,
 		})
@@ -234,7 +234,7 @@ func (in *injection) prepare(p *playback) {
 		for i, stamps := range in.wire.stamps {
 			v := newVerifier(stamps)
 			in.verifiers = append(in.verifiers, v)
-			in.transmissions[i].Dues = v.dues
+			in.transmissions[i].Deadlines = v.dues
 		}
 	}
 	in.feeder.framer = in.way.framer(&in.injectConfig, in.feeder.rings[0].MaxPacket())

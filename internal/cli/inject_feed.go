@@ -20,7 +20,7 @@ type feeder struct {
 	framer *framer
 	axis   *schedule.Axis
 	clock  schedule.Clock
-	origin *schedule.Origin
+	origin *schedule.Epoch
 	rings  []*schedule.Ring
 
 	delay time.Duration

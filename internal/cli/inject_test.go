@@ -13,8 +13,8 @@ import (
 func TestFeedingDoesNotAllocate(t *testing.T) {
 	ring := schedule.NewRing(1<<16, 32<<20)
 	f := &feeder{
-		playback: &playback{job: newJob(Inject(), Streams{})}, axis: schedule.NewAxis(schedule.Bend{}), clock: schedule.System,
-		origin: &schedule.Origin{}, rings: []*schedule.Ring{ring}, framer: newFileFramer(ring.MaxPacket()),
+		playback: &playback{job: newJob(Inject(), Streams{})}, axis: schedule.NewAxis(schedule.TimeScale{}), clock: schedule.System,
+		origin: &schedule.Epoch{}, rings: []*schedule.Ring{ring}, framer: newFileFramer(ring.MaxPacket()),
 	}
 	packets := lab.Packets(64, lab.Start, 1000, 100)
 	batch := make([]stream.Packet, len(packets))

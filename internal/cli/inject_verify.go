@@ -11,7 +11,7 @@ import (
 // verifier compares the kernel's transmit timestamps with when frames were due.
 type verifier struct {
 	stamps   *wire.Stamps
-	dues     *schedule.Dues
+	dues     *schedule.Deadlines
 	lateness *schedule.Lateness
 	stamped  atomic.Int64
 	sent     chan struct{} // closed when no more frames will be sent
@@ -24,7 +24,7 @@ const stampGrace = 100 * time.Millisecond
 
 func newVerifier(stamps *wire.Stamps) *verifier {
 	return &verifier{
-		stamps: stamps, dues: &schedule.Dues{}, lateness: schedule.NewLateness(),
+		stamps: stamps, dues: &schedule.Deadlines{}, lateness: schedule.NewLateness(),
 		sent: make(chan struct{}), ended: make(chan struct{}),
 	}
 }

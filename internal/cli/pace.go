@@ -55,7 +55,7 @@ const startLead = time.Second
 
 // paceConfig is what the flags of pcap-pace say.
 type paceConfig struct {
-	bend     schedule.Bend
+	bend     schedule.TimeScale
 	fit      time.Duration // 0 without
 	span     int64         // for fit; 0 where the inputs are to tell
 	from, to int64         // to is exclusive
@@ -124,7 +124,7 @@ func (j *job) positiveDuration(flag string) (time.Duration, error) {
 	return d, err
 }
 
-func (j *job) bend() (b schedule.Bend, err error) {
+func (j *job) bend() (b schedule.TimeScale, err error) {
 	if j.flags.IsSet("speed") {
 		text := j.flags.String("speed")
 		if b.Speed, err = schedule.ParseSpeed(text); err != nil {
@@ -303,7 +303,7 @@ func (p *pacer) run(output *output) error {
 
 // newAxis begins at --from with --start-at: of shares of one set, each on a machine
 // of its own, only one has the first packet of the set.
-func (p *pacer) newAxis(bend schedule.Bend) *schedule.Axis {
+func (p *pacer) newAxis(bend schedule.TimeScale) *schedule.Axis {
 	axis := schedule.NewAxis(bend)
 	if p.startAt != nil && p.flags.IsSet("from") {
 		axis.StartAt(p.from)
@@ -337,7 +337,7 @@ func (p *pacer) waiter() func(moment int64) error {
 
 // measure reads the inputs for how long one round of them is.
 func (p *pacer) measure() error {
-	axis := p.newAxis(schedule.Bend{})
+	axis := p.newAxis(schedule.TimeScale{})
 	batch := make([]stream.Packet, batchPackets)
 	for {
 		n, begins, err := p.read(batch)

@@ -41,11 +41,9 @@ type Playback struct {
 const BatchPackets = 512
 
 // NewPlayback finds the files that the operands name.
-func NewPlayback(run *tool.Run, opener *Opener, problems *Problems) (*Playback, error) {
-	p := &Playback{
-		ctx: run.Context, opener: opener, problems: problems, progress: run.Progress, opened: map[int]io.ReadCloser{},
-	}
-	list, failed, err := Expand(run.Flags.Operands(), Names{}, problems)
+func NewPlayback(ctx context.Context, operands []string, opener *Opener, problems *Problems, progress *tool.Progress) (*Playback, error) {
+	p := &Playback{ctx: ctx, opener: opener, problems: problems, progress: progress, opened: map[int]io.ReadCloser{}}
+	list, failed, err := Expand(operands, Names{}, problems)
 	if err != nil {
 		return nil, err
 	}

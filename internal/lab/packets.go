@@ -158,3 +158,13 @@ func SummaryOf[Summary any](t testing.TB, report string) (s Summary) {
 	}
 	return s
 }
+
+// CountPackets reads a capture past all damage.
+func CountPackets(data []byte) (packets int) {
+	for _, err := range stream.NewReader(bytes.NewReader(data)).Packets() {
+		if err == nil {
+			packets++
+		}
+	}
+	return packets
+}

@@ -7,8 +7,8 @@ import (
 	"pcap-replay/stream"
 )
 
-// Bend says how an [Axis] differs from the time that the packets tell.
-type Bend struct {
+// TimeScale says how an [Axis] differs from the time that the packets tell.
+type TimeScale struct {
 	Speed Speed
 	// MaxGap shortens longer gaps between departures; 0 leaves them.
 	MaxGap time.Duration
@@ -33,7 +33,7 @@ const lonelyGap = int64(time.Millisecond)
 //
 // Departures never fall, and end at [math.MaxInt64], after 292 years.
 type Axis struct {
-	bend Bend
+	scale TimeScale
 
 	packets, bits uint64 // before this one
 
@@ -53,11 +53,11 @@ type Axis struct {
 }
 
 // NewAxis gives the axis of a stream.
-func NewAxis(bend Bend) *Axis {
-	if bend.Speed == (Speed{}) {
-		bend.Speed = Speed{1, 1}
+func NewAxis(scale TimeScale) *Axis {
+	if scale.Speed == (Speed{}) {
+		scale.Speed = Speed{1, 1}
 	}
-	return &Axis{bend: bend, meanGap: lonelyGap}
+	return &Axis{scale: scale, meanGap: lonelyGap}
 }
 
 // StartAt says that the departure of time is 0, rather than that of the first
@@ -71,14 +71,14 @@ func (a *Axis) BeginSection() { a.begins = true }
 // from the start.
 func (a *Axis) Departure(packet *stream.Packet) int64 {
 	switch {
-	case a.bend.Packets > 0:
-		a.departure = a.bend.Packets.departure(a.packets)
-	case a.bend.Bits > 0:
-		a.departure = a.bend.Bits.departure(a.bits)
+	case a.scale.Packets > 0:
+		a.departure = a.scale.Packets.departure(a.packets)
+	case a.scale.Bits > 0:
+		a.departure = a.scale.Bits.departure(a.bits)
 	}
 	a.packets++
 	a.bits += 8 * uint64(packet.WireLength)
-	if a.advance(packet) && a.bend.Packets == 0 && a.bend.Bits == 0 {
+	if a.advance(packet) && a.scale.Packets == 0 && a.scale.Bits == 0 {
 		a.depart()
 	}
 	return a.departure
@@ -100,7 +100,7 @@ func (a *Axis) advance(packet *stream.Packet) bool {
 		}
 		a.beginAt(packet.Time)
 	case a.begins:
-		a.position = saturate(a.position, a.seam(packet.Time))
+		a.position = Later(a.position, a.seam(packet.Time))
 		a.beginAt(packet.Time)
 	case packet.Time < a.last:
 		a.timed++
@@ -108,7 +108,7 @@ func (a *Axis) advance(packet *stream.Packet) bool {
 		a.maxDisorder = max(a.maxDisorder, distance(packet.Time, a.last))
 		return false
 	default:
-		a.position = saturate(a.position, distance(a.last, packet.Time))
+		a.position = Later(a.position, distance(a.last, packet.Time))
 		a.last = packet.Time
 		a.timed++
 	}
@@ -131,10 +131,10 @@ func (a *Axis) seam(time int64) int64 {
 
 // depart moves departure to position.
 func (a *Axis) depart() {
-	departure := a.bend.Speed.departures(a.position) - a.cut
-	if gap := departure - a.departure; a.bend.MaxGap > 0 && gap > int64(a.bend.MaxGap) {
-		a.cut += gap - int64(a.bend.MaxGap)
-		departure = a.departure + int64(a.bend.MaxGap)
+	departure := a.scale.Speed.departures(a.position) - a.cut
+	if gap := departure - a.departure; a.scale.MaxGap > 0 && gap > int64(a.scale.MaxGap) {
+		a.cut += gap - int64(a.scale.MaxGap)
+		departure = a.departure + int64(a.scale.MaxGap)
 	}
 	a.departure = departure
 }
@@ -145,8 +145,8 @@ func distance(earlier, later int64) int64 {
 	return int64(min(uint64(later)-uint64(earlier), math.MaxInt64))
 }
 
-// saturate adds what is not negative.
-func saturate(a, b int64) int64 {
+// Later adds nanoseconds that are not negative to a time, up to the last one that there is.
+func Later(a, b int64) int64 {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64
 	}
