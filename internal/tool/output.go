@@ -60,14 +60,19 @@ func (r *Run) OpenOutput(binary bool) (*files.Output, error) {
 	if name == "" || name == "-" {
 		return r.OpenStdout(binary, "-o")
 	}
-	out, err := r.CreateOutput("-o", name)
-	if err != nil {
-		return nil, err
+	if binary {
+		return r.CreateCapture("-o", name)
 	}
-	if binary && out.IsTerminal(IsTerminal) {
+	return r.CreateOutput("-o", name)
+}
+
+// CreateCapture is CreateOutput for a capture, which does not go to a terminal.
+func (r *Run) CreateCapture(flag, name string) (*files.Output, error) {
+	out, err := r.CreateOutput(flag, name)
+	if err == nil && out.IsTerminal(IsTerminal) {
 		return nil, notText(out.Display())
 	}
-	return out, nil
+	return out, err
 }
 
 // OpenStdout gives stdout as an output. The flag would name another one.

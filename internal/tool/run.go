@@ -68,6 +68,9 @@ func (r *Run) apply(arguments []string) error {
 // Name is the name of the tool.
 func (r *Run) Name() string { return r.tool.Name }
 
+// Terminal is the size of the terminal that messages go to; ok is false for other files.
+func (r *Run) Terminal() (columns, lines int, ok bool) { return TerminalSize(r.err) }
+
 // Elapsed is how long the run has taken so far.
 func (r *Run) Elapsed() time.Duration { return time.Since(r.started) }
 

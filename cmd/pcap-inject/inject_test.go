@@ -1,10 +1,18 @@
-package cli
+package main
 
 import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
+	"pcap-replay/internal/input"
 	"pcap-replay/internal/lab"
+	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
+	"pcap-replay/internal/tool"
+	"pcap-replay/internal/tool/tooltest"
 	"pcap-replay/internal/wire"
 	"pcap-replay/stream"
 )
@@ -13,8 +21,8 @@ import (
 func TestFeedingDoesNotAllocate(t *testing.T) {
 	ring := schedule.NewRing(1<<16, 32<<20)
 	f := &feeder{
-		playback: &playback{job: newJob(Inject(), Streams{})}, axis: schedule.NewAxis(schedule.TimeScale{}), clock: schedule.System,
-		origin: &schedule.Epoch{}, rings: []*schedule.Ring{ring}, framer: newFileFramer(ring.MaxPacket()),
+		playback: &input.Playback{}, messages: &tool.Messages{}, report: &tool.Report{}, axis: schedule.NewAxis(schedule.TimeScale{}), clock: schedule.System,
+		epoch: &schedule.Epoch{}, rings: []*schedule.Ring{ring}, framer: newFileFramer(ring.MaxPacket()),
 	}
 	packets := lab.Packets(64, lab.Start, 1000, 100)
 	batch := make([]stream.Packet, len(packets))
@@ -50,10 +58,9 @@ func FuzzFrames(f *testing.F) {
 	f.Add(lab.Frame(0, 0, 100)[14:], uint32(4e9), uint16(101), uint8(13))
 	f.Add([]byte{0x45}, uint32(0), uint16(276), uint8(30))
 	f.Fuzz(func(t *testing.T, data []byte, wireLength uint32, link uint16, flags uint8) {
-		config := &injectConfig{
-			oversize: oversizePolicies[flags%4], short: shortPolicies[flags/4%3], link: linkPolicies[flags/12%2],
-		}
-		framer := newWireFramer(fuzzDevice, config)
+		framer := newWireFramer(fuzzDevice, policies{
+			oversize: oversizePolicy(flags % 4), short: shortPolicy(flags / 4 % 3), makeEthernet: flags/12%2 == 1,
+		})
 		packet := stream.Packet{Data: data, WireLength: wireLength, LinkType: stream.LinkType(link)}
 		frames, reason := framer.frames([]stream.Packet{packet})
 		if (len(frames) == 0) != (reason != notSkipped) {
@@ -71,3 +78,33 @@ func FuzzFrames(f *testing.F) {
 }
 
 var fuzzDevice = &wire.Interface{Name: "fuzz", MTU: 1500, LinkType: stream.LinkTypeEthernet, HasLinkType: true, Up: true, Carrier: true}
+
+// Of every capture of the corpus, all packets are sent but those of another link type,
+// which are counted.
+func TestInjectTakesTheCorpus(t *testing.T) {
+	t.Parallel()
+	report := filepath.Join(t.TempDir(), "report")
+	for path, data := range lab.CorpusCaptures(t) {
+		want := int64(lab.CountPackets(data))
+		tooltest.Run(injector(), data, "--asap", "-w", os.DevNull, "--report", report)
+		if s := lab.SummaryOf[record.InjectSummary](t, report); s.PacketsIn != want || s.PacketsOut+s.Skipped.LinkType != s.PacketsIn {
+			t.Errorf("%s: takes %d packets of %d and sends %d", path, s.PacketsIn, want, s.PacketsOut)
+		}
+	}
+}
+
+// A packet comes out though the next one has not come in.
+func TestNoPacketWaitsForTheNext(t *testing.T) {
+	tooltest.Streams(t, injector(), "-q", "--delay", "0", "-w", "-")
+	tooltest.Streams(t, injector(), "-q", "--asap", "-w", "-")
+}
+
+func TestTheLastPacketLeaves(t *testing.T) {
+	in := lab.Pcap(lab.Packets(50, lab.Start, 100*time.Microsecond, 100), binary.LittleEndian, true)
+	for round := range 20 {
+		code, out, messages := tooltest.Run(injector(), in, "-w", "-", "--delay", "1ms")
+		if got := lab.CountPackets([]byte(out)); code != tool.ExitDone || got != 50 {
+			t.Fatalf("round %d: exit %d, %d packets, %q", round, code, got, messages)
+		}
+	}
+}
