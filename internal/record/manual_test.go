@@ -196,7 +196,7 @@ func TestAllRecordsAreExplained(t *testing.T) {
 		known = append(known, record.Name())
 	}
 	found := 0
-	for _, folder := range []string{".", "../cli"} {
+	for _, folder := range []string{".", "../input"} {
 		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
 		if err != nil {
 			t.Fatal(err)
