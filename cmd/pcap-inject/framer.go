@@ -6,6 +6,7 @@ import (
 	"math"
 	"sync/atomic"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/internal/tool"
 	"pcap-replay/internal/wire"
 	"pcap-replay/stream"
@@ -73,7 +74,7 @@ type framer struct {
 	frame     [1]stream.Packet // made of a packet
 	withLink  []byte           // its data, with a new header
 	padded    []byte           // its data, with padding
-	segmenter wire.Segmenter
+	segmenter frame.Segmenter
 
 	paddings, truncations, segmentations atomic.Int64
 }
@@ -94,24 +95,18 @@ func newFileFramer(maximum int) *framer {
 // newWireFramer takes what an interface takes. A VLAN tag may make a frame longer.
 func newWireFramer(device *wire.Interface, asked policies) *framer {
 	f := &framer{policies: policies{oversize: asked.oversize, short: asked.short}, mtu: device.MTU, minimum: 1}
-	longest, longestTagged := device.MaxFrame(), device.MaxFrame()
+	f.maximum = func([]byte) int { return device.MaxFrame() }
 	if device.HasLinkType && device.LinkType == stream.LinkTypeEthernet {
-		longestTagged += 4
-		f.minimum = 14
+		f.maximum = func(data []byte) int { return frame.MaxLength(data, device.MTU) }
+		f.minimum = frame.EthernetLength
 		f.policies.makeEthernet = asked.makeEthernet
-	}
-	f.maximum = func(frame []byte) int {
-		if len(frame) >= 14 && frame[12] == 0x81 && frame[13] == 0 { // IEEE 802.1Q
-			return longestTagged
-		}
-		return longest
 	}
 	f.accepts = func(link stream.LinkType) error {
 		err := device.Accepts(link)
 		switch {
-		case err == nil || f.policies.makeEthernet && wire.BecomesEthernet(link):
+		case err == nil || f.policies.makeEthernet && frame.BecomesEthernet(link):
 			return nil
-		case f.minimum == 14 && wire.BecomesEthernet(link):
+		case f.minimum == frame.EthernetLength && frame.BecomesEthernet(link):
 			return tool.WithHint(err, "--link ethernet gives such frames an Ethernet header")
 		}
 		return err
@@ -158,18 +153,18 @@ func (f *framer) frames(packets []stream.Packet) ([]stream.Packet, skipReason) {
 }
 
 // makeEthernet gives the frame an Ethernet header.
-func (f *framer) makeEthernet(frame *stream.Packet) skipReason {
-	before := len(frame.Data)
+func (f *framer) makeEthernet(packet *stream.Packet) skipReason {
+	before := len(packet.Data)
 	var err error
-	f.withLink, err = wire.AppendEthernet(f.withLink[:0], frame)
+	f.withLink, err = frame.AppendEthernet(f.withLink[:0], packet)
 	switch {
-	case errors.Is(err, wire.ErrTooShort):
+	case errors.Is(err, frame.ErrTooShort):
 		return skippedShort
 	case err != nil:
 		return skippedLinkType
 	}
-	frame.Data, frame.LinkType = f.withLink, stream.LinkTypeEthernet
-	frame.WireLength = uint32(min(max(int64(frame.WireLength)+int64(len(frame.Data)-before), 0), math.MaxUint32))
+	packet.Data, packet.LinkType = f.withLink, stream.LinkTypeEthernet
+	packet.WireLength = uint32(min(max(int64(packet.WireLength)+int64(len(packet.Data)-before), 0), math.MaxUint32))
 	return notSkipped
 }
 

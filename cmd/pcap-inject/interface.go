@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
@@ -97,7 +98,7 @@ func (s *wireSink) framer(c *config, _ int) *framer { return newWireFramer(s.dev
 
 // refusesFrame is true for a frame that was too long after all: the MTU may change.
 func (s *wireSink) refusesFrame(err error) bool {
-	return errors.Is(err, wire.ErrTooLong) || errors.Is(err, wire.ErrTooShort)
+	return errors.Is(err, wire.ErrTooLong) || errors.Is(err, frame.ErrTooShort)
 }
 
 func (s *wireSink) close() error {

@@ -1,4 +1,4 @@
-package wire
+package frame
 
 import (
 	"encoding/binary"
@@ -8,17 +8,12 @@ import (
 	"pcap-replay/stream"
 )
 
+// ErrTooShort says that a frame is shorter than its link-layer header.
+var ErrTooShort = errors.New("frame is shorter than a link-layer header")
+
 // ErrNoEthernet says that a frame of another link type cannot become an Ethernet
 // frame.
 var ErrNoEthernet = errors.New("has no Ethernet counterpart")
-
-const (
-	etherTypeIPv4 = 0x0800
-	etherTypeIPv6 = 0x86dd
-	// Up to maxEtherLength, the type field is the length of an 802.3 frame.
-	maxEtherLength = 1500
-	minEtherType   = 0x0600
-)
 
 // The addresses of frames whose link type has none: locally administered.
 var (

@@ -1,4 +1,4 @@
-package wire_test
+package frame_test
 
 import (
 	"bytes"
@@ -10,8 +10,8 @@ import (
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/internal/lab"
-	"pcap-replay/internal/wire"
 	"pcap-replay/stream"
 )
 
@@ -73,7 +73,7 @@ func TestSegmentsAreWhatACardSends(t *testing.T) {
 	for i := range payload {
 		payload[i] = byte(i * 7)
 	}
-	var segmenter wire.Segmenter
+	var segmenter frame.Segmenter
 	for _, c := range []struct{ isIPv6, tagged bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
 		packet := superframe(t, c.isIPv6, c.tagged, payload)
 		packet.Data = append(packet.Data, 0, 0, 0) // padding is no data
@@ -114,7 +114,7 @@ func TestSegmentsAreWhatACardSends(t *testing.T) {
 }
 
 func TestWhatIsNoSuperframeIsSaid(t *testing.T) {
-	var segmenter wire.Segmenter
+	var segmenter frame.Segmenter
 	udp := lab.Packets(1, lab.Start, 0, 3000)[0]
 	cut := superframe(t, false, false, make([]byte, 3000))
 	cut.Data = cut.Data[:2000]
@@ -125,12 +125,12 @@ func TestWhatIsNoSuperframeIsSaid(t *testing.T) {
 	raw := superframe(t, false, false, make([]byte, 3000))
 	raw.LinkType = stream.LinkTypeRaw
 	for name, packet := range map[string]stream.Packet{"UDP": udp, "cut": cut, "fragment": fragment, "ARP": arp, "RAW": raw, "empty": {LinkType: stream.LinkTypeEthernet}} {
-		if segments, err := segmenter.Segment(&packet, 1500); !errors.Is(err, wire.ErrNoSegments) || segments != nil {
+		if segments, err := segmenter.Segment(&packet, 1500); !errors.Is(err, frame.ErrNoSegments) || segments != nil {
 			t.Errorf("%s: %d segments, %v", name, len(segments), err)
 		}
 	}
 	packet := superframe(t, false, false, make([]byte, 3000))
-	if _, err := segmenter.Segment(&packet, 52); !errors.Is(err, wire.ErrNoSegments) {
+	if _, err := segmenter.Segment(&packet, 52); !errors.Is(err, frame.ErrNoSegments) {
 		t.Errorf("no room for data: %v", err)
 	}
 }
@@ -149,7 +149,7 @@ func TestSegmentsWithTagsFit(t *testing.T) {
 	} {
 		packet := superframe(t, false, false, make([]byte, 5000))
 		packet.Data = slices.Insert(packet.Data, 12, unhex(t, c.tags)...)
-		var segmenter wire.Segmenter
+		var segmenter frame.Segmenter
 		segments, err := segmenter.Segment(&packet, 1500)
 		if err != nil || len(segments[0].Data) != c.longest {
 			t.Errorf("%q: first segment of %d bytes, wanted %d; %v", c.tags, len(segments[0].Data), c.longest, err)
@@ -158,7 +158,7 @@ func TestSegmentsWithTagsFit(t *testing.T) {
 }
 
 func TestSegmentDoesNotAllocate(t *testing.T) {
-	var segmenter wire.Segmenter
+	var segmenter frame.Segmenter
 	packet := superframe(t, false, false, make([]byte, 60000))
 	if allocations := testing.AllocsPerRun(100, func() { _, _ = segmenter.Segment(&packet, 1500) }); allocations > 0 {
 		t.Errorf("%v allocations a frame", allocations)
@@ -174,7 +174,7 @@ func FuzzSegment(f *testing.F) {
 		if len(data) > 1<<16 || mtu < 68 { // the least that IPv4 wants: RFC 791
 			return
 		}
-		var segmenter wire.Segmenter
+		var segmenter frame.Segmenter
 		packet := stream.Packet{Data: data, LinkType: stream.LinkTypeEthernet}
 		segments, err := segmenter.Segment(&packet, mtu)
 		if err != nil {

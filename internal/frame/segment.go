@@ -1,4 +1,4 @@
-package wire
+package frame
 
 import (
 	"encoding/binary"
@@ -11,17 +11,12 @@ import (
 // ErrNoSegments says that a frame cannot be cut into segments.
 var ErrNoSegments = errors.New("cannot be segmented")
 
+// Offsets and flags of a TCP header: RFC 9293, section 3.1; CWR: RFC 3168.
 const (
-	protocolTCP  = 6
-	minIPv4      = 20
-	ipv6Length   = 40
-	minTCP       = 20
-	flagsOffset  = 13 // in the TCP header
-	flagFIN      = 0x01
-	flagPSH      = 0x08
-	flagCWR      = 0x80
-	moreFragment = 0x2000
-	fragmentMask = 0x1fff
+	flagsOffset = 13
+	flagFIN     = 0x01
+	flagPSH     = 0x08
+	flagCWR     = 0x80
 )
 
 // Segmenter cuts TCP frames that are longer than the MTU, as a network card does
@@ -50,7 +45,7 @@ func (s *Segmenter) Segment(packet *stream.Packet, mtu int) ([]stream.Packet, er
 	if err != nil {
 		return nil, err
 	}
-	room := longestFrame(packet.Data, mtu) - frame.payload
+	room := MaxLength(packet.Data, mtu) - frame.payload
 	if room <= 0 {
 		return nil, fmt.Errorf("frame with %d bytes of headers for an MTU of %d %w", frame.payload-frame.network, mtu, ErrNoSegments)
 	}
@@ -71,16 +66,6 @@ func (s *Segmenter) Segment(packet *stream.Packet, mtu int) ([]stream.Packet, er
 	return s.packets, nil
 }
 
-// longestFrame is how long a frame that begins so may be on an Ethernet interface.
-// Of all tags, only an outer one of 802.1Q comes on top of the MTU:
-// packet_extra_vlan_len_allowed in net/packet/af_packet.c.
-func longestFrame(frame []byte, mtu int) int {
-	if len(frame) >= ethernetHeaderLength && frame[12] == 0x81 && frame[13] == 0 {
-		return mtu + ethernetHeaderLength + vlanTagLength
-	}
-	return mtu + ethernetHeaderLength
-}
-
 // reserve empties the buffer and makes it large enough, so that it does not move.
 func (s *Segmenter) reserve(size int) {
 	if cap(s.buffer) < size {
@@ -95,7 +80,7 @@ func parseSuperframe(packet *stream.Packet) (frame superframe, err error) {
 	if packet.LinkType != stream.LinkTypeEthernet {
 		return frame, fmt.Errorf("frame of link type %s %w", packet.LinkType, ErrNoSegments)
 	}
-	network, etherType := networkHeader(data)
+	network, etherType := networkOffset(data)
 	frame = superframe{network: network, isIPv6: etherType == etherTypeIPv6}
 	var end int
 	switch etherType {
@@ -121,22 +106,6 @@ func parseSuperframe(packet *stream.Packet) (frame superframe, err error) {
 		return frame, fmt.Errorf("frame with a TCP header of %d bytes %w", frame.payload-frame.transport, ErrNoSegments)
 	}
 	return frame, nil
-}
-
-// networkHeader finds the network header behind any VLAN tags.
-func networkHeader(data []byte) (offset int, etherType uint16) {
-	for offset = ethernetHeaderLength; len(data) >= offset; offset += vlanTagLength {
-		etherType = binary.BigEndian.Uint16(data[offset-2:])
-		if !isVLANTag(etherType) {
-			return offset, etherType
-		}
-	}
-	return len(data), 0
-}
-
-// isVLANTag tells the tags of 802.1Q, 802.1ad and what came before that.
-func isVLANTag(etherType uint16) bool {
-	return etherType == 0x8100 || etherType == 0x88a8 || etherType == 0x9100
 }
 
 // parseIPv4 gives where the transport header begins and the packet ends. A length
@@ -218,25 +187,4 @@ func (f *superframe) finish(segment []byte, k, offset int, last bool) {
 	}
 	pseudoHeader := sumWords(protocolTCP+uint64(len(tcp)), addresses)
 	binary.BigEndian.PutUint16(tcp[16:], ^foldSum(sumWords(pseudoHeader, tcp)))
-}
-
-// sumWords adds the 16-bit words of data to total: RFC 1071.
-func sumWords(total uint64, data []byte) uint64 {
-	for ; len(data) >= 4; data = data[4:] {
-		total += uint64(binary.BigEndian.Uint32(data))
-	}
-	for ; len(data) >= 2; data = data[2:] {
-		total += uint64(binary.BigEndian.Uint16(data))
-	}
-	if len(data) == 1 {
-		total += uint64(data[0]) << 8
-	}
-	return total
-}
-
-func foldSum(total uint64) uint16 {
-	for total > 0xffff {
-		total = total>>16 + total&0xffff
-	}
-	return uint16(total)
 }

@@ -1,4 +1,4 @@
-package wire_test
+package frame_test
 
 import (
 	"bytes"
@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/internal/lab"
-	"pcap-replay/internal/wire"
 	"pcap-replay/stream"
 )
 
@@ -52,11 +52,11 @@ func TestFramesBecomeEthernet(t *testing.T) {
 		{"Ethernet", stream.LinkTypeEthernet, "112233445566 778899aabbcc 1234", ip, "112233445566 778899aabbcc 1234"},
 	} {
 		packet := stream.Packet{Data: append(unhex(t, c.before), c.ip...), LinkType: c.link}
-		got, err := wire.AppendEthernet(nil, &packet)
+		got, err := frame.AppendEthernet(nil, &packet)
 		if want := append(unhex(t, c.want), c.ip...); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %x, %v; wanted %x", c.name, got, err, want)
 		}
-		if !wire.BecomesEthernet(c.link) {
+		if !frame.BecomesEthernet(c.link) {
 			t.Errorf("%s: is said not to become Ethernet", c.name)
 		}
 	}
@@ -68,14 +68,14 @@ func TestWhatCannotBecomeEthernetIsSaid(t *testing.T) {
 		data string
 		want error
 	}{
-		{stream.LinkTypeRaw, "12345678", wire.ErrNoEthernet},
-		{stream.LinkTypeNull, "02", wire.ErrTooShort},
-		{stream.LinkTypeLinuxSLL, "0000", wire.ErrTooShort},
-		{stream.LinkTypeLinuxSLL, "0000 0338 0000 0000000000000000 0010 aabb", wire.ErrNoEthernet}, // netlink
-		{stream.LinkTypeWiFi, "00", wire.ErrNoEthernet},
+		{stream.LinkTypeRaw, "12345678", frame.ErrNoEthernet},
+		{stream.LinkTypeNull, "02", frame.ErrTooShort},
+		{stream.LinkTypeLinuxSLL, "0000", frame.ErrTooShort},
+		{stream.LinkTypeLinuxSLL, "0000 0338 0000 0000000000000000 0010 aabb", frame.ErrNoEthernet}, // netlink
+		{stream.LinkTypeWiFi, "00", frame.ErrNoEthernet},
 	} {
 		packet := stream.Packet{Data: unhex(t, c.data), LinkType: c.link}
-		if got, err := wire.AppendEthernet(nil, &packet); !errors.Is(err, c.want) || len(got) > 0 {
+		if got, err := frame.AppendEthernet(nil, &packet); !errors.Is(err, c.want) || len(got) > 0 {
 			t.Errorf("%s %s: %x, %v", c.link, c.data, got, err)
 		}
 	}
@@ -86,7 +86,7 @@ func FuzzEthernet(f *testing.F) {
 	f.Add(uint16(stream.LinkTypeRaw), lab.Frame(0, 1, 100)[14:])
 	f.Fuzz(func(t *testing.T, link uint16, data []byte) {
 		packet := stream.Packet{Data: data, LinkType: stream.LinkType(link)}
-		if frame, err := wire.AppendEthernet(nil, &packet); err == nil && len(frame) < 14 && packet.LinkType != stream.LinkTypeEthernet {
+		if frame, err := frame.AppendEthernet(nil, &packet); err == nil && len(frame) < 14 && packet.LinkType != stream.LinkTypeEthernet {
 			t.Fatalf("%x", frame)
 		}
 	})
