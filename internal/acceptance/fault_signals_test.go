@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"pcap-replay/internal/lab"
+	"pcap-replay/internal/record"
 	"pcap-replay/stream"
 )
 
@@ -373,4 +374,59 @@ func wholePackets(t *testing.T, name string) (n int) {
 		n++
 	}
 	return n
+}
+
+// A run that waits for a silent stdin, or for somebody who reads, ends soon after a signal,
+// and with its summary.
+func TestStalledRunsEndWithTheirSummary(t *testing.T) {
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	packets := lab.Packets(100_000, lab.Start, time.Microsecond, 500)
+	lab.WriteCapture(t, "large.pcap", packets)
+	shell(t, "tar -cf large.tar large.pcap && for i in $(seq 20000); do echo file-with-a-name-of-some-length.$i; done | xargs touch && tar -cf many.tar file-*")
+	for _, c := range []struct {
+		name string
+		args []string // a full stdout; nil for a silent stdin
+	}{
+		{"pcap-tarls", nil}, {"pcap-tarcat", nil}, {"pcap-map", nil}, {"pcap-merge", nil}, {"pcap-pace", nil}, {"pcap-inject", nil},
+		{"pcap-tarls", []string{"many.tar"}}, {"pcap-tarcat", []string{"large.tar"}}, {"pcap-merge", []string{"large.pcap"}},
+		{"pcap-merge", []string{"-z", "lz4", "large.pcap"}}, {"pcap-pace", []string{"--asap", "large.pcap"}},
+		{"pcap-inject", []string{"--asap", "-w", "-", "large.pcap"}},
+	} {
+		t.Run(c.name+" "+strings.Join(c.args, " "), func(t *testing.T) {
+			report := filepath.Join(t.TempDir(), "report")
+			args := append([]string{"--report", report}, c.args...)
+			if c.args == nil && c.name == "pcap-inject" {
+				args = append(args, "-w", os.DevNull)
+			}
+			command := exec.Command(c.name, args...)
+			silent, full, err := os.Pipe() // nobody uses the other ends
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer silent.Close()
+			defer full.Close()
+			if c.args == nil {
+				command.Stdin = silent
+			} else {
+				command.Stdout = full
+			}
+			var messages bytes.Buffer
+			command.Stderr = &messages
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(700 * time.Millisecond) // until it waits
+			signalled := time.Now()
+			_ = command.Process.Signal(syscall.SIGINT)
+			_ = command.Wait()
+			if took := time.Since(signalled); took > 5*time.Second {
+				t.Errorf("ended %v after the signal", took)
+			}
+			s := lab.SummaryOf[record.Summary](t, report)
+			if code := command.ProcessState.ExitCode(); code != 130 || s.Exit != 130 || strings.Contains(messages.String(), "DATA RACE") {
+				t.Errorf("exit %d, %+v: %s", code, s, messages.String())
+			}
+		})
+	}
 }
