@@ -72,7 +72,7 @@ func TestWhatCannotBecomeEthernetIsSaid(t *testing.T) {
 		{stream.LinkTypeNull, "02", frame.ErrTooShort},
 		{stream.LinkTypeLinuxSLL, "0000", frame.ErrTooShort},
 		{stream.LinkTypeLinuxSLL, "0000 0338 0000 0000000000000000 0010 aabb", frame.ErrNoEthernet}, // netlink
-		{stream.LinkTypeWiFi, "00", frame.ErrNoEthernet},
+		{stream.LinkTypeIEEE80211, "00", frame.ErrNoEthernet},
 	} {
 		packet := stream.Packet{Data: unhex(t, c.data), LinkType: c.link}
 		if got, err := frame.AppendEthernet(nil, &packet); !errors.Is(err, c.want) || len(got) > 0 {
