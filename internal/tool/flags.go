@@ -33,7 +33,7 @@ func (f *Flags) Int64(name string) int64 {
 
 // Strings are the values of a flag that may be given again.
 func (f *Flags) Strings(name string) []string {
-	return f.set.Lookup(name).Value.(*cli.StringSlice).Value()
+	return *f.set.Lookup(name).Value.(*stringList)
 }
 
 // IsSet says whether a flag was given.

@@ -49,7 +49,7 @@ func (t *Tool) parse(arguments []string) (*Flags, error) {
 		set.SetOutput(io.Discard) // every message is ours
 		all := t.allFlags()
 		for _, f := range all {
-			if err := f.Apply(set); err != nil {
+			if err := declare(set, f); err != nil {
 				return nil, err
 			}
 		}
@@ -64,6 +64,26 @@ func (t *Tool) parse(arguments []string) (*Flags, error) {
 		rest = apart
 	}
 }
+
+// declare adds a flag to a set.
+func declare(set *flag.FlagSet, declared cli.Flag) error {
+	list, ok := declared.(*cli.StringSliceFlag)
+	if !ok {
+		return declared.Apply(set)
+	}
+	values := &stringList{}
+	for _, name := range list.Names() {
+		set.Var(values, name, list.Usage)
+	}
+	return nil
+}
+
+// stringList is the values of a flag that may be given again. That of urfave/cli divides
+// them at commas, which are part of regular expressions and names.
+type stringList []string
+
+func (l *stringList) String() string         { return strings.Join(*l, " ") }
+func (l *stringList) Set(value string) error { *l = append(*l, value); return nil }
 
 const unknownFlag = "flag provided but not defined: -"
 
@@ -99,7 +119,7 @@ func copyAliases(set *flag.FlagSet, all []cli.Flag) error {
 			switch {
 			case name == names[first]:
 			case given[name]:
-				return UsageErrorf("Cannot use two forms of the same flag: %s %s", name, names[first])
+				return UsageErrorf("%s and %s are the same flag: wanted one of them", dashed(names[first]), dashed(name))
 			default:
 				if err := set.Set(name, set.Lookup(names[first]).Value.String()); err != nil {
 					return err
@@ -204,7 +224,7 @@ var mayBeEmpty = []string{"filter", "match", "suffix"}
 func (f *Flags) checkValues() error {
 	var errs []error
 	f.set.Visit(func(given *flag.Flag) {
-		_, isSlice := given.Value.(*cli.StringSlice)
+		_, isSlice := given.Value.(*stringList)
 		if given.Value.String() == "" && !isSlice && !slices.Contains(mayBeEmpty, given.Name) {
 			errs = append(errs, UsageErrorf("%s \"\": wanted a value", dashed(given.Name)))
 		}
