@@ -205,7 +205,7 @@ func (m *mergeRun) run(selection []selected, output *output) error {
 		return errReported
 	}
 	if late := m.late.Load(); late > 0 {
-		m.warnf("%s came more than %v too late to be put in order, and went out all the same", plural(late, "packet"), time.Duration(m.reorder))
+		m.warnf("%s went out behind later ones: an input is out of order by more than %v", plural(late, "packet"), time.Duration(m.reorder))
 	}
 	if err := writer.Close(); err != nil {
 		return m.outputFailed(err)
@@ -370,7 +370,7 @@ type mergeSummary struct {
 	Interrupted int64 `json:"interrupted"` // read, but the run was ended
 	PacketsOut  int64 `json:"packets_out"`
 	Bytes       int64 `json:"bytes"`         // captured, of packets_out
-	Late        int64 `json:"late"`          // that could not be put in order
+	Late        int64 `json:"late"`          // behind one with a later time
 	Cut         int64 `json:"cut"`           // by --snaplen
 	Spilled     int64 `json:"spilled_bytes"` // written to --tmp
 }
