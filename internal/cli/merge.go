@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"pcap-replay/internal/merge"
 	"pcap-replay/internal/record"
+	"pcap-replay/internal/schedule"
 	"pcap-replay/stream"
 )
 
@@ -236,45 +236,24 @@ func (m *mergeRun) sayUnwritable() error {
 }
 
 // play writes the merged inputs as often as --loop says. Each round follows the
-// one before after the mean gap between two packets.
+// one before as pcap-pace has it follow.
 func (m *mergeRun) play(writer *stream.Writer) error {
 	shift := int64(0)
 	for round := int64(0); m.loop == 0 || round < m.loop; round++ {
-		axis := timeAxis{first: math.MaxInt64, last: math.MinInt64}
-		if err := m.playOnce(writer, shift, &axis); err != nil {
+		var span schedule.Span
+		if err := m.playOnce(writer, shift, &span); err != nil {
 			return err
 		}
-		if axis.packets == 0 {
-			return nil
+		if span.IsEmpty() {
+			return nil // so will the next round be
 		}
-		shift += axis.length()
+		shift = later(shift, span.Round())
 		m.again = true
 	}
 	return nil
 }
 
-// timeAxis is what one round of a loop takes up of it.
-type timeAxis struct {
-	first, last, packets int64
-}
-
-func (a *timeAxis) add(packets []stream.Packet) {
-	for i := range packets {
-		a.first, a.last = min(a.first, packets[i].Time), max(a.last, packets[i].Time)
-	}
-	a.packets += int64(len(packets))
-}
-
-// length reaches to the first packet of the next round.
-func (a *timeAxis) length() int64 {
-	span := a.last - a.first
-	if a.packets < 2 {
-		return span
-	}
-	return span + span/(a.packets-1)
-}
-
-func (m *mergeRun) playOnce(writer *stream.Writer, shift int64, axis *timeAxis) error {
+func (m *mergeRun) playOnce(writer *stream.Writer, shift int64, span *schedule.Span) error {
 	merger, err := merge.New(m.inputs, merge.Options{Mixed: m.writer.PcapNG, Trouble: m.trouble})
 	if err != nil {
 		return mergeError(err)
@@ -299,9 +278,9 @@ func (m *mergeRun) playOnce(writer *stream.Writer, shift int64, axis *timeAxis) 
 			return err
 		}
 		if m.loop != 1 {
-			axis.add(kept)
+			span.Add(kept)
 			for i := range kept {
-				kept[i].Time += shift
+				kept[i].Time = later(kept[i].Time, shift)
 			}
 		}
 		if err := m.write(writer, kept); err != nil {
