@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"errors"
 	"io"
 	"math"
 	"os"
@@ -229,8 +228,7 @@ func (f *Follower) takeFrom(file *followed) error {
 		file.latest = max(file.latest, batch[i].Time)
 	}
 	f.grown = time.Now()
-	var damage *stream.Damage
-	if err != nil && !errors.As(err, &damage) {
+	if err != nil && !isDamage(err) {
 		file.ended = true
 		file.ahead.Close()
 	}

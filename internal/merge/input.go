@@ -22,6 +22,7 @@
 package merge
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -35,6 +36,12 @@ import (
 type Reader interface {
 	Next() ([]stream.Packet, error)
 	Close() error
+}
+
+// isDamage says that an input goes on behind an error.
+func isDamage(err error) bool {
+	_, ok := errors.AsType[*stream.Damage](err)
+	return ok
 }
 
 // Input is one capture to be merged.

@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"errors"
 	"io"
 	"slices"
 	"sort"
@@ -151,8 +150,7 @@ func (l *lookahead) add(read readAhead) {
 	read.block.users++
 	l.hold(packetSize * len(read.batch))
 	l.queue = append(l.queue, read)
-	var damage *stream.Damage
-	l.ended = read.err != nil && !errors.As(read.err, &damage)
+	l.ended = read.err != nil && !isDamage(read.err)
 	if l.wanted == beginning && len(read.packets) > 0 {
 		l.wanted = read.plus(l.window) // as settle will say for this batch
 	}

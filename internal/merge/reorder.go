@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"errors"
 	"math"
 
 	"pcap-replay/stream"
@@ -45,8 +44,7 @@ func (r *reorderer) Next() ([]stream.Packet, error) {
 		for i := range batch {
 			r.held.add(&batch[i])
 		}
-		var damage *stream.Damage
-		if errors.As(err, &damage) {
+		if isDamage(err) {
 			return nil, err
 		}
 		r.err = err

@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"errors"
 	"io"
 	"math"
 	"sync"
@@ -64,8 +63,7 @@ func (s *scout) run() {
 		for end := reader.Offset() + int64(scoutStint*s.blockSize); reader.Offset() < end && !ended; {
 			n, err := reader.Read(batch)
 			seen.observe(batch[:n])
-			var damage *stream.Damage
-			ended = err != nil && !errors.As(err, &damage) // the merge will find the reason again
+			ended = err != nil && !isDamage(err) // the merge will find the reason again
 			if err == io.EOF {
 				end, _ := source.Seek(0, io.SeekCurrent) // which a SectionReader can always say
 				s.file.endAt(end)                        // nobody has seen what is written from now on
