@@ -195,7 +195,7 @@ func (f *feeder) publish() {
 	}
 }
 
-// ringOf gives all frames of a flow to one thread.
+// ringOf gives all frames between two addresses to one thread.
 func (f *feeder) ringOf(frame *stream.Packet) *schedule.Ring {
 	if len(f.rings) == 1 {
 		return f.rings[0]

@@ -238,11 +238,15 @@ func TestMergeTakesEveryCut(t *testing.T) {
 	}
 }
 
-// TestMergeShardsAreDisjoint takes all shards of many flows, in both directions.
+// TestMergeShardsAreDisjoint takes all shards of many flows, in both directions, of which
+// some packets are fragments.
 func TestMergeShardsAreDisjoint(t *testing.T) {
 	var packets []stream.Packet
 	for i := range 3000 {
 		data := lab.Frame(uint16(i%100), uint32(i), 60)
+		if i%7 == 0 {
+			data[21] = 5 // fragment offset: the ports are in another packet
+		}
 		if i%3 == 0 { // the answer
 			for at := 0; at < 4; at++ {
 				data[26+at], data[30+at] = data[30+at], data[26+at]

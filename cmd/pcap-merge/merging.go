@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/merge"
 	"pcap-replay/internal/record"
+	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
 	"pcap-replay/stream"
 )
@@ -83,7 +83,7 @@ func (m *merging) mergeAll(out *files.Output) error {
 		return tool.ErrReported
 	}
 	if late := m.late.Load(); late > 0 {
-		m.run.Messages.Warnf("%s came more than %v too late to be put in order, and went out all the same", tool.Plural(late, "packet"), time.Duration(m.config.reorder))
+		m.run.Messages.Warnf("%s went out behind later ones: an input is out of order by more than %v", tool.Plural(late, "packet"), time.Duration(m.config.reorder))
 	}
 	if err := writer.Close(); err != nil {
 		return tool.OutputError(m.out, err)
@@ -110,45 +110,24 @@ func (m *merging) sayUnwritable() error {
 }
 
 // play writes the merged inputs as often as --loop says. Each round follows the
-// one before after the mean gap between two packets.
+// one before as with pcap-pace.
 func (m *merging) play(writer *stream.Writer) error {
 	shift := int64(0)
 	for round := int64(0); m.config.loop == 0 || round < m.config.loop; round++ {
-		axis := timeAxis{first: math.MaxInt64, last: math.MinInt64}
-		if err := m.playOnce(writer, shift, &axis); err != nil {
+		var span schedule.Span
+		if err := m.playOnce(writer, shift, &span); err != nil {
 			return err
 		}
-		if axis.packets == 0 {
-			return nil
+		if span.IsEmpty() {
+			return nil // so will the next round be
 		}
-		shift += axis.length()
+		shift = schedule.Later(shift, span.Round())
 		m.again = true
 	}
 	return nil
 }
 
-// timeAxis is what one round of a loop takes up of it.
-type timeAxis struct {
-	first, last, packets int64
-}
-
-func (a *timeAxis) add(packets []stream.Packet) {
-	for i := range packets {
-		a.first, a.last = min(a.first, packets[i].Time), max(a.last, packets[i].Time)
-	}
-	a.packets += int64(len(packets))
-}
-
-// length reaches to the first packet of the next round.
-func (a *timeAxis) length() int64 {
-	span := a.last - a.first
-	if a.packets < 2 {
-		return span
-	}
-	return span + span/(a.packets-1)
-}
-
-func (m *merging) playOnce(writer *stream.Writer, shift int64, axis *timeAxis) error {
+func (m *merging) playOnce(writer *stream.Writer, shift int64, span *schedule.Span) error {
 	merger, err := merge.New(m.inputs, merge.Options{Mixed: m.config.writer.PcapNG, Trouble: m.trouble})
 	if err != nil {
 		return mergeError(err)
@@ -173,9 +152,9 @@ func (m *merging) playOnce(writer *stream.Writer, shift int64, axis *timeAxis) e
 			return err
 		}
 		if m.config.loop != 1 {
-			axis.add(kept)
+			span.Add(kept)
 			for i := range kept {
-				kept[i].Time += shift
+				kept[i].Time = schedule.Later(kept[i].Time, shift)
 			}
 		}
 		if err := m.write(writer, kept); err != nil {

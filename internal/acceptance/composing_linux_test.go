@@ -95,8 +95,8 @@ func compositions(all []stream.Packet) []composition {
 	short := changed(all, func(p *stream.Packet) { p.Data = p.Data[:min(64, len(p.Data))] })
 	otherMAC := changed(all, func(p *stream.Packet) { copy(p.Data, []byte{2, 0, 0, 0, 0, 9}) })
 	otherIP := changed(all, func(p *stream.Packet) {
-		replaceWord(p.Data, 26, 192<<8)
-		replaceWord(p.Data, 28, 2<<8|1)
+		replaceWord(p.Data, 30, 192<<8)
+		replaceWord(p.Data, 32, 2<<8|1)
 	})
 	slice := onlyThose(all, func(p *stream.Packet) bool {
 		return p.Time/1000 >= lab.Start/1000+100e3 && p.Time/1000 <= lab.Start/1000+200e3
@@ -115,7 +115,7 @@ func compositions(all []stream.Packet) []composition {
 		{"mergecap", `pcap-merge captures/worker[0-5]* | mergecap -w - - captures/worker[67]* | pcap-pace --asap`, all},
 		{"mergecap reordercap", `mergecap -a -w disorder.pcap captures/* && reordercap disorder.pcap order.pcap > /dev/null && pcap-pace --asap order.pcap`, all},
 		{"tcprewrite", `pcap-merge captures | tcprewrite --enet-dmac=02:00:00:00:00:09 --infile=- --outfile=- | pcap-pace --asap`, inMicroseconds(otherMAC)},
-		{"tcprewrite", `pcap-merge captures | tcprewrite --srcipmap=10.0.0.1/32:192.0.2.1/32 --infile=- --outfile=- | pcap-pace --asap`, inMicroseconds(otherIP)},
+		{"tcprewrite", `pcap-merge captures | tcprewrite --dstipmap=10.0.0.2/32:192.0.2.1/32 --infile=- --outfile=- | pcap-pace --asap`, inMicroseconds(otherIP)},
 		{"tcpslice", `pcap-merge -o all.pcap captures && tcpslice -w - 1600000000.1 1600000000.2 all.pcap | pcap-pace --asap`, inMicroseconds(slice)},
 		{"tcpslice", `tcpslice -w - captures/* | pcap-pace --asap`, inMicroseconds(all)},
 		{"jq", `pcap-map captures | jq -c 'select(.path | test("worker[0-7]-"))' | pcap-merge --select -`, all},
@@ -251,8 +251,8 @@ func TestFollowsALiveSensor(t *testing.T) {
 // sensors are started on a stream that they are to read to its end; what they
 // write about it holds words.
 var sensors = []struct{ program, pipeline, words string }{
-	{"zeek", `mkdir zeek && cd zeek && pcap-merge ../captures | zeek -C -r - && cat conn.log`, "10.0.0.1"},
-	{"suricata", `mkdir suricata && pcap-merge -o all.pcap captures && suricata -k none -r all.pcap -l suricata && cat suricata/eve.json`, `"src_ip":"10.0.0.1"`},
+	{"zeek", `mkdir zeek && cd zeek && pcap-merge ../captures | zeek -C -r - && cat conn.log`, "10.0.0.2"},
+	{"suricata", `mkdir suricata && pcap-merge -o all.pcap captures && suricata -k none -r all.pcap -l suricata && cat suricata/eve.json`, `"dest_ip":"10.0.0.2"`},
 }
 
 // Sensors are large, and seldom installed where tests run: those that are there

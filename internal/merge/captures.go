@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"errors"
 	"io"
 	"math"
 
@@ -92,7 +91,6 @@ func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 		for i := range batch[:n] {
 			earliest = min(earliest, batch[i].Time)
 		}
-		var damage *stream.Damage
 		switch {
 		case err == io.EOF:
 			contents.Disorder, contents.Sections = disorder.most, r.Sections()
@@ -100,7 +98,7 @@ func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 				contents.Earliest = earliest
 			}
 			return contents, nil
-		case err != nil && !errors.As(err, &damage):
+		case err != nil && !isDamage(err):
 			if seen {
 				return contents, nil
 			}

@@ -7,47 +7,45 @@ import (
 	"pcap-replay/stream"
 )
 
-// Shard says whether a packet is in share index of count, counted from 0. All
-// packets of a flow, in both directions, are in the same share, and every packet
-// is in exactly one, on whatever machine it is asked for.
+// Shard says whether a packet is in share index of count, counted from 0. All packets
+// between two IP addresses, in both directions, are in the same share: so no flow is
+// split, whether its packets are fragmented or not. Every packet is in exactly one share,
+// on whatever machine it is asked for.
 func Shard(packet *stream.Packet, index, count uint32) bool { return ShardOf(packet, count) == index }
 
 // ShardOf is which share of count a packet is in.
 func ShardOf(packet *stream.Packet, count uint32) uint32 {
-	share, _ := bits.Mul64(flowHash(packet), uint64(count))
+	share, _ := bits.Mul64(pairHash(packet), uint64(count))
 	return uint32(share)
 }
 
-// The protocols between a frame and its ports.
+// The EtherTypes between a frame and its IP header.
 const (
 	etherTypeIPv4  = 0x0800
 	etherTypeIPv6  = 0x86dd
 	etherTypeVLAN  = 0x8100 // IEEE 802.1Q
 	etherTypeQinQ  = 0x88a8 // IEEE 802.1ad
 	etherTypeQinQ1 = 0x9100 // before it was standardized
-	protocolTCP    = 6
-	protocolUDP    = 17
-	protocolDCCP   = 33
-	protocolSCTP   = 132
-	protocolLite   = 136 // UDP-Lite
+	etherTypeMPLS  = 0x8847 // RFC 3032
+	etherTypeMPLSM = 0x8848 // with a label assigned upstream: RFC 5332
+	etherTypePPPoE = 0x8864 // session: RFC 2516
 )
 
-// flowHash is the same for both directions of a flow: addresses, protocol and
-// ports. VLAN tags are stepped over. Fragments have no ports but in the first, so
-// those of a datagram are told by addresses and protocol alone: they stay
-// together, if not with the rest of their flow. What is not IP is told by its pair
-// of MAC addresses, or, where there are none, not at all.
-func flowHash(packet *stream.Packet) uint64 {
+// pairHash is the same for all packets between two IP addresses, in both directions.
+// Ports do not count: of the fragments of a datagram, only the first one has them, and it
+// may come last. VLAN tags, MPLS labels and PPPoE are stepped over. Of a tunnel, the outer addresses count. What
+// is not IP is told by its pair of MAC addresses, or, where there are none, not at all.
+func pairHash(packet *stream.Packet) uint64 {
 	network, etherType := networkHeader(packet)
 	switch {
 	case etherType == etherTypeIPv4 && len(network) >= 20 && network[0]>>4 == 4:
-		return hashIPv4(network)
+		return hashPair(network[12:16], network[16:20])
 	case etherType == etherTypeIPv6 && len(network) >= 40 && network[0]>>4 == 6:
-		return hashIPv6(network)
+		return hashPair(network[8:24], network[24:40])
 	case packet.LinkType == stream.LinkTypeEthernet && len(packet.Data) >= 12:
-		return hashPair(packet.Data[:6], packet.Data[6:12], nil, 0)
+		return hashPair(packet.Data[:6], packet.Data[6:12])
 	}
-	return hashPair(nil, nil, nil, 0)
+	return hashPair(nil, nil)
 }
 
 // networkHeader steps over the link layer. An etherType of 0 says that there is no
@@ -89,7 +87,40 @@ func networkHeader(packet *stream.Packet) (header []byte, etherType uint16) {
 		}
 		header, etherType = header[4:], binary.BigEndian.Uint16(header[2:])
 	}
+	switch etherType {
+	case etherTypeMPLS, etherTypeMPLSM:
+		header = skipLabels(header)
+		return header, versionType(header)
+	case etherTypePPPoE:
+		return skipPPPoE(header)
+	}
 	return header, etherType
+}
+
+// skipLabels steps over MPLS labels of 4 bytes, of which the last one is marked.
+func skipLabels(header []byte) []byte {
+	for len(header) >= 4 {
+		isLast := header[2]&1 != 0
+		if header = header[4:]; isLast {
+			return header
+		}
+	}
+	return nil
+}
+
+// skipPPPoE steps over a header of 6 bytes and the protocol of PPP.
+func skipPPPoE(header []byte) ([]byte, uint16) {
+	const length, pppIPv4, pppIPv6 = 8, 0x0021, 0x0057
+	if len(header) < length {
+		return nil, 0
+	}
+	switch binary.BigEndian.Uint16(header[6:]) {
+	case pppIPv4:
+		return header[length:], etherTypeIPv4
+	case pppIPv6:
+		return header[length:], etherTypeIPv6
+	}
+	return nil, 0
 }
 
 func versionType(network []byte) uint16 {
@@ -104,68 +135,10 @@ func versionType(network []byte) uint16 {
 	return 0
 }
 
-func hashIPv4(header []byte) uint64 {
-	const moreFragmentsAndOffset = 0x3fff
-	protocol := header[9]
-	var ports []byte
-	if binary.BigEndian.Uint16(header[6:])&moreFragmentsAndOffset == 0 {
-		if length := int(header[0]&0x0f) * 4; length >= 20 && length <= len(header) {
-			ports = header[length:]
-		}
-	}
-	return hashPair(header[12:16], header[16:20], portsOf(protocol, ports), protocol)
-}
+// hashPair hashes two addresses, whichever comes first.
+func hashPair(a, b []byte) uint64 { return mix(hashAddress(a) + hashAddress(b)) }
 
-// hashIPv6 walks through the extension headers of RFC 8200 to the ports.
-func hashIPv6(header []byte) uint64 {
-	const hopByHop, routing, fragment, authentication, destination = 0, 43, 44, 51, 60
-	source, target := header[8:24], header[24:40]
-	protocol, rest := header[6], header[40:]
-	for len(rest) >= 8 {
-		length := 8
-		switch protocol {
-		case hopByHop, routing, destination:
-			length = 8 * (int(rest[1]) + 1)
-		case authentication:
-			length = 4 * (int(rest[1]) + 2)
-		case fragment:
-			const offsetAndMore = 0xfff9
-			if binary.BigEndian.Uint16(rest[2:])&offsetAndMore != 0 {
-				return hashPair(source, target, nil, rest[0])
-			}
-		default:
-			return hashPair(source, target, portsOf(protocol, rest), protocol)
-		}
-		if length > len(rest) {
-			break
-		}
-		protocol, rest = rest[0], rest[length:]
-	}
-	return hashPair(source, target, portsOf(protocol, rest), protocol)
-}
-
-// portsOf gives source and target port of the protocols that have them.
-func portsOf(protocol byte, transport []byte) []byte {
-	switch protocol {
-	case protocolTCP, protocolUDP, protocolDCCP, protocolSCTP, protocolLite:
-		if len(transport) >= 4 {
-			return transport[:4]
-		}
-	}
-	return nil
-}
-
-// hashPair hashes two ends of a flow, whichever comes first.
-func hashPair(a, b, ports []byte, protocol byte) uint64 {
-	endA, endB := hashEnd(a), hashEnd(b)
-	if len(ports) == 4 {
-		endA = mix(endA ^ uint64(binary.BigEndian.Uint16(ports)))
-		endB = mix(endB ^ uint64(binary.BigEndian.Uint16(ports[2:])))
-	}
-	return mix(endA + endB + uint64(protocol))
-}
-
-func hashEnd(address []byte) (hash uint64) {
+func hashAddress(address []byte) (hash uint64) {
 	for ; len(address) >= 8; address = address[8:] {
 		hash = mix(hash ^ binary.BigEndian.Uint64(address))
 	}

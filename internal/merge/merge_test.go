@@ -628,15 +628,23 @@ func TestNoAllocationPerPacket(t *testing.T) {
 	folder := t.TempDir()
 	captures := NewCaptures(files.NewPool(16, nil), 1e9, 1<<20)
 	runs := NewRuns(1<<30, folder, 1e9, true)
-	var files []*Input
+	var files, disordered []*Input
 	var paths []string
 	for i := range 4 {
 		path := filepath.Join(folder, fmt.Sprint(i))
 		writeCapture(t, path, capture(rand.New(rand.NewPCG(9, 9)), i, 50000, lab.Start, 1000, 0), stream.Uncompressed)
 		files = append(files, captures.File(path, Contents{First: lab.Start, Earliest: lab.Start, Disorder: UnknownDisorder}))
 		paths = append(paths, path)
+
+		path = filepath.Join(folder, fmt.Sprint("disordered ", i))
+		packets := capture(rand.New(rand.NewPCG(9, 9)), i, 50000, lab.Start, 1000, 1e6)
+		for n := range packets {
+			packets[n].Time -= int64(n/1000) * 2e9 // the clock steps back
+		}
+		writeCapture(t, path, packets, stream.Uncompressed)
+		disordered = append(disordered, captures.File(path, Contents{First: lab.Start, Earliest: 0, Disorder: UnknownDisorder}))
 	}
-	for name, inputs := range map[string][]*Input{"files": files, "runs": addSections(t, runs, paths)} {
+	for name, inputs := range map[string][]*Input{"files": files, "disordered": disordered, "runs": addSections(t, runs, paths)} {
 		m, err := New(inputs, Options{Trouble: strict})
 		if err != nil {
 			t.Fatal(err)

@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"errors"
 	"io"
 	"math"
 	"sync"
@@ -20,12 +19,12 @@ type scout struct {
 	mutex    sync.Mutex
 	changed  sync.Cond
 	seen     disorder
-	previous int64 // time up to the end of the stint before the last
-	offset   int64 // how far the file has been read
-	wanted   int64 // how far the merge wants to have been looked ahead
-	merged   int64 // offset that the merge has come to
-	ended    bool  // the file has been read to its end
-	stopped  bool  // the merge needs no more
+	previous position // at the end of the stint before the last
+	offset   int64    // how far the file has been read
+	wanted   position // how far the merge wants to have been looked ahead
+	merged   int64    // offset that the merge has come to
+	ended    bool     // the file has been read to its end
+	stopped  bool     // the merge needs no more
 	finished chan struct{}
 }
 
@@ -38,15 +37,15 @@ const (
 	scoutStint = 4
 )
 
-// scoutReach is how many bytes a scout is ahead at most: a second of 17 Gbit/s. A packet
-// with the time of another year would have it read all of the file. Tests change it.
+// scoutReach is how many bytes a scout is ahead at most: a second of 17 Gbit/s. With a
+// window of hours, it would read all of the file first. Tests change it.
 var scoutReach = int64(2 << 30)
 
 // newScout looks through a file in blocks of up to blockSize bytes.
 func newScout(file *files.PooledFile, window int64, blockSize int) *scout {
 	s := &scout{
 		file: file, window: window, blockSize: min(blockSize, scoutBlock), seen: newDisorder(window),
-		previous: math.MinInt64, wanted: math.MinInt64, finished: make(chan struct{}),
+		previous: beginning, wanted: beginning, finished: make(chan struct{}),
 	}
 	s.changed.L = &s.mutex
 	go s.run()
@@ -65,8 +64,7 @@ func (s *scout) run() {
 		for end := reader.Offset() + int64(scoutStint*s.blockSize); reader.Offset() < end && !ended; {
 			n, err := reader.Read(batch)
 			seen.observe(batch[:n])
-			var damage *stream.Damage
-			ended = err != nil && !errors.As(err, &damage) // the merge will find the reason again
+			ended = err != nil && !isDamage(err) // the merge will find the reason again
 			if err == io.EOF {
 				end, _ := source.Seek(0, io.SeekCurrent) // which a SectionReader can always say
 				s.file.EndAt(end)                        // nobody has seen what is written from now on
@@ -87,7 +85,7 @@ func (s *scout) isWanted() bool {
 }
 
 // isDone says that the scout is a stint ahead of what is wanted, or far enough in any case.
-func (s *scout) isDone() bool { return s.previous > s.wanted || s.isFarAhead() }
+func (s *scout) isDone() bool { return s.wanted.isBefore(s.previous) || s.isFarAhead() }
 
 func (s *scout) isFarAhead() bool { return s.offset-s.merged >= scoutReach }
 
@@ -95,23 +93,23 @@ func (s *scout) isFarAhead() bool { return s.offset-s.merged >= scoutReach }
 func (s *scout) tell(seen disorder, offset int64, ended bool) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.previous, s.seen, s.offset, s.ended = s.seen.latest, seen, offset, ended
-	if s.wanted == math.MinInt64 && seen.latest != math.MinInt64 {
-		s.wanted = after(seen.latest, s.window) // as settle will say soon
+	s.previous, s.seen, s.offset, s.ended = s.seen.position, seen, offset, ended
+	if s.wanted == beginning && seen.position != beginning {
+		s.wanted = seen.plus(s.window) // as settle will say soon
 	}
 	s.changed.Broadcast()
 }
 
-// settle waits until the file has been seen a window beyond a time, at an offset that
+// settle waits until the file has been seen a window beyond a position and offset that
 // the merge has come to, and gives the largest disorder found.
-func (s *scout) settle(latest, offset int64) int64 {
+func (s *scout) settle(merged position, offset int64) int64 {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.wanted, s.merged = max(s.wanted, after(latest, s.window)), offset
+	s.wanted, s.merged = furthest(s.wanted, merged.plus(s.window)), offset
 	if !s.isDone() {
 		s.changed.Broadcast()
 	}
-	for !s.ended && s.seen.latest < s.wanted && !s.isFarAhead() {
+	for !s.ended && s.seen.isBefore(s.wanted) && !s.isFarAhead() {
 		s.changed.Wait()
 	}
 	return s.seen.most

@@ -50,7 +50,7 @@ type MergeSummary struct {
 	Interrupted int64 `json:"interrupted"` // read, but the run was ended
 	PacketsOut  int64 `json:"packets_out"`
 	Bytes       int64 `json:"bytes"`         // captured, of packets_out
-	Late        int64 `json:"late"`          // that could not be put in order
+	Late        int64 `json:"late"`          // behind one with a later time
 	Cut         int64 `json:"cut"`           // by --snaplen
 	Spilled     int64 `json:"spilled_bytes"` // written to --tmp
 }

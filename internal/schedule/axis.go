@@ -1,7 +1,6 @@
 package schedule
 
 import (
-	"math"
 	"time"
 
 	"pcap-replay/stream"
@@ -18,18 +17,14 @@ type TimeScale struct {
 	Packets, Bits Rate
 }
 
-// lonelyGap follows a section that has no mean gap, because it has one packet or
-// all at the same time, where a stream has had no other: a loop over one packet
-// is no flood.
-const lonelyGap = int64(time.Millisecond)
-
 // Axis maps the packets of a stream, in their order, to departures. A packet out
 // of order leaves at once and does not move the axis; one without a timestamp
 // leaves with the packet before it.
 //
 // The sections of a stream follow one another. One that starts when the last one
 // ended or later keeps its gap; one that starts earlier follows after the mean
-// gap of the last one, as a loop does.
+// gap of the last one that takes time, or after a millisecond, as in a loop. So does one
+// that starts at the same time as the last one, if that takes no time.
 //
 // Departures never fall, and end at [math.MaxInt64], after 292 years.
 type Axis struct {
@@ -41,12 +36,13 @@ type Axis struct {
 	cut       int64 // off the departures, by MaxGap
 	departure int64 // of the packet before
 
-	start       *int64 // the time that departs first; nil is that of the first packet
-	begins      bool   // the next packet is the first of a section
-	started     bool   // some packet had a timestamp
-	first, last int64
-	timed       int64 // packets of this section that have a timestamp
-	meanGap     int64 // of the last section that has one
+	start   *int64 // the time that departs first; nil is that of the first packet
+	begins  bool   // the next packet with a timestamp is the first of a section
+	started bool   // some packet had a timestamp
+	span    Span   // of this section so far
+	meanGap int64  // of the last section that takes time
+	untimed bool   // this section has packets without a timestamp
+	again   bool   // the section before had no others
 
 	outOfOrder  int64
 	maxDisorder int64
@@ -65,7 +61,10 @@ func NewAxis(scale TimeScale) *Axis {
 func (a *Axis) StartAt(time int64) { a.start = &time }
 
 // BeginSection says that the next packet is the first of a section.
-func (a *Axis) BeginSection() { a.begins = true }
+func (a *Axis) BeginSection() {
+	a.again = a.begins && a.untimed
+	a.begins, a.untimed = true, false
+}
 
 // Departure gives when the next packet leaves, in nanoseconds from the first, or
 // from the start.
@@ -92,39 +91,52 @@ func (a *Axis) OutOfOrder() (packets, most int64) { return a.outOfOrder, a.maxDi
 func (a *Axis) advance(packet *stream.Packet) bool {
 	switch {
 	case packet.Untimed:
-		return false
+		return a.advanceUntimed()
 	case !a.started:
 		a.started = true
 		if a.start != nil && packet.Time > *a.start {
-			a.position = distance(*a.start, packet.Time)
+			a.position = Later(a.position, distance(*a.start, packet.Time))
 		}
 		a.beginAt(packet.Time)
 	case a.begins:
 		a.position = Later(a.position, a.seam(packet.Time))
 		a.beginAt(packet.Time)
-	case packet.Time < a.last:
-		a.timed++
+	case packet.Time < a.span.latest:
 		a.outOfOrder++
-		a.maxDisorder = max(a.maxDisorder, distance(packet.Time, a.last))
+		a.maxDisorder = max(a.maxDisorder, distance(packet.Time, a.span.latest))
+		a.span.add(packet.Time)
 		return false
 	default:
-		a.position = Later(a.position, distance(a.last, packet.Time))
-		a.last = packet.Time
-		a.timed++
+		a.position = Later(a.position, distance(a.span.latest, packet.Time))
+		a.span.add(packet.Time)
 	}
 	return true
 }
 
-func (a *Axis) beginAt(time int64) { a.begins, a.first, a.last, a.timed = false, time, time, 1 }
+func (a *Axis) beginAt(time int64) {
+	a.begins, a.span = false, Span{}
+	a.span.add(time)
+}
+
+// advanceUntimed moves position between two sections without any timestamp, as the
+// rounds of a loop over one are.
+func (a *Axis) advanceUntimed() bool {
+	moves := a.again
+	a.untimed, a.again = true, false
+	if moves {
+		a.position = Later(a.position, a.meanGap)
+	}
+	return moves
+}
 
 // seam is the gap between the section that ends and the one that starts at time.
 func (a *Axis) seam(time int64) int64 {
-	span := distance(a.first, a.last)
-	if span > 0 && a.timed > 1 {
-		a.meanGap = span / (a.timed - 1)
+	gap, takesTime := a.span.meanGap()
+	if takesTime {
+		a.meanGap = gap
 	}
-	if time > a.last || time == a.last && span > 0 {
-		return distance(a.last, time)
+	if latest := a.span.latest; time > latest || time == latest && takesTime {
+		return distance(latest, time)
 	}
 	return a.meanGap
 }
@@ -137,18 +149,4 @@ func (a *Axis) depart() {
 		departure = a.departure + int64(a.scale.MaxGap)
 	}
 	a.departure = departure
-}
-
-// distance is how far it is from earlier to later, at most [math.MaxInt64]:
-// timestamps of pcapng span the whole range.
-func distance(earlier, later int64) int64 {
-	return int64(min(uint64(later)-uint64(earlier), math.MaxInt64))
-}
-
-// Later adds nanoseconds that are not negative to a time, up to the last one that there is.
-func Later(a, b int64) int64 {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
 }

@@ -50,6 +50,7 @@ func TestAxis(t *testing.T) {
 	}
 	untimed := ms(100, 120, 0, 140)
 	untimed[2].Untimed, untimed[2].Time = true, untimed[1].Time
+	noTimes := []stream.Packet{{Untimed: true}, {Untimed: true}}
 	for _, test := range []struct {
 		name     string
 		scale    TimeScale
@@ -80,6 +81,7 @@ func TestAxis(t *testing.T) {
 		{"an overlapping section", TimeScale{}, [][]stream.Packet{ms(0, 10, 20), ms(15, 30)}, []float64{0, 10, 20, 30, 45}},
 		{"a loop of one packet", TimeScale{}, [][]stream.Packet{ms(7), ms(7), ms(7)}, []float64{0, 1, 2}},
 		{"a loop of equal times", TimeScale{}, [][]stream.Packet{ms(7, 7), ms(7, 7)}, []float64{0, 0, 1, 1}},
+		{"a loop without timestamps", TimeScale{}, [][]stream.Packet{noTimes, noTimes, ms(5, 6), noTimes}, []float64{0, 0, 1, 1, 1, 2, 2, 2}},
 		{"one packet takes the mean gap of before", TimeScale{}, [][]stream.Packet{ms(0, 4, 8), ms(8), ms(8)}, []float64{0, 4, 8, 8, 12}},
 		{"empty sections", TimeScale{}, [][]stream.Packet{ms(), ms(3, 4), ms(), ms(8)}, []float64{0, 1, 5}},
 		{"out of order at the end of a section", TimeScale{}, [][]stream.Packet{ms(0, 10, 5), ms(12)}, []float64{0, 10, 10, 12}},
@@ -206,4 +208,41 @@ func TestLongRates(t *testing.T) {
 	if got := r.departure(math.MaxUint64); got != math.MaxInt64 {
 		t.Errorf("overflow gives %d", got)
 	}
+}
+
+// TestRoundsAreAsFarApart as pcap-pace plays them, whatever is played.
+func TestRoundsAreAsFarApart(t *testing.T) {
+	untimed := ms(100, 120, 0, 140)
+	untimed[2].Untimed = true
+	for name, packets := range map[string][]stream.Packet{
+		"in order":                ms(0, 1, 20),
+		"one packet":              ms(7),
+		"equal times":             ms(7, 7, 7),
+		"out of order":            ms(10, 20, 5, 15),
+		"a clock that steps back": ms(1000, 1010, 1, 11, 21),
+		"some without timestamps": untimed,
+		"no timestamps":           {{Untimed: true}, {Untimed: true}},
+		"all of time":             {{Time: math.MinInt64}, {Time: math.MaxInt64}},
+	} {
+		var span Span
+		span.Add(packets[:1])
+		span.Add(packets[1:])
+		axis := NewAxis(TimeScale{})
+		for round := range int64(3) {
+			axis.BeginSection()
+			for i := range packets {
+				departure := axis.Departure(&packets[i])
+				if want := new(big.Int).Mul(big.NewInt(round), big.NewInt(span.Round())); i == 0 && departure != clamp(want) {
+					t.Errorf("%s: round %d departs at %d, wanted %v", name, round, departure, want)
+				}
+			}
+		}
+	}
+}
+
+func clamp(x *big.Int) int64 {
+	if x.IsInt64() {
+		return x.Int64()
+	}
+	return math.MaxInt64
 }
