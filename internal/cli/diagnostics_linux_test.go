@@ -25,6 +25,7 @@ var troubles = []string{
 	`pcap-inject -i v0 raw.pcap`,
 	`pcap-inject -i v0 long.pcap`,
 	`pcap-inject -i v0 short.pcap`,
+	`pcap-inject -i v0 overlong.pcap`,
 	`(head -c 1000 a.pcap; sleep 0.5; tail -c +1001 a.pcap) | pcap-inject --delay 100ms -i v0`,
 	`pcap-inject --fail-late 1ns -i v0 a.pcap`,
 	`pcap-inject --at -i v0 a.pcap`,
@@ -141,11 +142,13 @@ func makeTroubles(t *testing.T) {
 	overtaken := append(slices.Clone(packets), packets[:2]...)
 	writeCapture(t, "overtaken.pcap", overtaken)
 	writeLater(t, "future.pcapng", future)
-	long, short := packets[0], packets[0]
+	long, short, overlong := packets[0], packets[0], packets[0]
 	long.Data, long.WireLength = lab.Frame(0, 0, 3000), 3000
 	short.Data = short.Data[:10]
 	writeCapture(t, "long.pcap", append(packets[:0:0], long))
 	writeCapture(t, "short.pcap", append(packets[:0:0], short))
+	overlong.WireLength = 84
+	writeCapture(t, "overlong.pcap", append(packets[:0:0], overlong))
 }
 
 // writeLater writes a packet of a time that a pcap does not hold.

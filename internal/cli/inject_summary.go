@@ -50,8 +50,9 @@ type injectSummary struct {
 	Frames      int64           `json:"frames"` // that packets_out were sent as
 	Bytes       int64           `json:"bytes"`  // of frames
 	Duration    float64         `json:"duration"`
-	PPS         float64         `json:"pps"` // of packets_out
-	BPS         float64         `json:"bps"` // of bytes, in bits
+	PPS         float64         `json:"pps"`      // of packets_out
+	BPS         float64         `json:"bps"`      // of bytes, in bits
+	Overlong    int64           `json:"overlong"` // with more bytes in the capture than on the wire
 	Padded      int64           `json:"padded"`
 	Truncated   int64           `json:"truncated"`
 	Segmented   int64           `json:"segmented"`
@@ -126,6 +127,8 @@ func (in *injection) summarize(err error) error {
 			LinkType: in.feeder.skipped[skippedLinkType].Load(),
 		},
 		PacketsOut: f.packets, Frames: f.frames, Bytes: f.bytes, Duration: seconds(f.ended - f.began),
+		Overlong: in.feeder.overlong.Load(),
+
 		Padded: in.feeder.framer.paddings.Load(), Truncated: in.feeder.framer.truncations.Load(),
 		Segmented: in.feeder.framer.segmentations.Load(),
 
@@ -175,6 +178,7 @@ func (in *injection) saySummary(s *injectSummary) {
 		{s.Skipped.Short, "not sent: the capture holds too little"},
 		{s.Skipped.LinkType, "not sent: the link type does not fit"},
 		{s.ReadAhead, "read, but not sent when the run ended"},
+		{s.Overlong, "with more bytes in the capture than on the wire"},
 		{s.Padded, "padded to their length on the wire"},
 		{s.Truncated, "truncated"},
 		{s.Segmented, fmt.Sprintf("cut into segments, so that there were %d frames", s.Frames)},
