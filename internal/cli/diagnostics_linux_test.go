@@ -50,6 +50,7 @@ var troubles = []string{
 	`pcap-tarcat --max-bytes 1000 one.tar`,
 	`mkdir below && cd below && tar -P -cf ../up.tar ../a.pcap && cd .. && pcap-tarcat -C out up.tar`,
 	`mkdir folder && cp a.pcap folder && cp notes.pcap folder/notes.txt && pcap-map folder`,
+	`pcap-merge -q -o folder/all.pcap folder; pcap-merge -o folder/all.pcap folder`,
 	`pcap-map --from-records a.pcap`,
 	`pcap-map missing.pcap`,
 	`pcap-merge --shard 4/4 a.pcap`,

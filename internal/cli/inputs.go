@@ -95,8 +95,8 @@ func (j *job) nameFilter() (f nameFilter, err error) {
 }
 
 // expandOperands turns operands into the files to read: folders are searched,
-// in the order of names, without hidden files. No operand means stdin. What
-// cannot be read is said and left out; failed counts it.
+// in the order of names, without hidden files and without the outputs of this run.
+// No operand means stdin. What cannot be read is said and left out; failed counts it.
 func (j *job) expandOperands(operands []string, filter nameFilter) (inputs []input, failed int, err error) {
 	if len(operands) == 0 {
 		return []input{{path: "-"}}, 0, nil
@@ -151,7 +151,12 @@ func (j *job) searchFolder(folder string, filter nameFilter) (inputs []input, fa
 		switch {
 		case entry.IsDir() || archive.IsIndexPath(path) || !filter.wants(below):
 		case isRegular(path, entry):
-			inputs = append(inputs, input{path: path, found: true})
+			in := input{path: path, found: true}
+			if info, err := os.Stat(path); err == nil && j.isOutput(info) {
+				j.warnf("skipped %s, which is the output", in.display())
+				return nil
+			}
+			inputs = append(inputs, in)
 		case entry.Type()&fs.ModeSymlink != 0 && !j.passOverLink(path):
 			failed++
 		}
@@ -295,19 +300,20 @@ func (j *job) sayBystanders() {
 	}
 }
 
-// isOutput says whether a file of a folder is what this run writes.
-func (j *job) isOutput(in input) bool {
-	if !in.found {
-		return false
-	}
-	info, err := os.Stat(in.path)
-	if err != nil {
-		return false
-	}
-	output, err := os.Stat(j.flags.String("output"))
-	if j.isStdout(info) || err == nil && os.SameFile(info, output) {
-		j.warnf("skipped %s, which is the output", in.display())
+// isOutput says whether a file is one that this run writes, or is going to replace:
+// what an earlier run has left under that name is no input, either.
+func (j *job) isOutput(info fs.FileInfo) bool {
+	if j.isStdout(info) || j.report.isFile(info) {
 		return true
+	}
+	for _, flag := range []string{"output", "write", "svg"} {
+		name := j.flags.String(flag)
+		if name == "" || name == "-" {
+			continue
+		}
+		if output, err := os.Stat(name); err == nil && os.SameFile(info, output) {
+			return true
+		}
 	}
 	return false
 }

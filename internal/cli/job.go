@@ -72,7 +72,7 @@ func (j *job) applyCommonFlags(arguments []string) error {
 	}
 	j.progress = newProgress(j, mode)
 	if name := j.flags.String("report"); name != "" {
-		r, err := openReport(name, j.progress)
+		r, err := openReport(name, j.operands(), j.progress)
 		if err != nil {
 			return usageErrorf("--report %w", namedError(name, err))
 		}

@@ -167,7 +167,6 @@ func (m *mapRun) readCaptures() error {
 	case failed > 0 && m.strict:
 		return errReported
 	}
-	inputs = slices.DeleteFunc(inputs, m.isOutput)
 	paths := make([]string, len(inputs))
 	for i, in := range inputs {
 		paths[i] = in.path

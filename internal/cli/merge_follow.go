@@ -80,7 +80,6 @@ func (m *mergeRun) playGrowing(writer *stream.Writer) error {
 // growing lists the files of the folder that is followed. What cannot be listed
 // now may be the next time.
 func (m *mergeRun) growing() (paths []string) {
-	output, outputErr := os.Stat(m.flags.String("output"))
 	folder := m.follow + string(filepath.Separator) // or a link to a folder would not be followed
 	_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -97,7 +96,7 @@ func (m *mergeRun) growing() (paths []string) {
 			return nil
 		}
 		info, err := os.Stat(path)
-		if err == nil && !m.isStdout(info) && (outputErr != nil || !os.SameFile(info, output)) {
+		if err == nil && !m.isOutput(info) {
 			paths = append(paths, path)
 		}
 		return nil

@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -64,7 +63,7 @@ func (m *mergeRun) candidates(selection []selected) ([]candidate, error) {
 	for _, in := range operands {
 		list = append(list, candidate{input: in})
 	}
-	return slices.DeleteFunc(list, func(c candidate) bool { return m.isOutput(c.input) }), nil
+	return list, nil
 }
 
 // errStdinGone is for records that were made of stdin.

@@ -42,12 +42,7 @@ func (j *job) newPlayback() (*playback, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, in := range inputs {
-		if !j.isOutput(in) {
-			p.inputs = append(p.inputs, in)
-		}
-	}
-	p.named, p.failed = failed, failed
+	p.inputs, p.named, p.failed = inputs, failed, failed
 	if failed > 0 && p.strict {
 		return nil, errReported
 	}

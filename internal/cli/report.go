@@ -2,7 +2,9 @@ package cli
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -20,8 +22,9 @@ type report struct {
 	err     error
 }
 
-// openReport takes a file name or the number of an open descriptor.
-func openReport(name string, progress *progress) (*report, error) {
+// openReport takes a file name or the number of an open descriptor. An operand is
+// no place for a report: it would be lost before it is read.
+func openReport(name string, operands []string, progress *progress) (*report, error) {
 	if fd, err := strconv.Atoi(name); err == nil {
 		file := os.NewFile(uintptr(fd), "descriptor "+name)
 		if file == nil {
@@ -31,6 +34,10 @@ func openReport(name string, progress *progress) (*report, error) {
 			return nil, errors.New("the descriptor is not open")
 		}
 		return newReport(file, progress), nil
+	}
+	info, err := os.Stat(name)
+	if err == nil && info.Mode().IsRegular() && slices.ContainsFunc(operands, func(operand string) bool { return isSameFile(name, operand) }) {
+		return nil, errors.New("is also an input")
 	}
 	file, err := os.Create(name)
 	if err != nil {
@@ -45,6 +52,17 @@ func newReport(file *os.File, progress *progress) *report {
 		r.encoder = record.NewEncoder(progress.over(file))
 	}
 	return r
+}
+
+// isFile says whether the report goes into this file.
+func (r *report) isFile(info fs.FileInfo) bool {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.file == nil {
+		return false
+	}
+	file, err := r.file.Stat()
+	return err == nil && os.SameFile(info, file)
 }
 
 // event writes one event. The first error is kept for close.
