@@ -30,7 +30,7 @@ func (j *job) archiveChoices() ([]archiveChoice, error) {
 		wanted.patterns = append(wanted.patterns, &wantedPattern{Regexp: pattern})
 	}
 	for _, name := range j.flags.StringSlice("name") {
-		wanted.add(name, nil)
+		wanted.add(name)
 	}
 	if j.flags.IsSet("select") {
 		return j.selectMembers(wanted, len(j.operands()) > 0)
@@ -70,7 +70,7 @@ func (j *job) selectMembers(wanted archiveChoice, named bool) ([]archiveChoice, 
 			places[s.Archive] = place
 			choices = append(choices, archiveChoice{path: s.Archive})
 		}
-		choices[place].add(s.Path, s.Offset)
+		choices[place].addRecord(&s)
 	}
 	return choices, nil
 }
@@ -81,7 +81,7 @@ func (c *archiveChoice) addSelection(selection []selected) error {
 	others := ""
 	for _, s := range selection {
 		if s.Archive == "" || s.Archive == "-" || c.path == "-" || isSameFile(s.Archive, c.path) {
-			c.add(s.Path, s.Offset)
+			c.addRecord(&s)
 		} else {
 			others = s.Archive
 		}
@@ -118,18 +118,37 @@ type wantedPattern struct {
 // wantedMember is one that is named exactly.
 type wantedMember struct {
 	name   string
-	offset *int64 // tells members of one name apart; nil for all of them
+	offset *int64    // tells members of one name apart; nil for all of them
+	record *selected // nil where there is none
 	found  bool
 }
 
-func (c *choice) add(name string, offset *int64) {
+func (c *choice) add(name string) { c.addMember(&wantedMember{name: name}) }
+
+func (c *choice) addRecord(s *selected) {
+	c.addMember(&wantedMember{name: s.Path, offset: s.Offset, record: s})
+}
+
+func (c *choice) addMember(w *wantedMember) {
 	if c.members == nil {
 		c.members = map[string][]*wantedMember{}
 	}
-	w := &wantedMember{name: name, offset: offset}
-	c.members[name] = append(c.members[name], w)
+	c.members[w.name] = append(c.members[w.name], w)
 	c.inOrder = append(c.inOrder, w)
 	c.missing++
+}
+
+// compare says how a member differs from its record; nil: not at all.
+func (c *choice) compare(m *archive.Member) *outdated {
+	for _, w := range c.members[m.Name] {
+		if w.record == nil {
+			continue
+		}
+		if o := w.record.compareMember(m); o != nil {
+			return o
+		}
+	}
+	return nil
 }
 
 // mayWant says whether a member is wanted, without taking note of it.
@@ -179,7 +198,11 @@ func (c *choice) notFound() (reasons []string) {
 		}
 	}
 	for _, w := range c.inOrder {
-		if !w.found {
+		switch {
+		case w.found:
+		case w.offset != nil:
+			reasons = append(reasons, fmt.Sprintf("no member at offset %d is named %q (pcap-map makes a new record)", *w.offset, w.name))
+		default:
 			reasons = append(reasons, fmt.Sprintf("no member is named %q", w.name))
 		}
 	}

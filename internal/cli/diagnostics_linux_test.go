@@ -56,6 +56,8 @@ var troubles = []string{
 	`pcap-merge --shard 4/4 a.pcap`,
 	`pcap-merge --filter 'tcp prot 80' a.pcap`,
 	`pcap-merge --select notes.pcap`,
+	`echo '{"path":"a.pcap","size":9280}' | pcap-merge --select - > out.pcap`,
+	`echo '{"path":"a.pcap","size":1000}' | pcap-merge --select - > out.pcap`,
 	`pcap-merge --memory 3X a.pcap`,
 	`pcap-merge --reorder 1ms a.pcap overtaken.pcap > out.pcap`,
 	`pcap-merge future.pcapng > out.pcap`,

@@ -25,6 +25,7 @@ var explainedRecords = map[string]reflect.Type{
 	"damaged":                    reflect.TypeFor[record.Damaged](),
 	"failed":                     reflect.TypeFor[record.Failed](),
 	"skipped":                    reflect.TypeFor[record.Skipped](),
+	"outdated":                   reflect.TypeFor[record.Outdated](),
 	"underrun":                   reflect.TypeFor[underrunEvent](),
 	"progress":                   reflect.TypeFor[progressEvent](),
 	"Summaries":                  reflect.TypeFor[record.Summary](),

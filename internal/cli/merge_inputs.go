@@ -19,7 +19,8 @@ import (
 type candidate struct {
 	input
 	info     fs.FileInfo // nil for stdin
-	known    bool        // a record has told the contents
+	record   *selected   // of the file; nil where there is none
+	outdated *outdated   // how the file differs from it; nil where it does not
 	contents merge.Contents
 	members  []selected // of an archive, those that records name; nil for all
 	archive  bool
@@ -70,11 +71,13 @@ func (m *mergeRun) candidates(selection []selected) ([]candidate, error) {
 var errStdinGone = errors.New("cannot be selected: it is read only once")
 
 // fromSelection groups the members of one archive, which is read in one pass, and
-// leaves out captures of which all packets are out of range.
+// leaves out captures of which all packets are out of range. A file of another size
+// than its record says may have packets in the range by now.
 func (m *mergeRun) fromSelection(selection []selected) (list []candidate) {
 	archives := map[string]int{}
 	for _, s := range selection {
-		if s.Latest != nil && *s.Latest < m.sieve.from || s.Earliest != nil && *s.Earliest >= m.sieve.to {
+		outOfRange := s.Latest != nil && *s.Latest < m.sieve.from || s.Earliest != nil && *s.Earliest >= m.sieve.to
+		if outOfRange && s.compareFileSize() == nil {
 			continue
 		}
 		if s.IsOther {
@@ -100,17 +103,11 @@ func (m *mergeRun) fromSelection(selection []selected) (list []candidate) {
 	return list
 }
 
-// selectedFile takes what a record says of a file for granted, as far as it goes.
 func (m *mergeRun) selectedFile(s selected) candidate {
-	c := candidate{input: input{path: s.Path}}
+	c := candidate{input: input{path: s.Path}, record: &s}
 	if s.Path == "-" {
 		c.err = errStdinGone
 	}
-	if s.First == nil {
-		return c
-	}
-	c.known = true
-	c.contents = s.contents()
 	return c
 }
 
@@ -142,7 +139,7 @@ func (m *mergeRun) totalOf(candidates []candidate) int64 {
 	return m.totalSize(paths)
 }
 
-// peek looks into all regular files at once of which no record has told.
+// peek looks into all regular files at once.
 func (m *mergeRun) peek(candidates []candidate) {
 	var next atomic.Int64
 	var workers sync.WaitGroup
@@ -164,12 +161,29 @@ func (m *mergeRun) peekOne(c *candidate) {
 	if c.path == "-" || c.archive || c.err != nil {
 		return
 	}
-	if c.info, c.err = os.Stat(c.path); c.err != nil || !c.info.Mode().IsRegular() || c.known {
+	if c.info, c.err = os.Stat(c.path); c.err != nil || !c.info.Mode().IsRegular() {
+		return
+	}
+	if c.record != nil && m.believe(c) {
 		return
 	}
 	if c.contents, c.err = m.captures.Peek(c.path); errors.Is(c.err, stream.ErrNotCapture) && isArchiveFile(c.path) {
 		c.archive, c.err = true, nil
 	}
+}
+
+// believe takes the contents of a file from its record, and says whether that is
+// possible. The record has to have the time of the first packet, and has to fit the
+// file as it is now: the merge opens a file when its first packet is due, so an old
+// record would put the packets of a new file out of order. A file with an outdated
+// record is looked at like one that has none.
+func (m *mergeRun) believe(c *candidate) bool {
+	var err error
+	if c.outdated, err = m.compareFile(c.record, c.info); err != nil || c.outdated != nil || c.record.First == nil {
+		return false
+	}
+	c.contents = c.record.contents()
+	return true
 }
 
 // add makes inputs of a candidate, or says why not.
@@ -186,6 +200,12 @@ func (m *mergeRun) add(c *candidate) error {
 		return m.strictly()
 	}
 	m.named++
+	if err == nil && c.outdated != nil {
+		m.sayOutdated(c.input, c.outdated)
+		if m.strict && !c.outdated.grown {
+			return errReported
+		}
+	}
 	switch {
 	case err != nil:
 		m.inputFailed(c.path, err)
@@ -300,7 +320,7 @@ func (m *mergeRun) addMembers(c *candidate, walk func(memberVisitor) error) erro
 func (m *mergeRun) addWanted(c *candidate, add func(wanted *choice, found *bool) error) error {
 	wanted := choice{all: len(c.members) == 0}
 	for _, s := range c.members {
-		wanted.add(s.Path, s.Offset)
+		wanted.addRecord(&s)
 	}
 	found := false
 	err := add(&wanted, &found)
@@ -344,6 +364,12 @@ func (m *mergeRun) wantsMember(c *candidate, wanted *choice, member *archive.Mem
 		return false, nil
 	}
 	inspect()
+	if o := wanted.compare(member); o != nil {
+		m.sayOutdated(input{path: member.Name, archive: c.path}, o)
+		if err := m.strictly(); err != nil {
+			return false, err
+		}
+	}
 	if member.Content.IsCapture() || member.Size == 0 {
 		return true, nil
 	}
@@ -390,11 +416,11 @@ func (m *mergeRun) addIndexed(c *candidate, wanted *choice, indexed *archive.Ind
 	return nil
 }
 
-// memberContents is what one of the records of that name says of a member, or else
-// the index.
+// memberContents is what one of the records of that name says of a member, unless it
+// is outdated, or else what the index says.
 func memberContents(records []selected, member *archive.Member) merge.Contents {
 	for i := range records {
-		if r := &records[i]; r.First != nil && (r.Offset == nil || *r.Offset == member.Offset) {
+		if r := &records[i]; r.First != nil && (r.Offset == nil || *r.Offset == member.Offset) && r.compareMember(member) == nil {
 			return r.contents()
 		}
 	}

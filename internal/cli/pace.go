@@ -205,6 +205,9 @@ func (j *job) fitConfig(c *paceConfig) (err error) {
 	}
 	earliest, latest := int64(math.MaxInt64), int64(math.MinInt64)
 	for _, s := range selection {
+		if o := s.compareFileSize(); o != nil {
+			j.sayOutdated(input{path: s.Path}, o)
+		}
 		if s.Earliest != nil && s.Latest != nil {
 			earliest, latest = min(earliest, *s.Earliest), max(latest, *s.Latest)
 		}

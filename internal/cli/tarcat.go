@@ -227,6 +227,12 @@ func (c *tarCat) consider(wanted *archiveChoice, r *archive.Reader, m *archive.M
 		return nil
 	}
 	r.Inspect()
+	if o := wanted.compare(m); o != nil {
+		c.job.sayOutdated(input{path: m.Name, archive: wanted.path}, o)
+		if err := c.job.strictly(); err != nil {
+			return asOutputError(err)
+		}
+	}
 	asItIs := exactly || !wanted.all && (c.raw || c.folder != nil)
 	if !m.Content.IsCapture() && !asItIs {
 		c.leaveOutOtherFile(wanted, m)
