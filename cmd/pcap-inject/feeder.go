@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/filter"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/merge"
@@ -40,9 +41,9 @@ type feeder struct {
 	held    int64 // how long the rings have kept this from reading, ahead of the source
 	taken   int64 // packets, for limit
 
-	in, filtered, outOfOrder, disorder atomic.Int64
-	skipped                            [skipReasons]atomic.Int64
-	reported                           [skipReasons]int64 // of skipped
+	in, filtered, overlong, outOfOrder, disorder atomic.Int64
+	skipped                                      [skipReasons]atomic.Int64
+	reported                                     [skipReasons]int64 // of skipped
 }
 
 // errEnded ends a run at --limit or --duration, or because the sender has ended.
@@ -151,6 +152,7 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 		if f.end > 0 && departure >= f.end || f.limit > 0 && f.taken >= f.limit {
 			return errEnded
 		}
+		f.trim(&packets[i])
 		frames, skip := f.framer.frames(packets[i : i+1])
 		if skip != notSkipped {
 			f.skip(&packets[i], skip, nil)
@@ -164,6 +166,20 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 		}
 	}
 	return nil
+}
+
+// trim cuts a packet to its length on the wire. Some captures hold more bytes of a
+// packet than that. Such packets are counted, and the first one is reported.
+func (f *feeder) trim(packet *stream.Packet) {
+	captured := len(packet.Data)
+	if uint64(captured) <= uint64(packet.WireLength) {
+		return
+	}
+	packet.Data = packet.Data[:packet.WireLength]
+	if f.overlong.Add(1) == 1 {
+		f.messages.Warnf("%s: the packet of %s has %d bytes in the capture but %d on the wire: only those are sent, of this packet and others like it",
+			files.Display(f.playback.Current(), ""), record.Time(packet.Time), captured, packet.WireLength)
+	}
 }
 
 // put waits for room; it is false when nothing will be sent any more.

@@ -128,7 +128,8 @@ func (f *framer) check(link stream.LinkType) error {
 }
 
 // frames gives the frames to send for the one packet in packets: mostly packets
-// itself. They are valid until the next call.
+// itself. They are valid until the next call. The packet has no more bytes than it
+// had on the wire.
 func (f *framer) frames(packets []stream.Packet) ([]stream.Packet, skipReason) {
 	packet := &packets[0]
 	if f.check(packet.LinkType) != nil {
@@ -223,6 +224,9 @@ func (f *framer) asked(reason skipReason) bool {
 func (f *framer) why(packet *stream.Packet, reason skipReason) string {
 	switch reason {
 	case skippedShort:
+		if packet.WireLength <= uint32(len(packet.Data)) {
+			return fmt.Sprintf("it had %d bytes on the wire", packet.WireLength)
+		}
 		return fmt.Sprintf("the capture holds %d bytes of it", len(packet.Data))
 	case skippedOversize:
 		return fmt.Sprintf("%d bytes, but at most %d can be sent", max(len(packet.Data), int(packet.WireLength)), f.maximum(packet.Data))

@@ -51,7 +51,7 @@ func (in *injection) open() (err error) {
 	if in.sink, err = in.openSink(); err != nil {
 		return err
 	}
-	opener := &input.Opener{In: in.run.In, Out: in.run.Out}
+	opener := &input.Opener{In: in.run.In, Out: in.run.Out, Report: in.run.Report, Outputs: []string{in.config.file}}
 	playback, err := input.NewPlayback(in.run.Context, in.run.Flags.Operands(), opener, input.NewProblems(in.run), in.run.Progress)
 	if err != nil {
 		return err

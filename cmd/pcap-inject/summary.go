@@ -84,7 +84,7 @@ func (in *injection) summary(head record.Summary) any {
 			LinkType: feeder.skipped[skippedLinkType].Load(),
 		},
 		PacketsOut: f.packets, Frames: f.frames, Bytes: f.bytes, Duration: record.Seconds(f.ended - f.began),
-		Padded: framer.paddings.Load(), Truncated: framer.truncations.Load(), Segmented: framer.segmentations.Load(),
+		Overlong: feeder.overlong.Load(), Padded: framer.paddings.Load(), Truncated: framer.truncations.Load(), Segmented: framer.segmentations.Load(),
 		OutOfOrder: feeder.outOfOrder.Load(), MaxDisorder: record.Seconds(feeder.disorder.Load()), Underruns: f.underruns,
 	}
 	in.sink.describe(&s)
@@ -136,6 +136,7 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 		{s.Skipped.Short, "not sent: the capture holds too little"},
 		{s.Skipped.LinkType, "not sent: the link type does not fit"},
 		{s.ReadAhead, "read, but not sent when the run ended"},
+		{s.Overlong, "with more bytes in the capture than on the wire"},
 		{s.Padded, "padded to their length on the wire"},
 		{s.Truncated, "truncated"},
 		{s.Segmented, fmt.Sprintf("cut into segments, so that there were %d frames", s.Frames)},

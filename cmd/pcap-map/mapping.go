@@ -36,7 +36,7 @@ type mapping struct {
 func newMapping(run *tool.Run, config config) *mapping {
 	m := &mapping{
 		run: run, config: config, problems: input.NewProblems(run),
-		opener: &input.Opener{In: run.In, Out: run.Out, Output: run.Flags.String("output")},
+		opener: &input.Opener{In: run.In, Out: run.Out, Report: run.Report, Outputs: []string{run.Flags.String("output"), run.Flags.String("svg")}},
 	}
 	if config.draws() {
 		m.picture = &chart.Picture{}

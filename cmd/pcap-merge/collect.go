@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math"
@@ -13,6 +14,7 @@ import (
 	"pcap-replay/internal/archive"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/merge"
+	"pcap-replay/internal/record"
 	"pcap-replay/internal/tool"
 	"pcap-replay/stream"
 )
@@ -20,8 +22,9 @@ import (
 // candidate is a file, stream or archive on its way to becoming inputs.
 type candidate struct {
 	input.File
-	info      fs.FileInfo // nil for stdin
-	known     bool        // a record has told the contents
+	info      fs.FileInfo     // nil for stdin
+	record    *input.Selected // of the file; nil where there is none
+	outdated  *input.Outdated // how the file differs from it; nil where it does not
 	contents  merge.Contents
 	members   []input.Selected // of an archive, those that records name; nil for all
 	isArchive bool
@@ -72,11 +75,13 @@ func (m *merging) candidates() ([]candidate, error) {
 var errStdinGone = errors.New("cannot be selected: it is read only once")
 
 // fromSelection groups the members of one archive, which is read in one pass, and
-// leaves out captures of which all packets are out of range.
+// leaves out captures of which all packets are out of range. A file of another size than
+// its record says may have packets in the range by now.
 func (m *merging) fromSelection(selection []input.Selected) (list []candidate) {
 	archives := map[string]int{}
 	for _, s := range selection {
-		if s.Latest != nil && *s.Latest < m.config.selector.from || s.Earliest != nil && *s.Earliest >= m.config.selector.to {
+		outOfRange := s.Latest != nil && *s.Latest < m.config.selector.from || s.Earliest != nil && *s.Earliest >= m.config.selector.to
+		if outOfRange && s.CompareFileSize() == nil {
 			continue
 		}
 		if s.IsOther {
@@ -102,17 +107,11 @@ func (m *merging) fromSelection(selection []input.Selected) (list []candidate) {
 	return list
 }
 
-// selectedFile takes what a record says of a file for granted, as far as it goes.
 func (m *merging) selectedFile(s input.Selected) candidate {
-	c := candidate{File: input.File{Path: s.Path}}
+	c := candidate{File: input.File{Path: s.Path}, record: &s}
 	if s.Path == "-" {
 		c.err = errStdinGone
 	}
-	if s.First == nil {
-		return c
-	}
-	c.known = true
-	c.contents = contentsOf(&s)
 	return c
 }
 
@@ -144,7 +143,7 @@ func (m *merging) sizeOf(candidates []candidate) int64 {
 	return m.opener.Size(paths)
 }
 
-// peek looks into all regular files at once of which no record has told.
+// peek looks into all regular files at once.
 func (m *merging) peek(candidates []candidate) {
 	var next atomic.Int64
 	var workers sync.WaitGroup
@@ -166,12 +165,49 @@ func (m *merging) peekOne(c *candidate) {
 	if c.Path == "-" || c.isArchive || c.err != nil {
 		return
 	}
-	if c.info, c.err = os.Stat(c.Path); c.err != nil || !c.info.Mode().IsRegular() || c.known {
+	if c.info, c.err = os.Stat(c.Path); c.err != nil || !c.info.Mode().IsRegular() {
+		return
+	}
+	if c.record != nil && m.believe(c) {
 		return
 	}
 	if c.contents, c.err = m.captures.Peek(c.Path); errors.Is(c.err, stream.ErrNotCapture) && input.IsArchiveFile(c.Path) {
 		c.isArchive, c.err = true, nil
 	}
+}
+
+// believe takes the contents of a file from its record, and says whether that is possible.
+// The record has to have the time of the first packet, and has to fit the file as it is now:
+// the merge opens a file when its first packet is due, so an old record would put the
+// packets of a new file out of order. A file with an outdated record is looked at like one
+// that has none.
+func (m *merging) believe(c *candidate) bool {
+	var err error
+	if c.outdated, err = m.compareFile(c.record, c.info); err != nil || c.outdated != nil || c.record.First == nil {
+		return false
+	}
+	c.contents = contentsOf(c.record)
+	return true
+}
+
+// compareFile compares a file with its record. A file that has grown and begins as
+// before is only longer.
+func (m *merging) compareFile(s *input.Selected, info fs.FileInfo) (*input.Outdated, error) {
+	size := s.CompareSize(info.Size())
+	if s.First == nil || size != nil && !size.Grown {
+		return size, nil
+	}
+	first, ok, err := m.captures.First(s.Path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return &input.Outdated{Reason: fmt.Sprintf("wanted a first packet of %s, got none", record.Time(*s.First))}, nil
+	}
+	if o := s.CompareFirst(first); o != nil {
+		return o, nil
+	}
+	return size, nil
 }
 
 // add makes inputs of a candidate, or says why not.
@@ -188,6 +224,12 @@ func (m *merging) add(c *candidate) error {
 		return m.problems.Stop()
 	}
 	m.named++
+	if err == nil && c.outdated != nil {
+		m.problems.Outdated(c.File, c.outdated)
+		if m.problems.Strict && !c.outdated.Grown {
+			return tool.ErrReported
+		}
+	}
 	switch {
 	case err != nil:
 		m.problems.Failed(c.File, err)
@@ -296,7 +338,7 @@ func (m *merging) addMembers(c *candidate, walk func(input.Visit) error) error {
 func (m *merging) addWanted(c *candidate, add func(wanted *input.Wanted, found *bool) error) error {
 	wanted := input.Wanted{All: len(c.members) == 0}
 	for _, s := range c.members {
-		wanted.Add(s.Path, s.Offset)
+		wanted.AddRecord(&s)
 	}
 	found := false
 	err := add(&wanted, &found)
@@ -337,6 +379,12 @@ func (m *merging) wantsMember(c *candidate, wanted *input.Wanted, member *archiv
 		return false, nil
 	}
 	inspect()
+	if o := wanted.Compare(member); o != nil {
+		m.problems.Outdated(input.File{Path: member.Name, Archive: c.Path}, o)
+		if err := m.problems.Stop(); err != nil {
+			return false, err
+		}
+	}
 	if member.Content.IsCapture() || member.Size == 0 {
 		return true, nil
 	}
@@ -382,11 +430,11 @@ func (m *merging) addIndexed(c *candidate, wanted *input.Wanted, indexed *archiv
 	return nil
 }
 
-// memberContents is what one of the records of that name says of a member, or else
-// the index.
+// memberContents is what one of the records of that name says of a member, unless it is
+// outdated, or else what the index says.
 func memberContents(records []input.Selected, member *archive.Member) merge.Contents {
 	for i := range records {
-		if r := &records[i]; r.First != nil && (r.Offset == nil || *r.Offset == member.Offset) {
+		if r := &records[i]; r.First != nil && (r.Offset == nil || *r.Offset == member.Offset) && r.CompareMember(member) == nil {
 			return contentsOf(r)
 		}
 	}

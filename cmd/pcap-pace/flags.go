@@ -31,7 +31,7 @@ type config struct {
 	writer    stream.WriterOptions
 }
 
-func configure(flags *tool.Flags, opener *input.Opener) (c config, err error) {
+func configure(flags *tool.Flags, opener *input.Opener, problems *input.Problems) (c config, err error) {
 	conflicts := [][]string{
 		{"speed", "fit", "pps", "bps"}, {"max-gap", "fit"}, {"max-gap", "pps"}, {"max-gap", "bps"},
 		{"span", "select"}, {"asap", "exact"}, {"asap", "lead"}, {"start-at", "keep-timestamps"},
@@ -60,7 +60,7 @@ func configure(flags *tool.Flags, opener *input.Opener) (c config, err error) {
 	if c.writer, err = flags.WriterOptions(); err != nil {
 		return c, err
 	}
-	return c, c.readFit(flags, opener)
+	return c, c.readFit(flags, opener, problems)
 }
 
 func parseTimeScale(flags *tool.Flags) (b schedule.TimeScale, err error) {
@@ -119,7 +119,7 @@ func (c *config) readStart(flags *tool.Flags) (err error) {
 }
 
 // readFit reads --fit and where its length comes from.
-func (c *config) readFit(flags *tool.Flags, opener *input.Opener) (err error) {
+func (c *config) readFit(flags *tool.Flags, opener *input.Opener, problems *input.Problems) (err error) {
 	if c.fit, err = flags.PositiveDuration("fit"); err != nil {
 		return err
 	}
@@ -141,6 +141,9 @@ func (c *config) readFit(flags *tool.Flags, opener *input.Opener) (err error) {
 	}
 	earliest, latest := int64(math.MaxInt64), int64(math.MinInt64)
 	for _, s := range selection {
+		if o := s.CompareFileSize(); o != nil {
+			problems.Outdated(input.File{Path: s.Path}, o)
+		}
 		if s.Earliest != nil && s.Latest != nil {
 			earliest, latest = min(earliest, *s.Earliest), max(latest, *s.Latest)
 		}

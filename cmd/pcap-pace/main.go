@@ -47,12 +47,13 @@ func pace() *tool.Tool {
 }
 
 func run(run *tool.Run) error {
-	opener := &input.Opener{In: run.In, Out: run.Out, Output: run.Flags.String("output")}
-	config, err := configure(run.Flags, opener)
+	opener := &input.Opener{In: run.In, Out: run.Out, Report: run.Report, Outputs: []string{run.Flags.String("output")}}
+	problems := input.NewProblems(run)
+	config, err := configure(run.Flags, opener, problems)
 	if err != nil {
 		return err
 	}
-	playback, err := input.NewPlayback(run.Context, run.Flags.Operands(), opener, input.NewProblems(run), run.Progress)
+	playback, err := input.NewPlayback(run.Context, run.Flags.Operands(), opener, problems, run.Progress)
 	if err != nil {
 		return err
 	}

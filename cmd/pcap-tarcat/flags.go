@@ -2,8 +2,8 @@ package main
 
 import (
 	"math"
-	"os"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/tool"
 	"pcap-replay/stream"
@@ -62,7 +62,7 @@ func chooseMembers(flags *tool.Flags, opener *input.Opener) ([]archiveChoice, er
 		choice.wanted.AddPattern(pattern)
 	}
 	for _, name := range flags.Strings("name") {
-		choice.wanted.Add(name, nil)
+		choice.wanted.Add(name)
 	}
 	if flags.IsSet("select") {
 		return selectMembers(choice, flags, opener)
@@ -102,7 +102,7 @@ func selectMembers(choice archiveChoice, flags *tool.Flags, opener *input.Opener
 			places[s.Archive] = place
 			choices = append(choices, archiveChoice{path: s.Archive})
 		}
-		choices[place].wanted.Add(s.Path, s.Offset)
+		choices[place].wanted.AddRecord(&s)
 	}
 	return choices, nil
 }
@@ -112,8 +112,8 @@ func selectMembers(choice archiveChoice, flags *tool.Flags, opener *input.Opener
 func (c *archiveChoice) addSelection(selection []input.Selected) error {
 	others := ""
 	for _, s := range selection {
-		if s.Archive == "" || s.Archive == "-" || c.path == "-" || isSameFile(s.Archive, c.path) {
-			c.wanted.Add(s.Path, s.Offset)
+		if s.Archive == "" || s.Archive == "-" || c.path == "-" || files.Same(s.Archive, c.path) {
+			c.wanted.AddRecord(&s)
 		} else {
 			others = s.Archive
 		}
@@ -122,13 +122,4 @@ func (c *archiveChoice) addSelection(selection []input.Selected) error {
 		return tool.UsageErrorf("--select: the records are about %q, not about %q", others, c.path)
 	}
 	return nil
-}
-
-func isSameFile(a, b string) bool {
-	if a == b {
-		return true
-	}
-	infoA, errA := os.Stat(a)
-	infoB, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }

@@ -41,7 +41,7 @@ func tarcat() *tool.Tool {
 }
 
 func run(run *tool.Run) error {
-	opener := &input.Opener{In: run.In, Out: run.Out, Output: run.Flags.String("output")}
+	opener := &input.Opener{In: run.In, Out: run.Out, Report: run.Report, Outputs: []string{run.Flags.String("output")}}
 	config, err := configure(run.Flags, opener)
 	if err != nil {
 		return err

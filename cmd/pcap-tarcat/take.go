@@ -172,6 +172,12 @@ func (t *taker) consider(choice *archiveChoice, r *archive.Reader, m *archive.Me
 		return nil
 	}
 	r.Inspect()
+	if o := choice.wanted.Compare(m); o != nil {
+		t.problems.Outdated(input.File{Path: m.Name, Archive: choice.path}, o)
+		if err := t.problems.Check(); err != nil {
+			return input.AsStop(err)
+		}
+	}
 	asItIs := exactly || !choice.wanted.All && (t.config.raw || t.folder != nil)
 	if !m.Content.IsCapture() && !asItIs {
 		t.leaveOutOtherFile(choice, m)

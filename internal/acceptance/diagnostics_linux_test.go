@@ -25,6 +25,7 @@ var troubles = []string{
 	`pcap-inject -i v0 raw.pcap`,
 	`pcap-inject -i v0 long.pcap`,
 	`pcap-inject -i v0 short.pcap`,
+	`pcap-inject -i v0 overlong.pcap`,
 	`(head -c 1000 a.pcap; sleep 0.5; tail -c +1001 a.pcap) | pcap-inject --delay 100ms -i v0`,
 	`pcap-inject --fail-late 1ns -i v0 a.pcap`,
 	`pcap-inject --at -i v0 a.pcap`,
@@ -49,11 +50,14 @@ var troubles = []string{
 	`pcap-tarcat --max-bytes 1000 one.tar`,
 	`mkdir below && cd below && tar -P -cf ../up.tar ../a.pcap && cd .. && pcap-tarcat -C out up.tar`,
 	`mkdir folder && cp a.pcap folder && cp notes.pcap folder/notes.txt && pcap-map folder`,
+	`pcap-merge -q -o folder/all.pcap folder; pcap-merge -o folder/all.pcap folder`,
 	`pcap-map --from-records a.pcap`,
 	`pcap-map missing.pcap`,
 	`pcap-merge --shard 4/4 a.pcap`,
 	`pcap-merge --filter 'tcp prot 80' a.pcap`,
 	`pcap-merge --select notes.pcap`,
+	`echo '{"path":"a.pcap","size":9280}' | pcap-merge --select - > out.pcap`,
+	`echo '{"path":"a.pcap","size":1000}' | pcap-merge --select - > out.pcap`,
 	`pcap-merge --memory 3X a.pcap`,
 	`pcap-merge --reorder 1ms a.pcap overtaken.pcap > out.pcap`,
 	`pcap-merge future.pcapng > out.pcap`,
@@ -141,11 +145,13 @@ func makeTroubles(t *testing.T) {
 	overtaken := append(slices.Clone(packets), packets[:2]...)
 	lab.WriteCapture(t, "overtaken.pcap", overtaken)
 	writeLater(t, "future.pcapng", future)
-	long, short := packets[0], packets[0]
+	long, short, overlong := packets[0], packets[0], packets[0]
 	long.Data, long.WireLength = lab.Frame(0, 0, 3000), 3000
 	short.Data = short.Data[:10]
 	lab.WriteCapture(t, "long.pcap", append(packets[:0:0], long))
 	lab.WriteCapture(t, "short.pcap", append(packets[:0:0], short))
+	overlong.WireLength = 84
+	lab.WriteCapture(t, "overlong.pcap", append(packets[:0:0], overlong))
 }
 
 // writeLater writes a packet of a time that a pcap does not hold.

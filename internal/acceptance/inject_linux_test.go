@@ -168,6 +168,58 @@ func TestFramesAreMadeToFit(t *testing.T) {
 	}
 }
 
+// Of a packet with more bytes in the capture than on the wire, those on the wire
+// are sent. They decide whether the packet fits into the MTU.
+func TestOverlongPacketsAreCut(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	receiver := injectLab(t)
+	frame := lab.Frame(0, 1, 1530)
+	overlong := func(wireLength uint32) stream.Packet {
+		return stream.Packet{Time: lab.Start, Data: frame, WireLength: wireLength, LinkType: stream.LinkTypeEthernet}
+	}
+	lab.WriteCapture(t, "fits.pcap", []stream.Packet{overlong(1514), overlong(785)})
+	lab.WriteCapture(t, "oversize.pcap", []stream.Packet{overlong(1515), overlong(785)})
+	lab.WriteCapture(t, "nothing.pcap", []stream.Packet{overlong(0), overlong(13), overlong(785)})
+	raw := overlong(785)
+	raw.Data, raw.LinkType = frame[14:], stream.LinkTypeRaw
+	lab.WriteCapture(t, "raw.pcap", []stream.Packet{raw})
+	for _, test := range []struct {
+		args     []string
+		code     int
+		arrived  []int // lengths
+		skipped  record.NotSent
+		overlong int64
+	}{
+		{[]string{"fits.pcap"}, exitDone, []int{1514, 785}, record.NotSent{}, 2},
+		{[]string{"--limit", "1", "fits.pcap"}, exitDone, []int{1514}, record.NotSent{}, 1},
+		{[]string{"--filter", "len == 785", "fits.pcap"}, exitDone, []int{785}, record.NotSent{}, 1},
+		{[]string{"--workers", "2", "--tx", "packet", "fits.pcap"}, exitDone, []int{1514, 785}, record.NotSent{}, 2},
+		{[]string{"oversize.pcap"}, exitDamaged, []int{785}, record.NotSent{Oversize: 1}, 2},
+		{[]string{"--oversize", "truncate", "oversize.pcap"}, exitDone, []int{1514, 785}, record.NotSent{}, 2},
+		{[]string{"nothing.pcap"}, exitDamaged, []int{785}, record.NotSent{Short: 2}, 3},
+		{[]string{"--link", "ethernet", "raw.pcap"}, exitDone, []int{799}, record.NotSent{}, 1},
+	} {
+		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
+			got, summary := inject(t, receiver, test.code, test.args...)
+			var lengths []int
+			total := int64(0)
+			for i := range got {
+				lengths = append(lengths, len(got[i].Data))
+				total += int64(len(got[i].Data))
+				if start := frame[:min(len(got[i].Data), len(frame))]; test.args[0] != "--link" && !bytes.Equal(got[i].Data, start) {
+					t.Errorf("frame %d has other bytes than the capture", i)
+				}
+			}
+			if !slices.Equal(lengths, test.arrived) || summary.Skipped != test.skipped || summary.Overlong != test.overlong || summary.Bytes != total {
+				t.Errorf("frames of %v bytes arrived, wanted %v; skipped %+v, wanted %+v; %d overlong, wanted %d; %d bytes",
+					lengths, test.arrived, summary.Skipped, test.skipped, summary.Overlong, test.overlong, summary.Bytes)
+			}
+		})
+	}
+}
+
 // A TCP superframe arrives as its segments, and counts once.
 func TestSuperframesAreSegmented(t *testing.T) {
 	if !lab.InNamespace(t) {

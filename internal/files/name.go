@@ -71,3 +71,13 @@ func WithoutPath(err error) error {
 	}
 	return err
 }
+
+// Same says whether two paths lead to the same file.
+func Same(a, b string) bool {
+	if a == b {
+		return true
+	}
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
+}

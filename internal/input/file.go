@@ -179,9 +179,10 @@ func passOverLink(path string, problems *Problems) (ok bool) {
 
 // Opener opens what a tool reads, and knows what it must not read: what it writes.
 type Opener struct {
-	In     io.Reader // for "-"
-	Out    io.Writer // stdout
-	Output string    // the file that -o names; may be ""
+	In      io.Reader    // for "-"
+	Out     io.Writer    // stdout
+	Report  *tool.Report // of --report; may be nil
+	Outputs []string     // the files that flags name as outputs; "" and "-" name none
 }
 
 // Open opens an input; closing stdin does nothing. A file that is also stdout is refused,
@@ -226,14 +227,23 @@ func (o *Opener) IsStdout(info fs.FileInfo) bool {
 	return err == nil && os.SameFile(info, outInfo)
 }
 
-// IsOutput says whether a file is what this run writes, if it exists.
+// IsOutput says whether a file is one that this run writes, or is going to replace: what
+// an earlier run has left under that name is no input, either.
 func (o *Opener) IsOutput(path string) bool {
 	info, err := os.Stat(path)
 	if err != nil {
 		return false
 	}
-	output, err := os.Stat(o.Output)
-	return o.IsStdout(info) || err == nil && os.SameFile(info, output)
+	if o.IsStdout(info) || o.Report != nil && o.Report.IsFile(info) {
+		return true
+	}
+	return slices.ContainsFunc(o.Outputs, func(name string) bool {
+		if name == "" || name == "-" {
+			return false
+		}
+		output, err := os.Stat(name)
+		return err == nil && os.SameFile(info, output)
+	})
 }
 
 // WithoutOutput leaves out the files of folders that this run writes.

@@ -19,6 +19,8 @@ type Selected struct {
 	// First is the time of the first packet, Earliest and Latest are the range
 	// of all, in nanoseconds since the Unix epoch.
 	First, Earliest, Latest *int64
+	// Size is that of the file or of the member's data, in bytes.
+	Size *int64
 	// Offset is where a member's data begins in the uncompressed archive.
 	Offset   *int64
 	LinkType *uint16
@@ -42,7 +44,7 @@ type selectionRecord struct {
 	ArchiveRaw []byte       `json:"archive_b64"`
 	Type       string       `json:"type"` // what kind of member, of pcap-tarls only
 	Format     string       `json:"format"`
-	Size       int64        `json:"size"`
+	Size       *int64       `json:"size"`
 	Offset     *int64       `json:"offset"`
 	First      *record.Time `json:"first"`
 	Earliest   *record.Time `json:"earliest"`
@@ -102,10 +104,10 @@ func (r *selectionRecord) selected() Selected {
 		path = record.Name(r.Name, r.NameRaw)
 	}
 	return Selected{
-		Path: path, Archive: record.Name(r.Archive, r.ArchiveRaw), Offset: r.Offset,
+		Path: path, Archive: record.Name(r.Archive, r.ArchiveRaw), Size: r.Size, Offset: r.Offset,
 		First: (*int64)(r.First), Earliest: (*int64)(r.Earliest), Latest: (*int64)(r.Latest),
 		LinkType: r.LinkType, Sections: r.Sections, OutOfOrder: r.OutOfOrder, MaxDisorder: r.MaxDisorder,
-		IsOther: r.Type != "" && r.Format == "" && r.Size > 0,
+		IsOther: r.Type != "" && r.Format == "" && r.Size != nil && *r.Size > 0,
 	}
 }
 

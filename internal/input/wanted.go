@@ -25,7 +25,8 @@ type wantedPattern struct {
 // wantedMember is one that is named exactly.
 type wantedMember struct {
 	name   string
-	offset *int64 // tells members of one name apart; nil for all of them
+	offset *int64    // tells members of one name apart; nil for all of them
+	record *Selected // nil where there is none
 	found  bool
 }
 
@@ -38,15 +39,34 @@ func (w *Wanted) AddPattern(pattern *regexp.Regexp) {
 	w.patterns = append(w.patterns, &wantedPattern{Regexp: pattern})
 }
 
-// Add wants the members of a name, or the one of them whose data begins at offset.
-func (w *Wanted) Add(name string, offset *int64) {
+// Add wants the members of a name.
+func (w *Wanted) Add(name string) { w.add(&wantedMember{name: name}) }
+
+// AddRecord wants the member that a record names.
+func (w *Wanted) AddRecord(s *Selected) {
+	w.add(&wantedMember{name: s.Path, offset: s.Offset, record: s})
+}
+
+func (w *Wanted) add(m *wantedMember) {
 	if w.members == nil {
 		w.members = map[string][]*wantedMember{}
 	}
-	m := &wantedMember{name: name, offset: offset}
-	w.members[name] = append(w.members[name], m)
+	w.members[m.name] = append(w.members[m.name], m)
 	w.ordered = append(w.ordered, m)
 	w.missing++
+}
+
+// Compare says how a member differs from its record; nil: not at all.
+func (w *Wanted) Compare(member *archive.Member) *Outdated {
+	for _, m := range w.members[member.Name] {
+		if m.record == nil {
+			continue
+		}
+		if o := m.record.CompareMember(member); o != nil {
+			return o
+		}
+	}
+	return nil
 }
 
 // MayWant says whether a member is wanted, without counting it as found.
@@ -102,7 +122,11 @@ func (w *Wanted) NotFound() (reasons []string) {
 		}
 	}
 	for _, m := range w.ordered {
-		if !m.found {
+		switch {
+		case m.found:
+		case m.offset != nil:
+			reasons = append(reasons, fmt.Sprintf("no member at offset %d is named %q (pcap-map makes a new record)", *m.offset, m.name))
+		default:
 			reasons = append(reasons, fmt.Sprintf("no member is named %q", m.name))
 		}
 	}

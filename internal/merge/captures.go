@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"errors"
 	"io"
 	"math"
 
@@ -52,6 +53,9 @@ const UnknownDisorder = -1
 // bytes: that shows all its sections and how far it is out of order.
 const peekLimit = 4 << 20
 
+// peekBlock is how much is read of a file to find its first packet, in bytes.
+const peekBlock = 16 << 10
+
 // Peek looks at the beginning of a file, and at all of a small one. Damage is
 // passed over: the merge will find it again.
 func (c *Captures) Peek(path string) (Contents, error) {
@@ -61,7 +65,7 @@ func (c *Captures) Peek(path string) (Contents, error) {
 	}
 	defer file.Close()
 	small := file.Info().Size() <= peekLimit
-	block := 16 << 10
+	block := peekBlock
 	if small {
 		block = 64 << 10
 	}
@@ -103,6 +107,32 @@ func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 				return contents, nil
 			}
 			return contents, err
+		}
+	}
+}
+
+// First gives the time of the first packet in a file that has one, in nanoseconds
+// since the Unix epoch. Damage before it is passed over.
+func (c *Captures) First(path string) (first int64, ok bool, err error) {
+	file, err := c.pool.Open(path)
+	if err != nil {
+		return 0, false, err
+	}
+	defer file.Close()
+	r := stream.NewReaderSize(io.NewSectionReader(file, 0, math.MaxInt64), peekBlock)
+	defer r.Close()
+	packet := make([]stream.Packet, 1)
+	for {
+		n, err := r.Read(packet)
+		if n > 0 && !packet[0].Untimed {
+			return packet[0].Time, true, nil
+		}
+		var damage *stream.Damage
+		switch {
+		case err == io.EOF:
+			return 0, false, nil
+		case err != nil && !errors.As(err, &damage):
+			return 0, false, err
 		}
 	}
 }

@@ -25,6 +25,7 @@ var explainedRecords = map[string]reflect.Type{
 	"damaged":                    reflect.TypeFor[record.Damaged](),
 	"failed":                     reflect.TypeFor[record.Failed](),
 	"skipped":                    reflect.TypeFor[record.Skipped](),
+	"outdated":                   reflect.TypeFor[record.Outdated](),
 	"underrun":                   reflect.TypeFor[record.Underrun](),
 	"progress":                   reflect.TypeFor[record.Progress](),
 	"Summaries":                  reflect.TypeFor[record.Summary](),

@@ -79,8 +79,9 @@ type InjectSummary struct {
 	Frames      int64     `json:"frames"` // that packets_out were sent as
 	Bytes       int64     `json:"bytes"`  // of frames
 	Duration    float64   `json:"duration"`
-	PPS         float64   `json:"pps"` // of packets_out
-	BPS         float64   `json:"bps"` // of bytes, in bits
+	PPS         float64   `json:"pps"`      // of packets_out
+	BPS         float64   `json:"bps"`      // of bytes, in bits
+	Overlong    int64     `json:"overlong"` // with more bytes in the capture than on the wire
 	Padded      int64     `json:"padded"`
 	Truncated   int64     `json:"truncated"`
 	Segmented   int64     `json:"segmented"`

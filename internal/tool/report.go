@@ -2,10 +2,13 @@ package tool
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/record"
 )
 
@@ -21,8 +24,8 @@ type Report struct {
 }
 
 // open takes a file name or the number of an open descriptor.
-func (r *Report) open(name string, progress *Progress) error {
-	file, err := openReport(name)
+func (r *Report) open(name string, operands []string, progress *Progress) error {
+	file, err := openReport(name, operands)
 	if err != nil {
 		return err
 	}
@@ -35,9 +38,14 @@ func (r *Report) open(name string, progress *Progress) error {
 	return nil
 }
 
-func openReport(name string) (*os.File, error) {
+// openReport refuses an operand: it would be lost before it is read.
+func openReport(name string, operands []string) (*os.File, error) {
 	fd, err := strconv.Atoi(name)
 	if err != nil {
+		info, err := os.Stat(name)
+		if err == nil && info.Mode().IsRegular() && slices.ContainsFunc(operands, func(operand string) bool { return files.Same(name, operand) }) {
+			return nil, errors.New("is also an input")
+		}
 		return os.Create(name)
 	}
 	file := os.NewFile(uintptr(fd), "descriptor "+name)
@@ -48,6 +56,17 @@ func openReport(name string) (*os.File, error) {
 		return nil, errors.New("the descriptor is not open")
 	}
 	return file, nil
+}
+
+// IsFile says whether the report goes into this file.
+func (r *Report) IsFile(info fs.FileInfo) bool {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.file == nil {
+		return false
+	}
+	file, err := r.file.Stat()
+	return err == nil && os.SameFile(info, file)
 }
 
 // Event writes one event. The first error fails the run at its end.
@@ -71,6 +90,14 @@ func (r *Report) Damaged(path, archive string, damage record.Damage) {
 func (r *Report) Failed(path, archive, reason string) {
 	r.Event(record.Failed{
 		Event: "failed", Tool: r.tool, Path: path, PathRaw: record.RawName(path),
+		Archive: archive, ArchiveRaw: record.RawName(archive), Reason: reason,
+	})
+}
+
+// Outdated writes that a capture is not as its record says.
+func (r *Report) Outdated(path, archive, reason string) {
+	r.Event(record.Outdated{
+		Event: "outdated", Tool: r.tool, Path: path, PathRaw: record.RawName(path),
 		Archive: archive, ArchiveRaw: record.RawName(archive), Reason: reason,
 	})
 }

@@ -58,7 +58,7 @@ func (r *Run) apply(arguments []string) error {
 	r.Progress.configure(r, mode)
 	r.Messages.writeTo(r.Progress.Over(r.err))
 	if name := r.Flags.String("report"); name != "" {
-		if err := r.Report.open(name, r.Progress); err != nil {
+		if err := r.Report.open(name, r.Flags.Operands(), r.Progress); err != nil {
 			return UsageErrorf("--report %w", files.Named(name, err))
 		}
 	}
