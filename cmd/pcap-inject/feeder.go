@@ -9,8 +9,8 @@ import (
 
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/filter"
+	"pcap-replay/internal/frame"
 	"pcap-replay/internal/input"
-	"pcap-replay/internal/merge"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
@@ -212,11 +212,11 @@ func (f *feeder) publish() {
 }
 
 // ringOf gives all frames between two addresses to one thread.
-func (f *feeder) ringOf(frame *stream.Packet) *schedule.Ring {
+func (f *feeder) ringOf(packet *stream.Packet) *schedule.Ring {
 	if len(f.rings) == 1 {
 		return f.rings[0]
 	}
-	return f.rings[merge.ShardOf(frame, uint32(len(f.rings)))]
+	return f.rings[frame.ShardOf(packet, uint32(len(f.rings)))]
 }
 
 // skip counts a packet that is not sent. The first one of a kind is said. Where

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"pcap-replay/internal/filter"
+	"pcap-replay/internal/frame"
 	"pcap-replay/internal/merge"
 	"pcap-replay/internal/tool"
 	"pcap-replay/stream"
@@ -109,7 +110,7 @@ func (s *selector) keep(packets []stream.Packet) (kept []stream.Packet, err erro
 		kept = chosen(kept, &s.outOfRange, s.isInRange)
 	}
 	if s.shards > 0 {
-		kept = chosen(kept, &s.otherShards, func(p *stream.Packet) bool { return merge.Shard(p, s.shard, s.shards) })
+		kept = chosen(kept, &s.otherShards, func(p *stream.Packet) bool { return frame.Shard(p, s.shard, s.shards) })
 	}
 	if s.filter != nil {
 		before := s.filter.Rejected()

@@ -21,6 +21,9 @@ const (
 	etherTypeVLAN  = 0x8100 // IEEE 802.1Q
 	etherTypeQinQ  = 0x88a8 // IEEE 802.1ad
 	etherTypeQinQ1 = 0x9100 // before that was standardized
+	etherTypeMPLS  = 0x8847 // RFC 3032
+	etherTypeMPLSM = 0x8848 // with a label assigned upstream: RFC 5332
+	etherTypePPPoE = 0x8864 // session: RFC 2516
 	// Up to maxEtherLength, the type field is the length of an 802.3 frame.
 	maxEtherLength = 1500
 	minEtherType   = 0x0600
@@ -39,15 +42,25 @@ func isVLANTag(etherType uint16) bool {
 	return etherType == etherTypeVLAN || etherType == etherTypeQinQ || etherType == etherTypeQinQ1
 }
 
-// networkOffset finds the network header of an Ethernet frame behind any VLAN tags.
-func networkOffset(data []byte) (offset int, etherType uint16) {
-	for offset = EthernetLength; len(data) >= offset; offset += VLANTagLength {
-		etherType = binary.BigEndian.Uint16(data[offset-2:])
-		if !isVLANTag(etherType) {
-			return offset, etherType
+// skipVLANTags steps over the tags in front of a network header. An EtherType of 0 says
+// that there is none.
+func skipVLANTags(header []byte, etherType uint16) ([]byte, uint16) {
+	for isVLANTag(etherType) {
+		if len(header) < VLANTagLength {
+			return nil, 0
 		}
+		header, etherType = header[VLANTagLength:], binary.BigEndian.Uint16(header[2:])
 	}
-	return len(data), 0
+	return header, etherType
+}
+
+// networkOffset finds the network header of an Ethernet frame.
+func networkOffset(data []byte) (offset int, etherType uint16) {
+	if len(data) < EthernetLength {
+		return len(data), 0
+	}
+	header, etherType := skipVLANTags(data[EthernetLength:], binary.BigEndian.Uint16(data[EthernetLength-2:]))
+	return len(data) - len(header), etherType
 }
 
 // MaxLength is how long an Ethernet frame that begins so may be on an interface with an

@@ -1,4 +1,4 @@
-package merge
+package frame
 
 import (
 	"bufio"
@@ -22,7 +22,7 @@ func TestNoFlowIsSplit(t *testing.T) {
 	}
 	packets := ethernetOfCorpus(t)
 	path := filepath.Join(t.TempDir(), "corpus.pcap")
-	writeCapture(t, path, packets, stream.Uncompressed)
+	lab.WriteCapture(t, path, packets)
 	flows := tsharkFlows(t, path)
 	fragmented := map[string]bool{}
 	for _, frame := range flows {

@@ -1,4 +1,4 @@
-package merge
+package frame
 
 import (
 	"encoding/binary"
@@ -19,22 +19,11 @@ func ShardOf(packet *stream.Packet, count uint32) uint32 {
 	return uint32(share)
 }
 
-// The EtherTypes between a frame and its IP header.
-const (
-	etherTypeIPv4  = 0x0800
-	etherTypeIPv6  = 0x86dd
-	etherTypeVLAN  = 0x8100 // IEEE 802.1Q
-	etherTypeQinQ  = 0x88a8 // IEEE 802.1ad
-	etherTypeQinQ1 = 0x9100 // before it was standardized
-	etherTypeMPLS  = 0x8847 // RFC 3032
-	etherTypeMPLSM = 0x8848 // with a label assigned upstream: RFC 5332
-	etherTypePPPoE = 0x8864 // session: RFC 2516
-)
-
 // pairHash is the same for all packets between two IP addresses, in both directions.
 // Ports do not count: of the fragments of a datagram, only the first one has them, and it
-// may come last. VLAN tags, MPLS labels and PPPoE are stepped over. Of a tunnel, the outer addresses count. What
-// is not IP is told by its pair of MAC addresses, or, where there are none, not at all.
+// may come last. VLAN tags, MPLS labels and PPPoE are stepped over. Of a
+// tunnel, the outer addresses count. What is not IP is told by its pair of MAC addresses,
+// or, where there are none, not at all.
 func pairHash(packet *stream.Packet) uint64 {
 	network, etherType := networkHeader(packet)
 	switch {
@@ -81,12 +70,7 @@ func networkHeader(packet *stream.Packet) (header []byte, etherType uint16) {
 		}
 		return data[2:], versionType(data[2:])
 	}
-	for etherType == etherTypeVLAN || etherType == etherTypeQinQ || etherType == etherTypeQinQ1 {
-		if len(header) < 4 {
-			return nil, 0
-		}
-		header, etherType = header[4:], binary.BigEndian.Uint16(header[2:])
-	}
+	header, etherType = skipVLANTags(header, etherType)
 	switch etherType {
 	case etherTypeMPLS, etherTypeMPLSM:
 		header = skipLabels(header)
@@ -136,21 +120,21 @@ func versionType(network []byte) uint16 {
 }
 
 // hashPair hashes two addresses, whichever comes first.
-func hashPair(a, b []byte) uint64 { return mix(hashAddress(a) + hashAddress(b)) }
+func hashPair(a, b []byte) uint64 { return Mix(hashAddress(a) + hashAddress(b)) }
 
 func hashAddress(address []byte) (hash uint64) {
 	for ; len(address) >= 8; address = address[8:] {
-		hash = mix(hash ^ binary.BigEndian.Uint64(address))
+		hash = Mix(hash ^ binary.BigEndian.Uint64(address))
 	}
 	for _, b := range address {
 		hash = hash<<8 | uint64(b)
 	}
-	return mix(hash)
+	return Mix(hash)
 }
 
-// mix is the finalizer of MurmurHash3: every bit of the result depends on every
+// Mix is the finalizer of MurmurHash3: every bit of the result depends on every
 // bit of x.
-func mix(x uint64) uint64 {
+func Mix(x uint64) uint64 {
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd
 	x ^= x >> 33

@@ -1,4 +1,4 @@
-package merge
+package frame
 
 import (
 	"encoding/hex"
@@ -13,7 +13,7 @@ import (
 	"pcap-replay/stream"
 )
 
-func frame(t *testing.T, text string) []byte {
+func fromHex(t *testing.T, text string) []byte {
 	t.Helper()
 	data, err := hex.DecodeString(strings.Join(strings.Fields(text), ""))
 	if err != nil {
@@ -41,12 +41,12 @@ func TestPacketsBetweenTwoHosts(t *testing.T) {
 		"IPv4":       {ethernet(t, macs+"0800"+ipv4+ports), ethernet(t, macsBack+"0800"+ipv4Back+back)},
 		"VLAN":       {ethernet(t, macs+"0800"+ipv4+ports), ethernet(t, macs+"8100 0005 0800"+ipv4Back+back)},
 		"QinQ":       {ethernet(t, macs+"0800"+ipv4+ports), ethernet(t, macs+"88a8 0005 8100 0007 0800"+ipv4Back+back)},
-		"raw":        {ethernet(t, macs+"0800"+ipv4+ports), {Data: frame(t, ipv4Back+back), LinkType: stream.LinkTypeRaw}},
+		"raw":        {ethernet(t, macs+"0800"+ipv4+ports), {Data: fromHex(t, ipv4Back+back), LinkType: stream.LinkTypeRaw}},
 		"IP options": {ethernet(t, macs+"0800"+ipv4+ports), ethernet(t, macs+"0800 46000024 00020000 4011 0000 0a000002 0a000001 01010101"+back)},
-		"loopback":   {ethernet(t, macs+"0800"+ipv4+ports), {Data: frame(t, "02000000"+ipv4Back+back), LinkType: stream.LinkTypeNull}},
-		"cooked":     {ethernet(t, macs+"0800"+ipv4+ports), {Data: frame(t, "0000 0001 0006 0200000000010000 0800"+ipv4Back+back), LinkType: stream.LinkTypeLinuxSLL}},
-		"cooked 2":   {ethernet(t, macs+"0800"+ipv4+ports), {Data: frame(t, "0800 0000 00000001 0001 00 06 0200000000010000"+ipv4Back+back), LinkType: stream.LinkTypeLinuxSLL2}},
-		"PPP":        {ethernet(t, macs+"0800"+ipv4+ports), {Data: frame(t, "ff03 0021"+ipv4Back+back), LinkType: stream.LinkTypePPP}},
+		"loopback":   {ethernet(t, macs+"0800"+ipv4+ports), {Data: fromHex(t, "02000000"+ipv4Back+back), LinkType: stream.LinkTypeNull}},
+		"cooked":     {ethernet(t, macs+"0800"+ipv4+ports), {Data: fromHex(t, "0000 0001 0006 0200000000010000 0800"+ipv4Back+back), LinkType: stream.LinkTypeLinuxSLL}},
+		"cooked 2":   {ethernet(t, macs+"0800"+ipv4+ports), {Data: fromHex(t, "0800 0000 00000001 0001 00 06 0200000000010000"+ipv4Back+back), LinkType: stream.LinkTypeLinuxSLL2}},
+		"PPP":        {ethernet(t, macs+"0800"+ipv4+ports), {Data: fromHex(t, "ff03 0021"+ipv4Back+back), LinkType: stream.LinkTypePPP}},
 		"IPv6":       {ethernet(t, macs+"86dd 60000000 000c 11 40"+ip6+ports), ethernet(t, macs+"86dd 60000000 000c 11 40"+ip6Back+back)},
 		"extensions": {ethernet(t, macs+"86dd 60000000 000c 11 40"+ip6+ports), ethernet(t, macs+"86dd 60000000 001c 00 40"+ip6Back+"3c00000000000000 1100000000000000"+back)},
 		"MPLS":       {ethernet(t, macs+"0800"+ipv4+ports), ethernet(t, macs+"8847 00010040 00020140"+ipv4Back+back)},
@@ -66,7 +66,7 @@ func TestPacketsBetweenTwoHosts(t *testing.T) {
 }
 
 func ethernet(t *testing.T, text string) stream.Packet {
-	return stream.Packet{Data: frame(t, text), LinkType: stream.LinkTypeEthernet}
+	return stream.Packet{Data: fromHex(t, text), LinkType: stream.LinkTypeEthernet}
 }
 
 // TestHostsPart has many pairs of hosts in shares of nearly equal size, each packet in one.
@@ -142,53 +142,5 @@ func TestShardTakesAnything(t *testing.T) {
 	}
 	if packets == 0 || shards[0]+shards[1] != packets {
 		t.Errorf("%d packets, but %v in the shards", packets, shards)
-	}
-}
-
-func TestDuplicates(t *testing.T) {
-	packet := func(time int64, number int) *stream.Packet {
-		p := numbered(time, 0, number)
-		return &p
-	}
-	d := NewDuplicates(10)
-	longer := packet(105, 1)
-	longer.WireLength++
-	other := packet(105, 1)
-	other.LinkType = stream.LinkTypeRaw
-	for i, c := range []struct {
-		packet *stream.Packet
-		want   bool
-	}{
-		{packet(100, 1), false},
-		{packet(100, 1), true},
-		{packet(100, 2), false},
-		{longer, false},
-		{other, false},
-		{packet(110, 1), true},  // just within
-		{packet(111, 1), false}, // the one kept was too long ago
-		{packet(121, 1), true},
-		{packet(105, 3), false}, // late
-		{packet(115, 3), true},
-		{packet(400, 3), false},
-	} {
-		if got := d.Has(c.packet); got != c.want {
-			t.Errorf("step %d: got %v, wanted %v", i, got, c.want)
-		}
-	}
-	for i := range 100000 {
-		d.Has(packet(int64(1000+i), i))
-	}
-	if len(d.seen) > 20 || d.count > 20 || len(d.order) > 1024 {
-		t.Errorf("%d packets remembered in a window of 10", len(d.seen))
-	}
-	for i := range 5000 {
-		if d.Has(packet(300000, i)) {
-			t.Fatalf("packet %d is new", i)
-		}
-	}
-	for i := range 5000 {
-		if !d.Has(packet(300001, i)) {
-			t.Fatalf("packet %d has been there", i)
-		}
 	}
 }
