@@ -48,7 +48,7 @@ type followed struct {
 	grown time.Time
 	ended bool
 
-	held   holding
+	held   reorderBuffer
 	due    int64 // time up to which packets cannot be overtaken within the file
 	latest int64 // of the times of all packets
 	leaf   int32 // in the tree, or outside
@@ -183,7 +183,7 @@ func (f *Follower) open(path string) error {
 	ahead := newLookahead(tail, 0, f.captures.blocks, size, batchSize(size))
 	f.files = append(f.files, &followed{
 		Input: input, order: int32(len(f.known)), tail: tail, ahead: ahead, grown: grown,
-		held: newHolding(f.captures.window), due: math.MinInt64, latest: math.MinInt64, leaf: outside,
+		held: newReorderBuffer(f.captures.window), due: math.MinInt64, latest: math.MinInt64, leaf: outside,
 	})
 	return nil
 }

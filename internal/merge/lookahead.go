@@ -18,7 +18,7 @@ import (
 //
 // What has been read ahead is kept in blocks. Where the share of memory of an
 // input does not hold a window of it, the window is as much as it holds. A file that
-// can be read twice at no great cost has a scout see the window instead, where that
+// can be read twice at no great cost is prescanned instead, where that
 // is more than a few blocks: they go out of the processor's cache and come back, which
 // takes longer than to read them again.
 type lookahead struct {
@@ -31,7 +31,7 @@ type lookahead struct {
 	mutex    sync.Mutex
 	changed  sync.Cond
 	disorder disorder
-	scout    *scout   // nil while there is none
+	prescan  *prescan // nil while there is none
 	unsure   bool     // whether there is to be one
 	wanted   position // how far the merge wants to have been looked ahead
 	used     int64    // bytes of blocks and batches
@@ -62,7 +62,7 @@ const (
 	// merging go on side by side.
 	minAhead = 4
 	// mostHeld is how many bytes, and blocksHeld how many blocks, are held at most to see
-	// a window, before a scout does.
+	// a window, before a prescan does.
 	mostHeld   = 2 << 20
 	blocksHeld = 32
 	// blocksBeyond is how many blocks are read beyond the window: with one, both sides
@@ -167,7 +167,7 @@ func (l *lookahead) isWanted() bool {
 	defer l.mutex.Unlock()
 	for !l.ended && !l.stopped {
 		if l.unsure && (l.used >= int64(min(mostHeld, blocksHeld*l.blockSize)) || l.isFull()) {
-			l.sendScout()
+			l.startPrescan()
 		}
 		if !l.isAhead() {
 			return true
@@ -178,9 +178,9 @@ func (l *lookahead) isWanted() bool {
 	return false
 }
 
-// sendScout has a scout see the window from now on.
-func (l *lookahead) sendScout() {
-	l.scout, l.unsure = newScout(l.file, l.window, l.blockSize), false
+// startPrescan makes a prescan read the window from now on.
+func (l *lookahead) startPrescan() {
+	l.prescan, l.unsure = newPrescan(l.file, l.window, l.blockSize), false
 	l.window, l.wanted = 0, beginning
 	if len(l.queue) > 0 {
 		l.wanted = l.queue[0].position
@@ -220,15 +220,15 @@ func (l *lookahead) settle() int64 {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.wanted = furthest(l.wanted, l.given.plus(l.window))
-	for l.scout == nil && !l.ended && l.disorder.isBefore(l.wanted) && (len(l.queue) == 0 || l.unsure || !l.isFull()) {
+	for l.prescan == nil && !l.ended && l.disorder.isBefore(l.wanted) && (len(l.queue) == 0 || l.unsure || !l.isFull()) {
 		l.changed.Broadcast()
 		l.changed.Wait()
 	}
-	if scout := l.scout; scout != nil {
+	if prescan := l.prescan; prescan != nil {
 		l.mutex.Unlock()
-		most := scout.settle(l.given.position, l.given.end)
+		most := prescan.settle(l.given.position, l.given.end)
 		l.mutex.Lock()
-		return max(most, l.disorder.most) // a scout that failed has not seen all
+		return max(most, l.disorder.most) // a prescan that failed has not seen all
 	}
 	return l.disorder.most
 }
@@ -299,8 +299,8 @@ func (l *lookahead) Close() error {
 	l.changed.Broadcast()
 	l.mutex.Unlock()
 	<-l.finished
-	if l.scout != nil {
-		l.scout.close()
+	if l.prescan != nil {
+		l.prescan.close()
 	}
 	if l.file != nil {
 		l.file.Close()

@@ -110,7 +110,7 @@ var ways = map[string]func(t testing.TB, paths []string, window int64) []*Input{
 			c.Disorder, c.Uncompressed = UnknownDisorder, false
 		})
 	},
-	"seen by a scout": func(t testing.TB, paths []string, window int64) []*Input {
+	"seen by a prescan": func(t testing.TB, paths []string, window int64) []*Input {
 		captures := NewCaptures(files.NewPool(8, nil), window, 0)
 		captures.blocks = newBlocks(1) // too few to hold a window
 		return openSmall(t, captures, paths, func(c *Contents) { c.Disorder = UnknownDisorder })

@@ -13,13 +13,13 @@ type reorderer struct {
 	ahead *lookahead // nil where hold is known from the start
 
 	hold     int64 // how long packets are held; 0 passes everything through
-	held     holding
+	held     reorderBuffer
 	released []stream.Packet
 	err      error // that ended src
 }
 
 func newReorderer(src Reader, ahead *lookahead, window, hold int64) *reorderer {
-	return &reorderer{src: src, ahead: ahead, hold: min(hold, window), held: newHolding(window)}
+	return &reorderer{src: src, ahead: ahead, hold: min(hold, window), held: newReorderBuffer(window)}
 }
 
 // Next implements Reader.
@@ -64,9 +64,9 @@ func (r *reorderer) release() []stream.Packet {
 // Close implements Reader.
 func (r *reorderer) Close() error { return r.src.Close() }
 
-// holding holds packets of one input that wait for earlier ones, in memory of their
+// reorderBuffer holds packets of one input that wait for earlier ones, in memory of their
 // own.
-type holding struct {
+type reorderBuffer struct {
 	window  int64
 	latest  int64 // time from the last packet on that was too late
 	waiting heldPackets
@@ -76,10 +76,12 @@ type holding struct {
 	count   uint64
 }
 
-func newHolding(window int64) holding { return holding{window: window, latest: math.MinInt64} }
+func newReorderBuffer(window int64) reorderBuffer {
+	return reorderBuffer{window: window, latest: math.MinInt64}
+}
 
 // add copies a packet, since its data is not valid for long.
-func (h *holding) add(packet *stream.Packet) {
+func (h *reorderBuffer) add(packet *stream.Packet) {
 	held := heldPacket{*packet, h.count}
 	held.Data = h.slab.clone(packet.Data)
 	h.count++
@@ -94,7 +96,7 @@ func (h *holding) add(packet *stream.Packet) {
 }
 
 // settle has all packets go out, whatever their time, before what comes next.
-func (h *holding) settle() {
+func (h *reorderBuffer) settle() {
 	for len(h.waiting) > 0 {
 		h.settled = append(h.settled, h.waiting.pop())
 	}
@@ -102,7 +104,7 @@ func (h *holding) settle() {
 
 // release appends up to most packets to dst, in order: those that are settled, and of
 // the others those that are not later than due.
-func (h *holding) release(dst []stream.Packet, most int, due int64) []stream.Packet {
+func (h *reorderBuffer) release(dst []stream.Packet, most int, due int64) []stream.Packet {
 	for len(dst) < most && h.taken < len(h.settled) {
 		dst = append(dst, h.settled[h.taken])
 		h.settled[h.taken].Data = nil
@@ -119,7 +121,7 @@ func (h *holding) release(dst []stream.Packet, most int, due int64) []stream.Pac
 
 // next is the time of the packet that release gives next, if it gives one. A packet that
 // is settled does not wait for any time.
-func (h *holding) next(due int64) (time int64, ok bool) {
+func (h *reorderBuffer) next(due int64) (time int64, ok bool) {
 	switch {
 	case h.taken < len(h.settled):
 		return math.MinInt64, true
@@ -129,7 +131,7 @@ func (h *holding) next(due int64) (time int64, ok bool) {
 	return 0, false
 }
 
-func (h *holding) isEmpty() bool { return len(h.settled) == 0 && len(h.waiting) == 0 }
+func (h *reorderBuffer) isEmpty() bool { return len(h.settled) == 0 && len(h.waiting) == 0 }
 
 // heldPacket is a packet with its number. Of packets of one time the first to come is
 // the first to go.

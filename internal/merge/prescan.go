@@ -9,9 +9,9 @@ import (
 	"pcap-replay/stream"
 )
 
-// scout reads a file a window further than the merge has come, in a goroutine of its
+// prescan reads a file a window further than the merge has come, in a goroutine of its
 // own, to tell how far out of order it is. It keeps nothing.
-type scout struct {
+type prescan struct {
 	file      *files.PooledFile
 	window    int64
 	blockSize int
@@ -29,22 +29,22 @@ type scout struct {
 }
 
 const (
-	// scoutBlock is how much a scout reads at a time at most, in bytes: half and twice
+	// prescanBlock is how much a prescan reads at a time at most, in bytes: half and twice
 	// as much take a few percent longer.
-	scoutBlock = 128 << 10
-	// scoutStint is how many blocks a scout reads before it tells. It is one stint ahead
+	prescanBlock = 128 << 10
+	// prescanStint is how many blocks a prescan reads before it tells. It is one stint ahead
 	// of what is wanted, so that nobody waits for it.
-	scoutStint = 4
+	prescanStint = 4
 )
 
-// scoutReach is how many bytes a scout is ahead at most: a second of 17 Gbit/s. With a
+// prescanReach is how many bytes a prescan is ahead at most: a second of 17 Gbit/s. With a
 // window of hours, it would read all of the file first. Tests change it.
-var scoutReach = int64(2 << 30)
+var prescanReach = int64(2 << 30)
 
-// newScout looks through a file in blocks of up to blockSize bytes.
-func newScout(file *files.PooledFile, window int64, blockSize int) *scout {
-	s := &scout{
-		file: file, window: window, blockSize: min(blockSize, scoutBlock), seen: newDisorder(window),
+// newPrescan looks through a file in blocks of up to blockSize bytes.
+func newPrescan(file *files.PooledFile, window int64, blockSize int) *prescan {
+	s := &prescan{
+		file: file, window: window, blockSize: min(blockSize, prescanBlock), seen: newDisorder(window),
 		previous: beginning, wanted: beginning, finished: make(chan struct{}),
 	}
 	s.changed.L = &s.mutex
@@ -52,7 +52,7 @@ func newScout(file *files.PooledFile, window int64, blockSize int) *scout {
 	return s
 }
 
-func (s *scout) run() {
+func (s *prescan) run() {
 	defer close(s.finished)
 	source := io.NewSectionReader(s.file, 0, math.MaxInt64)
 	reader := stream.NewReaderSize(source, s.blockSize)
@@ -61,7 +61,7 @@ func (s *scout) run() {
 	seen := s.seen
 	for s.isWanted() {
 		ended := false
-		for end := reader.Offset() + int64(scoutStint*s.blockSize); reader.Offset() < end && !ended; {
+		for end := reader.Offset() + int64(prescanStint*s.blockSize); reader.Offset() < end && !ended; {
 			n, err := reader.Read(batch)
 			seen.observe(batch[:n])
 			ended = err != nil && !isDamage(err) // the merge will find the reason again
@@ -75,7 +75,7 @@ func (s *scout) run() {
 }
 
 // isWanted waits until the file has to be read on, and says whether it has.
-func (s *scout) isWanted() bool {
+func (s *prescan) isWanted() bool {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	for !s.ended && !s.stopped && s.isDone() {
@@ -84,13 +84,13 @@ func (s *scout) isWanted() bool {
 	return !s.ended && !s.stopped
 }
 
-// isDone says that the scout is a stint ahead of what is wanted, or far enough in any case.
-func (s *scout) isDone() bool { return s.wanted.isBefore(s.previous) || s.isFarAhead() }
+// isDone says that the prescan is a stint ahead of what is wanted, or far enough in any case.
+func (s *prescan) isDone() bool { return s.wanted.isBefore(s.previous) || s.isFarAhead() }
 
-func (s *scout) isFarAhead() bool { return s.offset-s.merged >= scoutReach }
+func (s *prescan) isFarAhead() bool { return s.offset-s.merged >= prescanReach }
 
 // tell ends a stint.
-func (s *scout) tell(seen disorder, offset int64, ended bool) {
+func (s *prescan) tell(seen disorder, offset int64, ended bool) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.previous, s.seen, s.offset, s.ended = s.seen.position, seen, offset, ended
@@ -102,7 +102,7 @@ func (s *scout) tell(seen disorder, offset int64, ended bool) {
 
 // settle waits until the file has been seen a window beyond a position and offset that
 // the merge has come to, and gives the largest disorder found.
-func (s *scout) settle(merged position, offset int64) int64 {
+func (s *prescan) settle(merged position, offset int64) int64 {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.wanted, s.merged = furthest(s.wanted, merged.plus(s.window)), offset
@@ -116,7 +116,7 @@ func (s *scout) settle(merged position, offset int64) int64 {
 }
 
 // close ends the goroutine.
-func (s *scout) close() {
+func (s *prescan) close() {
 	s.mutex.Lock()
 	s.stopped = true
 	s.changed.Broadcast()

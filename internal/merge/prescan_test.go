@@ -15,9 +15,9 @@ import (
 	"pcap-replay/stream"
 )
 
-// A window that is little is held, of another one a scout tells the disorder; with
+// A window that is little is held, of another one a prescan tells the disorder; with
 // both, packets come out in order.
-func TestScoutSeesLargeWindows(t *testing.T) {
+func TestPrescanSeesLargeWindows(t *testing.T) {
 	const (
 		count     = 40_000
 		blockSize = 16 << 10
@@ -25,14 +25,14 @@ func TestScoutSeesLargeWindows(t *testing.T) {
 	)
 	random := rand.New(rand.NewPCG(7, 7))
 	for name, test := range map[string]struct {
-		gap    time.Duration
-		memory int64
-		scout  bool
+		gap     time.Duration
+		memory  int64
+		prescan bool
 	}{
 		"little":       {gap: 10 * time.Millisecond, memory: memory},
-		"much":         {gap: 100 * time.Microsecond, memory: memory, scout: true},
-		"all of it":    {gap: time.Microsecond, memory: memory, scout: true},
-		"little, full": {gap: 10 * time.Millisecond, memory: 1, scout: true},
+		"much":         {gap: 100 * time.Microsecond, memory: memory, prescan: true},
+		"all of it":    {gap: time.Microsecond, memory: memory, prescan: true},
+		"little, full": {gap: 10 * time.Millisecond, memory: 1, prescan: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			packets := capture(random, 0, count, lab.Start, int64(test.gap), int64(time.Second))
@@ -59,8 +59,8 @@ func TestScoutSeesLargeWindows(t *testing.T) {
 					break
 				}
 			}
-			if hasScout := ahead.scout != nil; hasScout != test.scout {
-				t.Errorf("has a scout: %v, wanted %v", hasScout, test.scout)
+			if hasPrescan := ahead.prescan != nil; hasPrescan != test.prescan {
+				t.Errorf("has a prescan: %v, wanted %v", hasPrescan, test.prescan)
 			}
 			r.Close()
 		})
@@ -68,9 +68,9 @@ func TestScoutSeesLargeWindows(t *testing.T) {
 }
 
 // A window that is longer than the file does not have all of the file read first.
-func TestScoutHasAReach(t *testing.T) {
-	defer func(reach int64) { scoutReach = reach }(scoutReach)
-	scoutReach = 256 << 10
+func TestPrescanHasAReach(t *testing.T) {
+	defer func(reach int64) { prescanReach = reach }(prescanReach)
+	prescanReach = 256 << 10
 	random := rand.New(rand.NewPCG(8, 8))
 	const window = int64(time.Hour)
 	packets := capture(random, 0, 50_000, lab.Start, int64(time.Millisecond), 0)
@@ -87,9 +87,9 @@ func TestScoutHasAReach(t *testing.T) {
 	seen := 0
 	for {
 		batch, err := r.Next()
-		ahead.scout.mutex.Lock()
-		offset := ahead.scout.offset
-		ahead.scout.mutex.Unlock()
+		ahead.prescan.mutex.Lock()
+		offset := ahead.prescan.offset
+		ahead.prescan.mutex.Unlock()
 		if seen == 0 && offset > size/2 {
 			t.Errorf("%d of %d bytes had been read for the first packet", offset, size)
 		}
@@ -102,9 +102,9 @@ func TestScoutHasAReach(t *testing.T) {
 	}
 }
 
-// What is written to a file that a scout has been through comes too late to be put in
+// What is written to a file that a prescan has been through comes too late to be put in
 // order, and is left alone.
-func TestScoutEndsAFileThatGrows(t *testing.T) {
+func TestPrescanEndsAFileThatGrows(t *testing.T) {
 	random := rand.New(rand.NewPCG(9, 9))
 	packets := capture(random, 0, 60_000, lab.Start, int64(time.Microsecond), 0)
 	path := filepath.Join(t.TempDir(), "capture")
