@@ -19,7 +19,7 @@ FUZZTIME = 1m
 
 # Go knows best what has changed.
 all:
-	go build -o $(BIN)/ ./cmd/...
+	go build -ldflags='-s -w' -o $(BIN)/ ./cmd/...
 
 # All that this machine allows; what it does not is skipped with the reason.
 test:

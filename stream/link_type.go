@@ -9,35 +9,35 @@ type LinkType uint16
 
 // The link types that the tools treat in a way of their own.
 const (
-	LinkTypeNull      LinkType = 0
-	LinkTypeEthernet  LinkType = 1
-	LinkTypePPP       LinkType = 9
-	LinkTypeRaw       LinkType = 101
-	LinkTypeWiFi      LinkType = 105
-	LinkTypeLoop      LinkType = 108
-	LinkTypeLinuxSLL  LinkType = 113
-	LinkTypePrism     LinkType = 119
-	LinkTypeRadiotap  LinkType = 127
-	LinkTypeAVS       LinkType = 163
-	LinkTypeUSBLinux  LinkType = 189
-	LinkTypePPI       LinkType = 192
-	LinkTypeUSBMapped LinkType = 220
-	LinkTypeIPv4      LinkType = 228
-	LinkTypeIPv6      LinkType = 229
-	LinkTypeDBus      LinkType = 231
-	LinkTypeUSBPcap   LinkType = 249
-	LinkTypeLinuxSLL2 LinkType = 276
-	LinkTypeEBHSCR    LinkType = 279
+	LinkTypeNull              LinkType = 0
+	LinkTypeEthernet          LinkType = 1
+	LinkTypePPP               LinkType = 9
+	LinkTypeRaw               LinkType = 101
+	LinkTypeIEEE80211         LinkType = 105
+	LinkTypeLoop              LinkType = 108
+	LinkTypeLinuxSLL          LinkType = 113
+	LinkTypePrismHeader       LinkType = 119
+	LinkTypeIEEE80211Radio    LinkType = 127
+	LinkTypeIEEE80211RadioAVS LinkType = 163
+	LinkTypeUSBLinux          LinkType = 189
+	LinkTypePPI               LinkType = 192
+	LinkTypeUSBMapped         LinkType = 220
+	LinkTypeIPv4              LinkType = 228
+	LinkTypeIPv6              LinkType = 229
+	LinkTypeDBus              LinkType = 231
+	LinkTypeUSBPcap           LinkType = 249
+	LinkTypeLinuxSLL2         LinkType = 276
+	LinkTypeEBHSCR            LinkType = 279
 )
 
 var linkTypeNames = map[LinkType]string{
 	LinkTypeNull: "NULL", LinkTypeEthernet: "EN10MB", 6: "IEEE802", 7: "ARCNET", 8: "SLIP",
 	LinkTypePPP: "PPP", 10: "FDDI", 50: "PPP_SERIAL", 51: "PPP_ETHER", 100: "ATM_RFC1483",
-	LinkTypeRaw: "RAW", 104: "C_HDLC", LinkTypeWiFi: "IEEE802_11", 107: "FRELAY",
+	LinkTypeRaw: "RAW", 104: "C_HDLC", LinkTypeIEEE80211: "IEEE802_11", 107: "FRELAY",
 	LinkTypeLoop: "LOOP", LinkTypeLinuxSLL: "LINUX_SLL", 114: "LTALK", 117: "PFLOG",
-	LinkTypePrism: "PRISM_HEADER", 122: "IP_OVER_FC", 123: "SUNATM", LinkTypeRadiotap: "IEEE802_11_RADIO",
+	LinkTypePrismHeader: "PRISM_HEADER", 122: "IP_OVER_FC", 123: "SUNATM", LinkTypeIEEE80211Radio: "IEEE802_11_RADIO",
 	129: "ARCNET_LINUX", 138: "APPLE_IP_OVER_IEEE1394", 139: "MTP2_WITH_PHDR", 140: "MTP2",
-	141: "MTP3", 142: "SCCP", 143: "DOCSIS", 144: "LINUX_IRDA", LinkTypeAVS: "IEEE802_11_RADIO_AVS",
+	141: "MTP3", 142: "SCCP", 143: "DOCSIS", 144: "LINUX_IRDA", LinkTypeIEEE80211RadioAVS: "IEEE802_11_RADIO_AVS",
 	165: "BACNET_MS_TP", 166: "PPP_PPPD", 187: "BLUETOOTH_HCI_H4", LinkTypeUSBLinux: "USB_LINUX",
 	LinkTypePPI: "PPI", 195: "IEEE802_15_4", 201: "BLUETOOTH_HCI_H4_WITH_PHDR", 204: "PPP_WITH_DIR",
 	LinkTypeUSBMapped: "USB_LINUX_MMAPPED", 224: "FC_2", LinkTypeIPv4: "IPV4", LinkTypeIPv6: "IPV6",

@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/gunzip"
 	"pcap-replay/stream"
 )
@@ -61,7 +60,7 @@ type indexBuilder struct {
 
 // candidate is a place that may become a point.
 type candidate struct {
-	point
+	accessPoint
 	window  []byte
 	chosen  bool
 	cellSum uint32 // of its whole cell
@@ -82,13 +81,12 @@ func NewIndexingReader(src io.Reader, archive *os.File) (*Reader, error) {
 		written: headerSize, checks: make(chan *candidate, 4), checked: make(chan error, 1),
 	}
 	b.encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1)) // the option is valid
-	temporary := filepath.Join(filepath.Dir(b.path), fmt.Sprintf(".%s.%08x", filepath.Base(b.path), rand.Uint32()))
 	info, err := archive.Stat()
 	if err != nil {
 		return nil, err
 	}
 	// Windows are data of the archive: who may not read that shall not read them.
-	if b.file, err = os.OpenFile(temporary, os.O_RDWR|os.O_CREATE|os.O_EXCL, info.Mode().Perm()&0o666|0o200); err != nil {
+	if b.file, err = os.OpenFile(files.Beside(b.path), os.O_RDWR|os.O_CREATE|os.O_EXCL, info.Mode().Perm()&0o666|0o200); err != nil {
 		return nil, err
 	}
 	go b.check(b.checks)
@@ -146,7 +144,7 @@ func (b *indexBuilder) boundary(offset, bit int64, window []byte) {
 	if n := len(b.waiting); n > 0 && offset-b.waiting[n-1].Offset < candidateDistance {
 		return
 	}
-	c := &candidate{point: point{Offset: offset, Bit: bit, Sum: b.sums.sum}, window: append(b.unused(), window...)}
+	c := &candidate{accessPoint: accessPoint{Offset: offset, Bit: bit, Sum: b.sums.sum}, window: append(b.unused(), window...)}
 	b.waiting = append(b.waiting, c)
 	if len(b.points) == 0 || offset-b.lastPoint() >= pointDistance {
 		b.choose(c)
@@ -274,12 +272,12 @@ func (b *indexBuilder) writeWindow(c *candidate) error {
 
 // rightPoints leaves out those that the checks found wrong: what findBlocks judged
 // from sizes may be otherwise.
-func (b *indexBuilder) rightPoints(plainSize int64) (points []point, err error) {
+func (b *indexBuilder) rightPoints(plainSize int64) (points []accessPoint, err error) {
 	for _, c := range b.points {
 		switch {
 		case c.Offset > 0 && c.Offset >= plainSize: // an empty block at the end
 		case !c.wrong:
-			points = append(points, c.point)
+			points = append(points, c.accessPoint)
 		case c.Offset == 0 || b.compression == stream.Gzip || b.compression == stream.Bzip2:
 			return nil, fmt.Errorf("offset %d: decompression from here gives something else than before", c.Offset)
 		}

@@ -63,8 +63,8 @@ type indexFooter struct {
 	MagicBackward [8]byte
 }
 
-// point is a place from which the archive can be decompressed.
-type point struct {
+// accessPoint is a place from which the archive can be decompressed.
+type accessPoint struct {
 	Offset       int64 // in bytes of the uncompressed tarball
 	Bit          int64 // in bits of the archive
 	Window       int64 // where its window is in the index
@@ -75,7 +75,7 @@ type point struct {
 var (
 	headerSize = int64(binary.Size(indexHeader{}))
 	footerSize = int64(binary.Size(indexFooter{}))
-	pointSize  = int64(binary.Size(point{}))
+	pointSize  = int64(binary.Size(accessPoint{}))
 )
 
 const (

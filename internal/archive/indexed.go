@@ -24,7 +24,7 @@ type Indexed struct {
 	size    int64 // of the index
 	header  indexHeader
 	footer  indexFooter
-	points  []point
+	points  []accessPoint
 	gunzips sync.Pool // of *gunzip.Reader
 	windows *zstd.Decoder
 }
@@ -116,10 +116,10 @@ func (x *Indexed) loadPoints() error {
 	if crc32.Checksum(table, crc32.IEEETable) != x.footer.PointsSum {
 		return indexErrorf("points: wrong checksum")
 	}
-	x.points = make([]point, x.footer.PointCount)
+	x.points = make([]accessPoint, x.footer.PointCount)
 	_, _ = binary.Decode(table, binary.LittleEndian, x.points)
 	for i, p := range x.points {
-		var previous point
+		var previous accessPoint
 		if i > 0 {
 			previous = x.points[i-1]
 		}

@@ -105,7 +105,7 @@ func resume(compression stream.Compression, src io.Reader, bit int64, header []b
 	return plain, err
 }
 
-func (x *Indexed) readWindow(p *point) ([]byte, error) {
+func (x *Indexed) readWindow(p *accessPoint) ([]byte, error) {
 	if p.WindowLength == 0 {
 		return nil, nil
 	}

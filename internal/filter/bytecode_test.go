@@ -12,7 +12,7 @@ func TestBytecode(t *testing.T) {
 	for _, expression := range []string{"tcp port 80", "ip[ip[0] & 15] > len / 3", "geneve and tcp", "wlan host 1:2:3:4:5:6"} {
 		link := stream.LinkTypeEthernet
 		if strings.HasPrefix(expression, "wlan") {
-			link = stream.LinkTypeRadiotap
+			link = stream.LinkTypeIEEE80211Radio
 		}
 		text, err := oracle.output(expression, link)
 		if err != nil {

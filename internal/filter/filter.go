@@ -57,7 +57,7 @@ var supported = []stream.LinkType{
 	stream.LinkTypeEthernet, stream.LinkTypeLinuxSLL2, stream.LinkTypeLinuxSLL, stream.LinkTypeRaw,
 	stream.LinkTypeIPv4, stream.LinkTypeIPv6, stream.LinkTypeNull, stream.LinkTypeLoop,
 	stream.LinkTypePPP, linkTypePPPSerial, linkTypePPPEther, linkTypeCiscoHDLC,
-	stream.LinkTypeWiFi, stream.LinkTypeRadiotap, stream.LinkTypeAVS, stream.LinkTypePrism, stream.LinkTypePPI,
+	stream.LinkTypeIEEE80211, stream.LinkTypeIEEE80211Radio, stream.LinkTypeIEEE80211RadioAVS, stream.LinkTypePrismHeader, stream.LinkTypePPI,
 }
 
 // check compiles for one link type after the other until one can do it. If none

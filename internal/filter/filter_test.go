@@ -103,7 +103,7 @@ func TestOffsetBeforeRegister(t *testing.T) {
 	packet := make([]byte, 40)
 	packet[2], packet[11] = 12, 7
 	for expression, want := range map[string]bool{"ether[-1] = 7": true, "wlan[-1] = 7": true, "wlan[-2:2] = 7": true, "wlan[-12] = 0": true, "wlan[-13] = 0": false} {
-		if got := mustCompile(t, expression, stream.LinkTypeRadiotap).Match(packet, 40); got != want {
+		if got := mustCompile(t, expression, stream.LinkTypeIEEE80211Radio).Match(packet, 40); got != want {
 			t.Errorf("%q: %t, wanted %t", expression, got, want)
 		}
 	}

@@ -136,7 +136,7 @@ const longestChoices = 200
 var fuzzedLinks = []stream.LinkType{
 	stream.LinkTypeEthernet, stream.LinkTypeEthernet, stream.LinkTypeRaw, stream.LinkTypeLinuxSLL, stream.LinkTypeLinuxSLL2,
 	stream.LinkTypePPP, stream.LinkTypeLoop, stream.LinkTypeIPv4, stream.LinkTypeIPv6,
-	stream.LinkTypeWiFi, stream.LinkTypeRadiotap, stream.LinkTypeAVS, stream.LinkTypePrism, stream.LinkTypePPI,
+	stream.LinkTypeIEEE80211, stream.LinkTypeIEEE80211Radio, stream.LinkTypeIEEE80211RadioAVS, stream.LinkTypePrismHeader, stream.LinkTypePPI,
 }
 
 // differs says how the decisions on an expression differ from libpcap's, or "".

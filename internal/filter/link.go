@@ -73,7 +73,7 @@ func newLayout(link stream.LinkType, v values) layout {
 		l = layout{link: link, network: 8, plain: 3}
 		l.typeAt = position{k: 24}
 		l.payload = position{base: v.register(payloadRegister)}
-		if link != stream.LinkTypeWiFi {
+		if link != stream.LinkTypeIEEE80211 {
 			l.header = position{base: v.register(headerRegister)}
 		}
 	}

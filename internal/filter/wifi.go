@@ -9,12 +9,12 @@ import (
 
 // isWiFi says that packets have a header of 802.11, maybe behind one of the radio.
 func isWiFi(link stream.LinkType) bool {
-	return link == stream.LinkTypeWiFi || hasRadio(link) || link == stream.LinkTypePPI
+	return link == stream.LinkTypeIEEE80211 || hasRadio(link) || link == stream.LinkTypePPI
 }
 
 // hasRadio says that radio[0] means something.
 func hasRadio(link stream.LinkType) bool {
-	return link == stream.LinkTypePrism || link == stream.LinkTypeAVS || link == stream.LinkTypeRadiotap
+	return link == stream.LinkTypePrismHeader || link == stream.LinkTypeIEEE80211RadioAVS || link == stream.LinkTypeIEEE80211Radio
 }
 
 // The frame control field of 802.11. The type has the bits 0x0c, the subtype 0xf0.
@@ -247,7 +247,7 @@ func (n llcFrame) condition(g *generator) *condition {
 func (g *generator) withPrologue(whole *condition) *condition {
 	header, payload := g.values.register(headerRegister), g.values.register(payloadRegister)
 	usesPayload := g.uses(payload)
-	usesHeader := g.uses(header) || usesPayload && g.outer != stream.LinkTypeWiFi
+	usesHeader := g.uses(header) || usesPayload && g.outer != stream.LinkTypeIEEE80211
 	if !isWiFi(g.outer) {
 		return whole
 	}
@@ -259,7 +259,7 @@ func (g *generator) withPrologue(whole *condition) *condition {
 		whole = and(g.findHeader(header), whole)
 	}
 	if g.link == stream.LinkTypePPI { // which may hold anything
-		const littleEndianWiFi = uint32(stream.LinkTypeWiFi) << 24
+		const littleEndianWiFi = uint32(stream.LinkTypeIEEE80211) << 24
 		whole = and(g.at(position{k: 4}, 4, equal, littleEndianWiFi), whole)
 	}
 	return whole
@@ -283,11 +283,11 @@ func (g *generator) findHeader(header *value) *condition {
 		return g.values.arithmetic("|", high, g.load(position{k: k}, 1))
 	}
 	switch g.outer {
-	case stream.LinkTypeRadiotap, stream.LinkTypePPI:
+	case stream.LinkTypeIEEE80211Radio, stream.LinkTypePPI:
 		return assign(header, littleEndian16(2))
-	case stream.LinkTypeAVS:
+	case stream.LinkTypeIEEE80211RadioAVS:
 		return assign(header, g.load(position{k: 4}, 4))
-	case stream.LinkTypePrism: // which Linux may have filled with AVS
+	case stream.LinkTypePrismHeader: // which Linux may have filled with AVS
 		const prismLength, avsMagic = 144, 0x80211000
 		return or(
 			and(g.maskedAt(position{}, 4, 0xfffff000, avsMagic), assign(header, g.load(position{k: 4}, 4))),
@@ -301,7 +301,7 @@ func (g *generator) findHeader(header *value) *condition {
 // some drivers pad to four and say so in the radiotap header.
 func (g *generator) findPayload(payload *value) *condition {
 	start := g.values.constant(0)
-	if g.outer != stream.LinkTypeWiFi {
+	if g.outer != stream.LinkTypeIEEE80211 {
 		start = g.values.register(headerRegister)
 	}
 	sum := func(v *value, k uint32) *value { return g.values.arithmetic("+", v, g.values.constant(k)) }
@@ -310,7 +310,7 @@ func (g *generator) findPayload(payload *value) *condition {
 	}
 	store := func(length uint32) *condition {
 		end := sum(start, length)
-		if g.link != stream.LinkTypeRadiotap {
+		if g.link != stream.LinkTypeIEEE80211Radio {
 			return assign(payload, end)
 		}
 		rounded := g.masked(sum(end, 3), ^uint32(3))

@@ -17,8 +17,8 @@ const Start int64 = 1600000000e9
 const MinFrame = 60
 
 // Frame makes a UDP frame of length bytes with correct checksums, from
-// 10.0.0.1:10000+flow to 10.0.0.2:20000, with sequence at the start of the
-// payload.
+// 10.H.L.1:10000+flow to 10.0.0.2:20000, with sequence at the start of the payload.
+// H and L are the bytes of flow, so that each flow has a host of its own.
 func Frame(flow uint16, sequence uint32, length int) []byte {
 	length = max(length, MinFrame)
 	frame := make([]byte, length)
@@ -27,7 +27,7 @@ func Frame(flow uint16, sequence uint32, length int) []byte {
 	ip[0], ip[8], ip[9] = 0x45, 64, 17 // version and header length, TTL, UDP
 	binary.BigEndian.PutUint16(ip[2:], uint16(length-14))
 	binary.BigEndian.PutUint16(ip[4:], uint16(sequence))
-	copy(ip[12:], []byte{10, 0, 0, 1, 10, 0, 0, 2})
+	copy(ip[12:], []byte{10, byte(flow >> 8), byte(flow), 1, 10, 0, 0, 2})
 	binary.BigEndian.PutUint16(ip[10:], ^fold(sum(ip)))
 	udp := frame[34:]
 	binary.BigEndian.PutUint16(udp[0:], 10000+flow)

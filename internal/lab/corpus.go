@@ -1,8 +1,11 @@
 package lab
 
 import (
+	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -54,3 +57,26 @@ func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
+
+// CorpusCaptures gives every file of the corpus that is named as a capture, with its data.
+func CorpusCaptures(t testing.TB) iter.Seq2[string, []byte] {
+	t.Helper()
+	corpus := Corpus(t)
+	return func(yield func(string, []byte) bool) {
+		err := filepath.WalkDir(corpus, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() || !captureName.MatchString(path) {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			if err == nil && !yield(strings.TrimPrefix(path, corpus), data) {
+				return fs.SkipAll
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+var captureName = regexp.MustCompile(`(?i)\.(pcap|pcapng|cap|dmp)\d*(\.(gz|lz4|zst|xz|bz2))?$`)

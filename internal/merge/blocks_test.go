@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/lab"
 	"pcap-replay/stream"
 )
@@ -30,7 +31,7 @@ func TestLargePackets(t *testing.T) {
 	for _, length := range []int{3 << 10, 60 << 10, 200 << 10} {
 		for _, window := range []int64{0, 1e9} {
 			random := rand.New(rand.NewPCG(6, uint64(length)))
-			captures := NewCaptures(NewFiles(16, nil), window, 256<<20)
+			captures := NewCaptures(files.NewPool(16, nil), window, 256<<20)
 			folder := t.TempDir()
 			var list []*Input
 			var inputs [][]stream.Packet

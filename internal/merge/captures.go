@@ -5,12 +5,13 @@ import (
 	"io"
 	"math"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/stream"
 )
 
 // Captures reads capture files for a merge.
 type Captures struct {
-	files  *Files
+	pool   *files.Pool
 	window int64
 	blocks *blocks
 }
@@ -19,8 +20,8 @@ type Captures struct {
 // are put in order. For that each open file is read a window ahead, unless Contents
 // tells how far out of order it is. What that is of a compressed one is held in
 // memory; where memory bytes do not suffice for all of them, the windows get shorter.
-func NewCaptures(files *Files, window, memory int64) *Captures {
-	return &Captures{files: files, window: window, blocks: newBlocks(max(memory, minMemory))}
+func NewCaptures(pool *files.Pool, window, memory int64) *Captures {
+	return &Captures{pool: pool, window: window, blocks: newBlocks(max(memory, minMemory))}
 }
 
 // minMemory is what reading ahead needs in any case, in bytes.
@@ -52,16 +53,19 @@ const UnknownDisorder = -1
 // bytes: that shows all its sections and how far it is out of order.
 const peekLimit = 4 << 20
 
+// peekBlock is how much is read of a file to find its first packet, in bytes.
+const peekBlock = 16 << 10
+
 // Peek looks at the beginning of a file, and at all of a small one. Damage is
 // passed over: the merge will find it again.
 func (c *Captures) Peek(path string) (Contents, error) {
-	file, err := c.files.Open(path)
+	file, err := c.pool.Open(path)
 	if err != nil {
 		return Contents{}, err
 	}
 	defer file.Close()
 	small := file.Info().Size() <= peekLimit
-	block := 16 << 10
+	block := peekBlock
 	if small {
 		block = 64 << 10
 	}
@@ -91,7 +95,6 @@ func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 		for i := range batch[:n] {
 			earliest = min(earliest, batch[i].Time)
 		}
-		var damage *stream.Damage
 		switch {
 		case err == io.EOF:
 			contents.Disorder, contents.Sections = disorder.most, r.Sections()
@@ -99,7 +102,7 @@ func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 				contents.Earliest = earliest
 			}
 			return contents, nil
-		case err != nil && !errors.As(err, &damage):
+		case err != nil && !isDamage(err):
 			if seen {
 				return contents, nil
 			}
@@ -108,9 +111,35 @@ func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 	}
 }
 
+// First gives the time of the first packet in a file that has one, in nanoseconds
+// since the Unix epoch. Damage before it is passed over.
+func (c *Captures) First(path string) (first int64, ok bool, err error) {
+	file, err := c.pool.Open(path)
+	if err != nil {
+		return 0, false, err
+	}
+	defer file.Close()
+	r := stream.NewReaderSize(io.NewSectionReader(file, 0, math.MaxInt64), peekBlock)
+	defer r.Close()
+	packet := make([]stream.Packet, 1)
+	for {
+		n, err := r.Read(packet)
+		if n > 0 && !packet[0].Untimed {
+			return packet[0].Time, true, nil
+		}
+		var damage *stream.Damage
+		switch {
+		case err == io.EOF:
+			return 0, false, nil
+		case err != nil && !errors.As(err, &damage):
+			return 0, false, err
+		}
+	}
+}
+
 // File is a file to be merged.
 func (c *Captures) File(path string, contents Contents) *Input {
-	return c.Input(path, "", contents, func() (io.ReadCloser, error) { return c.files.Open(path) })
+	return c.Input(path, "", contents, func() (io.ReadCloser, error) { return c.pool.Open(path) })
 }
 
 // Input is a capture to be merged that open opens. It may be opened again when it
@@ -135,7 +164,7 @@ func (c *Captures) read(src io.ReadCloser, contents Contents, blockSize int) Rea
 	if contents.Disorder != UnknownDisorder {
 		return newReorderer(newLookahead(src, 0, c.blocks, blockSize, batch), nil, c.window, contents.Disorder)
 	}
-	file, isFile := src.(*File)
+	file, isFile := src.(*files.PooledFile)
 	var ahead *lookahead
 	if isFile && contents.Uncompressed {
 		ahead = newFileLookahead(file, c.window, c.blocks, blockSize, batch)

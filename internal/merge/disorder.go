@@ -6,27 +6,56 @@ import (
 	"pcap-replay/stream"
 )
 
-// disorder measures how far out of order packets are: how much later one has
-// come before them. What is further out than the window is late and will not be
-// put in order, so it does not count.
-type disorder struct {
-	window int64
-	latest int64 // time of all packets so far
-	most   int64 // disorder within the window
+// isTooLate says that a packet of a time is not sorted into those before it, which go
+// up to latest: see the package comment.
+func isTooLate(time, latest, window int64) bool { return time < before(latest, window) }
+
+// position is how far an input has been read.
+type position struct {
+	steps  int   // packets so far that were too late
+	latest int64 // time from the last of them on
 }
 
-func newDisorder(window int64) disorder {
-	return disorder{window: window, latest: math.MinInt64}
+// beginning is before all packets.
+var beginning = position{latest: math.MinInt64}
+
+func (p position) isBefore(other position) bool {
+	return p.steps < other.steps || p.steps == other.steps && p.latest < other.latest
 }
+
+// plus is from where on no packet is sorted into those up to p: a window later.
+func (p position) plus(window int64) position { return position{p.steps, after(p.latest, window)} }
+
+// furthest is the later one of two positions.
+func furthest(a, b position) position {
+	if a.isBefore(b) {
+		return b
+	}
+	return a
+}
+
+// disorder measures how far out of order packets are: how much later one has come
+// before them. A packet that is too late will not be sorted, so it does not count.
+type disorder struct {
+	window int64
+	position
+	most int64 // disorder within the window
+}
+
+func newDisorder(window int64) disorder { return disorder{window: window, position: beginning} }
 
 func (d *disorder) observe(packets []stream.Packet) {
 	latest := d.latest
 	for i := range packets {
 		time := packets[i].Time
-		if time >= latest {
+		switch {
+		case time >= latest:
 			latest = time
-		} else if behind := latest - time; behind > d.most && behind <= d.window {
-			d.most = behind // a difference that wraps round is negative, and far out of the window
+		case isTooLate(time, latest, d.window):
+			latest = time
+			d.steps++
+		default:
+			d.most = max(d.most, latest-time)
 		}
 	}
 	d.latest = latest

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"math"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/stream"
 )
 
@@ -54,7 +55,7 @@ func (d *Duplicates) Has(packet *stream.Packet) bool {
 func (d *Duplicates) digest(packet *stream.Packet) (key digest) {
 	rest := uint64(packet.WireLength)<<16 | uint64(packet.LinkType)
 	for i, seed := range d.seeds {
-		key[i] = maphash.Bytes(seed, packet.Data) ^ mix(rest+uint64(i))
+		key[i] = maphash.Bytes(seed, packet.Data) ^ frame.Mix(rest+uint64(i))
 	}
 	return key
 }

@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"errors"
 	"io"
 	"math"
 	"os"
@@ -9,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/stream"
 )
 
@@ -16,6 +16,10 @@ import (
 // once every file that grows has shown a packet that is later by the window, so
 // that no earlier one can come; a file that has not grown for as long is not
 // waited for. What comes later than that goes out as it comes, and is late.
+//
+// A packet that is too late in its own file goes out at once, behind all packets
+// before it in the file. The other files do not wait for that file until it has caught
+// up with its latest time: its clock may be years behind.
 type Follower struct {
 	captures *Captures
 	options  Options
@@ -26,7 +30,8 @@ type Follower struct {
 	linkTypes linkTypes
 	known     map[string]bool
 	files     []*followed
-	held      holding
+	tree      tournament  // of the files whose next packet cannot be overtaken within its file
+	players   []*followed // by leaf
 	scanned   time.Time
 	grown     time.Time // when a file did last
 	stopping  bool
@@ -37,15 +42,30 @@ type Follower struct {
 // followed is one of the files.
 type followed struct {
 	*Input
-	tail   *tail
-	ahead  *lookahead
-	latest int64 // time seen
-	grown  time.Time
+	order int32 // in which they were found
+	tail  *tail
+	ahead *lookahead
+	grown time.Time
+	ended bool
+
+	held   reorderBuffer
+	due    int64 // time up to which packets cannot be overtaken within the file
+	latest int64 // of the times of all packets
+	leaf   int32 // in the tree, or outside
 }
 
-// isAwaited says whether packets of a file are there or may be about to come.
+// outside is no leaf.
+const outside = -1
+
+// grows says whether packets of a file are there or may be about to come.
+func (f *followed) grows(patience time.Duration) bool {
+	return !f.ended && (f.ahead.isReady() || !f.tail.waits.Load() || time.Since(f.grown) < patience)
+}
+
+// isAwaited says whether the other files wait for a file.
 func (f *followed) isAwaited(patience time.Duration) bool {
-	return f.ahead.isReady() || !f.tail.waits.Load() || time.Since(f.grown) < patience
+	isBehind := f.held.latest < f.latest
+	return f.grows(patience) && (!isBehind || f.ahead.isReady())
 }
 
 const (
@@ -80,10 +100,13 @@ func (f *Follower) Read(dst []stream.Packet) (int, error) {
 			return 0, err
 		}
 	}
-	if err := f.take(); err != nil {
-		return 0, err
+	n := f.release(dst)
+	if n == 0 {
+		if err := f.take(); err != nil {
+			return 0, err
+		}
+		n = f.release(dst)
 	}
-	n := len(f.held.release(dst[:0], len(dst), f.due()))
 	for i := range dst[:n] {
 		if dst[i].Time < f.latest {
 			f.late++
@@ -114,7 +137,9 @@ func (f *Follower) Stop() {
 func (f *Follower) Close() error {
 	for _, file := range f.files {
 		file.tail.end()
-		file.ahead.Close()
+		if !file.ended {
+			file.ahead.Close()
+		}
 	}
 	f.files = nil
 	return nil
@@ -135,7 +160,7 @@ func (f *Follower) scan() error {
 		}
 	}
 	for _, file := range f.files {
-		if file.tail.look(there[file.Path]) {
+		if !file.ended && file.tail.look(there[file.Path]) {
 			file.grown = time.Now()
 			f.grown = file.grown
 		}
@@ -145,7 +170,7 @@ func (f *Follower) scan() error {
 
 func (f *Follower) open(path string) error {
 	input := &Input{Path: path}
-	file, err := f.captures.files.Open(path)
+	file, err := f.captures.pool.Open(path)
 	if err != nil {
 		return f.options.Trouble(input, err)
 	}
@@ -156,12 +181,15 @@ func (f *Follower) open(path string) error {
 	tail := newTail(file)
 	size := blockSize(len(f.files))
 	ahead := newLookahead(tail, 0, f.captures.blocks, size, batchSize(size))
-	f.files = append(f.files, &followed{Input: input, tail: tail, ahead: ahead, latest: math.MinInt64, grown: grown})
+	f.files = append(f.files, &followed{
+		Input: input, order: int32(len(f.known)), tail: tail, ahead: ahead, grown: grown,
+		held: newReorderBuffer(f.captures.window), due: math.MinInt64, latest: math.MinInt64, leaf: outside,
+	})
 	return nil
 }
 
-// take moves packets from the files to those that are held: always from the file
-// that is behind all others, as long as that has some.
+// take reads from the files until a packet is due: always from the file that is behind
+// all others, as long as that has some.
 func (f *Follower) take() error {
 	for range maxBatch {
 		file := f.lastOf()
@@ -171,6 +199,10 @@ func (f *Follower) take() error {
 		if err := f.takeFrom(file); err != nil {
 			return err
 		}
+		f.settle(file)
+		if f.isDue() {
+			return nil
+		}
 	}
 	return nil
 }
@@ -178,7 +210,7 @@ func (f *Follower) take() error {
 // lastOf is the file that the others have to wait for.
 func (f *Follower) lastOf() (last *followed) {
 	for _, file := range f.files {
-		if (last == nil || file.latest < last.latest) && file.isAwaited(f.patience) {
+		if (last == nil || file.held.latest < last.held.latest) && file.isAwaited(f.patience) {
 			last = file
 		}
 	}
@@ -188,18 +220,17 @@ func (f *Follower) lastOf() (last *followed) {
 func (f *Follower) takeFrom(file *followed) error {
 	batch, err := file.ahead.Next()
 	for i := range batch {
-		file.latest = max(file.latest, batch[i].Time)
 		if err := f.check(file, batch[i].LinkType); err != nil {
 			return err
 		}
 	}
 	for i := range batch {
-		f.held.add(&batch[i], batch[i].Time)
+		file.held.add(&batch[i])
+		file.latest = max(file.latest, batch[i].Time)
 	}
 	f.grown = time.Now()
-	var damage *stream.Damage
-	if err != nil && !errors.As(err, &damage) {
-		f.files = slices.DeleteFunc(f.files, func(other *followed) bool { return other == file })
+	if err != nil && !isDamage(err) {
+		file.ended = true
 		file.ahead.Close()
 	}
 	if err != nil && err != io.EOF {
@@ -215,18 +246,65 @@ func (f *Follower) check(file *followed, linkType stream.LinkType) error {
 	return f.linkTypes.check(file.Input, linkType)
 }
 
-// due is up to which time packets may go out.
+// release gives the packets that are due, in order.
+func (f *Follower) release(dst []stream.Packet) (n int) {
+	f.files = slices.DeleteFunc(f.files, func(file *followed) bool { return file.ended && file.held.isEmpty() })
+	for _, file := range f.files {
+		f.settle(file)
+	}
+	for due := f.due(); n < len(dst) && !f.tree.empty() && f.tree.time(f.tree.winner()) <= due; n++ {
+		file := f.players[f.tree.winner()]
+		file.held.release(dst[n:n], 1, file.due)
+		f.play(file)
+	}
+	return n
+}
+
+// isDue says that there is something to release.
+func (f *Follower) isDue() bool {
+	return !f.tree.empty() && f.tree.time(f.tree.winner()) <= f.due()
+}
+
+// due is the time up to which packets cannot be overtaken by those of a file that is
+// waited for.
 func (f *Follower) due() int64 {
 	if last := f.lastOf(); last != nil {
-		return before(last.latest, f.captures.window)
+		return before(last.held.latest, f.captures.window)
 	}
 	return math.MaxInt64
+}
+
+// settle finds out up to which time packets of a file cannot be overtaken within it.
+func (f *Follower) settle(file *followed) {
+	file.due = math.MaxInt64
+	if file.grows(f.patience) {
+		file.due = before(file.held.latest, f.captures.window)
+	}
+	f.play(file)
+}
+
+// play puts a file into the tree if its next packet is due.
+func (f *Follower) play(file *followed) {
+	time, ok := file.held.next(file.due)
+	switch {
+	case ok && file.leaf != outside:
+		f.tree.update(file.leaf, time)
+	case ok:
+		file.leaf = f.tree.enter(file.order, time)
+		for int(file.leaf) >= len(f.players) {
+			f.players = append(f.players, nil)
+		}
+		f.players[file.leaf] = file
+	case file.leaf != outside:
+		f.tree.leave(file.leaf)
+		f.players[file.leaf], file.leaf = nil, outside
+	}
 }
 
 // tail reads a file and waits for more at its end. Its methods but Read and Close
 // are for the goroutine of the Follower.
 type tail struct {
-	file   *File
+	file   *files.PooledFile
 	offset atomic.Int64
 	waits  atomic.Bool // at the end of the file
 	wake   chan struct{}
@@ -234,7 +312,7 @@ type tail struct {
 	isOver bool
 }
 
-func newTail(file *File) *tail {
+func newTail(file *files.PooledFile) *tail {
 	return &tail{file: file, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
@@ -263,8 +341,8 @@ func (t *tail) Read(p []byte) (int, error) {
 
 // look wakes Read when the file has grown, and ends it when it will not any more.
 func (t *tail) look(there bool) (grown bool) {
-	info, err := os.Stat(t.file.path)
-	if !there || err != nil || !os.SameFile(info, t.file.info) || info.Size() < t.offset.Load() {
+	info, err := os.Stat(t.file.Path())
+	if !there || err != nil || !os.SameFile(info, t.file.Info()) || info.Size() < t.offset.Load() {
 		t.end()
 		return false
 	}

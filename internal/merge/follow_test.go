@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/lab"
 	"pcap-replay/stream"
 )
@@ -36,7 +37,7 @@ func TestFollowMergesWhatGrows(t *testing.T) {
 			}
 			return paths
 		}
-		captures := NewCaptures(NewFiles(8, nil), 1e9, 8<<20)
+		captures := NewCaptures(files.NewPool(8, nil), 1e9, 8<<20)
 		f := NewFollower(captures, list, 5*time.Second, Options{Trouble: strict})
 		defer f.Close()
 		var got []stream.Packet
@@ -113,7 +114,7 @@ func TestFollowEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		var said []error
-		f := NewFollower(NewCaptures(NewFiles(8, nil), 1e9, 8<<20), func() []string { return []string{path} }, 0, Options{
+		f := NewFollower(NewCaptures(files.NewPool(8, nil), 1e9, 8<<20), func() []string { return []string{path} }, 0, Options{
 			Trouble: func(_ *Input, err error) error { said = append(said, err); return nil },
 		})
 		defer f.Close()

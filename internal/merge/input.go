@@ -1,8 +1,28 @@
 // Package merge puts captures into one order of time: files that are opened when
 // their time comes, and runs that came in on a stream.
+//
+// # The order of one input
+//
+// A packet may be earlier than one before it in its input. If the latest time before it
+// is at most the window later, the packet is sorted. If it is further behind, it is too
+// late: the clock of the capture has stepped back, or a timestamp is wrong. A packet that
+// is too late stays where it stands. Every packet before it in the input goes out before
+// it, and every packet behind it in the input goes out behind it. From there on, the
+// latest time is counted anew, beginning with the time of that packet. So the packets
+// behind a step of the clock are sorted among themselves.
+//
+// Two packets of an input change places only if the second one is earlier. So an input
+// that is in order, except where its clock steps back by more than the window, keeps its
+// order, as it does with mergecap.
+//
+// # The order of several inputs
+//
+// Of the packets that are next in their input, the earliest goes out. Of equal ones, that
+// of the first input goes out.
 package merge
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -18,18 +38,24 @@ type Reader interface {
 	Close() error
 }
 
+// isDamage says that an input goes on behind an error.
+func isDamage(err error) bool {
+	_, ok := errors.AsType[*stream.Damage](err)
+	return ok
+}
+
 // Input is one capture to be merged.
 type Input struct {
 	// Path names it, in Archive if that is set.
 	Path, Archive string
-	// Start is when it has to be open: none of its packets comes earlier, save for
-	// those too far out of order. In nanoseconds since the Unix epoch.
+	// Start is when it has to be open: none of its packets comes earlier, except
+	// behind one that is too late. In nanoseconds since the Unix epoch.
 	Start int64
 	// LinkType is that of its first packet, where HasLinkType says so.
 	LinkType    stream.LinkType
 	HasLinkType bool
-	// Open begins to read it, in blocks of about blockSize bytes. Packets out of
-	// order within the window have been put in order.
+	// Open begins to read it, in blocks of about blockSize bytes. Its packets come in
+	// the order of one input, as the package comment has it.
 	Open func(blockSize int) (Reader, error)
 }
 

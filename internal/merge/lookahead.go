@@ -1,13 +1,12 @@
 package merge
 
 import (
-	"cmp"
-	"errors"
 	"io"
-	"math"
 	"slices"
+	"sort"
 	"sync"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/stream"
 )
 
@@ -19,12 +18,12 @@ import (
 //
 // What has been read ahead is kept in blocks. Where the share of memory of an
 // input does not hold a window of it, the window is as much as it holds. A file that
-// can be read twice at no great cost has a scout see the window instead, where that
+// can be read twice at no great cost is prescanned instead, where that
 // is more than a few blocks: they go out of the processor's cache and come back, which
 // takes longer than to read them again.
 type lookahead struct {
 	window    int64
-	file      *File // to be closed in the end; nil where the goroutine closes the source
+	file      *files.PooledFile // to be closed in the end; nil where the goroutine closes the source
 	blocks    *blocks
 	blockSize int
 	batchSize int
@@ -32,12 +31,12 @@ type lookahead struct {
 	mutex    sync.Mutex
 	changed  sync.Cond
 	disorder disorder
-	scout    *scout // nil while there is none
-	unsure   bool   // whether there is to be one
-	wanted   int64  // how far the merge wants to have been looked ahead
-	used     int64  // bytes of blocks and batches
-	stopped  bool   // the merge needs no more
-	ended    bool   // the input has been read to its end
+	prescan  *prescan // nil while there is none
+	unsure   bool     // whether there is to be one
+	wanted   position // how far the merge wants to have been looked ahead
+	used     int64    // bytes of blocks and batches
+	stopped  bool     // the merge needs no more
+	ended    bool     // the input has been read to its end
 	queue    []readAhead
 	given    readAhead // what the merge has in use
 	finished chan struct{}
@@ -49,13 +48,13 @@ type lookahead struct {
 
 // readAhead is what one Read gave.
 type readAhead struct {
-	packets []stream.Packet
-	batch   []stream.Packet // packets' memory
-	block   *block
-	section *stream.Section
-	err     error
-	latest  int64 // time up to here
-	end     int64 // offset in the stream
+	packets  []stream.Packet
+	batch    []stream.Packet // packets' memory
+	block    *block
+	section  *stream.Section
+	err      error
+	position       // behind the packets
+	end      int64 // offset in the stream
 }
 
 const (
@@ -63,7 +62,7 @@ const (
 	// merging go on side by side.
 	minAhead = 4
 	// mostHeld is how many bytes, and blocksHeld how many blocks, are held at most to see
-	// a window, before a scout does.
+	// a window, before a prescan does.
 	mostHeld   = 2 << 20
 	blocksHeld = 32
 	// blocksBeyond is how many blocks are read beyond the window: with one, both sides
@@ -79,7 +78,7 @@ func newLookahead(src io.ReadCloser, window int64, blocks *blocks, blockSize, ba
 }
 
 // newFileLookahead reads a file that may be read twice, which it closes in the end.
-func newFileLookahead(file *File, window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
+func newFileLookahead(file *files.PooledFile, window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
 	l := prepareLookahead(window, blocks, blockSize, batchSize)
 	l.file, l.unsure = file, true
 	go l.run(io.NopCloser(file))
@@ -89,7 +88,7 @@ func newFileLookahead(file *File, window int64, blocks *blocks, blockSize, batch
 func prepareLookahead(window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
 	l := &lookahead{
 		window: window, blocks: blocks, blockSize: blockSize, batchSize: batchSize,
-		disorder: newDisorder(window), wanted: math.MinInt64, finished: make(chan struct{}),
+		disorder: newDisorder(window), wanted: beginning, finished: make(chan struct{}),
 	}
 	l.changed.L = &l.mutex
 	blocks.open.Add(1)
@@ -147,17 +146,16 @@ func (l *lookahead) add(read readAhead) {
 	defer l.mutex.Unlock()
 	l.dropPrevious()
 	l.disorder.observe(read.packets)
-	read.latest = l.disorder.latest
+	read.position = l.disorder.position
 	read.block = l.current
 	read.block.users++
 	l.hold(packetSize * len(read.batch))
 	l.queue = append(l.queue, read)
-	var damage *stream.Damage
-	l.ended = read.err != nil && !errors.As(read.err, &damage)
-	if l.wanted == math.MinInt64 && len(read.packets) > 0 {
-		l.wanted = after(read.latest, l.window) // as settle will say for this batch
+	l.ended = read.err != nil && !isDamage(read.err)
+	if l.wanted == beginning && len(read.packets) > 0 {
+		l.wanted = read.plus(l.window) // as settle will say for this batch
 	}
-	if l.wanted != math.MinInt64 && l.disorder.latest >= l.wanted {
+	if l.wanted != beginning && !l.disorder.isBefore(l.wanted) {
 		l.unsure = false // a window is little enough
 	}
 	l.changed.Broadcast()
@@ -169,7 +167,7 @@ func (l *lookahead) isWanted() bool {
 	defer l.mutex.Unlock()
 	for !l.ended && !l.stopped {
 		if l.unsure && (l.used >= int64(min(mostHeld, blocksHeld*l.blockSize)) || l.isFull()) {
-			l.sendScout()
+			l.startPrescan()
 		}
 		if !l.isAhead() {
 			return true
@@ -180,12 +178,12 @@ func (l *lookahead) isWanted() bool {
 	return false
 }
 
-// sendScout has a scout see the window from now on.
-func (l *lookahead) sendScout() {
-	l.scout, l.unsure = newScout(l.file, l.window, l.blockSize), false
-	l.window, l.wanted = 0, math.MinInt64
+// startPrescan makes a prescan read the window from now on.
+func (l *lookahead) startPrescan() {
+	l.prescan, l.unsure = newPrescan(l.file, l.window, l.blockSize), false
+	l.window, l.wanted = 0, beginning
 	if len(l.queue) > 0 {
-		l.wanted = l.queue[0].latest
+		l.wanted = l.queue[0].position
 	}
 	l.changed.Broadcast()
 }
@@ -203,7 +201,7 @@ func (l *lookahead) least() int64 { return int64(minAhead * l.blockSize) }
 
 // beyond is how many bytes have been read behind what was wanted.
 func (l *lookahead) beyond() int64 {
-	at, _ := slices.BinarySearchFunc(l.queue, l.wanted, func(read readAhead, wanted int64) int { return cmp.Compare(read.latest, wanted) })
+	at := sort.Search(len(l.queue), func(i int) bool { return !l.queue[i].isBefore(l.wanted) })
 	if at == len(l.queue) {
 		return 0
 	}
@@ -221,16 +219,16 @@ func (l *lookahead) isFull() bool {
 func (l *lookahead) settle() int64 {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	l.wanted = max(l.wanted, after(l.given.latest, l.window))
-	for l.scout == nil && !l.ended && l.disorder.latest < l.wanted && (len(l.queue) == 0 || l.unsure || !l.isFull()) {
+	l.wanted = furthest(l.wanted, l.given.plus(l.window))
+	for l.prescan == nil && !l.ended && l.disorder.isBefore(l.wanted) && (len(l.queue) == 0 || l.unsure || !l.isFull()) {
 		l.changed.Broadcast()
 		l.changed.Wait()
 	}
-	if scout := l.scout; scout != nil {
+	if prescan := l.prescan; prescan != nil {
 		l.mutex.Unlock()
-		most := scout.settle(l.given.latest, l.given.end)
+		most := prescan.settle(l.given.position, l.given.end)
 		l.mutex.Lock()
-		return max(most, l.disorder.most) // a scout that failed has not seen all
+		return max(most, l.disorder.most) // a prescan that failed has not seen all
 	}
 	return l.disorder.most
 }
@@ -301,8 +299,8 @@ func (l *lookahead) Close() error {
 	l.changed.Broadcast()
 	l.mutex.Unlock()
 	<-l.finished
-	if l.scout != nil {
-		l.scout.close()
+	if l.prescan != nil {
+		l.prescan.close()
 	}
 	if l.file != nil {
 		l.file.Close()

@@ -2,7 +2,6 @@ package merge
 
 import (
 	"cmp"
-	"errors"
 	"io"
 	"math"
 	"slices"
@@ -185,8 +184,7 @@ func (m *Merger) refill(s *source) error {
 		if err == nil {
 			continue
 		}
-		var damage *stream.Damage
-		s.ended = !errors.As(err, &damage)
+		s.ended = !isDamage(err)
 		if err != io.EOF {
 			if err := m.options.Trouble(s.Input, err); err != nil {
 				return err

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/lab"
 	"pcap-replay/stream"
 )
@@ -137,11 +138,11 @@ func TestSortedStableComplete(t *testing.T) {
 				writeCapture(t, path, packets, compression)
 				inputs, paths = append(inputs, packets), append(paths, path)
 			}
-			files := NewFiles(1+random.IntN(20), nil)
+			pool := files.NewPool(1+random.IntN(20), nil)
 			for _, peeked := range []bool{true, false} {
 				// What is kept ahead must not run out of memory here: that makes
 				// the window shorter.
-				captures := NewCaptures(files, window, 1<<30)
+				captures := NewCaptures(pool, window, 1<<30)
 				var list []*Input
 				for _, path := range paths {
 					contents, err := captures.Peek(path)
@@ -162,8 +163,8 @@ func TestSortedStableComplete(t *testing.T) {
 					t.Errorf("%d packets late", late)
 				}
 			}
-			if files.open.Len() != 0 {
-				t.Errorf("%d files left open", files.open.Len())
+			if pool.Descriptors() != 0 {
+				t.Errorf("%d files left open", pool.Descriptors())
 			}
 			runs := NewRuns(random.Int64N(200000), folder, window, true)
 			defer runs.Close()
@@ -217,7 +218,7 @@ func TestLateGoesOutAtOnce(t *testing.T) {
 		}
 		path := filepath.Join(t.TempDir(), "a")
 		writeCapture(t, path, packets, stream.Uncompressed)
-		captures := NewCaptures(NewFiles(8, nil), 15e9, 1<<20)
+		captures := NewCaptures(files.NewPool(8, nil), 15e9, 1<<20)
 		contents, err := captures.Peek(path)
 		if err != nil {
 			t.Fatal(err)
@@ -245,7 +246,7 @@ func TestNothingIsLost(t *testing.T) {
 	for seed := range uint64(30) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		folder := t.TempDir()
-		captures := NewCaptures(NewFiles(4, nil), random.Int64N(1e6), 0)
+		captures := NewCaptures(files.NewPool(4, nil), random.Int64N(1e6), 0)
 		captures.blocks = newBlocks(random.Int64N(4000)) // less than a window, or a block
 		want := map[packetID]bool{}
 		var list []*Input
@@ -292,7 +293,7 @@ func TestInputsThatStartTogetherShareTheMemory(t *testing.T) {
 		packets[i] = stream.Packet{Time: lab.Start + int64(i), Data: make([]byte, 1000), WireLength: 1000, LinkType: stream.LinkTypeEthernet}
 	}
 	file := lab.Pcap(packets, binary.LittleEndian, true)
-	captures := NewCaptures(NewFiles(1, nil), 1e9, minMemory)
+	captures := NewCaptures(files.NewPool(1, nil), 1e9, minMemory)
 	var list []*Input
 	for i := range inputs {
 		list = append(list, captures.Input(fmt.Sprint(i), "", Contents{Disorder: UnknownDisorder}, func() (io.ReadCloser, error) {
@@ -362,7 +363,7 @@ func at(times ...int64) (packets []stream.Packet) {
 // TestFileThatBeginsOutOfOrder is too large to be looked through before the merge:
 // its first packet is not its earliest.
 func TestFileThatBeginsOutOfOrder(t *testing.T) {
-	captures := NewCaptures(NewFiles(8, nil), 1e9, 256<<20)
+	captures := NewCaptures(files.NewPool(8, nil), 1e9, 256<<20)
 	var list []*Input
 	var inputs [][]stream.Packet
 	for i := range 2 {
@@ -525,8 +526,8 @@ func TestLinkTypesNameBothInputs(t *testing.T) {
 func TestFewDescriptors(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	folder := t.TempDir()
-	files := NewFiles(3, nil)
-	captures := NewCaptures(files, 1e9, 1<<20)
+	pool := files.NewPool(3, nil)
+	captures := NewCaptures(pool, 1e9, 1<<20)
 	var inputs [][]stream.Packet
 	var list []*Input
 	for i := range 50 {
@@ -549,11 +550,9 @@ func TestFewDescriptors(t *testing.T) {
 			p.Data = bytes.Clone(p.Data)
 			got = append(got, p)
 		}
-		files.mutex.Lock()
-		if open := files.open.Len(); open > 3 {
+		if open := pool.Descriptors(); open > 3 {
 			t.Fatalf("%d files open", open)
 		}
-		files.mutex.Unlock()
 	}
 	if err != io.EOF {
 		t.Fatal(err)
@@ -569,12 +568,12 @@ func TestReplacedFileIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	files := NewFiles(1, nil)
-	fileA, err := files.Open(a)
+	pool := files.NewPool(1, nil)
+	fileA, err := pool.Open(a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fileB, err := files.Open(b)
+	fileB, err := pool.Open(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -627,17 +626,25 @@ func TestSpillLeavesNothingBehind(t *testing.T) {
 // once it is under way.
 func TestNoAllocationPerPacket(t *testing.T) {
 	folder := t.TempDir()
-	captures := NewCaptures(NewFiles(16, nil), 1e9, 1<<20)
+	captures := NewCaptures(files.NewPool(16, nil), 1e9, 1<<20)
 	runs := NewRuns(1<<30, folder, 1e9, true)
-	var files []*Input
+	var files, disordered []*Input
 	var paths []string
 	for i := range 4 {
 		path := filepath.Join(folder, fmt.Sprint(i))
 		writeCapture(t, path, capture(rand.New(rand.NewPCG(9, 9)), i, 50000, lab.Start, 1000, 0), stream.Uncompressed)
 		files = append(files, captures.File(path, Contents{First: lab.Start, Earliest: lab.Start, Disorder: UnknownDisorder}))
 		paths = append(paths, path)
+
+		path = filepath.Join(folder, fmt.Sprint("disordered ", i))
+		packets := capture(rand.New(rand.NewPCG(9, 9)), i, 50000, lab.Start, 1000, 1e6)
+		for n := range packets {
+			packets[n].Time -= int64(n/1000) * 2e9 // the clock steps back
+		}
+		writeCapture(t, path, packets, stream.Uncompressed)
+		disordered = append(disordered, captures.File(path, Contents{First: lab.Start, Earliest: 0, Disorder: UnknownDisorder}))
 	}
-	for name, inputs := range map[string][]*Input{"files": files, "runs": addSections(t, runs, paths)} {
+	for name, inputs := range map[string][]*Input{"files": files, "disordered": disordered, "runs": addSections(t, runs, paths)} {
 		m, err := New(inputs, Options{Trouble: strict})
 		if err != nil {
 			t.Fatal(err)
@@ -671,7 +678,7 @@ func TestGoroutinesEnd(t *testing.T) {
 	plain := filepath.Join(folder, "b")
 	writeCapture(t, plain, capture(rand.New(rand.NewPCG(9, 9)), 0, 50000, lab.Start, 1000, 0), stream.Uncompressed)
 	before := runtime.NumGoroutine()
-	captures := NewCaptures(NewFiles(16, nil), 1e5, 1<<30)
+	captures := NewCaptures(files.NewPool(16, nil), 1e5, 1<<30)
 	contents := Contents{First: lab.Start, Earliest: lab.Start, Disorder: UnknownDisorder}
 	m, err := New([]*Input{captures.File(path, contents), captures.File(plain, contents)}, Options{Trouble: strict})
 	if err != nil {
@@ -725,7 +732,7 @@ func TestTimesDoNotWrapRound(t *testing.T) {
 // TestFileThatShrinksWhileItIsRead loses its end; the others do not.
 func TestFileThatShrinksWhileItIsRead(t *testing.T) {
 	folder := t.TempDir()
-	captures := NewCaptures(NewFiles(8, nil), 1e6, 256<<10)
+	captures := NewCaptures(files.NewPool(8, nil), 1e6, 256<<10)
 	var list []*Input
 	var inputs [][]stream.Packet
 	for i := range 3 {

@@ -1,28 +1,25 @@
 package merge
 
 import (
-	"errors"
 	"math"
 
 	"pcap-replay/stream"
 )
 
-// reorderer gives the packets of one input in order. It holds and copies them
-// only where the input is out of order, and no longer than it is.
+// reorderer gives the packets of one input in order. It holds and copies them only where
+// the input is out of order, and no longer than it is.
 type reorderer struct {
-	src    Reader
-	ahead  *lookahead // nil where hold is known from the start
-	window int64
+	src   Reader
+	ahead *lookahead // nil where hold is known from the start
 
 	hold     int64 // how long packets are held; 0 passes everything through
-	latest   int64 // time seen
-	held     holding
+	held     reorderBuffer
 	released []stream.Packet
 	err      error // that ended src
 }
 
 func newReorderer(src Reader, ahead *lookahead, window, hold int64) *reorderer {
-	return &reorderer{src: src, ahead: ahead, window: window, hold: min(hold, window), latest: math.MinInt64}
+	return &reorderer{src: src, ahead: ahead, hold: min(hold, window), held: newReorderBuffer(window)}
 }
 
 // Next implements Reader.
@@ -40,35 +37,23 @@ func (r *reorderer) Next() ([]stream.Packet, error) {
 		}
 		if r.hold == 0 {
 			if r.ahead != nil {
-				r.latest = r.ahead.given.latest
+				r.held.latest = r.ahead.given.latest
 			}
 			return batch, err
 		}
 		for i := range batch {
-			r.keep(&batch[i])
+			r.held.add(&batch[i])
 		}
-		var damage *stream.Damage
-		if errors.As(err, &damage) {
+		if isDamage(err) {
 			return nil, err
 		}
 		r.err = err
 	}
 }
 
-// keep holds a packet. One that is too late keeps its place behind those before it:
-// a clock that was wrong once must not begin the stream with another year.
-func (r *reorderer) keep(packet *stream.Packet) {
-	r.latest = max(r.latest, packet.Time)
-	place := packet.Time
-	if place < before(r.latest, r.window) {
-		place = r.latest
-	}
-	r.held.add(packet, place)
-}
-
 // release gives the held packets that no packet to come can overtake.
 func (r *reorderer) release() []stream.Packet {
-	due := before(r.latest, r.hold)
+	due := before(r.held.latest, r.hold)
 	if r.err != nil {
 		due = math.MaxInt64
 	}
@@ -79,36 +64,80 @@ func (r *reorderer) release() []stream.Packet {
 // Close implements Reader.
 func (r *reorderer) Close() error { return r.src.Close() }
 
-// holding is packets that wait for earlier ones, in memory of their own.
-type holding struct {
-	packets heldPackets
+// reorderBuffer holds packets of one input that wait for earlier ones, in memory of their
+// own.
+type reorderBuffer struct {
+	window  int64
+	latest  int64 // time from the last packet on that was too late
+	waiting heldPackets
+	settled []stream.Packet // up to that packet: nothing can overtake them any more
+	taken   int             // of settled
 	slab    slab
 	count   uint64
 }
 
-// add copies a packet, since its data is not valid for long. Its place in the order
-// is that of a packet of such a time.
-func (h *holding) add(packet *stream.Packet, place int64) {
-	held := heldPacket{*packet, place, h.count}
-	held.Data = h.slab.clone(packet.Data)
-	h.packets.push(held)
-	h.count++
+func newReorderBuffer(window int64) reorderBuffer {
+	return reorderBuffer{window: window, latest: math.MinInt64}
 }
 
-// release appends up to most packets to dst, in order, whose place is not after due.
-func (h *holding) release(dst []stream.Packet, most int, due int64) []stream.Packet {
-	for len(dst) < most && len(h.packets) > 0 && h.packets[0].place <= due {
-		dst = append(dst, h.packets.pop())
+// add copies a packet, since its data is not valid for long.
+func (h *reorderBuffer) add(packet *stream.Packet) {
+	held := heldPacket{*packet, h.count}
+	held.Data = h.slab.clone(packet.Data)
+	h.count++
+	if isTooLate(packet.Time, h.latest, h.window) {
+		h.settle()
+		h.settled = append(h.settled, held.Packet)
+		h.latest = packet.Time
+		return
+	}
+	h.latest = max(h.latest, packet.Time)
+	h.waiting.push(held)
+}
+
+// settle has all packets go out, whatever their time, before what comes next.
+func (h *reorderBuffer) settle() {
+	for len(h.waiting) > 0 {
+		h.settled = append(h.settled, h.waiting.pop())
+	}
+}
+
+// release appends up to most packets to dst, in order: those that are settled, and of
+// the others those that are not later than due.
+func (h *reorderBuffer) release(dst []stream.Packet, most int, due int64) []stream.Packet {
+	for len(dst) < most && h.taken < len(h.settled) {
+		dst = append(dst, h.settled[h.taken])
+		h.settled[h.taken].Data = nil
+		h.taken++
+	}
+	if h.taken == len(h.settled) {
+		h.settled, h.taken = h.settled[:0], 0
+	}
+	for len(dst) < most && len(h.waiting) > 0 && h.waiting[0].Time <= due {
+		dst = append(dst, h.waiting.pop())
 	}
 	return dst
 }
 
-// heldPacket is a packet with its place in the order. Of equal ones the first to
-// come is the first to go.
+// next is the time of the packet that release gives next, if it gives one. A packet that
+// is settled does not wait for any time.
+func (h *reorderBuffer) next(due int64) (time int64, ok bool) {
+	switch {
+	case h.taken < len(h.settled):
+		return math.MinInt64, true
+	case len(h.waiting) > 0 && h.waiting[0].Time <= due:
+		return h.waiting[0].Time, true
+	}
+	return 0, false
+}
+
+func (h *reorderBuffer) isEmpty() bool { return len(h.settled) == 0 && len(h.waiting) == 0 }
+
+// heldPacket is a packet with its number. Of packets of one time the first to come is
+// the first to go.
 type heldPacket struct {
 	stream.Packet
-	place int64
-	count uint64
+	number uint64
 }
 
 // heldPackets is a binary heap, the next packet first; container/heap would
@@ -116,7 +145,7 @@ type heldPacket struct {
 type heldPackets []heldPacket
 
 func (h heldPackets) less(i, j int) bool {
-	return h[i].place < h[j].place || h[i].place == h[j].place && h[i].count < h[j].count
+	return h[i].Time < h[j].Time || h[i].Time == h[j].Time && h[i].number < h[j].number
 }
 
 func (h *heldPackets) push(packet heldPacket) {

@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"errors"
 	"io"
 	"slices"
 
@@ -101,8 +100,7 @@ func (r *Runs) Add(src io.ReadCloser, path, archive string, trouble func(error) 
 		if err := r.append(current, batch, ahead); err != nil {
 			return added, err
 		}
-		var damage *stream.Damage
-		passable := err == nil || errors.As(err, &damage)
+		passable := err == nil || isDamage(err)
 		if !passable {
 			added.Sections, added.LinkTypes = ahead.reader.Sections(), ahead.reader.LinkTypes()
 		}

@@ -30,8 +30,9 @@ type Capture struct {
 	PPS         float64  `json:"pps"`
 	BPS         float64  `json:"bps"` // bits a second, of wire_bytes
 	OutOfOrder  int64    `json:"out_of_order"`
-	MaxDisorder float64  `json:"max_disorder"` // seconds by which a packet comes too late at most
-	Truncated   int64    `json:"truncated"`    // packets cut by a snaplen
+	MaxDisorder float64  `json:"max_disorder"`       // seconds by which a packet comes too late at most
+	Truncated   int64    `json:"truncated"`          // packets cut by a snaplen
+	Overlong    int64    `json:"overlong,omitempty"` // packets with more bytes here than on the wire
 	Untimed     int64    `json:"untimed,omitempty"`
 	Damage      []Damage `json:"damage,omitempty"`
 	// DamageUnlisted counts the broken places for which Damage has no room.

@@ -35,6 +35,18 @@ type Skipped struct {
 	Reason     string `json:"reason"`
 }
 
+// Outdated is the report event for a capture that is not as its record says: it
+// has changed since.
+type Outdated struct {
+	Event      string `json:"event"` // "outdated"
+	Tool       string `json:"tool"`
+	Path       string `json:"path"`
+	PathRaw    []byte `json:"path_b64,omitempty"`
+	Archive    string `json:"archive,omitempty"`
+	ArchiveRaw []byte `json:"archive_b64,omitempty"`
+	Reason     string `json:"reason"`
+}
+
 // Summary begins the last event of every report. A tool embeds it and adds its
 // counters.
 type Summary struct {

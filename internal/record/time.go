@@ -34,3 +34,6 @@ func (t *Time) UnmarshalText(text []byte) error {
 	*t = Time(moment.UnixNano())
 	return nil
 }
+
+// Seconds is how records have durations.
+func Seconds(nanoseconds int64) float64 { return float64(nanoseconds) / 1e9 }

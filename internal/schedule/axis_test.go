@@ -21,8 +21,8 @@ func ms(times ...int64) []stream.Packet {
 }
 
 // departures plays sections and gives departures in milliseconds.
-func departures(bend Bend, sections ...[]stream.Packet) (result []float64) {
-	axis := NewAxis(bend)
+func departures(scale TimeScale, sections ...[]stream.Packet) (result []float64) {
+	axis := NewAxis(scale)
 	for _, section := range sections {
 		axis.BeginSection()
 		for i := range section {
@@ -50,42 +50,44 @@ func TestAxis(t *testing.T) {
 	}
 	untimed := ms(100, 120, 0, 140)
 	untimed[2].Untimed, untimed[2].Time = true, untimed[1].Time
+	noTimes := []stream.Packet{{Untimed: true}, {Untimed: true}}
 	for _, test := range []struct {
 		name     string
-		bend     Bend
+		scale    TimeScale
 		sections [][]stream.Packet
 		want     []float64
 	}{
-		{"gaps are kept", Bend{}, [][]stream.Packet{ms(100, 101, 150)}, []float64{0, 1, 50}},
-		{"equal times leave together", Bend{}, [][]stream.Packet{ms(5, 5, 5, 6)}, []float64{0, 0, 0, 1}},
-		{"speed 1.9", Bend{Speed: speed(t, "1.9")}, [][]stream.Packet{ms(0, 19, 190)}, []float64{0, 10, 100}},
-		{"speed 0.5", Bend{Speed: speed(t, "0.5")}, [][]stream.Packet{ms(0, 19, 190)}, []float64{0, 38, 380}},
-		{"speed 1/3", Bend{Speed: speed(t, "1/3")}, [][]stream.Packet{ms(0, 1, 7)}, []float64{0, 3, 21}},
-		{"fit", Bend{Speed: Fit(100e6, time.Second)}, [][]stream.Packet{ms(50, 75, 150)}, []float64{0, 250, 1000}},
-		{"fit of nothing", Bend{Speed: Fit(0, time.Second)}, [][]stream.Packet{ms(50, 50)}, []float64{0, 0}},
-		{"out of order goes at once", Bend{}, [][]stream.Packet{ms(100, 150, 120, 90, 160)}, []float64{0, 50, 50, 50, 60}},
-		{"untimed goes with the packet before", Bend{}, [][]stream.Packet{untimed}, []float64{0, 20, 20, 40}},
-		{"max gap", Bend{MaxGap: 10 * time.Millisecond}, [][]stream.Packet{ms(0, 5, 1000, 1003, 9000)}, []float64{0, 5, 15, 18, 28}},
-		{"max gap is of departures", Bend{MaxGap: 10 * time.Millisecond, Speed: speed(t, "0.5")},
+		{"gaps are kept", TimeScale{}, [][]stream.Packet{ms(100, 101, 150)}, []float64{0, 1, 50}},
+		{"equal times leave together", TimeScale{}, [][]stream.Packet{ms(5, 5, 5, 6)}, []float64{0, 0, 0, 1}},
+		{"speed 1.9", TimeScale{Speed: speed(t, "1.9")}, [][]stream.Packet{ms(0, 19, 190)}, []float64{0, 10, 100}},
+		{"speed 0.5", TimeScale{Speed: speed(t, "0.5")}, [][]stream.Packet{ms(0, 19, 190)}, []float64{0, 38, 380}},
+		{"speed 1/3", TimeScale{Speed: speed(t, "1/3")}, [][]stream.Packet{ms(0, 1, 7)}, []float64{0, 3, 21}},
+		{"fit", TimeScale{Speed: Fit(100e6, time.Second)}, [][]stream.Packet{ms(50, 75, 150)}, []float64{0, 250, 1000}},
+		{"fit of nothing", TimeScale{Speed: Fit(0, time.Second)}, [][]stream.Packet{ms(50, 50)}, []float64{0, 0}},
+		{"out of order goes at once", TimeScale{}, [][]stream.Packet{ms(100, 150, 120, 90, 160)}, []float64{0, 50, 50, 50, 60}},
+		{"untimed goes with the packet before", TimeScale{}, [][]stream.Packet{untimed}, []float64{0, 20, 20, 40}},
+		{"max gap", TimeScale{MaxGap: 10 * time.Millisecond}, [][]stream.Packet{ms(0, 5, 1000, 1003, 9000)}, []float64{0, 5, 15, 18, 28}},
+		{"max gap is of departures", TimeScale{MaxGap: 10 * time.Millisecond, Speed: speed(t, "0.5")},
 			[][]stream.Packet{ms(0, 5, 6, 20)}, []float64{0, 10, 12, 22}},
-		{"pps", Bend{Packets: rate(500)}, [][]stream.Packet{ms(0, 5, 5), ms(0, 900)}, []float64{0, 2, 4, 6, 8}},
-		{"pps under one", Bend{Packets: rate(0.5)}, [][]stream.Packet{ms(0, 5, 5)}, []float64{0, 2000, 4000}},
-		{"bps", Bend{Bits: rate(800e3)}, [][]stream.Packet{ms(0, 5, 5)}, []float64{0, 1, 2}},
-		{"a later section keeps its gap", Bend{}, [][]stream.Packet{ms(0, 10), ms(30, 40)}, []float64{0, 10, 30, 40}},
-		{"a section that starts as the last one ends", Bend{}, [][]stream.Packet{ms(0, 10), ms(10, 20)}, []float64{0, 10, 10, 20}},
-		{"a loop follows after the mean gap", Bend{}, [][]stream.Packet{ms(0, 1, 20), ms(0, 1, 20), ms(0, 1, 20)},
+		{"pps", TimeScale{Packets: rate(500)}, [][]stream.Packet{ms(0, 5, 5), ms(0, 900)}, []float64{0, 2, 4, 6, 8}},
+		{"pps under one", TimeScale{Packets: rate(0.5)}, [][]stream.Packet{ms(0, 5, 5)}, []float64{0, 2000, 4000}},
+		{"bps", TimeScale{Bits: rate(800e3)}, [][]stream.Packet{ms(0, 5, 5)}, []float64{0, 1, 2}},
+		{"a later section keeps its gap", TimeScale{}, [][]stream.Packet{ms(0, 10), ms(30, 40)}, []float64{0, 10, 30, 40}},
+		{"a section that starts as the last one ends", TimeScale{}, [][]stream.Packet{ms(0, 10), ms(10, 20)}, []float64{0, 10, 10, 20}},
+		{"a loop follows after the mean gap", TimeScale{}, [][]stream.Packet{ms(0, 1, 20), ms(0, 1, 20), ms(0, 1, 20)},
 			[]float64{0, 1, 20, 30, 31, 50, 60, 61, 80}},
-		{"a loop at twice the speed", Bend{Speed: speed(t, "2")}, [][]stream.Packet{ms(0, 1, 20), ms(0, 1, 20)},
+		{"a loop at twice the speed", TimeScale{Speed: speed(t, "2")}, [][]stream.Packet{ms(0, 1, 20), ms(0, 1, 20)},
 			[]float64{0, 0.5, 10, 15, 15.5, 25}},
-		{"an overlapping section", Bend{}, [][]stream.Packet{ms(0, 10, 20), ms(15, 30)}, []float64{0, 10, 20, 30, 45}},
-		{"a loop of one packet", Bend{}, [][]stream.Packet{ms(7), ms(7), ms(7)}, []float64{0, 1, 2}},
-		{"a loop of equal times", Bend{}, [][]stream.Packet{ms(7, 7), ms(7, 7)}, []float64{0, 0, 1, 1}},
-		{"one packet takes the mean gap of before", Bend{}, [][]stream.Packet{ms(0, 4, 8), ms(8), ms(8)}, []float64{0, 4, 8, 8, 12}},
-		{"empty sections", Bend{}, [][]stream.Packet{ms(), ms(3, 4), ms(), ms(8)}, []float64{0, 1, 5}},
-		{"out of order at the end of a section", Bend{}, [][]stream.Packet{ms(0, 10, 5), ms(12)}, []float64{0, 10, 10, 12}},
+		{"an overlapping section", TimeScale{}, [][]stream.Packet{ms(0, 10, 20), ms(15, 30)}, []float64{0, 10, 20, 30, 45}},
+		{"a loop of one packet", TimeScale{}, [][]stream.Packet{ms(7), ms(7), ms(7)}, []float64{0, 1, 2}},
+		{"a loop of equal times", TimeScale{}, [][]stream.Packet{ms(7, 7), ms(7, 7)}, []float64{0, 0, 1, 1}},
+		{"a loop without timestamps", TimeScale{}, [][]stream.Packet{noTimes, noTimes, ms(5, 6), noTimes}, []float64{0, 0, 1, 1, 1, 2, 2, 2}},
+		{"one packet takes the mean gap of before", TimeScale{}, [][]stream.Packet{ms(0, 4, 8), ms(8), ms(8)}, []float64{0, 4, 8, 8, 12}},
+		{"empty sections", TimeScale{}, [][]stream.Packet{ms(), ms(3, 4), ms(), ms(8)}, []float64{0, 1, 5}},
+		{"out of order at the end of a section", TimeScale{}, [][]stream.Packet{ms(0, 10, 5), ms(12)}, []float64{0, 10, 10, 12}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := departures(test.bend, test.sections...); !slices.Equal(got, test.want) {
+			if got := departures(test.scale, test.sections...); !slices.Equal(got, test.want) {
 				t.Errorf("departures %v, wanted %v", got, test.want)
 			}
 		})
@@ -98,7 +100,7 @@ func TestAxisStartsBeforeTheFirstPacket(t *testing.T) {
 		start, first int64
 		want         int64
 	}{{50e6, 100e6, 25e6}, {100e6, 100e6, 0}, {120e6, 100e6, 0}, {math.MinInt64, math.MaxInt64, math.MaxInt64 / 2}} {
-		axis := NewAxis(Bend{Speed: speed(t, "2")})
+		axis := NewAxis(TimeScale{Speed: speed(t, "2")})
 		axis.StartAt(c.start)
 		axis.BeginSection()
 		for i, want := range []int64{c.want, c.want} {
@@ -110,7 +112,7 @@ func TestAxisStartsBeforeTheFirstPacket(t *testing.T) {
 }
 
 func TestAxisCountsDisorder(t *testing.T) {
-	axis := NewAxis(Bend{})
+	axis := NewAxis(TimeScale{})
 	for _, packet := range ms(100, 150, 120, 90, 160) {
 		axis.Departure(&packet)
 	}
@@ -123,7 +125,7 @@ func TestAxisCountsDisorder(t *testing.T) {
 func TestAxisIsExact(t *testing.T) {
 	const year = int64(365 * 24 * time.Hour)
 	for _, text := range []string{"1.9", "0.5", "1", "2", "1/3", "3.14159265358979", "0.000001", "1e6"} {
-		axis := NewAxis(Bend{Speed: speed(t, text)})
+		axis := NewAxis(TimeScale{Speed: speed(t, text)})
 		ratio, _ := new(big.Rat).SetString(text)
 		for _, elapsed := range []int64{0, 1, 999, 1e9 + 7, year + 12345, 100*year + 1} {
 			packet := stream.Packet{Time: elapsed - 50*year}
@@ -148,19 +150,19 @@ func FuzzAxis(f *testing.F) {
 	f.Add(uint64(2), "0.00000001", int64(1), uint8(3))
 	f.Add(uint64(3), "100000000", int64(time.Hour), uint8(1))
 	f.Fuzz(func(t *testing.T, seed uint64, speedText string, maxGap int64, mode uint8) {
-		bend := Bend{MaxGap: time.Duration(maxGap)}
+		scale := TimeScale{MaxGap: time.Duration(maxGap)}
 		var err error
-		if bend.Speed, err = ParseSpeed(speedText); err != nil {
+		if scale.Speed, err = ParseSpeed(speedText); err != nil {
 			return
 		}
 		random := rand.New(rand.NewPCG(seed, 0))
 		switch mode % 4 {
 		case 1:
-			bend.Packets = Rate(random.Uint64N(1<<50) + 1)
+			scale.Packets = Rate(random.Uint64N(1<<50) + 1)
 		case 2:
-			bend.Bits = Rate(random.Uint64N(1<<50) + 1)
+			scale.Bits = Rate(random.Uint64N(1<<50) + 1)
 		}
-		axis, last := NewAxis(bend), int64(0)
+		axis, last := NewAxis(scale), int64(0)
 		for range 200 {
 			packet := stream.Packet{Time: int64(random.Uint64() >> random.UintN(64)), WireLength: random.Uint32(), Untimed: random.IntN(8) == 0}
 			if random.IntN(2) == 0 {
@@ -206,4 +208,41 @@ func TestLongRates(t *testing.T) {
 	if got := r.departure(math.MaxUint64); got != math.MaxInt64 {
 		t.Errorf("overflow gives %d", got)
 	}
+}
+
+// TestRoundsAreAsFarApart as pcap-pace plays them, whatever is played.
+func TestRoundsAreAsFarApart(t *testing.T) {
+	untimed := ms(100, 120, 0, 140)
+	untimed[2].Untimed = true
+	for name, packets := range map[string][]stream.Packet{
+		"in order":                ms(0, 1, 20),
+		"one packet":              ms(7),
+		"equal times":             ms(7, 7, 7),
+		"out of order":            ms(10, 20, 5, 15),
+		"a clock that steps back": ms(1000, 1010, 1, 11, 21),
+		"some without timestamps": untimed,
+		"no timestamps":           {{Untimed: true}, {Untimed: true}},
+		"all of time":             {{Time: math.MinInt64}, {Time: math.MaxInt64}},
+	} {
+		var span Span
+		span.Add(packets[:1])
+		span.Add(packets[1:])
+		axis := NewAxis(TimeScale{})
+		for round := range int64(3) {
+			axis.BeginSection()
+			for i := range packets {
+				departure := axis.Departure(&packets[i])
+				if want := new(big.Int).Mul(big.NewInt(round), big.NewInt(span.Round())); i == 0 && departure != clamp(want) {
+					t.Errorf("%s: round %d departs at %d, wanted %v", name, round, departure, want)
+				}
+			}
+		}
+	}
+}
+
+func clamp(x *big.Int) int64 {
+	if x.IsInt64() {
+		return x.Int64()
+	}
+	return math.MaxInt64
 }

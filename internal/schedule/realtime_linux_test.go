@@ -8,7 +8,7 @@ func TestSleepIsMeasuredUpToItsEnd(t *testing.T) {
 	const first = int64(1e9)
 	transmission, _ := newTransmission(newFakeClock(), 16, 1<<16)
 	transmission.Thread = &RealtimeThread{}
-	transmission.Origin.Set(first)
+	transmission.Epoch.Set(first)
 	fill(t, transmission.Ring, []int64{0})
 	if err := transmission.Run(); err != nil {
 		t.Fatal(err)

@@ -19,9 +19,9 @@ type Sender interface {
 	Flush() error
 }
 
-// Origin is the moment of departure 0. The reader of the stream sets it before
+// Epoch is the moment of departure 0. The reader of the stream sets it before
 // it puts the first packet; several transmissions may share it.
-type Origin struct {
+type Epoch struct {
 	moment atomic.Int64
 	set    atomic.Bool
 	// Fixed keeps it where it is. Otherwise an underrun moves it.
@@ -29,13 +29,13 @@ type Origin struct {
 }
 
 // Set makes moment that of departure 0.
-func (o *Origin) Set(moment int64) { o.moment.Store(moment); o.set.Store(true) }
+func (o *Epoch) Set(moment int64) { o.moment.Store(moment); o.set.Store(true) }
 
 // after gives the moment of a departure.
-func (o *Origin) after(departure int64) int64 { return saturate(o.moment.Load(), departure) }
+func (o *Epoch) after(departure int64) int64 { return Later(o.moment.Load(), departure) }
 
-// move puts the origin so much later, unless another transmission has moved it.
-func (o *Origin) move(from, by int64) { o.moment.CompareAndSwap(from, saturate(from, by)) }
+// move puts the epoch so much later, unless another transmission has moved it.
+func (o *Epoch) move(from, by int64) { o.moment.CompareAndSwap(from, Later(from, by)) }
 
 // Underrun says that a packet came only when it should have left already.
 type Underrun struct {
@@ -49,8 +49,8 @@ type Transmission struct {
 	Ring   *Ring
 	Sender Sender
 	Clock  Clock
-	Origin *Origin
-	// Delay is what an underrun moves the origin to: so long after the packet
+	Epoch  *Epoch
+	// Delay is what an underrun moves the epoch to: so long after the packet
 	// was found late.
 	Delay time.Duration
 	// Immediately sends without regard to departures.
@@ -66,14 +66,14 @@ type Transmission struct {
 	Thread *RealtimeThread
 
 	Lateness *Lateness
-	// Dues, if not nil, is told when each frame is due.
-	Dues *Dues
+	// Deadlines, if not nil, is told when each frame is due.
+	Deadlines *Deadlines
 
 	sent, frames, bytes atomic.Int64
 	underruns           atomic.Int64
 	began, ended        atomic.Int64 // moments of the first and last Send
 	waiter              *Waiter
-	behind              bool // packets come too late for a fixed origin
+	behind              bool // packets come too late for a fixed epoch
 	touched             byte // of no meaning
 }
 
@@ -141,11 +141,11 @@ func (t *Transmission) waitForPacket() bool {
 			return true
 		}
 	}
-	if t.End == 0 || !t.Origin.set.Load() {
+	if t.End == 0 || !t.Epoch.set.Load() {
 		<-t.Ring.filled
 		return true
 	}
-	left := time.Duration(t.Origin.after(t.End) - t.Clock.Now())
+	left := time.Duration(t.Epoch.after(t.End) - t.Clock.Now())
 	if left <= 0 {
 		return false
 	}
@@ -193,31 +193,31 @@ func (t *Transmission) touch(slot int) {
 }
 
 // due is the moment at which the packet in slot is to leave.
-func (t *Transmission) due(slot int) int64 { return t.Origin.after(t.Ring.departures[slot]) }
+func (t *Transmission) due(slot int) int64 { return t.Epoch.after(t.Ring.departures[slot]) }
 
 // dueInTime is due, unless the packet came too late for that. Then it is an
 // underrun, and this packet and all behind it leave with the delay that the first
-// one had: what was missed is not made up for by a burst. A fixed origin stays.
+// one had: what was missed is not made up for by a burst. A fixed epoch stays.
 func (t *Transmission) dueInTime(slot int, now int64) int64 {
-	origin := t.Origin.moment.Load()
-	due := saturate(origin, t.Ring.departures[slot])
+	epoch := t.Epoch.moment.Load()
+	due := Later(epoch, t.Ring.departures[slot])
 	missing := t.Ring.arrivals[slot] - due
 	if missing <= 0 {
 		t.behind = false
 		return due
 	}
 	if t.behind {
-		return due // the same underrun, on a fixed origin
+		return due // the same underrun, on a fixed epoch
 	}
-	t.behind = t.Origin.Fixed
+	t.behind = t.Epoch.Fixed
 	t.underruns.Add(1)
 	if t.Underran != nil {
 		t.Underran(Underrun{Departure: t.Ring.departures[slot], Missing: missing})
 	}
-	if t.Origin.Fixed {
+	if t.Epoch.Fixed {
 		return due
 	}
-	t.Origin.move(origin, now+int64(t.Delay)-due)
+	t.Epoch.move(epoch, now+int64(t.Delay)-due)
 	return t.due(slot)
 }
 
@@ -236,7 +236,7 @@ func (t *Transmission) countDue(slot int, now int64) int {
 // send sends count packets from slot on, passing over those that cannot be sent.
 func (t *Transmission) send(slot, count int, now int64) error {
 	for count > 0 {
-		t.noteDues(slot, count)
+		t.noteDeadlines(slot, count)
 		sent, err := t.Sender.Send(t.Ring.packets[slot : slot+count])
 		flushErr := t.Sender.Flush()
 		t.account(slot, sent, now)
@@ -256,13 +256,13 @@ func (t *Transmission) send(slot, count int, now int64) error {
 	return nil
 }
 
-// noteDues takes note before the frames leave, so that nobody learns of one earlier.
-func (t *Transmission) noteDues(slot, count int) {
-	if t.Dues == nil {
+// noteDeadlines takes note before the frames leave, so that nobody learns of one earlier.
+func (t *Transmission) noteDeadlines(slot, count int) {
+	if t.Deadlines == nil {
 		return
 	}
 	for i := range count {
-		t.Dues.note(i, t.due(slot+i))
+		t.Deadlines.note(i, t.due(slot+i))
 	}
 }
 
@@ -281,8 +281,8 @@ func (t *Transmission) account(slot, sent int, now int64) {
 			t.Lateness.Record(now - t.due(i))
 		}
 	}
-	if t.Dues != nil {
-		t.Dues.frames += uint32(sent)
+	if t.Deadlines != nil {
+		t.Deadlines.frames += uint32(sent)
 	}
 	if t.began.Load() == 0 {
 		t.began.Store(now)

@@ -64,9 +64,9 @@ func (s *fakeSender) WarmUp() {
 
 func newTransmission(clock *fakeClock, packets, size int) (*Transmission, *fakeSender) {
 	sender := &fakeSender{clock: clock}
-	origin := &Origin{}
+	epoch := &Epoch{}
 	return &Transmission{
-		Ring: NewRing(packets, size), Sender: sender, Clock: clock, Origin: origin,
+		Ring: NewRing(packets, size), Sender: sender, Clock: clock, Epoch: epoch,
 		Delay: 200 * time.Millisecond, Lateness: NewLateness(),
 		Failed: func(*stream.Packet, bool, error) bool { return true },
 	}, sender
@@ -87,7 +87,7 @@ func fill(t *testing.T, ring *Ring, departures []int64) {
 func TestEachPacketLeavesAtItsMoment(t *testing.T) {
 	clock := newFakeClock()
 	transmission, sender := newTransmission(clock, 1<<15, 4<<20)
-	transmission.Origin.Set(200e6)
+	transmission.Epoch.Set(200e6)
 	departures := make([]int64, 4000)
 	for i := range departures {
 		departures[i] = int64(i) * 50e3 // 20 kpps
@@ -120,7 +120,7 @@ func TestEachPacketLeavesAtItsMoment(t *testing.T) {
 func TestSendsAreWarmedUpBeforeTheirMoments(t *testing.T) {
 	clock := newFakeClock()
 	transmission, sender := newTransmission(clock, 1024, 1<<20)
-	transmission.Origin.Set(1e9)
+	transmission.Epoch.Set(1e9)
 	departures := []int64{0, 5e3, 1e6, 1e6 + 3e3, 1e6 + 200e3}
 	fill(t, transmission.Ring, departures)
 	if err := transmission.Run(); err != nil {
@@ -147,7 +147,7 @@ func TestLatePacketsDoNotAddUp(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	clock.wakeUps = func() int64 { return random.Int64N(2e6) } // often past the moment
 	transmission, sender := newTransmission(clock, 1024, 1<<20)
-	transmission.Origin.Set(1e9)
+	transmission.Epoch.Set(1e9)
 	departures := make([]int64, 1000)
 	for i := range departures {
 		departures[i] = int64(i) * 1e6
@@ -213,8 +213,8 @@ func TestUnderrunMovesTheOrigin(t *testing.T) {
 			clock := newFakeClock()
 			clock.wakeUps = func() int64 { return 0 }
 			transmission, sender := newTransmission(clock, 16, 1<<16)
-			transmission.Origin.Fixed = test.fixed
-			transmission.Origin.Set(200e6)
+			transmission.Epoch.Fixed = test.fixed
+			transmission.Epoch.Set(200e6)
 			var underruns []Underrun
 			transmission.Underran = func(u Underrun) { underruns = append(underruns, u) }
 			put := func(departures ...int64) {
@@ -257,7 +257,7 @@ func TestASlowSenderIsNoUnderrun(t *testing.T) {
 	clock := newFakeClock()
 	transmission, sender := newTransmission(clock, 1024, 1<<20)
 	sender.cost = 1e6
-	transmission.Origin.Set(200e6)
+	transmission.Epoch.Set(200e6)
 	fill(t, transmission.Ring, make([]int64, 1000))
 	if err := transmission.Run(); err != nil {
 		t.Fatal(err)
@@ -299,11 +299,11 @@ func TestRefusedFramesArePassedOver(t *testing.T) {
 // --duration ends a stream that has fallen silent.
 func TestEndOfASilentStream(t *testing.T) {
 	transmission := &Transmission{
-		Ring: NewRing(16, 1<<16), Sender: &fakeSender{clock: newFakeClock()}, Clock: System, Origin: &Origin{},
+		Ring: NewRing(16, 1<<16), Sender: &fakeSender{clock: newFakeClock()}, Clock: System, Epoch: &Epoch{},
 		End: int64(20 * time.Millisecond), Lateness: NewLateness(),
 	}
 	packet := stream.Packet{Data: []byte{1}}
-	transmission.Origin.Set(System.Now())
+	transmission.Epoch.Set(System.Now())
 	transmission.Ring.Put(&packet, 0, 0, true)
 	transmission.Ring.Publish()
 	if err := transmission.Run(); err != nil {
@@ -412,8 +412,8 @@ func TestTheLoopDoesNotAllocate(t *testing.T) {
 	transmission, _ := newTransmission(clock, 1<<10, 1<<20)
 	transmission.Sender = nullSender{}
 	transmission.waiter = NewWaiter(transmission.Clock, func() bool { return false })
-	transmission.Origin.Set(1e9)
-	axis := NewAxis(Bend{})
+	transmission.Epoch.Set(1e9)
+	axis := NewAxis(TimeScale{})
 	packet := stream.Packet{Data: lab.Frame(0, 0, 100), WireLength: 100}
 	allocated := testing.AllocsPerRun(1000, func() {
 		for range 10 {

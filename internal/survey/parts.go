@@ -125,6 +125,7 @@ func (s *survey) join(next *survey) bool {
 	c.WireBytes += n.WireBytes
 	c.MaxPacket = max(c.MaxPacket, n.MaxPacket)
 	c.Truncated += n.Truncated
+	c.Overlong += n.Overlong
 	c.OutOfOrder += n.OutOfOrder
 	s.disorder = max(s.disorder, next.disorder)
 	s.last, s.latest = next.last, next.latest

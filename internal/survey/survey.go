@@ -82,6 +82,8 @@ func (s *survey) add(packets []stream.Packet) {
 		c.MaxPacket = max(c.MaxPacket, captured)
 		if captured < p.WireLength {
 			c.Truncated++
+		} else if captured > p.WireLength {
+			c.Overlong++
 		}
 		if p.Untimed {
 			c.Untimed++

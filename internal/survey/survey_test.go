@@ -47,13 +47,14 @@ func TestTakeDefinesFields(t *testing.T) {
 	packets := atSeconds(10, 12, 11, 8, 12, 14, 13)
 	packets[1].WireLength = 1500
 	packets[2].Data = packets[2].Data[:60]
+	packets[3].WireLength = 90
 	want := record.Capture{
 		Format: "pcap-ns", Compression: "none", LinkType: &ethernet, LinkName: "EN10MB",
 		Snaplen: stream.MaxCaptureLength, Sections: 1,
-		Packets: 7, Bytes: 6*100 + 60, WireBytes: 6*100 + 1500, MaxPacket: 100,
+		Packets: 7, Bytes: 6*100 + 60, WireBytes: 5*100 + 90 + 1500, MaxPacket: 100,
 		First: at(10), Last: at(13), Earliest: at(8), Latest: at(14), Duration: 6,
-		PPS: 7. / 6, BPS: (6*100 + 1500) * 8 / 6.,
-		OutOfOrder: 3, MaxDisorder: 4, Truncated: 2,
+		PPS: 7. / 6, BPS: (5*100 + 90 + 1500) * 8 / 6.,
+		OutOfOrder: 3, MaxDisorder: 4, Truncated: 2, Overlong: 1,
 	}
 	if got := take(t, pcap(packets)); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, wanted %+v", got, want)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/stream"
 )
 
@@ -20,8 +21,6 @@ var (
 	ErrNoCarrier = errors.New("interface has no carrier")
 	// ErrTooLong says that a frame is longer than the interface takes.
 	ErrTooLong = errors.New("frame is longer than the MTU allows")
-	// ErrTooShort says that a frame is shorter than its link-layer header.
-	ErrTooShort = errors.New("frame is shorter than a link-layer header")
 	// ErrRefused says that a device did not take a frame, for no reason it told. The
 	// other end of a veth pair does so with what is over its own MTU.
 	ErrRefused = errors.New("refused by the device")
@@ -58,7 +57,7 @@ type Sender interface {
 	WarmUp()
 	// Send sends the Data of packets in their order and says how many the device
 	// has taken: all of them, or else err is about packets[sent]. After ErrTooLong
-	// and ErrTooShort the caller may leave that one out and go on behind it; after
+	// and frame.ErrTooShort the caller may leave that one out and go on behind it; after
 	// any other error nothing more can be sent. Data must stay as it is until the
 	// next Flush.
 	Send(packets []stream.Packet) (sent int, err error)
@@ -78,17 +77,11 @@ type Stamp struct {
 	Time int64
 }
 
-// Lengths of headers, in bytes.
-const (
-	ethernetHeaderLength = 14
-	vlanTagLength        = 4
-)
-
 // MaxFrame is the longest frame that the interface takes in bytes, without a VLAN
 // tag.
 func (i *Interface) MaxFrame() int {
 	if i.LinkType == stream.LinkTypeEthernet {
-		return i.MTU + ethernetHeaderLength
+		return i.MTU + frame.EthernetLength
 	}
 	return i.MTU
 }

@@ -41,9 +41,9 @@ func linkType(encapsulation string) (stream.LinkType, bool) {
 	case "ppp":
 		return stream.LinkTypePPP, true
 	case "ieee802.11":
-		return stream.LinkTypeWiFi, true
+		return stream.LinkTypeIEEE80211, true
 	case "ieee802.11/radiotap":
-		return stream.LinkTypeRadiotap, true
+		return stream.LinkTypeIEEE80211Radio, true
 	}
 	return 0, false
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/stream"
 )
 
@@ -137,7 +138,7 @@ func (s *packetSender) sendError(errno unix.Errno, length int) error {
 	case unix.EMSGSIZE:
 		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, length, ErrTooLong)
 	case unix.EINVAL:
-		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, length, ErrTooShort)
+		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, length, frame.ErrTooShort)
 	case unix.ENETDOWN:
 		return fmt.Errorf("interface %q: %w", s.name, ErrDown)
 	case unix.ENXIO, unix.ENODEV:

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/internal/lab"
 	"pcap-replay/internal/wire"
 	"pcap-replay/stream"
@@ -114,7 +115,7 @@ func framesThatDoNotFit(t *testing.T, receiver *lab.Receiver, i *wire.Interface,
 		t.Errorf("too long: %d sent, %v", sent, err)
 	}
 	packets[2].Data = []byte{1, 2, 3}
-	if sent, err := sender.Send(packets[2:]); sent != 0 || !errors.Is(err, wire.ErrTooShort) {
+	if sent, err := sender.Send(packets[2:]); sent != 0 || !errors.Is(err, frame.ErrTooShort) {
 		t.Errorf("too short: %d sent, %v", sent, err)
 	}
 	if sent, err := sender.Send(packets[3:]); sent != 2 || err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/stream"
 )
 
@@ -70,10 +71,10 @@ func OpenXDP(i *Interface, queue int) (Sender, error) {
 		return nil, fmt.Errorf("interface %q: %w", i.Name, err)
 	}
 	s := &xdpSender{name: i.Name, mtu: i.MTU, ifreq: ifreq, control: -1, socket: -1, frameSize: 2048, last: ^uint32(0)}
-	if s.mtu+ethernetHeaderLength+vlanTagLength > s.frameSize {
+	if s.mtu+frame.EthernetLength+frame.VLANTagLength > s.frameSize {
 		s.frameSize = 4096 // the most that fits a page
 	}
-	if s.mtu+ethernetHeaderLength+vlanTagLength > s.frameSize {
+	if s.mtu+frame.EthernetLength+frame.VLANTagLength > s.frameSize {
 		return nil, fmt.Errorf("interface %q: an MTU of %d is too large for AF_XDP: %w", i.Name, i.MTU, ErrTooLong)
 	}
 	if err := s.open(i.Index, queue); err != nil {
@@ -231,16 +232,16 @@ func (s *xdpSender) put(number uint32, d unix.XDPDesc) {
 func (s *xdpSender) lookAtMTU() {
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(s.control), unix.SIOCGIFMTU, uintptr(unsafe.Pointer(s.ifreq)))
 	if errno == 0 {
-		s.mtu = min(int(s.ifreq.Uint32()), s.frameSize-ethernetHeaderLength-vlanTagLength)
+		s.mtu = min(int(s.ifreq.Uint32()), s.frameSize-frame.EthernetLength-frame.VLANTagLength)
 	}
 }
 
 // check does what AF_XDP does not: it would hand any frame to the device.
 func (s *xdpSender) check(data []byte) error {
 	switch {
-	case len(data) < ethernetHeaderLength:
-		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, len(data), ErrTooShort)
-	case len(data) > longestFrame(data, s.mtu):
+	case len(data) < frame.EthernetLength:
+		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, len(data), frame.ErrTooShort)
+	case len(data) > frame.MaxLength(data, s.mtu):
 		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, len(data), ErrTooLong)
 	}
 	return nil

@@ -5,7 +5,7 @@
 # or which values there are.
 _pcap_replay_flags() {
   case $1 in
-    # made by: go test ./internal/cli -run TestCompletions -update
+    # made by: go test ./internal/acceptance -run TestCompletions -update
     pcap-tarls)
       echo -o=FILE --output=FILE --match=REGEXP --names -0 --null --index --verify -i --ignore-zeros --strict -q --quiet -v --verbose --report=FILE --progress=auto,always,never --version -h --help ;;
     pcap-tarcat)

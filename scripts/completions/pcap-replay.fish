@@ -33,7 +33,7 @@ function __pcap_replay_members
         string replace -ar '[][+*?(){}^$|]' '\\\\$0'
 end
 
-# made by: go test ./internal/cli -run TestCompletions -update
+# made by: go test ./internal/acceptance -run TestCompletions -update
 complete -c pcap-tarls -s o -l output -r -F -d 'write to FILE instead of stdout'
 complete -c pcap-tarls -l match -x -d 'list only members whose name matches REGEXP (may be given again)'
 complete -c pcap-tarls -l names -d 'print names only, control characters escaped as tar -t does'

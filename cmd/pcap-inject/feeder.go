@@ -1,0 +1,251 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/filter"
+	"pcap-replay/internal/frame"
+	"pcap-replay/internal/input"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/schedule"
+	"pcap-replay/internal/tool"
+	"pcap-replay/stream"
+)
+
+// feeder reads the stream ahead of time into the rings of the sending threads.
+type feeder struct {
+	playback *input.Playback
+	messages *tool.Messages
+	report   *tool.Report
+	filter   *filter.Packets
+	framer   *framer
+	axis     *schedule.Axis
+	clock    schedule.Clock
+	epoch    *schedule.Epoch
+	rings    []*schedule.Ring
+
+	delay time.Duration
+	at    bool  // timestamps are wall-clock moments
+	asap  bool  // departures are when packets are read
+	limit int64 // packets; 0 for all
+	end   int64 // departure; 0 for none
+
+	begun   bool
+	started int64 // moment at which the first packet came
+	arrival int64 // moment at which the source gave what is read now
+	held    int64 // how long the rings have kept this from reading, ahead of the source
+	taken   int64 // packets, for limit
+
+	in, filtered, overlong, outOfOrder, disorder atomic.Int64
+	skipped                                      [skipReasons]atomic.Int64
+	reported                                     [skipReasons]int64 // of skipped
+}
+
+// errEnded ends a run at --limit or --duration, or because the sender has ended.
+var errEnded = errors.New("ended")
+
+// run feeds until the stream ends.
+func (f *feeder) run() error {
+	defer func() {
+		for _, ring := range f.rings {
+			ring.Close()
+		}
+	}()
+	batch := make([]stream.Packet, input.BatchPackets)
+	for {
+		n, begins, err := f.readNext(batch)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if begins {
+			f.axis.BeginSection()
+		}
+		f.in.Add(int64(n))
+		if err := f.feed(batch[:n]); err == errEnded {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// silence is how long a read takes when the source has nothing to give.
+const silence = int64(2 * time.Millisecond)
+
+// readNext is read, and finds when the source gave the packets. With larger rings
+// it would have been asked earlier by all the time that they have been full, as
+// long as it has always had something to give.
+func (f *feeder) readNext(batch []stream.Packet) (n int, begins bool, err error) {
+	if f.playback.Buffered() {
+		return f.playback.Read(batch)
+	}
+	before := f.clock.Now()
+	n, begins, err = f.playback.Read(batch)
+	now := f.clock.Now()
+	if now-before > silence {
+		f.held = 0
+	}
+	f.arrival = now - f.held
+	return n, begins, err
+}
+
+// feed puts what is to be sent of a batch into the rings.
+func (f *feeder) feed(packets []stream.Packet) error {
+	kept, err := f.filter.Keep(packets)
+	f.filtered.Store(f.filter.Rejected())
+	if err != nil {
+		return err
+	}
+	if !f.begun && len(kept) > 0 {
+		if err := f.begin(&kept[0]); err != nil {
+			return err
+		}
+	}
+	err = f.putAll(kept)
+	f.publish()
+	f.reportSkipped()
+	outOfOrder, disorder := f.axis.OutOfOrder()
+	f.outOfOrder.Store(outOfOrder)
+	f.disorder.Store(disorder)
+	return err
+}
+
+// startTolerance is how late the first packet of --at may come.
+const startTolerance = int64(time.Second)
+
+// begin ties departure 0 to the clock.
+func (f *feeder) begin(first *stream.Packet) error {
+	f.begun, f.started = true, f.arrival
+	if err := f.framer.check(first.LinkType); err != nil {
+		return err
+	}
+	switch {
+	case f.asap:
+		f.epoch.Set(f.arrival)
+	case f.at:
+		moment := schedule.Moment(first.Time)
+		if late := f.clock.Now() - moment; late > startTolerance {
+			return tool.WithHint(fmt.Errorf("--at: the first packet was to leave at %s, %v ago",
+				record.Time(first.Time), time.Duration(late).Round(time.Millisecond)), "pcap-pace --start-at stamps packets with moments ahead")
+		}
+		f.epoch.Set(moment)
+	default:
+		f.epoch.Set(f.arrival + int64(f.delay))
+	}
+	return nil
+}
+
+func (f *feeder) putAll(packets []stream.Packet) error {
+	for i := range packets {
+		departure := f.arrival - f.started
+		if !f.asap {
+			departure = f.axis.Departure(&packets[i])
+		}
+		if f.end > 0 && departure >= f.end || f.limit > 0 && f.taken >= f.limit {
+			return errEnded
+		}
+		f.trim(&packets[i])
+		frames, skip := f.framer.frames(packets[i : i+1])
+		if skip != notSkipped {
+			f.skip(&packets[i], skip, nil)
+			continue
+		}
+		f.taken++
+		for j := range frames {
+			if !f.put(&frames[j], departure, j == len(frames)-1) {
+				return errEnded
+			}
+		}
+	}
+	return nil
+}
+
+// trim cuts a packet to its length on the wire. Some captures hold more bytes of a
+// packet than that. Such packets are counted, and the first one is reported.
+func (f *feeder) trim(packet *stream.Packet) {
+	captured := len(packet.Data)
+	if uint64(captured) <= uint64(packet.WireLength) {
+		return
+	}
+	packet.Data = packet.Data[:packet.WireLength]
+	if f.overlong.Add(1) == 1 {
+		f.messages.Warnf("%s: the packet of %s has %d bytes in the capture but %d on the wire: only those are sent, of this packet and others like it",
+			files.Display(f.playback.Current(), ""), record.Time(packet.Time), captured, packet.WireLength)
+	}
+}
+
+// put waits for room; it is false when nothing will be sent any more.
+func (f *feeder) put(frame *stream.Packet, departure int64, last bool) bool {
+	ring := f.ringOf(frame)
+	for !ring.Put(frame, departure, f.arrival, last) {
+		f.publish() // or another thread would wait, too
+		before := f.clock.Now()
+		if !ring.WaitForRoom(f.clock, f.roomPoll()) {
+			return false
+		}
+		f.held += f.clock.Now() - before
+	}
+	return true
+}
+
+// roomPoll is how often to look for room. It is much less than what half a ring
+// lasts for.
+func (f *feeder) roomPoll() time.Duration {
+	if f.asap {
+		return 100 * time.Microsecond
+	}
+	return time.Millisecond
+}
+
+func (f *feeder) publish() {
+	for _, ring := range f.rings {
+		ring.Publish()
+	}
+}
+
+// ringOf gives all frames between two addresses to one thread.
+func (f *feeder) ringOf(packet *stream.Packet) *schedule.Ring {
+	if len(f.rings) == 1 {
+		return f.rings[0]
+	}
+	return f.rings[frame.ShardOf(packet, uint32(len(f.rings)))]
+}
+
+// skip counts a packet that is not sent. The first one of a kind is said. Where
+// nobody asked for it, the exit code becomes 3. Cause is what the interface says of
+// it, if that was asked.
+func (f *feeder) skip(packet *stream.Packet, reason skipReason, cause error) {
+	first := f.skipped[reason].Add(1) == 1
+	if f.framer.asked(reason) {
+		return
+	}
+	f.messages.MarkError()
+	if !first {
+		return
+	}
+	why := f.framer.why(packet, reason)
+	if cause != nil {
+		why = cause.Error()
+	}
+	f.messages.Errorf("packet of %s is not sent, nor others like it: %s", record.Time(packet.Time), why)
+}
+
+// reportSkipped writes an event for each kind of packet skipped since the last
+// call.
+func (f *feeder) reportSkipped() {
+	for reason := range skipReasons {
+		total := f.skipped[reason].Load()
+		if count := total - f.reported[reason]; count > 0 {
+			f.reported[reason] = total
+			f.report.Skipped(f.playback.Current(), "", reason.String(), count)
+		}
+	}
+}

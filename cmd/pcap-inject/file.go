@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/schedule"
+	"pcap-replay/internal/tool"
+	"pcap-replay/internal/wire"
+	"pcap-replay/stream"
+)
+
+// fileSink writes what would be sent, stamped with the moment at which it is.
+type fileSink struct {
+	out    *files.Output
+	writer *stream.Writer
+	clock  schedule.Clock
+}
+
+// openFileSink opens what -w names.
+func openFileSink(run *tool.Run, name string) (*fileSink, error) {
+	out, err := openFile(run, name)
+	if err != nil {
+		return nil, err
+	}
+	return &fileSink{
+		out: out, writer: stream.NewWriter(out, stream.WriterOptions{LinkType: stream.LinkTypeEthernet}), clock: schedule.System,
+	}, nil
+}
+
+func openFile(run *tool.Run, name string) (*files.Output, error) {
+	if name == "-" {
+		return run.OpenStdout(true, "-w")
+	}
+	return run.CreateCapture("-w", name)
+}
+
+func (s *fileSink) senders() []schedule.Sender { return []schedule.Sender{s} }
+
+// framer takes everything that fits into the ring.
+func (s *fileSink) framer(_ *config, longest int) *framer { return newFileFramer(longest) }
+
+// refusesFrame is never true: the writer fails as a whole.
+func (s *fileSink) refusesFrame(error) bool { return false }
+
+// Send implements schedule.Sender.
+func (s *fileSink) Send(packets []stream.Packet) (sent int, err error) {
+	now := schedule.WallTime(s.clock.Now())
+	for i := range packets {
+		packets[i].Time = now
+	}
+	if err := s.writer.Write(packets); err != nil {
+		return 0, s.failed(err)
+	}
+	return len(packets), nil
+}
+
+// WarmUp implements schedule.Sender.
+func (s *fileSink) WarmUp() {}
+
+// Flush implements schedule.Sender.
+func (s *fileSink) Flush() error {
+	if err := s.writer.Flush(); err != nil {
+		return s.failed(err)
+	}
+	return nil
+}
+
+func (s *fileSink) failed(err error) error {
+	var linkTypes *stream.LinkTypeError
+	if errors.As(err, &linkTypes) {
+		return err
+	}
+	return s.out.Named(err)
+}
+
+// close ends the capture and gives it its name. What was sent stands in it, also
+// when a signal has ended the run.
+func (s *fileSink) close() error {
+	if err := s.writer.Close(); err != nil {
+		return s.failed(err)
+	}
+	return s.out.Commit()
+}
+
+func (s *fileSink) isWire() bool { return false }
+
+func (s *fileSink) stamps() []*wire.Stamps { return nil }
+
+func (s *fileSink) describe(*record.InjectSummary) {}

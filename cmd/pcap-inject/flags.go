@@ -1,0 +1,108 @@
+package main
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"pcap-replay/internal/filter"
+	"pcap-replay/internal/tool"
+)
+
+// maxWorkers bounds the memory of the rings.
+const maxWorkers = 64
+
+// config is what the flags of pcap-inject say.
+type config struct {
+	interfaceName string
+	file          string
+	delay         time.Duration
+	at, asap      bool
+	policies      policies
+	tx            txPolicy
+	workers       int
+	realtime      bool
+	verify        bool
+	limit         int64
+	duration      time.Duration
+	failLate      time.Duration
+	filter        *filter.Packets
+}
+
+func configure(flags *tool.Flags) (c config, err error) {
+	conflicts := [][]string{
+		{"interface", "write"}, {"delay", "at"}, {"delay", "asap"}, {"at", "asap"}, {"asap", "fail-late"}, {"asap", "verify"},
+		{"write", "oversize"}, {"write", "short"}, {"write", "link"}, {"write", "tx"}, {"write", "workers"}, {"write", "verify"},
+	}
+	if err := flags.CheckConflicts(conflicts); err != nil {
+		return c, err
+	}
+	c.interfaceName, c.file = flags.String("interface"), flags.String("write")
+	if c.interfaceName == "" && c.file == "" {
+		return c, tool.UsageErrorf("wanted -i INTERFACE or -w FILE")
+	}
+	if c.delay, err = flags.Duration("delay"); err != nil {
+		return c, err
+	}
+	c.at, c.asap, c.realtime = flags.Bool("at"), flags.Bool("asap"), flags.Bool("realtime")
+	if err := c.readPolicies(flags); err != nil {
+		return c, err
+	}
+	if c.workers = int(flags.Int64("workers")); c.workers < 1 || c.workers > maxWorkers {
+		return c, tool.UsageErrorf("--workers %d: wanted from 1 to %d", c.workers, maxWorkers)
+	}
+	if c.verify = flags.Bool("verify"); c.verify && c.tx == txXDP {
+		return c, tool.UsageErrorf("--verify and --tx xdp: only packet sockets tell transmit timestamps")
+	}
+	if c.limit = flags.Int64("limit"); c.limit < 0 || c.limit == 0 && flags.IsSet("limit") {
+		return c, tool.UsageErrorf("--limit %d: wanted 1 or more", c.limit)
+	}
+	if c.duration, err = flags.PositiveDuration("duration"); err != nil {
+		return c, err
+	}
+	if c.failLate, err = flags.PositiveDuration("fail-late"); err != nil {
+		return c, err
+	}
+	c.filter, err = newFilter(flags)
+	return c, err
+}
+
+// txPolicy is by which sockets to send.
+type txPolicy int
+
+const (
+	txAuto txPolicy = iota
+	txPacket
+	txXDP
+)
+
+// txWords are the values of --tx, in the order of the policies.
+var txWords = []string{"auto", "packet", "xdp"}
+
+// readPolicies reads the flags that are one of a few words.
+func (c *config) readPolicies(flags *tool.Flags) (err error) {
+	oneOf := func(name string, words []string) int {
+		word, wordErr := flags.OneOf(name, words)
+		err = cmp.Or(err, wordErr)
+		return slices.Index(words, word)
+	}
+	c.policies = policies{
+		oversize: oversizePolicy(oneOf("oversize", oversizeWords)), short: shortPolicy(oneOf("short", shortWords)),
+		makeEthernet: oneOf("link", linkWords) == 1,
+	}
+	c.tx = txPolicy(oneOf("tx", txWords))
+	return err
+}
+
+// newFilter reads the flags of the filter; it is nil without them.
+func newFilter(flags *tool.Flags) (*filter.Packets, error) {
+	flag, text, err := flags.FilterText()
+	if err != nil || flag == "" {
+		return nil, err
+	}
+	packets, err := filter.NewPackets(flag, text)
+	if err != nil {
+		return nil, tool.UsageErrorf("%w", err)
+	}
+	return packets, nil
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/schedule"
+	"pcap-replay/internal/tool"
+)
+
+func latenessText(l *record.Lateness) string {
+	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, p99.9 %s, max %s", micros(l.P50), micros(l.P90), micros(l.P99), micros(l.P999), micros(l.Max))
+}
+
+// figures are the counters at some moment.
+type figures struct {
+	packets, frames, bytes, underruns int64
+	began, ended                      int64
+}
+
+func (in *injection) figures() (f figures) {
+	for _, t := range in.transmissions {
+		packets, frames, bytes := t.Sent()
+		f.packets, f.frames, f.bytes = f.packets+packets, f.frames+frames, f.bytes+bytes
+		f.underruns += t.Underruns()
+		began, ended := t.Span()
+		if began != 0 && (f.began == 0 || began < f.began) {
+			f.began = began
+		}
+		f.ended = max(f.ended, ended)
+	}
+	return f
+}
+
+func (in *injection) lateness() schedule.Quantiles {
+	return schedule.MergeLateness(in.allLateness()...)
+}
+
+func (in *injection) allLateness() []*schedule.Lateness {
+	all := make([]*schedule.Lateness, len(in.transmissions))
+	for i, t := range in.transmissions {
+		all[i] = t.Lateness
+	}
+	return all
+}
+
+func newLatenessRecord(q schedule.Quantiles) *record.Lateness {
+	return &record.Lateness{P50: record.Seconds(q.P50), P90: record.Seconds(q.P90), P99: record.Seconds(q.P99), P999: record.Seconds(q.P999), Max: record.Seconds(q.Max)}
+}
+
+// sayHistogram draws how late the packets were, for a person who looks on.
+func (in *injection) sayHistogram() {
+	columns, _, ok := in.run.Terminal()
+	if !ok {
+		return
+	}
+	counts := schedule.CountLateness(latenessBounds, in.allLateness()...)
+	for _, line := range histogram(latenessBounds, counts, columns-len(in.run.Name())-len(": ")) {
+		in.run.Messages.Say(line)
+	}
+}
+
+// verified adds what the kernel's stamps tell.
+func (in *injection) verified(s *record.InjectSummary) {
+	if len(in.verifiers) == 0 {
+		return
+	}
+	all := make([]*schedule.Lateness, len(in.verifiers))
+	for i, v := range in.verifiers {
+		all[i] = v.lateness
+		s.Stamped += v.stamped.Load()
+	}
+	s.Verified = newLatenessRecord(schedule.MergeLateness(all...))
+}
+
+// summary is the end of the report, which is printed for people as well.
+func (in *injection) summary(head record.Summary) any {
+	f, feeder, framer := in.figures(), in.feeder, in.feeder.framer
+	s := record.InjectSummary{
+		Summary: head, PacketsIn: feeder.in.Load(), Filtered: feeder.filtered.Load(),
+		Skipped: record.NotSent{
+			Oversize: feeder.skipped[skippedOversize].Load(), Short: feeder.skipped[skippedShort].Load(),
+			LinkType: feeder.skipped[skippedLinkType].Load(),
+		},
+		PacketsOut: f.packets, Frames: f.frames, Bytes: f.bytes, Duration: record.Seconds(f.ended - f.began),
+		Overlong: feeder.overlong.Load(), Padded: framer.paddings.Load(), Truncated: framer.truncations.Load(), Segmented: framer.segmentations.Load(),
+		OutOfOrder: feeder.outOfOrder.Load(), MaxDisorder: record.Seconds(feeder.disorder.Load()), Underruns: f.underruns,
+	}
+	in.sink.describe(&s)
+	s.ReadAhead = s.PacketsIn - s.Filtered - s.Skipped.Total() - s.PacketsOut
+	if s.Duration > 0 {
+		s.PPS, s.BPS = float64(s.PacketsOut)/s.Duration, 8*float64(s.Bytes)/s.Duration
+	}
+	if !in.config.asap && f.packets > 0 {
+		s.Lateness = newLatenessRecord(in.lateness())
+	}
+	in.verified(&s)
+	if !in.run.Messages.Quiet() {
+		in.run.Progress.Finish()
+		in.saySummary(&s)
+	}
+	return s
+}
+
+// checkLateness is the error of --fail-late.
+func (in *injection) checkLateness() error {
+	limit := in.config.failLate
+	if limit == 0 || in.figures().packets == 0 {
+		return nil
+	}
+	p99 := time.Duration(in.lateness().P99)
+	if p99 <= limit {
+		return nil
+	}
+	return tool.WithExitCode(fmt.Errorf("p99 lateness %v is over %v: too late", p99, limit), tool.ExitLate)
+}
+
+// saySummary prints the summary for people.
+func (in *injection) saySummary(s *record.InjectSummary) {
+	in.run.Messages.Say(fmt.Sprintf("sent %s, %d bytes in %v: %s", tool.Plural(s.PacketsOut, "packet"), s.Bytes,
+		time.Duration(s.Duration*1e9).Round(time.Microsecond), rates(s.PPS, s.BPS)))
+	if s.Lateness != nil {
+		in.run.Messages.Say("lateness " + latenessText(s.Lateness))
+		in.sayHistogram()
+	}
+	if s.Verified != nil {
+		in.run.Messages.Say(fmt.Sprintf("lateness %s, by the kernel's stamps of %s", latenessText(s.Verified), tool.Plural(s.Stamped, "frame")))
+	}
+	for _, count := range []struct {
+		number int64
+		text   string
+	}{
+		{s.Filtered, "filtered out"},
+		{s.Skipped.Oversize, "not sent: longer than can be sent"},
+		{s.Skipped.Short, "not sent: the capture holds too little"},
+		{s.Skipped.LinkType, "not sent: the link type does not fit"},
+		{s.ReadAhead, "read, but not sent when the run ended"},
+		{s.Overlong, "with more bytes in the capture than on the wire"},
+		{s.Padded, "padded to their length on the wire"},
+		{s.Truncated, "truncated"},
+		{s.Segmented, fmt.Sprintf("cut into segments, so that there were %d frames", s.Frames)},
+		{s.OutOfOrder, "out of order, and sent at once"},
+	} {
+		if count.number > 0 {
+			in.run.Messages.Say(tool.Plural(count.number, "packet") + " " + count.text)
+		}
+	}
+	if s.Retries > 0 {
+		in.run.Messages.Say(fmt.Sprintf("%d times %s had no room, and was asked again", s.Retries, s.Interface))
+	}
+	if d := s.Device; d != nil && (d.Packets != uint64(s.Frames) || d.Dropped > 0 || d.Errors > 0) {
+		in.run.Messages.Say(fmt.Sprintf("%s counted %d packets sent, %d dropped, %d errors", s.Interface, d.Packets, d.Dropped, d.Errors))
+	}
+	if s.Underruns > 0 {
+		in.run.Messages.Say(tool.Plural(s.Underruns, "underrun") + ": the buffer was empty when a packet was to leave")
+	}
+}
+
+// now gives the figures of this moment.
+func (in *injection) now() record.Progress {
+	f := in.figures()
+	e := record.Progress{
+		Event: "progress", Tool: in.run.Name(), Time: record.Time(time.Now().UnixNano()), PacketsOut: f.packets, Bytes: f.bytes,
+	}
+	if elapsed := record.Seconds(schedule.System.Now() - f.began); f.began != 0 && elapsed > 0 {
+		e.PPS, e.BPS = float64(f.packets)/elapsed, 8*float64(f.bytes)/elapsed
+	}
+	if !in.config.asap {
+		p99 := record.Seconds(in.lateness().P99)
+		e.P99 = &p99
+	}
+	for _, t := range in.transmissions {
+		e.Buffer = max(e.Buffer, t.Ring.Fill())
+	}
+	return e
+}
+
+// line is the counters for SIGUSR1 and the progress line.
+func (in *injection) line() string {
+	e := in.now()
+	late := ""
+	if e.P99 != nil {
+		late = ", p99 " + micros(*e.P99) + " late"
+	}
+	return fmt.Sprintf("%d sent, %s%s, buffer %.0f %%", e.PacketsOut, rates(e.PPS, e.BPS), late, 100*e.Buffer)
+}
+
+// settled is how many of the packets read have been sent, or will not be.
+func (in *injection) settled() (n, of int64) {
+	n = in.feeder.filtered.Load() + in.figures().packets
+	for i := range in.feeder.skipped {
+		n += in.feeder.skipped[i].Load()
+	}
+	return n, in.feeder.in.Load()
+}
+
+// reportProgress writes an event twice a second until the run ends.
+func (in *injection) reportProgress(ended <-chan struct{}) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+			in.run.Report.Event(in.now())
+		}
+	}
+}
+
+// rates are packets and bits a second for people.
+func rates(pps, bps float64) string { return scaled(pps, "pps") + ", " + scaled(bps, "bit/s") }
+
+func scaled(value float64, unit string) string {
+	for _, prefix := range []string{"", "k", "M"} {
+		if value < 999.5 {
+			return fmt.Sprintf("%.3g %s%s", value, prefix, unit)
+		}
+		value /= 1000
+	}
+	return fmt.Sprintf("%.3g G%s", value, unit)
+}
+
+// micros is a short duration for people.
+func micros(seconds float64) string { return fmt.Sprintf("%.1f us", seconds*1e6) }

@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"sync"
+
+	"pcap-replay/internal/archive"
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/input"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/survey"
+	"pcap-replay/stream"
+)
+
+// mapped is what became of one capture.
+type mapped struct {
+	file    input.File
+	capture record.Capture
+	rate    *survey.Rate // nil unless a picture is drawn
+	err     error        // why there is no record
+}
+
+// name fills in what the survey does not know.
+func (r *mapped) name(size int64) {
+	c := &r.capture
+	c.Path, c.PathRaw = r.file.Path, record.RawName(r.file.Path)
+	c.Archive, c.ArchiveRaw = r.file.Archive, record.RawName(r.file.Archive)
+	c.Size = size
+}
+
+// lookAhead is how many inputs for each job may be begun before their turn comes.
+// It bounds the records that wait for it.
+const lookAhead = 8
+
+// surveyTask is an input and what becomes of it: a tarball has many results.
+type surveyTask struct {
+	file    input.File
+	results chan *mapped
+}
+
+// surveyAll surveys the inputs, several at the same time, and puts what becomes
+// of them in their order.
+func (m *mapping) surveyAll(inputs []input.File) error {
+	ctx, cancel := context.WithCancel(m.run.Context)
+	defer cancel()
+	jobs := min(m.config.jobs, len(inputs))
+	parts := m.config.jobs / max(len(inputs), 1)
+	waiting := make(chan surveyTask)
+	begun := make(chan surveyTask, lookAhead*jobs)
+	for range jobs {
+		go func() {
+			reader := stream.NewReader(nil)
+			defer reader.Close()
+			for task := range waiting {
+				newSurveyor(ctx, m, task, reader, parts).survey()
+			}
+		}()
+	}
+	go func() {
+		defer close(waiting)
+		defer close(begun)
+		for _, file := range inputs {
+			task := surveyTask{file, make(chan *mapped, 1)}
+			for _, queue := range []chan surveyTask{waiting, begun} {
+				select {
+				case queue <- task:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	for task := range begun {
+		if err := m.putAll(task.results); err != nil {
+			return err
+		}
+	}
+	return m.run.Context.Err()
+}
+
+// putAll waits for the results of one input, but not for an input that never comes
+// when the run is to end.
+func (m *mapping) putAll(results <-chan *mapped) error {
+	for {
+		select {
+		case <-m.run.Context.Done():
+			return m.run.Context.Err()
+		case result, ok := <-results:
+			if !ok {
+				return nil
+			}
+			if err := m.put(result); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// surveyor surveys one input. It gives its results to whoever waits for them.
+type surveyor struct {
+	ctx      context.Context // ends when nobody wants the results any more
+	opener   *input.Opener
+	archives *input.Archives
+	names    input.Names // of members
+	count    func(bytes int64)
+	parts    int  // of one file that are read at the same time
+	rated    bool // a picture wants the rates
+	task     surveyTask
+	reader   *stream.Reader // is used for one capture after another
+}
+
+func newSurveyor(ctx context.Context, m *mapping, task surveyTask, reader *stream.Reader, parts int) *surveyor {
+	count := m.run.Progress.Add
+	return &surveyor{
+		ctx: ctx, opener: m.opener, names: m.config.names, count: count, parts: parts, rated: m.picture != nil, task: task, reader: reader,
+		archives: &input.Archives{
+			Context: ctx, Opener: m.opener, Problems: m.problems, Count: count, IgnoreZeros: m.config.ignoreZeros,
+		},
+	}
+}
+
+func (s *surveyor) survey() {
+	defer close(s.task.results)
+	if err := s.surveyInput(); err != nil {
+		_ = s.give(&mapped{file: s.task.file, err: err})
+	}
+}
+
+// give hands a result on. Its error says that nobody wants another one.
+func (s *surveyor) give(result *mapped) error {
+	select {
+	case s.task.results <- result:
+		return nil
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+}
+
+func (s *surveyor) surveyInput() error {
+	file, err := s.opener.Open(s.task.file.Path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	src := input.NewSource(s.ctx, file, s.count)
+	info, err := os.Stat(s.task.file.Path)
+	if s.task.file.Path == "-" || err != nil || !info.Mode().IsRegular() {
+		return s.surveyStream(src)
+	}
+	result, err := s.surveyFile(src, file, info.Size())
+	if errors.Is(err, stream.ErrNotCapture) && input.IsArchiveFile(s.task.file.Path) {
+		return s.archives.Walk(s.task.file.Path, s.surveyMember)
+	}
+	if err != nil {
+		return err
+	}
+	return s.give(result)
+}
+
+// surveyFile surveys a regular file, on several cores where there are more of them
+// than files.
+func (s *surveyor) surveyFile(src *input.Source, file io.Reader, size int64) (*mapped, error) {
+	if whole, ok := file.(io.ReaderAt); ok && s.parts > 1 && !s.rated {
+		if capture, ok := survey.TakeParts(&partSource{src, s.ctx, whole, s.count}, size, s.parts); ok && s.ctx.Err() == nil {
+			result := &mapped{file: s.task.file, capture: capture}
+			result.name(size)
+			return result, nil
+		}
+	}
+	return s.surveyCapture(s.task.file, src, size)
+}
+
+// partSource is a file of which parts are read at the same time.
+type partSource struct {
+	*input.Source
+	ctx   context.Context
+	whole io.ReaderAt
+	count func(bytes int64)
+}
+
+func (p *partSource) ReadAt(b []byte, offset int64) (int, error) {
+	if err := p.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := p.whole.ReadAt(b, offset)
+	p.count(int64(n))
+	return n, err
+}
+
+// surveyStream surveys what can be read only once.
+func (s *surveyor) surveyStream(src io.Reader) error {
+	src, tarball := input.DetectTarball(src)
+	if tarball {
+		return s.archives.WalkStream(s.task.file.Path, src, s.surveyMember)
+	}
+	counted := &countedReader{src: src}
+	result, err := s.surveyCapture(s.task.file, counted, math.MaxInt64)
+	if err != nil {
+		return err
+	}
+	result.capture.Size = counted.bytes
+	return s.give(result)
+}
+
+type countedReader struct {
+	src   io.Reader
+	bytes int64
+}
+
+func (c *countedReader) Read(p []byte) (int, error) {
+	n, err := c.src.Read(p)
+	c.bytes += int64(n)
+	return n, err
+}
+
+// surveyMember surveys a member of a tarball.
+func (s *surveyor) surveyMember(reader *archive.Reader, member *archive.Member) error {
+	if member.Type != archive.File || !s.names.Want(member.Name) {
+		return nil
+	}
+	in := input.File{Path: member.Name, Archive: s.task.file.Path, Found: true}
+	src := &memberSource{reader: reader}
+	result, err := s.surveyCapture(in, src, member.Size)
+	src.end()
+	if s.ctx.Err() != nil {
+		return s.ctx.Err()
+	}
+	if err != nil {
+		return s.give(&mapped{file: in, err: err})
+	}
+	result.capture.Offset = &member.Offset
+	return s.give(result)
+}
+
+// memberSource is the data of a member. Decompression may read ahead in a
+// goroutine of its own, which must not reach into the next member.
+type memberSource struct {
+	mutex  sync.Mutex
+	reader *archive.Reader
+}
+
+func (m *memberSource) Read(p []byte) (int, error) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if m.reader == nil {
+		return 0, io.EOF
+	}
+	return m.reader.Read(p)
+}
+
+func (m *memberSource) end() {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.reader = nil
+}
+
+// surveyCapture surveys a capture of size bytes, as stored. A source that fails on
+// the way is damage like any other: what was read before it counts.
+func (s *surveyor) surveyCapture(in input.File, src io.Reader, size int64) (*mapped, error) {
+	reader := s.reader
+	reader.Reset(src)
+	result := &mapped{file: in}
+	if s.rated {
+		result.rate = new(survey.Rate)
+	}
+	var err error
+	result.capture, err = survey.Take(reader, result.rate)
+	result.name(size)
+	switch {
+	case s.ctx.Err() != nil:
+		return nil, s.ctx.Err()
+	case reader.Sections() == 0 && err != nil:
+		return nil, err
+	case reader.Sections() == 0 && in.Found && !input.LooksLikeCapture(in.Path):
+		return nil, fmt.Errorf("%w: empty", stream.ErrNotCapture)
+	case err != nil:
+		c := &result.capture
+		c.Damage = append(c.Damage, record.Damage{Offset: reader.Offset(), Record: c.Packets + 1, Reason: files.WithoutPath(err).Error()})
+	}
+	return result, nil
+}

@@ -1,0 +1,446 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"pcap-replay/internal/archive"
+	"pcap-replay/internal/input"
+	"pcap-replay/internal/merge"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/tool"
+	"pcap-replay/stream"
+)
+
+// candidate is a file, stream or archive on its way to becoming inputs.
+type candidate struct {
+	input.File
+	info      fs.FileInfo     // nil for stdin
+	record    *input.Selected // of the file; nil where there is none
+	outdated  *input.Outdated // how the file differs from it; nil where it does not
+	contents  merge.Contents
+	members   []input.Selected // of an archive, those that records name; nil for all
+	isArchive bool
+	err       error // of the peek
+}
+
+// collect finds out what there is to merge. Streams are read here.
+func (m *merging) collect() error {
+	candidates, err := m.candidates()
+	if err != nil {
+		return err
+	}
+	m.run.Progress.Start(input.TimesSize(m.sizeOf(candidates), m.config.loop), nil)
+	m.peek(candidates)
+	for i := range candidates {
+		if m.run.Context.Err() != nil {
+			return m.run.Context.Err()
+		}
+		if err := m.add(&candidates[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// candidates lists the selection and then the operands. Without either, stdin is
+// read.
+func (m *merging) candidates() ([]candidate, error) {
+	list := m.fromSelection(m.config.selection)
+	if m.config.selects && len(m.run.Flags.Operands()) == 0 {
+		return list, nil
+	}
+	found, failed, err := input.Expand(m.run.Flags.Operands(), m.config.names, m.problems)
+	m.named += failed
+	switch {
+	case err != nil:
+		return nil, err
+	case failed > 0 && m.problems.Strict:
+		return nil, tool.ErrReported
+	}
+	for _, file := range m.opener.WithoutOutput(found, m.problems) {
+		list = append(list, candidate{File: file})
+	}
+	return list, nil
+}
+
+// errStdinGone is for records that were made of stdin.
+var errStdinGone = errors.New("cannot be selected: it is read only once")
+
+// fromSelection groups the members of one archive, which is read in one pass, and
+// leaves out captures of which all packets are out of range. A file of another size than
+// its record says may have packets in the range by now.
+func (m *merging) fromSelection(selection []input.Selected) (list []candidate) {
+	archives := map[string]int{}
+	for _, s := range selection {
+		outOfRange := s.Latest != nil && *s.Latest < m.config.selector.from || s.Earliest != nil && *s.Earliest >= m.config.selector.to
+		if outOfRange && s.CompareFileSize() == nil {
+			continue
+		}
+		if s.IsOther {
+			m.problems.NotCapture(input.File{Path: s.Path, Archive: s.Archive, Found: true}, stream.ErrNotCapture)
+			continue
+		}
+		if s.Archive == "" {
+			list = append(list, m.selectedFile(s))
+			continue
+		}
+		place, ok := archives[s.Archive]
+		if !ok {
+			place = len(list)
+			archives[s.Archive] = place
+			c := candidate{File: input.File{Path: s.Archive}, isArchive: true}
+			if s.Archive == "-" {
+				c.err = errStdinGone
+			}
+			list = append(list, c)
+		}
+		list[place].members = append(list[place].members, s)
+	}
+	return list
+}
+
+func (m *merging) selectedFile(s input.Selected) candidate {
+	c := candidate{File: input.File{Path: s.Path}, record: &s}
+	if s.Path == "-" {
+		c.err = errStdinGone
+	}
+	return c
+}
+
+// contentsOf is what a record with the time of the first packet says.
+func contentsOf(s *input.Selected) merge.Contents {
+	c := merge.Contents{First: *s.First, Earliest: math.MinInt64, Disorder: merge.UnknownDisorder, Sections: s.Sections}
+	if s.Earliest != nil {
+		c.Earliest = *s.Earliest
+	}
+	if s.LinkType != nil {
+		c.LinkType, c.HasLinkType = stream.LinkType(*s.LinkType), true
+		c.LinkTypes = []stream.LinkType{c.LinkType}
+	}
+	if s.OutOfOrder != nil {
+		// A record has seconds, which are rounded; a microsecond more does no harm.
+		c.Disorder = 0
+		if *s.OutOfOrder > 0 {
+			c.Disorder = int64(min(s.MaxDisorder, float64(math.MaxInt32))*1e9) + 1000
+		}
+	}
+	return c
+}
+
+func (m *merging) sizeOf(candidates []candidate) int64 {
+	paths := make([]string, len(candidates))
+	for i, c := range candidates {
+		paths[i] = c.Path
+	}
+	return m.opener.Size(paths)
+}
+
+// peek looks into all regular files at once.
+func (m *merging) peek(candidates []candidate) {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for m.run.Context.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(candidates) {
+					return
+				}
+				m.peekOne(&candidates[i])
+			}
+		})
+	}
+	workers.Wait()
+}
+
+func (m *merging) peekOne(c *candidate) {
+	if c.Path == "-" || c.isArchive || c.err != nil {
+		return
+	}
+	if c.info, c.err = os.Stat(c.Path); c.err != nil || !c.info.Mode().IsRegular() {
+		return
+	}
+	if c.record != nil && m.believe(c) {
+		return
+	}
+	if c.contents, c.err = m.captures.Peek(c.Path); errors.Is(c.err, stream.ErrNotCapture) && input.IsArchiveFile(c.Path) {
+		c.isArchive, c.err = true, nil
+	}
+}
+
+// believe takes the contents of a file from its record, and says whether that is possible.
+// The record has to have the time of the first packet, and has to fit the file as it is now:
+// the merge opens a file when its first packet is due, so an old record would put the
+// packets of a new file out of order. A file with an outdated record is looked at like one
+// that has none.
+func (m *merging) believe(c *candidate) bool {
+	var err error
+	if c.outdated, err = m.compareFile(c.record, c.info); err != nil || c.outdated != nil || c.record.First == nil {
+		return false
+	}
+	c.contents = contentsOf(c.record)
+	return true
+}
+
+// compareFile compares a file with its record. A file that has grown and begins as
+// before is only longer.
+func (m *merging) compareFile(s *input.Selected, info fs.FileInfo) (*input.Outdated, error) {
+	size := s.CompareSize(info.Size())
+	if s.First == nil || size != nil && !size.Grown {
+		return size, nil
+	}
+	first, ok, err := m.captures.First(s.Path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return &input.Outdated{Reason: fmt.Sprintf("wanted a first packet of %s, got none", record.Time(*s.First))}, nil
+	}
+	if o := s.CompareFirst(first); o != nil {
+		return o, nil
+	}
+	return size, nil
+}
+
+// add makes inputs of a candidate, or says why not.
+func (m *merging) add(c *candidate) error {
+	err := c.err
+	if err == nil && c.info != nil && m.opener.IsStdout(c.info) {
+		err = input.ErrIsOutput
+	}
+	if errors.Is(err, stream.ErrNotCapture) {
+		if !m.problems.NotCapture(c.File, err) {
+			return nil
+		}
+		m.named++
+		return m.problems.Stop()
+	}
+	m.named++
+	if err == nil && c.outdated != nil {
+		m.problems.Outdated(c.File, c.outdated)
+		if m.problems.Strict && !c.outdated.Grown {
+			return tool.ErrReported
+		}
+	}
+	switch {
+	case err != nil:
+		m.problems.Failed(c.File, err)
+		return m.problems.Stop()
+	case c.isArchive:
+		return m.addArchive(c)
+	case c.Path == "-" || !c.info.Mode().IsRegular() || c.contents.Sections > 1:
+		return m.addStream(c)
+	}
+	m.sound++
+	m.addInputs(c.contents.LinkTypes, m.captures.File(c.Path, c.contents))
+	return nil
+}
+
+// addInputs adds inputs, and the link types that their headers name.
+func (m *merging) addInputs(linkTypes []stream.LinkType, inputs ...*merge.Input) {
+	m.inputs = append(m.inputs, inputs...)
+	m.inputCount.Store(int64(len(m.inputs)))
+	m.linkTypes = append(m.linkTypes, linkTypes...)
+}
+
+// addStream reads a stream, each section of which is an input, or each of the
+// captures in a tarball.
+func (m *merging) addStream(c *candidate) error {
+	file, err := m.opener.Open(c.Path)
+	if err != nil {
+		if tool.IsUsage(err) {
+			return err
+		}
+		m.problems.Failed(c.File, err)
+		return m.problems.Stop()
+	}
+	defer file.Close()
+	src, tarball := input.DetectTarball(input.NewSource(m.run.Context, file, m.run.Progress.Add))
+	if tarball {
+		return m.addMembers(c, func(visit input.Visit) error { return m.archives.WalkStream(c.Path, src, visit) })
+	}
+	return m.addSections(src, c.File)
+}
+
+// addSections makes a run of each section of a capture that is read only once.
+func (m *merging) addSections(src io.Reader, file input.File) error {
+	failed := false
+	added, err := m.runs.Add(io.NopCloser(src), file.Path, file.Archive, func(err error) error {
+		if m.run.Context.Err() != nil {
+			return m.run.Context.Err()
+		}
+		var damage *stream.Damage
+		if errors.As(err, &damage) {
+			m.problems.Damage(file, damage)
+			return m.problems.Stop()
+		}
+		failed = true
+		m.streamFailed(file, err)
+		return m.problems.Stop()
+	})
+	if !failed || added.Sections > 0 {
+		m.sound++
+	}
+	m.addInputs(added.LinkTypes, added.Inputs...)
+	return err
+}
+
+// streamFailed says why a stream, or the member of an archive, ends early.
+func (m *merging) streamFailed(file input.File, err error) {
+	if file.Archive != "" {
+		err = m.archives.PassDamage(file.Archive, err)
+	}
+	if err != nil {
+		m.problems.Failed(file, err)
+	}
+}
+
+// addArchive makes inputs of the captures in a tarball. With an index each is read
+// at its own place when its time comes; without, all are read now, in one pass.
+func (m *merging) addArchive(c *candidate) error {
+	indexed := m.archives.OpenIndexed(c.Path, m.openSparingly)
+	if indexed == nil {
+		return m.addMembers(c, func(visit input.Visit) error { return m.archives.Walk(c.Path, visit) })
+	}
+	m.run.OnEnd(func() { indexed.Close() })
+	records := map[string][]input.Selected{}
+	for _, s := range c.members {
+		records[s.Path] = append(records[s.Path], s)
+	}
+	return m.addWanted(c, func(wanted *input.Wanted, found *bool) error {
+		return indexed.Each(func(member *archive.Member) error {
+			*found = true
+			return m.addIndexed(c, wanted, indexed, member, records[member.Name])
+		})
+	})
+}
+
+// addMembers reads the captures in a tarball in one pass.
+func (m *merging) addMembers(c *candidate, walk func(input.Visit) error) error {
+	return m.addWanted(c, func(wanted *input.Wanted, found *bool) error {
+		return walk(func(reader *archive.Reader, member *archive.Member) error {
+			*found = true
+			return m.addMember(c, wanted, reader, member)
+		})
+	})
+}
+
+// addWanted has add take the wanted members of a tarball, and says which are not
+// found.
+func (m *merging) addWanted(c *candidate, add func(wanted *input.Wanted, found *bool) error) error {
+	wanted := input.Wanted{All: len(c.members) == 0}
+	for _, s := range c.members {
+		wanted.AddRecord(&s)
+	}
+	found := false
+	err := add(&wanted, &found)
+	if found {
+		m.sound++
+	}
+	switch {
+	case err != nil && (errors.Is(err, tool.ErrReported) || m.run.Context.Err() != nil):
+		return err
+	case err != nil:
+		m.problems.Failed(c.File, err)
+		return m.problems.Stop()
+	}
+	for _, reason := range wanted.NotFound() {
+		m.problems.Failed(c.File, errors.New(reason))
+	}
+	return m.problems.Check()
+}
+
+// openSparingly opens an archive that stays open until the run ends, as many others
+// may: their descriptors are bounded as those of captures are.
+func (m *merging) openSparingly(path string) (archive.Source, error) {
+	file, err := m.pool.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+// wantsMember says whether a member is to be merged, and says so if it should be
+// and cannot.
+func (m *merging) wantsMember(c *candidate, wanted *input.Wanted, member *archive.Member, inspect func()) (bool, error) {
+	if member.Type != archive.File {
+		return false, nil
+	}
+	taken, exactly := wanted.Find(member)
+	if !taken || wanted.All && !m.config.names.Want(member.Name) {
+		return false, nil
+	}
+	inspect()
+	if o := wanted.Compare(member); o != nil {
+		m.problems.Outdated(input.File{Path: member.Name, Archive: c.Path}, o)
+		if err := m.problems.Stop(); err != nil {
+			return false, err
+		}
+	}
+	if member.Content.IsCapture() || member.Size == 0 {
+		return true, nil
+	}
+	if m.problems.NotCapture(input.File{Path: member.Name, Archive: c.Path, Found: !exactly}, stream.ErrNotCapture) {
+		return false, m.problems.Stop()
+	}
+	return false, nil
+}
+
+func (m *merging) addMember(c *candidate, wanted *input.Wanted, reader *archive.Reader, member *archive.Member) error {
+	if wants, err := m.wantsMember(c, wanted, member, reader.Inspect); !wants {
+		return err
+	}
+	if err := m.addSections(reader, input.File{Path: member.Name, Archive: c.Path}); err != nil {
+		return err
+	}
+	if wanted.IsComplete() {
+		return input.ErrEnough
+	}
+	return nil
+}
+
+// addIndexed makes an input of a member, or one of each of its sections if it is
+// known to have several.
+func (m *merging) addIndexed(c *candidate, wanted *input.Wanted, indexed *archive.Indexed, member *archive.Member, records []input.Selected) error {
+	if wants, err := m.wantsMember(c, wanted, member, func() {}); !wants {
+		return err
+	}
+	contents := memberContents(records, member)
+	if contents.Sections > 1 {
+		src, err := indexed.Open(member)
+		if err != nil {
+			m.streamFailed(input.File{Path: member.Name, Archive: c.Path}, err)
+			return m.problems.Stop()
+		}
+		defer src.Close()
+		return m.addSections(src, input.File{Path: member.Name, Archive: c.Path})
+	}
+	m.sound++
+	m.addInputs(contents.LinkTypes, m.captures.Input(member.Name, c.Path, contents, func() (io.ReadCloser, error) {
+		return indexed.Open(member)
+	}))
+	return nil
+}
+
+// memberContents is what one of the records of that name says of a member, unless it is
+// outdated, or else what the index says.
+func memberContents(records []input.Selected, member *archive.Member) merge.Contents {
+	for i := range records {
+		if r := &records[i]; r.First != nil && (r.Offset == nil || *r.Offset == member.Offset) && r.CompareMember(member) == nil {
+			return contentsOf(r)
+		}
+	}
+	c := merge.Contents{First: math.MinInt64, Earliest: math.MinInt64, Disorder: merge.UnknownDisorder, LinkTypes: member.Content.LinkTypes}
+	if member.Content.HasFirst {
+		c.First = member.Content.First
+	}
+	return c
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"os"
+	"slices"
+	"time"
+
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/input"
+	"pcap-replay/internal/tool"
+	"pcap-replay/stream"
+)
+
+// config is what the flags say.
+type config struct {
+	names       input.Names
+	selects     bool // --select is given
+	selection   []input.Selected
+	ignoreZeros bool
+	selector    *selector
+	loop        int64 // rounds; 0 for ever
+	reorder     int64 // nanoseconds
+	memory      int64 // bytes
+	tmp         string
+	follow      string        // a folder, or ""
+	idle        time.Duration // 0 never ends
+	writer      *stream.WriterOptions
+}
+
+func configure(flags *tool.Flags, opener *input.Opener) (c config, err error) {
+	if c.names, err = input.ParseNames(flags); err != nil {
+		return c, err
+	}
+	writer, err := flags.WriterOptions()
+	if err != nil {
+		return c, err
+	}
+	c.writer = &writer
+	if c.selector, err = newSelector(flags, c.writer); err != nil {
+		return c, err
+	}
+	c.writer.Snaplen = c.selector.snaplen
+	if c.loop, err = flags.Loop(); err != nil {
+		return c, err
+	}
+	reorder, err := flags.Duration("reorder")
+	if err != nil {
+		return c, err
+	}
+	c.reorder = int64(reorder)
+	if c.memory, err = tool.ParseSize("memory", flags.String("memory")); err != nil {
+		return c, err
+	}
+	if c.tmp = flags.String("tmp"); c.tmp == "" {
+		c.tmp = os.TempDir()
+	} else if err := checkFolder("--tmp", c.tmp); err != nil {
+		return c, err
+	}
+	if err := c.readFollow(flags); err != nil {
+		return c, err
+	}
+	c.ignoreZeros = flags.Bool("ignore-zeros")
+	return c, c.readSelection(flags, opener)
+}
+
+func checkFolder(flag, path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return tool.UsageErrorf("%s %w", flag, files.Named(path, err))
+	case !info.IsDir():
+		return tool.UsageErrorf("%s %q: is no folder", flag, path)
+	}
+	return nil
+}
+
+// readFollow reads --follow and --idle.
+func (c *config) readFollow(flags *tool.Flags) (err error) {
+	if c.follow = flags.String("follow"); c.follow == "" {
+		if flags.IsSet("idle") {
+			return tool.UsageErrorf("--idle and --follow want a folder: --follow FOLDER")
+		}
+		return nil
+	}
+	if len(flags.Operands()) > 0 || flags.IsSet("select") || flags.IsSet("loop") {
+		return tool.UsageErrorf("--follow %q stands alone: no operands, --select or --loop beside it", c.follow)
+	}
+	if err := checkFolder("--follow", c.follow); err != nil {
+		return err
+	}
+	c.idle, err = flags.PositiveDuration("idle")
+	return err
+}
+
+// readSelection reads the records of --select.
+func (c *config) readSelection(flags *tool.Flags, opener *input.Opener) (err error) {
+	if c.selects = flags.IsSet("select"); !c.selects {
+		return nil
+	}
+	name := flags.String("select")
+	if name == "-" && slices.Contains(flags.Operands(), "-") {
+		return tool.UsageErrorf("stdin cannot be both an input and the records of --select")
+	}
+	c.selection, err = input.ReadSelection(opener, name)
+	return err
+}

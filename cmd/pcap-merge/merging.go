@@ -1,0 +1,228 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/input"
+	"pcap-replay/internal/merge"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/schedule"
+	"pcap-replay/internal/tool"
+	"pcap-replay/stream"
+)
+
+// merging is one run of pcap-merge.
+type merging struct {
+	run      *tool.Run
+	config   config
+	opener   *input.Opener
+	problems *input.Problems
+	archives *input.Archives
+	pool     *files.Pool
+	captures *merge.Captures
+	runs     *merge.Runs
+	out      *files.Output
+
+	inputs    []*merge.Input
+	linkTypes []stream.LinkType // that their headers name
+	named     int               // files, folders' files, archives and streams
+	sound     int               // those of them that could be read
+	again     bool              // the inputs have been played, and their problems have been reported
+
+	// These may be read at any time.
+	inputCount, late, packetsOut, bytesOut atomic.Int64
+}
+
+func newMerging(run *tool.Run, config config, opener *input.Opener) *merging {
+	m := &merging{run: run, config: config, opener: opener, problems: input.NewProblems(run)}
+	m.archives = &input.Archives{
+		Context: run.Context, Opener: opener, Problems: m.problems, Count: run.Progress.Add, IgnoreZeros: config.ignoreZeros,
+	}
+	m.pool = files.NewPool(files.DescriptorLimit(), func(bytes int) { run.Progress.Add(int64(bytes)) })
+	m.captures = merge.NewCaptures(m.pool, config.reorder, config.memory)
+	m.runs = merge.NewRuns(config.memory, config.tmp, config.reorder, config.loop != 1)
+	return m
+}
+
+// mergeAll writes the merged inputs to an output.
+func (m *merging) mergeAll(out *files.Output) error {
+	m.out = out
+	play := m.playGrowing
+	if m.config.follow != "" {
+		m.run.Progress.Start(-1, nil)
+	} else {
+		if err := m.collect(); err != nil {
+			return err
+		}
+		if m.named > 0 && m.sound == 0 {
+			return tool.ErrReported
+		}
+		play = m.play
+	}
+	if len(m.linkTypes) > 0 {
+		m.config.writer.LinkType = m.linkTypes[0]
+	}
+	m.config.writer.Written = m.countWritten
+	m.config.writer.Background = out.TakesTime() || m.config.writer.Compression != stream.Uncompressed
+	writer := stream.NewWriter(out, *m.config.writer)
+	err := play(writer)
+	if err != nil && writer.HasPackets() {
+		_ = writer.Close() // what is counted as out goes out
+	}
+	m.problems.WarnNonCaptures()
+	switch {
+	case err != nil:
+		return err
+	case m.named > 0 && m.sound <= 0 && !writer.HasPackets():
+		return tool.ErrReported
+	}
+	if late := m.late.Load(); late > 0 {
+		m.run.Messages.Warnf("%s went out behind later ones: an input is out of order by more than %v", tool.Plural(late, "packet"), time.Duration(m.config.reorder))
+	}
+	if err := writer.Close(); err != nil {
+		return tool.OutputError(m.out, err)
+	}
+	if err := m.sayUnwritable(); err != nil {
+		return err
+	}
+	return out.Commit()
+}
+
+// sayUnwritable names the packets that have been left out for their times, which
+// makes the exit code 3, or 1 with --strict.
+func (m *merging) sayUnwritable() error {
+	count := m.config.selector.unwritable.Load()
+	switch {
+	case count == 0:
+		return nil
+	case m.config.writer.PcapNG:
+		m.run.Messages.Errorf("%s left out: a pcapng begins in 1970", tool.Plural(count, "packet"))
+	default:
+		m.run.Messages.Errorf("%s left out: a pcap holds 1970 to 2106; --pcapng holds later ones", tool.Plural(count, "packet"))
+	}
+	return m.problems.Stop()
+}
+
+// play writes the merged inputs as often as --loop says. Each round follows the
+// one before as with pcap-pace.
+func (m *merging) play(writer *stream.Writer) error {
+	shift := int64(0)
+	for round := int64(0); m.config.loop == 0 || round < m.config.loop; round++ {
+		var span schedule.Span
+		if err := m.playOnce(writer, shift, &span); err != nil {
+			return err
+		}
+		if span.IsEmpty() {
+			return nil // so will the next round be
+		}
+		shift = schedule.Later(shift, span.Round())
+		m.again = true
+	}
+	return nil
+}
+
+func (m *merging) playOnce(writer *stream.Writer, shift int64, span *schedule.Span) error {
+	merger, err := merge.New(m.inputs, merge.Options{Mixed: m.config.writer.PcapNG, Trouble: m.trouble})
+	if err != nil {
+		return mergeError(err)
+	}
+	defer merger.Close()
+	defer func() { m.late.Add(merger.Late()) }()
+	m.config.selector.rewind()
+	batch := make([]stream.Packet, input.BatchPackets)
+	for !m.config.selector.isPast() {
+		if m.run.Context.Err() != nil {
+			return m.run.Context.Err()
+		}
+		n, err := merger.Read(batch)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return mergeError(err)
+		}
+		kept, err := m.config.selector.keep(batch[:n])
+		if err != nil {
+			return err
+		}
+		if m.config.loop != 1 {
+			span.Add(kept)
+			for i := range kept {
+				kept[i].Time = schedule.Later(kept[i].Time, shift)
+			}
+		}
+		if err := m.write(writer, kept); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *merging) write(writer *stream.Writer, packets []stream.Packet) error {
+	if err := writer.Write(packets); err != nil {
+		return tool.OutputError(m.out, err)
+	}
+	return nil
+}
+
+// mergeError adds what to do when inputs do not fit together.
+func mergeError(err error) error {
+	var linkTypes *merge.LinkTypesError
+	if errors.As(err, &linkTypes) {
+		return tool.WithHint(err, "--pcapng writes a capture that holds both")
+	}
+	return err
+}
+
+// trouble says what is wrong with an input, once however often it is played.
+// The others go on, unless --strict says otherwise.
+func (m *merging) trouble(in *merge.Input, err error) error {
+	var damage *stream.Damage
+	damaged := errors.As(err, &damage)
+	switch {
+	case damaged && !m.again:
+		m.problems.Damage(fileOf(in), damage)
+	case !damaged:
+		m.giveUp(in)
+		m.streamFailed(fileOf(in), err)
+	}
+	return m.problems.Stop()
+}
+
+func fileOf(in *merge.Input) input.File { return input.File{Path: in.Path, Archive: in.Archive} }
+
+// giveUp leaves an input out of the rounds to come.
+func (m *merging) giveUp(in *merge.Input) {
+	m.sound--
+	m.inputs = slices.DeleteFunc(slices.Clone(m.inputs), func(other *merge.Input) bool { return other == in })
+	m.inputCount.Store(int64(len(m.inputs)))
+}
+
+func (m *merging) countWritten(packets, bytes int64) {
+	m.packetsOut.Add(packets)
+	m.bytesOut.Add(bytes)
+}
+
+// counters is the line for SIGUSR1.
+func (m *merging) counters() string {
+	return fmt.Sprintf("%d packets in, %d out (%d bytes)", m.config.selector.in.Load(), m.packetsOut.Load(), m.bytesOut.Load())
+}
+
+func (m *merging) summary(head record.Summary) any {
+	selector := m.config.selector
+	s := record.MergeSummary{
+		Summary: head, Inputs: int(m.inputCount.Load()),
+		PacketsIn: selector.in.Load(), OutOfRange: selector.outOfRange.Load(), OtherShards: selector.otherShards.Load(),
+		Filtered: selector.filtered.Load(), Unwritable: selector.unwritable.Load(), Duplicates: selector.duplicated.Load(),
+		PacketsOut: m.packetsOut.Load(), Bytes: m.bytesOut.Load(), Late: m.late.Load(), Cut: selector.cut.Load(), Spilled: m.runs.Spilled(),
+	}
+	s.Interrupted = s.PacketsIn - s.OutOfRange - s.OtherShards - s.Filtered - s.Unwritable - s.Duplicates - s.PacketsOut
+	m.run.Messages.Infof("%s, of %d inputs in %v", m.counters(), s.Inputs, m.run.Elapsed().Round(time.Millisecond))
+	return s
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"pcap-replay/internal/filter"
+	"pcap-replay/internal/frame"
+	"pcap-replay/internal/merge"
+	"pcap-replay/internal/tool"
+	"pcap-replay/stream"
+)
+
+// selector takes the packets that the flags of pcap-merge want. What goes in comes
+// out or is counted.
+type selector struct {
+	from, to      int64 // to is exclusive
+	shard, shards uint32
+	filter        *filter.Packets
+	duplicates    *merge.Duplicates
+	window        int64 // of duplicates; 0 keeps them
+	snaplen       uint32
+	output        *stream.WriterOptions
+	behind        int // packets in a row that were not before to
+
+	in, outOfRange, otherShards, filtered, duplicated atomic.Int64
+	unwritable                                        atomic.Int64 // of a time that the output does not hold
+	cut                                               atomic.Int64 // not lost, but shorter
+}
+
+// newSelector reads the flags that choose packets for output.
+func newSelector(flags *tool.Flags, output *stream.WriterOptions) (s *selector, err error) {
+	s = &selector{output: output}
+	if s.from, s.to, err = flags.TimeRange(); err != nil {
+		return nil, err
+	}
+	if text := flags.String("shard"); text != "" {
+		if s.shard, s.shards, err = parseShard(text); err != nil {
+			return nil, err
+		}
+	}
+	if s.filter, err = newFilter(flags); err != nil {
+		return nil, err
+	}
+	if flags.IsSet("dedup-window") && !flags.Bool("dedup") {
+		return nil, tool.UsageErrorf("--dedup-window goes with --dedup")
+	}
+	if flags.Bool("dedup") {
+		window, err := flags.PositiveDuration("dedup-window")
+		if err != nil {
+			return nil, err
+		}
+		s.window = int64(window)
+	}
+	snaplen := flags.Int64("snaplen")
+	if snaplen > math.MaxInt32 || snaplen < 1 && flags.IsSet("snaplen") {
+		return nil, tool.UsageErrorf("--snaplen %d: wanted from 1 to %d", snaplen, math.MaxInt32)
+	}
+	s.snaplen = uint32(snaplen)
+	return s, nil
+}
+
+// newFilter reads the flags of the filter; it is nil without them.
+func newFilter(flags *tool.Flags) (*filter.Packets, error) {
+	flag, text, err := flags.FilterText()
+	if err != nil || flag == "" {
+		return nil, err
+	}
+	packets, err := filter.NewPackets(flag, text)
+	if err != nil {
+		return nil, tool.UsageErrorf("%w", err)
+	}
+	return packets, nil
+}
+
+// parseShard reads I/N with I from 0 to N-1, as the indexes of array jobs count.
+func parseShard(text string) (index, count uint32, err error) {
+	first, second, _ := strings.Cut(text, "/")
+	i, errIndex := strconv.ParseUint(first, 10, 32)
+	n, errCount := strconv.ParseUint(second, 10, 32)
+	if errIndex != nil || errCount != nil || i >= n {
+		return 0, 0, tool.UsageErrorf("--shard %q: wanted I/N with I from 0 to N-1, such as 0/4", text)
+	}
+	return uint32(i), uint32(n), nil
+}
+
+// rewind begins another round.
+func (s *selector) rewind() {
+	s.behind = 0
+	if s.window > 0 {
+		s.duplicates = merge.NewDuplicates(s.window)
+	}
+}
+
+// pastLimit is how many packets in a row have to be behind --to before the rest is taken to
+// be: eight batches. A single packet may have a broken clock; a few thousand in a row, in
+// merged order, do not.
+const pastLimit = 4096
+
+// isPast says that all is out that comes before --to.
+func (s *selector) isPast() bool { return s.behind >= pastLimit }
+
+// keep moves the packets that are wanted to the front and gives them.
+func (s *selector) keep(packets []stream.Packet) (kept []stream.Packet, err error) {
+	s.in.Add(int64(len(packets)))
+	kept = packets
+	if s.from != math.MinInt64 || s.to != math.MaxInt64 {
+		kept = chosen(kept, &s.outOfRange, s.isInRange)
+	}
+	if s.shards > 0 {
+		kept = chosen(kept, &s.otherShards, func(p *stream.Packet) bool { return frame.Shard(p, s.shard, s.shards) })
+	}
+	if s.filter != nil {
+		before := s.filter.Rejected()
+		kept, err = s.filter.Keep(kept)
+		s.filtered.Add(s.filter.Rejected() - before)
+	}
+	if !s.areWritable(kept) {
+		kept = chosen(kept, &s.unwritable, func(p *stream.Packet) bool { return s.output.Holds(p.Time) })
+	}
+	if s.duplicates != nil {
+		kept = chosen(kept, &s.duplicated, func(p *stream.Packet) bool { return !s.duplicates.Has(p) })
+	}
+	if s.snaplen > 0 {
+		s.cutLong(kept)
+	}
+	return kept, err
+}
+
+// areWritable says that the output holds the times of all packets, as it nearly
+// always does.
+func (s *selector) areWritable(packets []stream.Packet) bool {
+	for i := range packets {
+		if !s.output.Holds(packets[i].Time) {
+			return false
+		}
+	}
+	return true
+}
+
+// chosen moves the packets that are wanted to the front, and counts the others.
+func chosen(packets []stream.Packet, dropped *atomic.Int64, wanted func(*stream.Packet) bool) []stream.Packet {
+	kept := packets[:0]
+	for i := range packets {
+		if wanted(&packets[i]) {
+			kept = append(kept, packets[i])
+		}
+	}
+	dropped.Add(int64(len(packets) - len(kept)))
+	return kept
+}
+
+func (s *selector) isInRange(packet *stream.Packet) bool {
+	if packet.Time >= s.to && s.to != math.MaxInt64 {
+		s.behind++
+		return false
+	}
+	s.behind = 0
+	return packet.Time >= s.from
+}
+
+func (s *selector) cutLong(packets []stream.Packet) {
+	cut := 0
+	for i := range packets {
+		if uint(len(packets[i].Data)) > uint(s.snaplen) {
+			packets[i].Data = packets[i].Data[:s.snaplen:s.snaplen]
+			cut++
+		}
+	}
+	s.cut.Add(int64(cut))
+}

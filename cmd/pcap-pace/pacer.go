@@ -1,0 +1,318 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/input"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/schedule"
+	"pcap-replay/internal/tool"
+	"pcap-replay/stream"
+)
+
+// pacer is one run of pcap-pace.
+type pacer struct {
+	run        *tool.Run
+	config     config
+	playback   *input.Playback
+	out        *files.Output
+	axis       *schedule.Axis
+	departures []int64
+	clock      schedule.Clock
+	wait       func(moment int64) error
+	begun      bool
+	epoch      int64 // moment of departure 0
+	base       int64 // timestamp of departure 0
+
+	// These may be read at any time.
+	in, outOfRange, latest, outOfOrder, disorder atomic.Int64
+	packetsOut, bytesOut                         atomic.Int64
+}
+
+func newPacer(run *tool.Run, config config, playback *input.Playback, out *files.Output) *pacer {
+	return &pacer{
+		run: run, config: config, playback: playback, out: out, clock: schedule.System, departures: make([]int64, input.BatchPackets),
+	}
+}
+
+// playAll writes the inputs to the output.
+func (p *pacer) playAll() error {
+	if p.config.exact {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
+	p.wait = p.waiter()
+	if p.config.fit > 0 && p.config.span == 0 {
+		p.run.Progress.Start(p.playback.Size(), func() string { return p.run.Name() + ": measuring" })
+		if err := p.measure(); err != nil {
+			return err
+		}
+	}
+	if p.config.fit > 0 {
+		p.config.timeScale.Speed = schedule.Fit(p.config.span, p.config.fit)
+	}
+	p.axis = p.newAxis(p.config.timeScale)
+	p.run.Progress.Start(input.TimesSize(p.playback.Size(), p.config.loop), nil)
+	p.run.Progress.Settled(func() (n, of int64) { return p.packetsOut.Load() + p.outOfRange.Load(), p.in.Load() })
+	p.config.writer.Written = p.countWritten
+	writer := stream.NewWriter(p.out, p.config.writer)
+	if err := p.play(writer); err != nil {
+		if writer.HasPackets() {
+			_ = writer.Close() // what is counted as out goes out
+		}
+		return err
+	}
+	if err := writer.Close(); err != nil {
+		return tool.OutputError(p.out, err)
+	}
+	return p.out.Commit()
+}
+
+// newAxis begins at --from with --start-at: of shares of one set, each on a machine
+// of its own, only one has the first packet of the set.
+func (p *pacer) newAxis(scale schedule.TimeScale) *schedule.Axis {
+	axis := schedule.NewAxis(scale)
+	if p.config.startAt != nil && p.run.Flags.IsSet("from") {
+		axis.StartAt(p.config.from)
+	}
+	return axis
+}
+
+// waiter gives the way to wait.
+func (p *pacer) waiter() func(moment int64) error {
+	if p.config.exact {
+		schedule.SharpenTimers()
+		exact := schedule.NewWaiter(p.clock, func() bool { return p.run.Context.Err() != nil })
+		return func(moment int64) error {
+			if _, ok := exact.Until(moment); !ok {
+				return context.Cause(p.run.Context)
+			}
+			return nil
+		}
+	}
+	return func(moment int64) error {
+		timer := time.NewTimer(time.Duration(moment - p.clock.Now()))
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-p.run.Context.Done():
+			return context.Cause(p.run.Context)
+		}
+	}
+}
+
+// measure reads the inputs for how long one round of them is.
+func (p *pacer) measure() error {
+	axis := p.newAxis(schedule.TimeScale{})
+	batch := make([]stream.Packet, input.BatchPackets)
+	for {
+		n, begins, err := p.playback.Read(batch)
+		if err == io.EOF {
+			err = p.playback.Rewind()
+			p.playback.ForgetPosition()
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		if begins {
+			axis.BeginSection()
+		}
+		for i := range batch[:n] {
+			if p.isInRange(&batch[i]) {
+				p.config.span = axis.Departure(&batch[i])
+			}
+		}
+	}
+}
+
+// play gives the inputs out as often as --loop says.
+func (p *pacer) play(writer *stream.Writer) error {
+	for round := int64(0); p.config.loop == 0 || round < p.config.loop; round++ {
+		if round > 0 {
+			if err := p.playback.Rewind(); err != nil {
+				return err
+			}
+		}
+		before := p.in.Load() - p.outOfRange.Load()
+		if err := p.playOnce(writer); err != nil {
+			return err
+		}
+		if p.in.Load()-p.outOfRange.Load() == before {
+			return nil // nor will the next round have any
+		}
+	}
+	return nil
+}
+
+func (p *pacer) playOnce(writer *stream.Writer) error {
+	batch := make([]stream.Packet, input.BatchPackets)
+	for {
+		n, begins, err := p.playback.Read(batch)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if begins {
+			p.axis.BeginSection()
+		}
+		p.in.Add(int64(n))
+		kept := p.selectRange(batch[:n])
+		if err := p.release(writer, kept); err != nil {
+			return err
+		}
+		if !p.playback.Buffered() {
+			if err := writer.Flush(); err != nil {
+				return tool.OutputError(p.out, err)
+			}
+		}
+	}
+}
+
+// selectRange moves the packets that are in the range to the front, and counts the others.
+func (p *pacer) selectRange(packets []stream.Packet) []stream.Packet {
+	kept := packets[:0]
+	for i := range packets {
+		if p.isInRange(&packets[i]) {
+			kept = append(kept, packets[i])
+		}
+	}
+	p.outOfRange.Add(int64(len(packets) - len(kept)))
+	return kept
+}
+
+// isInRange takes a packet at the end of all time, unless --to says otherwise.
+func (p *pacer) isInRange(packet *stream.Packet) bool {
+	return packet.Time >= p.config.from && (packet.Time < p.config.to || p.config.to == math.MaxInt64)
+}
+
+// releaseWindow is how much earlier than its departure a packet may go out, to go
+// with one that is due.
+const releaseWindow = int64(time.Millisecond)
+
+// release gives packets out as they become due, with one write for all that are.
+func (p *pacer) release(writer *stream.Writer, packets []stream.Packet) error {
+	if len(packets) == 0 {
+		return nil
+	}
+	if !p.begun {
+		p.begin(packets[0].Time)
+	}
+	p.stamp(packets)
+	for first := 0; first < len(packets); {
+		count := len(packets) - first
+		if !p.config.asap {
+			if err := p.waitFor(writer, p.departures[first]); err != nil {
+				return err
+			}
+			count = p.countDue(p.departures[first:len(packets)])
+		}
+		due := packets[first : first+count]
+		if err := writer.Write(due); err != nil {
+			var linkTypes *stream.LinkTypeError
+			if errors.As(err, &linkTypes) {
+				err = files.Named(p.playback.Current(), err)
+			}
+			return tool.OutputError(p.out, err)
+		}
+		first += count
+	}
+	return nil
+}
+
+// begin ties the axis to the clock, and to the timestamps that are written. A
+// first timestamp that the output cannot hold is replaced: only differences matter.
+func (p *pacer) begin(first int64) {
+	p.begun = true
+	p.epoch = p.clock.Now()
+	p.base = first
+	switch {
+	case p.config.startAt != nil:
+		p.base, p.epoch = *p.config.startAt, schedule.Moment(*p.config.startAt)
+	case !p.config.keep && (!p.config.writer.Holds(first) || first == math.MaxInt64): // the last of all times stands for those behind it
+		p.base = 0
+		p.run.Messages.Warnf("the first packet is of %s, which cannot be written: its timestamp becomes that of 1970", time.Unix(0, first).UTC().Format(time.RFC3339))
+	}
+}
+
+// stamp finds the departures of packets and writes them into their timestamps.
+func (p *pacer) stamp(packets []stream.Packet) {
+	for i := range packets {
+		departure := p.axis.Departure(&packets[i])
+		p.departures[i] = departure
+		if !p.config.keep {
+			packets[i].Time = schedule.Later(p.base, departure)
+		}
+	}
+	outOfOrder, disorder := p.axis.OutOfOrder()
+	p.outOfOrder.Store(outOfOrder)
+	p.disorder.Store(disorder)
+}
+
+// due is the moment at which to give out what departs then.
+func (p *pacer) due(departure int64) int64 {
+	return schedule.Later(p.epoch, departure) - int64(p.config.lead)
+}
+
+// waitFor waits for a departure, after handing on what went before.
+func (p *pacer) waitFor(writer *stream.Writer, departure int64) error {
+	due, now := p.due(departure), p.clock.Now()
+	if due <= now {
+		p.latest.Store(max(p.latest.Load(), now-due))
+		return p.run.Context.Err()
+	}
+	if err := writer.Flush(); err != nil {
+		return tool.OutputError(p.out, err)
+	}
+	return p.wait(due)
+}
+
+// countDue is how many departures are due now, the first one being so.
+func (p *pacer) countDue(departures []int64) int {
+	now := p.clock.Now()
+	if !p.config.exact {
+		now += releaseWindow
+	}
+	for i := 1; i < len(departures); i++ {
+		if p.due(departures[i]) > now {
+			return i
+		}
+	}
+	return len(departures)
+}
+
+func (p *pacer) countWritten(packets, bytes int64) {
+	p.packetsOut.Add(packets)
+	p.bytesOut.Add(bytes)
+}
+
+// counters is the line for SIGUSR1 and for the end.
+func (p *pacer) counters() string {
+	return fmt.Sprintf("%d packets in, %d out (%d bytes)", p.in.Load(), p.packetsOut.Load(), p.bytesOut.Load())
+}
+
+func (p *pacer) summary(head record.Summary) any {
+	line := fmt.Sprintf("%s in %v", p.counters(), p.run.Elapsed().Round(time.Millisecond))
+	if p.run.Context.Err() != nil && !p.run.Messages.Quiet() {
+		p.run.Messages.Say(line)
+	} else {
+		p.run.Messages.Infof("%s", line)
+	}
+	in, outOfRange, out := p.in.Load(), p.outOfRange.Load(), p.packetsOut.Load()
+	return record.PaceSummary{
+		Summary: head, PacketsIn: in, OutOfRange: outOfRange, Interrupted: in - outOfRange - out,
+		PacketsOut: out, Bytes: p.bytesOut.Load(), OutOfOrder: p.outOfOrder.Load(),
+		MaxDisorder: record.Seconds(p.disorder.Load()), MaxLateness: record.Seconds(p.latest.Load()),
+	}
+}

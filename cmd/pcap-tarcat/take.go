@@ -1,0 +1,298 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync/atomic"
+
+	"pcap-replay/internal/archive"
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/input"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/tool"
+	"pcap-replay/stream"
+)
+
+// taker is one run of pcap-tarcat. Its counters may be read at any time.
+type taker struct {
+	run      *tool.Run
+	config   config
+	archives *input.Archives
+	problems *input.Problems
+
+	records *record.Encoder // for --list
+	out     *files.Output   // of the stream or the list; nil with -C
+	stream  io.WriteCloser  // compresses into out
+	pipe    *os.File        // stream, where it is a pipe; or nil
+	folder  *folder         // for -C
+	buffer  []byte
+
+	members, taken, left, missing atomic.Int64
+	bytes                         atomic.Int64         // given out, before -z
+	noCaptures                    []string             // names of wanted members that are none
+	files                         map[memberKey]string // of the members that were taken
+}
+
+func newTaker(run *tool.Run, config config, opener *input.Opener) *taker {
+	problems := input.NewProblems(run)
+	return &taker{
+		run: run, config: config, problems: problems, buffer: make([]byte, stream.DefaultBlockSize), files: map[memberKey]string{},
+		archives: &input.Archives{
+			Context: run.Context, Opener: opener, Problems: problems, Count: run.Progress.Add, IgnoreZeros: config.ignoreZeros,
+		},
+	}
+}
+
+func (t *taker) summary(head record.Summary) any {
+	t.run.Messages.Infof("%s", t.counters())
+	return record.TarcatSummary{
+		Summary: head, Members: t.members.Load(), Taken: t.taken.Load(), LeftOut: t.left.Load(), Missing: int(t.missing.Load()), Bytes: t.bytes.Load(),
+	}
+}
+
+func (t *taker) counters() string {
+	return fmt.Sprintf("%d members, %d taken, %d bytes", t.members.Load(), t.taken.Load(), t.bytes.Load())
+}
+
+// takeAll takes what is wanted of one tarball after another.
+func (t *taker) takeAll() error {
+	failed := 0
+	for i := range t.config.choices {
+		isRead, err := t.walk(&t.config.choices[i])
+		if err != nil {
+			return err
+		}
+		if !isRead {
+			failed++
+		}
+	}
+	if err := t.finish(); err != nil {
+		return err
+	}
+	if failed == len(t.config.choices) && failed > 0 || t.missing.Load() > 0 && t.taken.Load() == 0 {
+		return tool.ErrReported
+	}
+	if t.out == nil {
+		return nil
+	}
+	return t.out.Commit()
+}
+
+// walk takes what is wanted of one tarball, and says whether it could be read.
+func (t *taker) walk(choice *archiveChoice) (isRead bool, err error) {
+	err = t.archives.WalkWanted(choice.path, choice.wanted.MayWant, func(r *archive.Reader, m *archive.Member) error { return t.visit(choice, r, m) })
+	isRead = err == nil
+	if err := t.archives.PassFailure(choice.path, err); err != nil {
+		return isRead, err
+	}
+	if isRead {
+		for _, reason := range choice.wanted.NotFound() {
+			t.problems.Failed(input.File{Path: choice.path}, errors.New(reason))
+			t.missing.Add(1)
+		}
+		t.hintIndex(choice)
+	}
+	return isRead, t.problems.Check()
+}
+
+// hintSize is how large an archive is at least for which an index is worth a word.
+const hintSize = 256 << 20
+
+// hintIndex says what would have made it quicker to find a few members.
+func (t *taker) hintIndex(choice *archiveChoice) {
+	info, err := os.Stat(choice.path)
+	if choice.wanted.All || choice.wanted.HasPatterns() || t.run.Messages.Quiet() || choice.path == "-" || err != nil || info.Size() < hintSize {
+		return
+	}
+	if _, err := os.Stat(archive.IndexPath(choice.path)); errors.Is(err, fs.ErrNotExist) {
+		t.run.Messages.Say(fmt.Sprintf("hint: pcap-tarls --index %s makes an index: then members are reached at once", files.Display(choice.path, "")))
+	}
+}
+
+// open opens what members go to.
+func (t *taker) open() (err error) {
+	if t.config.directory != "" {
+		if t.folder, err = openFolder(t.config.directory); err != nil {
+			return tool.UsageErrorf("-C %s: %w", t.config.directory, err)
+		}
+		t.run.OnEnd(t.folder.clean)
+		return nil
+	}
+	if t.out, err = t.run.OpenOutput(!t.config.list); err != nil {
+		return err
+	}
+	if t.config.list {
+		t.records = record.NewEncoder(t.out)
+		return nil
+	}
+	if t.config.compression == stream.Uncompressed {
+		t.pipe = t.out.Pipe()
+	}
+	t.stream, err = stream.Compress(t.out, t.config.compression)
+	return err
+}
+
+// size is how many bytes the tarballs have.
+func (t *taker) size() int64 {
+	paths := make([]string, len(t.config.choices))
+	for i := range t.config.choices {
+		paths[i] = t.config.choices[i].path
+	}
+	return t.archives.Opener.Size(paths)
+}
+
+// visit takes a member if it is wanted.
+func (t *taker) visit(choice *archiveChoice, r *archive.Reader, m *archive.Member) error {
+	if err := t.problems.Check(); err != nil {
+		return input.AsStop(err)
+	}
+	t.members.Add(1)
+	takes, exactly := choice.wanted.Find(m)
+	if takes {
+		if err := t.consider(choice, r, m, exactly); err != nil {
+			return err
+		}
+	}
+	if choice.wanted.IsComplete() {
+		return input.ErrEnough
+	}
+	return nil
+}
+
+// consider takes a wanted member if it is one to take.
+func (t *taker) consider(choice *archiveChoice, r *archive.Reader, m *archive.Member, exactly bool) error {
+	if m.Type == archive.Hardlink && t.isTaken(choice.path, m.Link) {
+		return t.link(choice.path, m)
+	}
+	if m.Type != archive.File {
+		t.leaveOutOther(choice, m, exactly)
+		return nil
+	}
+	r.Inspect()
+	if o := choice.wanted.Compare(m); o != nil {
+		t.problems.Outdated(input.File{Path: m.Name, Archive: choice.path}, o)
+		if err := t.problems.Check(); err != nil {
+			return input.AsStop(err)
+		}
+	}
+	asItIs := exactly || !choice.wanted.All && (t.config.raw || t.folder != nil)
+	if !m.Content.IsCapture() && !asItIs {
+		t.leaveOutOtherFile(choice, m)
+		return nil
+	}
+	switch {
+	case t.records != nil:
+		t.taken.Add(1)
+		return input.AsStop(t.records.Encode(input.MemberRecord(choice.path, m)))
+	case t.folder != nil:
+		return t.extract(choice.path, r, m)
+	}
+	t.taken.Add(1)
+	t.markTaken(choice.path, m.Name, "")
+	return t.copyMember(t.stream, choice.path, r, m)
+}
+
+// leaveOutOtherFile passes over what is no capture. One that is called one is broken.
+func (t *taker) leaveOutOtherFile(choice *archiveChoice, m *archive.Member) {
+	switch {
+	case m.Size == 0:
+		return
+	case input.LooksLikeCapture(m.Name):
+		t.problems.Failed(input.File{Path: m.Name, Archive: choice.path}, stream.ErrNotCapture)
+	default:
+		t.noCaptures = append(t.noCaptures, m.Name)
+	}
+	t.leaveOut(choice.path, m, "is no capture")
+}
+
+// leaveOutOther passes over what holds no data. Whoever asked for it by its name
+// hears of an error.
+func (t *taker) leaveOutOther(choice *archiveChoice, m *archive.Member, exactly bool) {
+	reason := "is a " + string(m.Type)
+	if m.Link != "" {
+		reason += fmt.Sprintf(" to %q", m.Link)
+	}
+	switch {
+	case exactly:
+		t.run.Messages.Errorf("%s: %s", files.Display(m.Name, choice.path), reason)
+	case m.Type == archive.Hardlink && !choice.wanted.All:
+		t.run.Messages.Warnf("%s: %s, which is left out", files.Display(m.Name, choice.path), reason)
+	case m.Type == archive.Directory || choice.wanted.All:
+		return
+	}
+	t.leaveOut(choice.path, m, reason)
+}
+
+// leaveOut counts and reports what was wanted and is none to take.
+func (t *taker) leaveOut(path string, m *archive.Member, reason string) {
+	t.left.Add(1)
+	t.run.Messages.Infof("%s: %s: left out", files.Display(m.Name, path), reason)
+	t.run.Report.Skipped(m.Name, path, reason, 0)
+}
+
+// memberKey names a member of one of several tarballs.
+type memberKey struct{ archive, name string }
+
+func (t *taker) isTaken(path, name string) bool {
+	_, taken := t.files[memberKey{path, name}]
+	return taken
+}
+
+func (t *taker) markTaken(path, name, file string) { t.files[memberKey{path, name}] = file }
+
+// link gives a file that was extracted another name. In a stream its packets are
+// already there.
+func (t *taker) link(path string, m *archive.Member) error {
+	if t.folder == nil {
+		return nil
+	}
+	name, err := t.folder.link(t.files[memberKey{path, m.Link}], t.fileName(m))
+	if err != nil {
+		t.leaveOut(path, m, err.Error())
+		t.problems.Failed(input.File{Path: m.Name, Archive: path}, err)
+		return nil
+	}
+	t.extracted(path, m, name)
+	return nil
+}
+
+// extract writes a member to a file of its own.
+func (t *taker) extract(path string, r *archive.Reader, m *archive.Member) error {
+	file, err := t.folder.create(t.fileName(m))
+	if isFull(err) {
+		return t.folder.named(t.fileName(m), err)
+	}
+	if err != nil {
+		t.leaveOut(path, m, err.Error())
+		t.problems.Failed(input.File{Path: m.Name, Archive: path}, err)
+		return nil
+	}
+	compressor, err := stream.Compress(file, t.config.compression)
+	if err == nil {
+		err = t.copyMember(compressor, path, r, m)
+	}
+	if err == nil {
+		err = input.AsStop(compressor.Close())
+	}
+	if err == nil {
+		err = input.AsStop(file.commit(m.ModTime))
+	}
+	if err != nil {
+		t.folder.clean()
+		return t.folder.named(file.name, err)
+	}
+	t.taken.Add(1)
+	t.extracted(path, m, file.name)
+	return nil
+}
+
+// extracted says where a member is, if that is not where it should be.
+func (t *taker) extracted(path string, m *archive.Member, file string) {
+	t.markTaken(path, m.Name, file)
+	if wanted := localName(t.fileName(m)); file != wanted {
+		t.run.Messages.Warnf("%s: %q is there already: extracted as %q", files.Display(path, ""), wanted, file)
+	}
+}

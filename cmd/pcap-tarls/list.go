@@ -1,0 +1,185 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"sync/atomic"
+
+	"pcap-replay/internal/archive"
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/input"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/tool"
+)
+
+// lister lists the members of archives. Its counters may be read at any time.
+type lister struct {
+	run      *tool.Run
+	config   config
+	archives *input.Archives
+	problems *input.Problems
+	print    func(archive string, m *archive.Member) error
+
+	failed                           atomic.Int64 // archives
+	members, listed, captures, bytes atomic.Int64
+}
+
+func newLister(run *tool.Run, config config, out io.Writer) *lister {
+	problems := input.NewProblems(run)
+	opener := &input.Opener{In: run.In, Out: run.Out, Report: run.Report, Outputs: []string{run.Flags.String("output")}}
+	return &lister{
+		run: run, config: config, problems: problems, print: printer(config.format, out),
+		archives: &input.Archives{
+			Context: run.Context, Opener: opener, Problems: problems, Count: run.Progress.Add, IgnoreZeros: config.ignoreZeros,
+		},
+	}
+}
+
+// printer prints a member with one Write, so that a reader gets it at once.
+func printer(format format, out io.Writer) func(archive string, m *archive.Member) error {
+	line := []byte{}
+	write := func(name string, end byte) error {
+		line = append(append(line[:0], name...), end)
+		_, err := out.Write(line)
+		return err
+	}
+	switch format {
+	case rawNames:
+		return func(_ string, m *archive.Member) error { return write(m.Name, 0) }
+	case names:
+		return func(_ string, m *archive.Member) error { return write(files.Escape(m.Name), '\n') }
+	}
+	encoder := record.NewEncoder(out)
+	return func(path string, m *archive.Member) error { return encoder.Encode(input.MemberRecord(path, m)) }
+}
+
+func (l *lister) counters() string { return fmt.Sprintf("%d members", l.members.Load()) }
+
+func (l *lister) summary(head record.Summary) any {
+	return record.TarlsSummary{
+		Summary: head, Archives: len(l.config.archives), Failed: int(l.failed.Load()),
+		Members: l.members.Load(), Listed: l.listed.Load(), Captures: l.captures.Load(), Bytes: l.bytes.Load(),
+	}
+}
+
+// listAll lists one archive after another.
+func (l *lister) listAll() error {
+	for _, path := range l.config.archives {
+		err := l.listArchive(path)
+		if err != nil {
+			l.failed.Add(1)
+		}
+		if err := l.archives.PassFailure(path, err); err != nil {
+			return err
+		}
+		if err := l.problems.Check(); err != nil {
+			return err
+		}
+	}
+	if int(l.failed.Load()) == len(l.config.archives) {
+		return tool.ErrReported
+	}
+	return nil
+}
+
+// listArchive lists one archive, from its index if there is a fresh one.
+func (l *lister) listArchive(path string) error {
+	visit := func(r *archive.Reader, m *archive.Member) error { return l.list(path, r, m) }
+	switch {
+	case l.config.index:
+		return l.indexArchive(path, visit)
+	case l.config.verify:
+		return l.verifyIndex(path)
+	}
+	indexed := l.archives.OpenIndexed(path, input.OpenSource)
+	if indexed == nil {
+		return l.archives.WalkUnindexed(path, visit)
+	}
+	defer indexed.Close()
+	reader := indexed.NewReader(nil)
+	return indexed.Each(func(m *archive.Member) error { return visit(reader, m) })
+}
+
+// indexArchive lists an archive and writes its index.
+func (l *lister) indexArchive(path string, visit input.Visit) error {
+	in, err := l.archives.Opener.Open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	file, ok := in.(*files.Input)
+	if !ok {
+		return errors.New("is not a file")
+	}
+	reader, err := archive.NewIndexingReader(l.source(file), file.File)
+	if err != nil {
+		return fmt.Errorf("index: %w", files.WithoutPath(err))
+	}
+	defer reader.Close()
+	if err := l.archives.WalkReader(path, reader, visit); err != nil {
+		return err
+	}
+	if err := reader.FinishIndex(); err != nil {
+		return fmt.Errorf("index: %w", files.WithoutPath(err))
+	}
+	return nil
+}
+
+// verifyIndex checks the index of an archive.
+func (l *lister) verifyIndex(path string) error {
+	indexed, err := archive.OpenIndexed(path)
+	if err != nil {
+		return fmt.Errorf("index: %w", files.WithoutPath(err))
+	}
+	defer indexed.Close()
+	in, err := l.archives.Opener.Open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := indexed.Verify(l.source(in)); err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	l.run.Messages.Infof("%s: the index is right", files.Display(path, ""))
+	return nil
+}
+
+func (l *lister) source(file io.Reader) *input.Source {
+	return input.NewSource(l.run.Context, file, l.run.Progress.Add)
+}
+
+// list prints a member, unless it does not match.
+func (l *lister) list(path string, r *archive.Reader, m *archive.Member) error {
+	if err := l.problems.Check(); err != nil {
+		return input.AsStop(err)
+	}
+	l.members.Add(1)
+	listed := l.matches(m.Name)
+	if l.config.index || listed && l.config.format == records {
+		r.Inspect()
+	}
+	if !listed {
+		return nil
+	}
+	if m.Content.IsCapture() {
+		l.captures.Add(1)
+	}
+	l.listed.Add(1)
+	l.bytes.Add(m.Size)
+	return input.AsStop(l.print(path, m))
+}
+
+func (l *lister) matches(name string) bool {
+	return len(l.config.match) == 0 || matchesAny(l.config.match, name)
+}
+
+func matchesAny(patterns []*regexp.Regexp, name string) bool {
+	for _, pattern := range patterns {
+		if pattern.MatchString(name) {
+			return true
+		}
+	}
+	return false
+}

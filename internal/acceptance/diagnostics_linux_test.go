@@ -1,0 +1,165 @@
+package acceptance
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+// troubles are commands that go wrong as the pages tell under DIAGNOSTICS.
+var troubles = []string{
+	`pcap-inject -i v9 a.pcap`,
+	`setpriv --inh-caps=-all --bounding-set=-all pcap-inject -i v0 a.pcap`,
+	`setpriv --inh-caps=-all,+net_raw --bounding-set=-all,+net_raw pcap-inject --realtime -i v0 a.pcap`,
+	`pcap-inject -i v0 raw.pcap`,
+	`pcap-inject -i v0 long.pcap`,
+	`pcap-inject -i v0 short.pcap`,
+	`pcap-inject -i v0 overlong.pcap`,
+	`(head -c 1000 a.pcap; sleep 0.5; tail -c +1001 a.pcap) | pcap-inject --delay 100ms -i v0`,
+	`pcap-inject --fail-late 1ns -i v0 a.pcap`,
+	`pcap-inject --at -i v0 a.pcap`,
+	`ip link set v1 down && pcap-inject -i v0 a.pcap`,
+	`ip link set v0 down && pcap-inject -i v0 a.pcap`,
+	`pcap-pace --start-at 2020-01-01 a.pcap`,
+	`cat a.pcap | pcap-pace --fit 10s`,
+	`pcap-map cut.pcap bad.pcap notes.pcap`,
+	`pcap-merge -o out.pcap a.pcap raw.pcap`,
+	`tar -czf set.tar.gz a.pcap && pcap-tarls --index set.tar.gz && touch -d 2020-01-01 set.tar.gz && pcap-tarcat set.tar.gz`,
+	`pcap-tarcat a.pcap`,
+	`script -qec 'pcap-merge a.pcap' /dev/null < /dev/null`,
+	`pcap-merge a.pcap > /dev/full`,
+	`pcap-map a.pcap --jobs 2`,
+	`pcap-pace --from yesterday a.pcap`,
+	`tar -cf one.tar a.pcap && cat one.tar one.tar > two.tar && pcap-tarls two.tar`,
+	`pcap-tarls --index < one.tar`,
+	`pcap-tarls --index one.tar && touch -d 2020-01-01 one.tar && pcap-tarls --verify one.tar`,
+	`pcap-tarls --match '(' one.tar`,
+	`pcap-tarcat one.tar nothing`,
+	`pcap-tarcat --name b.pcap one.tar`,
+	`pcap-tarcat --max-bytes 1000 one.tar`,
+	`mkdir below && cd below && tar -P -cf ../up.tar ../a.pcap && cd .. && pcap-tarcat -C out up.tar`,
+	`mkdir folder && cp a.pcap folder && cp notes.pcap folder/notes.txt && pcap-map folder`,
+	`pcap-merge -q -o folder/all.pcap folder; pcap-merge -o folder/all.pcap folder`,
+	`pcap-map --from-records a.pcap`,
+	`pcap-map missing.pcap`,
+	`pcap-merge --shard 4/4 a.pcap`,
+	`pcap-merge --filter 'tcp prot 80' a.pcap`,
+	`pcap-merge --select notes.pcap`,
+	`echo '{"path":"a.pcap","size":9280}' | pcap-merge --select - > out.pcap`,
+	`echo '{"path":"a.pcap","size":1000}' | pcap-merge --select - > out.pcap`,
+	`pcap-merge --memory 3X a.pcap`,
+	`pcap-merge --reorder 1ms a.pcap overtaken.pcap > out.pcap`,
+	`pcap-merge future.pcapng > out.pcap`,
+	`cat a.pcap | pcap-pace --loop 2`,
+	`pcap-pace --speed 2 --pps 3 a.pcap`,
+	`pcap-pace --span 1h a.pcap`,
+	`pcap-inject a.pcap`,
+	`pcap-inject --verify --tx xdp -i v0 a.pcap`,
+	`pcap-inject --at --asap -i v0 a.pcap`,
+}
+
+// figures of messages differ from run to run.
+var messageFigures = regexp.MustCompile(`[0-9][0-9.hmsnµ]*`)
+
+// withoutFigures is what two messages have in common.
+func withoutFigures(message string) string {
+	return strings.ReplaceAll(messageFigures.ReplaceAllString(message, "N"), "underruns:", "underrun:")
+}
+
+// The messages that the manual explains are those that there are.
+func TestDiagnosticsAreReal(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("interfaces that can be changed need root")
+	}
+	lab.NeedProgram(t, "ip", "setpriv", "script", "tar")
+	var explained [][]string
+	pages, err := filepath.Glob("../../man/*.[17]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range pages {
+		page, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, diagnostics, _ := strings.Cut(string(page), "\n.Sh DIAGNOSTICS\n")
+		messages := regexp.MustCompile(`(?m)^\.It "(pcap-.*)"$`).FindAllStringSubmatch(diagnostics, -1)
+		if len(messages) == 0 {
+			t.Errorf("%s explains no message", name)
+		}
+		explained = append(explained, messages...)
+	}
+	if len(explained) < len(troubles) {
+		t.Fatalf("%d messages are explained, and %d commands go wrong", len(explained), len(troubles))
+	}
+	if !lab.InNamespace(t) {
+		return
+	}
+	lab.MakePair(t, "v0", "v1")
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	makeTroubles(t)
+	var said []string
+	for _, command := range troubles {
+		output, _ := exec.Command("bash", "-c", command).CombinedOutput()
+		for line := range strings.Lines(string(output)) {
+			said = append(said, withoutFigures(strings.TrimSpace(line)))
+		}
+	}
+	for _, message := range explained {
+		if wanted := withoutFigures(escapes.Replace(message[1])); !slices.Contains(said, wanted) {
+			t.Errorf("nothing went wrong with %s\n%s", wanted, strings.Join(said, "\n"))
+		}
+	}
+}
+
+// makeTroubles makes the files of troubles.
+func makeTroubles(t *testing.T) {
+	t.Helper()
+	packets := lab.Packets(20, lab.Start, time.Millisecond, 100)
+	lab.WriteCapture(t, "a.pcap", packets)
+	whole := lab.Pcap(packets, binary.LittleEndian, true)
+	raw, bad := slices.Clone(whole), slices.Clone(whole)
+	binary.LittleEndian.PutUint32(raw[20:], 101) // LINKTYPE_RAW
+	binary.LittleEndian.PutUint32(bad[32:], 0xffffffff)
+	for name, data := range map[string][]byte{
+		"raw.pcap": raw, "bad.pcap": bad, "cut.pcap": whole[:len(whole)-95], "notes.pcap": []byte("hello\n"),
+	} {
+		if err := os.WriteFile(name, data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	future := packets[0]
+	future.Time = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+	overtaken := append(slices.Clone(packets), packets[:2]...)
+	lab.WriteCapture(t, "overtaken.pcap", overtaken)
+	writeLater(t, "future.pcapng", future)
+	long, short, overlong := packets[0], packets[0], packets[0]
+	long.Data, long.WireLength = lab.Frame(0, 0, 3000), 3000
+	short.Data = short.Data[:10]
+	lab.WriteCapture(t, "long.pcap", append(packets[:0:0], long))
+	lab.WriteCapture(t, "short.pcap", append(packets[:0:0], short))
+	overlong.WireLength = 84
+	lab.WriteCapture(t, "overlong.pcap", append(packets[:0:0], overlong))
+}
+
+// writeLater writes a packet of a time that a pcap does not hold.
+func writeLater(t *testing.T, name string, packet stream.Packet) {
+	t.Helper()
+	var file bytes.Buffer
+	w := stream.NewWriter(&file, stream.WriterOptions{PcapNG: true})
+	if err := errors.Join(w.Write([]stream.Packet{packet}), w.Close(), os.WriteFile(name, file.Bytes(), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+}

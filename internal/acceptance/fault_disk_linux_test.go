@@ -1,0 +1,95 @@
+package acceptance
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pcap-replay/internal/lab"
+)
+
+// tinyDisk begins a script in a mount namespace: the folder "disk" becomes a file
+// system of one MiB, and temporary files go there.
+const tinyDisk = `set -e
+mkdir -p disk
+mount --make-rprivate /
+mount -t tmpfs -o size=1m none disk
+mkdir disk/tmp disk/out
+export TMPDIR=$PWD/disk/tmp
+ln -s $PWD/set.tar.gz disk/
+set +e
+`
+
+// inMountNamespace runs a script in a mount namespace of its own, which ends with
+// it. Where this is forbidden the test is skipped; in CI, or as root, it fails.
+func inMountNamespace(t *testing.T, script string) (code int, stdout, stderr string) {
+	t.Helper()
+	command := exec.Command("bash", "-c", tinyDisk+script)
+	lab.Isolate(command)
+	command.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNS
+	var out, messages strings.Builder
+	command.Stdout, command.Stderr = &out, &messages
+	err := command.Run()
+	if command.ProcessState == nil {
+		if lab.IsForbidden(err) && os.Getenv("CI") != "true" && os.Geteuid() != 0 {
+			t.Skipf("no mount namespace: %v", err)
+		}
+		t.Fatalf("no mount namespace: %v", err)
+	}
+	return command.ProcessState.ExitCode(), out.String(), messages.String()
+}
+
+// A disk that is full is said, with the name of what does not fit, and neither half
+// a file nor a temporary one takes more of it.
+func TestFullDisk(t *testing.T) {
+	linkTools(t)
+	makeSet(t, lab.WorkerSet{Workers: 4, Packets: 4000, Duration: time.Second, FileSize: 1 << 20, Seed: 5})
+	const (
+		fill       = "head -c 2m /dev/zero > disk/filler 2> /dev/null; " // to the last byte
+		nearlyFill = "head -c 900k /dev/zero > disk/filler; "
+		noInodes   = "mount -t tmpfs -o nr_inodes=3 none disk/out; "
+	)
+	for _, c := range []struct{ command, words string }{
+		{"for i in {1..8}; do cat captures/*; done | pcap-merge --memory 0 > /dev/null", `pcap-merge: error: spill: write .*disk/tmp/.*`},
+		{"for i in {1..8}; do cat captures/*; done | pcap-merge --memory 0 --tmp disk/out > /dev/null", `pcap-merge: error: spill: write disk/out/.*`},
+		{"pcap-merge -o disk/out/a captures", `pcap-merge: error: disk/out/a`},
+		{nearlyFill + "pcap-merge -o disk/out/a -z lz4 --pcapng captures", `pcap-merge: error: disk/out/a`},
+		{"pcap-merge captures > disk/stdout", `pcap-merge: error: stdout`},
+		{"pcap-pace --asap -o disk/out/a captures", `pcap-pace: error: disk/out/a`},
+		{"pcap-inject -q --asap -w disk/out/a captures", `pcap-inject: error: disk/out/a`},
+		{"pcap-tarcat -o disk/out/a set.tar.gz", `pcap-tarcat: error: disk/out/a`},
+		{"pcap-tarcat -C disk/out set.tar.gz .", `pcap-tarcat: error: set.tar.gz: disk/out/captures/.*`},
+		{nearlyFill + "pcap-tarcat -C disk/out -z gzip set.tar.gz .", `pcap-tarcat: error: set.tar.gz: disk/out/captures/.*`},
+		{noInodes + "pcap-tarcat -C disk/out set.tar.gz .", `pcap-tarcat: error: set.tar.gz: disk/out/captures/.*`},
+		{fill + "pcap-tarls --index disk/set.tar.gz > /dev/null", `pcap-tarls: error: disk/set.tar.gz: index`},
+		{fill + "pcap-tarls -o disk/out/a set.tar.gz", `pcap-tarls: error: disk/out/a`},
+		{fill + "pcap-map -o disk/out/a captures", `pcap-map: error: disk/out/a`},
+		{fill + "pcap-map --svg disk/out/a captures > /dev/null", `pcap-map: error: disk/out/a`},
+		{fill + "pcap-map --report disk/report captures > /dev/null", `pcap-map: error: report: write disk/report`},
+		{fill + "pcap-merge --report disk/report captures > /dev/null", `pcap-merge: error: report: write disk/report`},
+		{fill + "pcap-pace --asap --report disk/report captures > /dev/null", `pcap-pace: error: report: write disk/report`},
+		{fill + "pcap-inject -q --asap -w /dev/null --report disk/report captures", `pcap-inject: error: report: write disk/report`},
+		{fill + "pcap-tarls --report disk/report set.tar.gz > /dev/null", `pcap-tarls: error: report: write disk/report`},
+		{fill + "pcap-tarcat --report disk/report set.tar.gz > /dev/null", `pcap-tarcat: error: report: write disk/report`},
+	} {
+		t.Run(c.command, func(t *testing.T) {
+			// What is left is compared with the members of the archive, by name and content.
+			code, out, messages := inMountNamespace(t, c.command+`; code=$?
+				find disk/tmp disk/out -type f | while read -r f; do
+					name=${f#disk/out/}
+					case $name in *.gz) gzip -dc "$f" | cmp - "${name%.gz}" ;; *) cmp "$f" "$name" ;; esac > /dev/null 2>&1 || echo "$f"
+				done
+				exit $code`)
+			if code != exitFailed || !regexp.MustCompile("^"+c.words+": no space left on device\n$").MatchString(messages) {
+				t.Errorf("exit %d, wanted %d and %q:\n%s", code, exitFailed, c.words, messages)
+			}
+			if out != "" {
+				t.Errorf("it leaves %s", out)
+			}
+		})
+	}
+}

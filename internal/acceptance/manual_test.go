@@ -1,0 +1,82 @@
+package acceptance
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"pcap-replay/internal/lab"
+)
+
+// escapes of mdoc(7) that stand in examples, and what the reader sees.
+var escapes = strings.NewReplacer(
+	`\-`, `-`, `\e`, `\`, `\(aq`, `'`, `\(dq`, `"`, `\(bs`, `\`, `\(ti`, `~`, `\(ha`, `^`, `\(ga`, "`", `\&`, ``,
+)
+
+// pageDefault finds the default that a page tells of a flag.
+var pageDefault = regexp.MustCompile(`(?s)\nThe default is (?:that )?(.*?)\.\n`)
+
+// Every default that --help tells stands in the page, and none besides.
+func TestPagesTellTheDefaults(t *testing.T) {
+	for _, tool := range lab.Tools {
+		page, err := os.ReadFile(filepath.Join("../../man", tool+".1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, flag := range completedFlags(t, tool) {
+			if flag.long == "--help" {
+				continue // everybody knows it
+			}
+			_, item, ok := strings.Cut(string(page), "\n.It Fl Fl "+flag.long[2:])
+			if !ok {
+				t.Fatalf("%s(1) does not explain %s", tool, flag.long)
+			}
+			item, _, _ = strings.Cut(item, "\n.It ")
+			item, _, _ = strings.Cut(item, "\n.El\n")
+			said := ""
+			if found := pageDefault.FindStringSubmatch(item + "\n"); found != nil {
+				said = escapes.Replace(found[1])
+			}
+			if said != flag.fallback {
+				t.Errorf("%s(1) tells that the default of %s is %q, and it is %q", tool, flag.long, said, flag.fallback)
+			}
+		}
+	}
+}
+
+// pageFlag finds the flags that a page explains.
+var pageFlag = regexp.MustCompile(`(?m)^\.It (Fl .*)$`)
+
+// Every flag of a tool stands in its page, and none besides.
+func TestPagesExplainTheFlags(t *testing.T) {
+	for _, tool := range lab.Tools {
+		page, err := os.ReadFile(filepath.Join("../../man", tool+".1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		explained := map[string]bool{}
+		for _, line := range pageFlag.FindAllStringSubmatch(string(page), -1) {
+			for _, part := range strings.Split(line[1], " , ") {
+				name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(part, "Fl "), "Fl "), " ")
+				explained[name] = true
+			}
+		}
+		for _, flag := range completedFlags(t, tool) {
+			if flag.long == "--help" {
+				continue // everybody knows it
+			}
+			for _, dashed := range flag.names() {
+				name := strings.TrimLeft(dashed, "-")
+				if !explained[name] {
+					t.Errorf("%s(1) does not explain %s", tool, dashed)
+				}
+				delete(explained, name)
+			}
+		}
+		for name := range explained {
+			t.Errorf("%s(1) explains the flag %s, which there is not", tool, name)
+		}
+	}
+}

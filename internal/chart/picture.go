@@ -1,0 +1,251 @@
+// Package chart draws records of captures: when each one runs and how fast its packets
+// come, in characters for a terminal or as SVG.
+package chart
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/survey"
+)
+
+// Picture shows when captures run: one row for each, on a common axis of time. Its zero
+// value has no rows.
+type Picture struct {
+	rows       []captureRow
+	start, end int64 // of the axis, in nanoseconds since the Unix epoch
+	timed      int   // rows that are on it
+}
+
+// captureRow is one capture.
+type captureRow struct {
+	name       string // safe for a terminal
+	timed      bool   // it has packets with times, and start and end
+	start, end int64
+	packets    int64
+	damaged    bool
+	rate       *survey.Rate // nil where only start and end are known
+}
+
+// Add adds a row for a capture. rate is nil where only its start and end are known.
+func (p *Picture) Add(c *record.Capture, rate *survey.Rate) {
+	row := captureRow{
+		name:    files.Display(record.Name(c.Path, c.PathRaw), record.Name(c.Archive, c.ArchiveRaw)),
+		packets: max(c.Packets, 0), damaged: len(c.Damage) > 0, rate: rate,
+	}
+	first, last := cmp.Or(c.Earliest, c.First), cmp.Or(c.Latest, c.Last, c.Earliest, c.First)
+	if first != nil && last != nil {
+		row.timed, row.start, row.end = true, int64(*first), max(int64(*first), int64(*last))
+		if p.timed == 0 {
+			p.start, p.end = row.start, row.end
+		}
+		p.start, p.end = min(p.start, row.start), max(p.end, row.end)
+		p.timed++
+	}
+	p.rows = append(p.rows, row)
+}
+
+// span is the length of the axis in nanoseconds, at least one.
+func (p *Picture) span() float64 { return float64(uint64(p.end)-uint64(p.start)) + 1 }
+
+// position gives the place of a time on an axis of a length.
+func (p *Picture) position(t int64, length float64) float64 {
+	return float64(uint64(t)-uint64(p.start)) / p.span() * length
+}
+
+// band is one line of the picture: one row, or several where there are more than
+// fit.
+type band struct {
+	rows    []captureRow
+	running []int     // captures that run, by column
+	packets []float64 // by column
+	rated   bool      // packets says something
+}
+
+// groups divides the rows among at most limit bands; 0 is no limit.
+func (p *Picture) groups(limit int) [][]captureRow {
+	size := 1
+	if limit > 0 {
+		size = max(1, (len(p.rows)+limit-1)/limit)
+	}
+	return slices.Collect(slices.Chunk(p.rows, size))
+}
+
+// bands draws groups of rows into columns.
+func (p *Picture) bands(groups [][]captureRow, columns int) []band {
+	bands := make([]band, len(groups))
+	for i, rows := range groups {
+		bands[i] = band{rows: rows, running: make([]int, columns), packets: make([]float64, columns)}
+		for _, row := range rows {
+			p.addRow(&bands[i], row)
+		}
+	}
+	return bands
+}
+
+func (p *Picture) addRow(b *band, row captureRow) {
+	if !row.timed {
+		return
+	}
+	columns := len(b.running)
+	first, last := p.column(row.start, columns), p.column(row.end, columns)
+	for column := first; column <= last; column++ {
+		b.running[column]++
+	}
+	if row.rate != nil {
+		row.rate.Spread(b.packets, p.start, p.end)
+		b.rated = true
+	}
+}
+
+func (p *Picture) column(t int64, columns int) int {
+	return min(int(p.position(t, float64(columns))), columns-1)
+}
+
+// peak is the largest number of packets in one column of one band.
+func peak(bands []band) (packets float64) {
+	for _, b := range bands {
+		packets = max(packets, slices.Max(b.packets))
+	}
+	return packets
+}
+
+// columnRate turns packets in one column into packets a second.
+func (p *Picture) columnRate(packets float64, columns int) float64 {
+	return packets * float64(columns) / p.span() * 1e9
+}
+
+// running adds up how many captures run, by column.
+func running(bands []band, columns int) []int {
+	sum := make([]int, columns)
+	for _, b := range bands {
+		for column, count := range b.running {
+			sum[column] += count
+		}
+	}
+	return sum
+}
+
+// atOnce is the largest number of captures that run at the same moment.
+func (p *Picture) atOnce() (most int) {
+	var starts, ends []int64
+	for _, row := range p.rows {
+		if row.timed {
+			starts, ends = append(starts, row.start), append(ends, row.end)
+		}
+	}
+	slices.Sort(starts)
+	slices.Sort(ends)
+	ended := 0
+	for started, start := range starts {
+		for ends[ended] < start {
+			ended++
+		}
+		most = max(most, started+1-ended)
+	}
+	return most
+}
+
+// commonFolder is the folder that all names begin with, which need not be said
+// with each.
+func (p *Picture) commonFolder() string {
+	if len(p.rows) == 0 {
+		return ""
+	}
+	folder := p.rows[0].name
+	for i := 0; folder != "" && i < len(p.rows); i++ {
+		for folder != "" && !strings.HasPrefix(p.rows[i].name, folder) || i == 0 && folder == p.rows[0].name {
+			folder = folder[:strings.LastIndexByte(strings.TrimSuffix(folder, "/"), '/')+1]
+		}
+	}
+	return folder
+}
+
+// tick is a mark on the axis.
+type tick struct {
+	time  int64
+	label string
+}
+
+// tickSteps are the round lengths of time, in nanoseconds.
+var tickSteps = func() (steps []int64) {
+	for power := int64(1); power < 1e9; power *= 10 {
+		steps = append(steps, power, 2*power, 5*power)
+	}
+	const second, minute, hour, day, year = 1e9, 60e9, 3600e9, 86400e9, 31557600e9
+	return append(steps, second, 2*second, 5*second, 10*second, 15*second, 30*second,
+		minute, 2*minute, 5*minute, 10*minute, 15*minute, 30*minute, hour, 2*hour, 3*hour, 6*hour, 12*hour,
+		day, 2*day, 7*day, 14*day, 30*day, 90*day, 180*day, year, 2*year, 5*year, 10*year, 20*year, 50*year, 100*year)
+}()
+
+// ticks marks round times, so that their labels fit onto an axis of a length of
+// characters.
+func (p *Picture) ticks(characters int) (ticks []tick) {
+	for _, step := range tickSteps {
+		layout := p.tickLayout(step)
+		if p.span()/float64(step)*float64(len(layout)+2) > float64(characters) {
+			continue
+		}
+		first := p.start - p.start%step
+		for t := first; t >= first && t <= p.end; t += step { // t may overflow
+			if t >= p.start {
+				ticks = append(ticks, tick{t, time.Unix(0, t).UTC().Format(layout)})
+			}
+		}
+		break
+	}
+	return ticks
+}
+
+// tickLayout writes as much of a time as changes from tick to tick.
+func (p *Picture) tickLayout(step int64) string {
+	layout := "15:04:05"
+	switch {
+	case step >= int64(24*time.Hour):
+		return "2006-01-02"
+	case step >= int64(time.Minute):
+		layout = "15:04"
+	case step < int64(time.Second):
+		layout += "." + tickDecimals[:len(tickDecimals)+1-len(strconv.FormatInt(step, 10))]
+	}
+	if time.Unix(0, p.start).UTC().YearDay() != time.Unix(0, p.end).UTC().YearDay() || p.span() > float64(24*time.Hour) {
+		layout = "01-02 " + layout
+	}
+	return layout
+}
+
+const tickDecimals = "000000000"
+
+// describeRange writes the whole axis: where it begins and ends, and how long it is.
+func (p *Picture) describeRange() string {
+	const layout = "2006-01-02 15:04:05.000"
+	return time.Unix(0, p.start).UTC().Format(layout) + " to " + time.Unix(0, p.end).UTC().Format(layout) + " UTC, " + p.length()
+}
+
+// length writes how long the axis is, as exactly as anybody wants to know.
+func (p *Picture) length() string {
+	length := time.Duration(p.end - p.start)
+	switch {
+	case length < 0 || length > 48*time.Hour:
+		return fmt.Sprintf("%.1f days", p.span()/float64(24*time.Hour))
+	case length > time.Minute:
+		length = length.Round(time.Second)
+	case length > time.Millisecond:
+		length = length.Round(time.Microsecond)
+	}
+	return length.String()
+}
+
+// plural is a number of things for people.
+func plural(number int64, thing string) string {
+	if number == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", number, thing)
+}

@@ -1,0 +1,161 @@
+package chart
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rivo/uniseg"
+)
+
+// Size is how many characters and lines a picture may have; 0 lines is no limit.
+type Size struct{ Columns, Lines int }
+
+const (
+	minColumns = 40
+	// frameLines is how many lines a chart has besides those of captures: how
+	// many run at once, two of the axis, two of words, and the prompt.
+	frameLines = 6
+)
+
+// blocks are the heights of a rate, in eighths of a line.
+var blocks = []rune("▁▂▃▄▅▆▇█")
+
+// WriteText draws the picture in characters.
+func (p *Picture) WriteText(dst io.Writer, size Size) error {
+	columns := max(size.Columns, minColumns)
+	limit := 0
+	if size.Lines > 0 {
+		limit = max(size.Lines-frameLines, 1)
+	}
+	folder := p.commonFolder()
+	var page bytes.Buffer
+	if p.timed == 0 {
+		fmt.Fprintf(&page, "%s, none with packets\n", plural(int64(len(p.rows)), "capture"))
+		_, err := dst.Write(page.Bytes())
+		return err
+	}
+	groups := p.groups(limit)
+	margin := nameMargin(groups, folder, columns/3)
+	width := columns - margin - 1
+	bands := p.bands(groups, width)
+	top := peak(bands)
+	for _, b := range bands {
+		writeLine(&page, groupName(b.rows, folder), margin, b.draw(top))
+	}
+	writeLine(&page, "at once", margin, drawCounts(running(bands, width)))
+	p.writeAxis(&page, margin, width)
+	fmt.Fprintf(&page, "%s\n", p.describeRange())
+	fmt.Fprintf(&page, "%s, up to %d at once", plural(int64(len(p.rows)), "capture"), p.atOnce())
+	if top > 0 && p.end > p.start {
+		fmt.Fprintf(&page, "; █ is %s packets/s", shortNumber(p.columnRate(top, width)))
+	}
+	if folder != "" {
+		fmt.Fprintf(&page, "; below %s", folder)
+	}
+	page.WriteByte('\n')
+	_, err := dst.Write(page.Bytes())
+	return err
+}
+
+// nameMargin is how many columns the names take: what they need, up to a limit.
+func nameMargin(groups [][]captureRow, folder string, limit int) int {
+	margin := len("at once")
+	for _, rows := range groups {
+		margin = max(margin, uniseg.StringWidth(groupName(rows, folder)))
+	}
+	return min(margin, limit)
+}
+
+// groupName is the name of the first row below a folder, and how many others there
+// are.
+func groupName(rows []captureRow, folder string) string {
+	name := strings.TrimPrefix(rows[0].name, folder)
+	if others := len(rows) - 1; others > 0 {
+		name += fmt.Sprintf(" +%d", others)
+	}
+	return name
+}
+
+// fitName makes a name exactly as wide as the margin. Names differ at their end,
+// so the beginning goes.
+func fitName(name string, width int) string {
+	for missing := uniseg.StringWidth(name) - width; missing > 0; missing = uniseg.StringWidth(name) - width {
+		_, rest, _, _ := uniseg.FirstGraphemeClusterInString(strings.TrimPrefix(name, "…"), -1)
+		name = "…" + rest
+	}
+	return name + strings.Repeat(" ", max(0, width-uniseg.StringWidth(name)))
+}
+
+// draw draws a band: blocks for the rate, a thin line where a capture runs
+// without packets, a thick one where the rate is not known.
+func (b *band) draw(top float64) string {
+	line := make([]rune, len(b.running))
+	for column := range line {
+		switch packets := b.packets[column]; {
+		case b.running[column] == 0:
+			line[column] = ' '
+		case !b.rated:
+			line[column] = '━'
+		case packets < 1e-6:
+			line[column] = '─'
+		default:
+			line[column] = block(packets, top)
+		}
+	}
+	return string(line)
+}
+
+func drawCounts(counts []int) string {
+	line := make([]rune, len(counts))
+	top := float64(slices.Max(counts))
+	for column, count := range counts {
+		line[column] = ' '
+		if count > 0 {
+			line[column] = block(float64(count), top)
+		}
+	}
+	return string(line)
+}
+
+// block is the character for an amount over 0 of at most top.
+func block(amount, top float64) rune {
+	height := int(math.Ceil(amount / top * float64(len(blocks))))
+	return blocks[min(max(height, 1), len(blocks))-1]
+}
+
+// writeAxis draws the axis, and the labels of its ticks beneath.
+func (p *Picture) writeAxis(page *bytes.Buffer, margin, width int) {
+	axis := []rune(strings.Repeat("─", width))
+	labels := strings.Repeat(" ", width)
+	for _, t := range p.ticks(width) {
+		column := p.column(t.time, width)
+		if strings.TrimSpace(labels[max(0, column-1):min(width, column+len(t.label))]) != "" || column+len(t.label) > width {
+			continue
+		}
+		axis[column] = '┬'
+		labels = labels[:column] + t.label + labels[column+len(t.label):]
+	}
+	writeLine(page, "", margin, string(axis))
+	writeLine(page, "", margin, labels)
+}
+
+func writeLine(page *bytes.Buffer, name string, margin int, line string) {
+	page.WriteString(strings.TrimRight(fitName(name, margin)+" "+line, " "))
+	page.WriteByte('\n')
+}
+
+// shortNumber writes three digits and a unit.
+func shortNumber(n float64) string {
+	for _, unit := range []string{"", "k", "M", "G", "T"} {
+		if n < 999.5 {
+			return strings.TrimSuffix(strconv.FormatFloat(n, 'g', 3, 64), ".0") + unit
+		}
+		n /= 1000
+	}
+	return strconv.FormatFloat(n, 'g', 3, 64) + "P"
+}

@@ -1,6 +1,0 @@
-//go:build !unix
-
-package cli
-
-// inForeground says whether this process may draw.
-func inForeground(any) bool { return true }

@@ -1,8 +1,0 @@
-//go:build !unix
-
-package cli
-
-import "os"
-
-// countersSignals: this system has no signal to spare.
-var countersSignals []os.Signal

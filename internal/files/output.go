@@ -1,0 +1,181 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+)
+
+// Output is a stream that is written to, or a file that gets its name only by Commit:
+// nobody sees an incomplete file under it. Write and Abandon may be used concurrently.
+type Output struct {
+	dst       io.Writer
+	name      string // "stdout" for the stream
+	temporary string // "" where the file already has its name
+	written   atomic.Int64
+
+	mutex sync.Mutex
+	file  *os.File // nil for the stream, and after Commit and Abandon
+}
+
+// Stdout is an output without a name of its own.
+func Stdout(dst io.Writer) *Output {
+	EnlargePipe(dst)
+	return &Output{dst: dst, name: "stdout"}
+}
+
+// Create creates a file beside its name. What is no regular file, such as /dev/null or a
+// named pipe, is opened as it is. A symbolic link is followed.
+func Create(name string) (*Output, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err == nil && info.IsDir():
+		return nil, errors.New("is a folder")
+	case err == nil && !info.Mode().IsRegular():
+		file, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, err
+		}
+		EnlargePipe(file)
+		return &Output{dst: file, file: file, name: name}, nil
+	case err == nil:
+		// Whoever may not write to the file may not replace it, either.
+		file, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, err
+		}
+		file.Close()
+		if name, err = filepath.EvalSymlinks(name); err != nil {
+			return nil, err
+		}
+	case isLink(name):
+		return nil, errors.New("is a link that leads nowhere")
+	}
+	temporary := Beside(name)
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	if info != nil {
+		_ = file.Chmod(info.Mode().Perm()) // not every file system has modes
+	}
+	return &Output{dst: file, file: file, temporary: temporary, name: name}, nil
+}
+
+func isLink(name string) bool {
+	info, err := os.Lstat(name)
+	return err == nil && info.Mode()&os.ModeSymlink != 0
+}
+
+// maxName is how many bytes the name of a file may have in most file systems: NAME_MAX
+// of Linux.
+const maxName = 255
+
+// Beside is the hidden name of a temporary file in the folder of a file.
+func Beside(name string) string {
+	base := filepath.Base(name)
+	base = base[:min(len(base), maxName-len("..12345678"))]
+	return filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%08x", base, rand.Uint32()))
+}
+
+// writeError is why a write failed, with the name of the output: a descriptor does not
+// know it.
+type writeError struct {
+	name string
+	err  error
+}
+
+func (e *writeError) Error() string { return e.name + ": " + e.err.Error() }
+func (e *writeError) Unwrap() error { return e.err }
+
+// Write implements io.Writer.
+func (o *Output) Write(data []byte) (int, error) {
+	n, err := o.dst.Write(data)
+	o.written.Add(int64(n))
+	if err != nil {
+		err = &writeError{o.Display(), WithoutPath(err)}
+	}
+	return n, err
+}
+
+// CountSent counts bytes that went past Write: see [SendFile].
+func (o *Output) CountSent(bytes int64) { o.written.Add(bytes) }
+
+// Written is how many bytes have gone out. It may be called at any time.
+func (o *Output) Written() int64 { return o.written.Load() }
+
+// Display is the name of the output in messages.
+func (o *Output) Display() string { return Display(o.name, "") }
+
+// Pipe is the pipe that the output is, or nil.
+func (o *Output) Pipe() *os.File {
+	file, ok := o.dst.(*os.File)
+	if !ok || Mode(file)&fs.ModeNamedPipe == 0 {
+		return nil
+	}
+	return file
+}
+
+// IsTerminal says whether the output is a file for which isTerminal is true.
+func (o *Output) IsTerminal(isTerminal func(stream any) bool) bool { return isTerminal(o.dst) }
+
+// TakesTime says that writing is worth a goroutine of its own: /dev/null is not.
+func (o *Output) TakesTime() bool {
+	file, ok := o.dst.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice == 0
+}
+
+// Commit gives a finished file its name. A stream needs none.
+func (o *Output) Commit() error {
+	file := o.take()
+	if file == nil {
+		return nil
+	}
+	err := file.Close()
+	if err == nil && o.temporary != "" {
+		err = os.Rename(o.temporary, o.name)
+	}
+	if err == nil {
+		return nil
+	}
+	if o.temporary != "" {
+		os.Remove(o.temporary)
+	}
+	return Named(o.name, err)
+}
+
+// Abandon removes what Commit has not finished.
+func (o *Output) Abandon() {
+	file := o.take()
+	if file == nil {
+		return
+	}
+	file.Close()
+	if o.temporary != "" {
+		os.Remove(o.temporary)
+	}
+}
+
+// take gives the file that has to be closed, once.
+func (o *Output) take() *os.File {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	file := o.file
+	o.file = nil
+	return file
+}
+
+// Named puts the name of the output before an error of it.
+func (o *Output) Named(err error) error {
+	return fmt.Errorf("%s: %w", o.Display(), WithoutPath(err))
+}

@@ -1,0 +1,22 @@
+package files
+
+import (
+	"io/fs"
+	"os"
+)
+
+// IsPipe says whether a stream is a pipe or a socket: there is another program behind it.
+func IsPipe(stream any) bool { return Mode(stream)&(fs.ModeNamedPipe|fs.ModeSocket) != 0 }
+
+// Mode is the mode of a stream that is a file, else 0.
+func Mode(stream any) fs.FileMode {
+	file, ok := stream.(*os.File)
+	if !ok {
+		return 0
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return 0
+	}
+	return info.Mode()
+}

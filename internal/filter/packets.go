@@ -1,0 +1,109 @@
+package filter
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"pcap-replay/stream"
+)
+
+// Packets selects packets of any link types by one expression, or of one link type by a
+// program of tcpdump -ddd. A nil one takes every packet. It is not safe for concurrent use.
+type Packets struct {
+	name       string      // in errors
+	expression *Expression // nil where bytecode is given
+	bytecode   *Program
+	programs   map[stream.LinkType]*Program
+	link       stream.LinkType // of the packet before
+	program    *Program        // for link; nil before the first packet
+	rejected   int64
+}
+
+// programText tells a program of tcpdump -ddd from an expression: its first line is a
+// number alone, with which no expression begins a line.
+var programText = regexp.MustCompile(`^\s*[0-9]+\s*\n\s*[0-9]`)
+
+// NewPackets takes an expression or a program. The name stands before errors.
+func NewPackets(name, text string) (*Packets, error) {
+	p := &Packets{name: name, programs: map[stream.LinkType]*Program{}}
+	var err error
+	if programText.MatchString(text) {
+		p.bytecode, err = ParseBytecode(strings.NewReader(text))
+	} else {
+		p.expression, err = Parse(text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return p, nil
+}
+
+// Keep moves the packets that match to the front and returns them, in order. It fails at
+// the first packet of a link type that the expression does not fit, and returns those
+// before it.
+func (p *Packets) Keep(packets []stream.Packet) ([]stream.Packet, error) {
+	if p == nil {
+		return packets, nil
+	}
+	kept := 0
+	for i := range packets {
+		packet := &packets[i]
+		if packet.LinkType != p.link || p.program == nil {
+			if err := p.use(packet.LinkType); err != nil {
+				return packets[:kept], fmt.Errorf("%s: %w", p.name, err)
+			}
+		}
+		if !p.program.Match(packet.Data, packet.WireLength) {
+			p.rejected++
+			continue
+		}
+		if kept < i {
+			packets[kept] = *packet
+		}
+		kept++
+	}
+	return packets[:kept], nil
+}
+
+// use compiles the expression for the link type of the next packets.
+func (p *Packets) use(link stream.LinkType) error {
+	program := p.programs[link]
+	if program == nil {
+		var err error
+		if program, err = p.compile(link); err != nil {
+			return err
+		}
+		p.programs[link] = program
+	}
+	p.link, p.program = link, program
+	return nil
+}
+
+func (p *Packets) compile(link stream.LinkType) (*Program, error) {
+	if p.expression != nil {
+		return p.expression.Compile(link)
+	}
+	for other := range p.programs {
+		return nil, &ProgramLinkTypeError{other, link}
+	}
+	return p.bytecode, nil
+}
+
+// Rejected is how many packets Keep has left out.
+func (p *Packets) Rejected() int64 {
+	if p == nil {
+		return 0
+	}
+	return p.rejected
+}
+
+// ProgramLinkTypeError says that a program met packets of a second link type.
+type ProgramLinkTypeError struct{ First, Other stream.LinkType }
+
+func (e *ProgramLinkTypeError) Error() string {
+	return fmt.Sprintf("a program is for one link type, but there are %s and %s", e.First, e.Other)
+}
+
+// Hint is the next thing to do.
+func (e *ProgramLinkTypeError) Hint() string { return "give the expression instead" }

@@ -1,0 +1,141 @@
+package frame
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"pcap-replay/stream"
+)
+
+// ErrTooShort says that a frame is shorter than its link-layer header.
+var ErrTooShort = errors.New("frame is shorter than a link-layer header")
+
+// ErrNoEthernet says that a frame of another link type cannot become an Ethernet
+// frame.
+var ErrNoEthernet = errors.New("has no Ethernet counterpart")
+
+// The addresses of frames whose link type has none: locally administered.
+var (
+	noSource      = [6]byte{0x02, 0, 0, 0, 0, 0x01}
+	noDestination = [6]byte{0x02, 0, 0, 0, 0, 0x02}
+	broadcast     = [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+)
+
+// BecomesEthernet says whether frames of a link type can become Ethernet frames.
+func BecomesEthernet(link stream.LinkType) bool {
+	switch link {
+	case stream.LinkTypeEthernet, stream.LinkTypeRaw, stream.LinkTypeIPv4, stream.LinkTypeIPv6,
+		stream.LinkTypeNull, stream.LinkTypeLoop, stream.LinkTypeLinuxSLL, stream.LinkTypeLinuxSLL2:
+		return true
+	}
+	return false
+}
+
+// AppendEthernet appends the packet as an Ethernet frame to dst. What the link
+// type does not tell is made up: the source address, and the destination address
+// of unicast.
+func AppendEthernet(dst []byte, packet *stream.Packet) ([]byte, error) {
+	data := packet.Data
+	switch packet.LinkType {
+	case stream.LinkTypeEthernet:
+		return append(dst, data...), nil
+	case stream.LinkTypeRaw, stream.LinkTypeIPv4, stream.LinkTypeIPv6:
+		return appendIP(dst, data, packet.LinkType)
+	case stream.LinkTypeNull, stream.LinkTypeLoop: // four bytes with the address family, then as RAW
+		if len(data) < 4 {
+			return dst, tooShort(packet)
+		}
+		return appendIP(dst, data[4:], packet.LinkType)
+	case stream.LinkTypeLinuxSLL:
+		return appendCooked(dst, packet, cookedV1)
+	case stream.LinkTypeLinuxSLL2:
+		return appendCooked(dst, packet, cookedV2)
+	}
+	return dst, fmt.Errorf("link type %s %w", packet.LinkType, ErrNoEthernet)
+}
+
+func tooShort(packet *stream.Packet) error {
+	return fmt.Errorf("frame of %d bytes of link type %s: %w", len(packet.Data), packet.LinkType, ErrTooShort)
+}
+
+func appendIP(dst, data []byte, link stream.LinkType) ([]byte, error) {
+	switch {
+	case len(data) >= 20 && data[0]>>4 == 4:
+		return appendFrame(dst, destinationOf(etherTypeIPv4, data), noSource, etherTypeIPv4, data), nil
+	case len(data) >= 40 && data[0]>>4 == 6:
+		return appendFrame(dst, destinationOf(etherTypeIPv6, data), noSource, etherTypeIPv6, data), nil
+	}
+	return dst, fmt.Errorf("frame of link type %s that is neither IPv4 nor IPv6 %w", link, ErrNoEthernet)
+}
+
+func appendFrame(dst []byte, destination, source [6]byte, etherType uint16, data []byte) []byte {
+	dst = append(dst, destination[:]...)
+	dst = append(dst, source[:]...)
+	dst = binary.BigEndian.AppendUint16(dst, etherType)
+	return append(dst, data...)
+}
+
+// destinationOf gives the address that a packet goes to: multicast by RFC 1112 and
+// RFC 2464, broadcast, or the one that stands for every unicast address.
+func destinationOf(etherType uint16, data []byte) [6]byte {
+	switch {
+	case etherType == etherTypeIPv4 && len(data) >= 20:
+		to := data[16:20]
+		if to[0]&0xf0 == 0xe0 {
+			return [6]byte{0x01, 0x00, 0x5e, to[1] & 0x7f, to[2], to[3]}
+		}
+		if binary.BigEndian.Uint32(to) == 0xffffffff {
+			return broadcast
+		}
+	case etherType == etherTypeIPv6 && len(data) >= 40 && data[24] == 0xff:
+		return [6]byte{0x33, 0x33, data[36], data[37], data[38], data[39]}
+	}
+	return noDestination
+}
+
+// cooked is where the fields of a Linux cooked header stand: LINKTYPE_LINUX_SLL
+// and LINKTYPE_LINUX_SLL2.
+type cooked struct {
+	length, packetType, addressLength, address, protocol int
+	wide                                                 bool // the first two fields have two bytes
+}
+
+var (
+	cookedV1 = cooked{length: 16, packetType: 0, addressLength: 4, address: 6, protocol: 14, wide: true}
+	cookedV2 = cooked{length: 20, packetType: 10, addressLength: 11, address: 12, protocol: 0}
+)
+
+const (
+	cookedBroadcast = 1      // packet type
+	cookedLLC       = 0x0004 // protocol: 802.2
+)
+
+func appendCooked(dst []byte, packet *stream.Packet, layout cooked) ([]byte, error) {
+	data := packet.Data
+	if len(data) < layout.length {
+		return dst, tooShort(packet)
+	}
+	header, payload := data[:layout.length], data[layout.length:]
+	packetType, addressLength := int(header[layout.packetType]), int(header[layout.addressLength])
+	if layout.wide {
+		packetType = int(binary.BigEndian.Uint16(header[layout.packetType:]))
+		addressLength = int(binary.BigEndian.Uint16(header[layout.addressLength:]))
+	}
+	protocol := binary.BigEndian.Uint16(header[layout.protocol:])
+	switch {
+	case protocol >= minEtherType:
+	case protocol == cookedLLC && len(payload) <= maxEtherLength:
+		protocol = uint16(len(payload))
+	default:
+		return dst, fmt.Errorf("frame of link type %s and protocol %#04x %w", packet.LinkType, protocol, ErrNoEthernet)
+	}
+	source, destination := noSource, destinationOf(protocol, payload)
+	if addressLength == len(source) {
+		copy(source[:], header[layout.address:])
+	}
+	if packetType == cookedBroadcast {
+		destination = broadcast
+	}
+	return appendFrame(dst, destination, source, protocol, payload), nil
+}

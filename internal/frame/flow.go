@@ -1,0 +1,144 @@
+package frame
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"pcap-replay/stream"
+)
+
+// Shard says whether a packet is in share index of count, counted from 0. All packets
+// between two IP addresses, in both directions, are in the same share: so no flow is
+// split, whether its packets are fragmented or not. Every packet is in exactly one share,
+// on whatever machine it is asked for.
+func Shard(packet *stream.Packet, index, count uint32) bool { return ShardOf(packet, count) == index }
+
+// ShardOf is which share of count a packet is in.
+func ShardOf(packet *stream.Packet, count uint32) uint32 {
+	share, _ := bits.Mul64(pairHash(packet), uint64(count))
+	return uint32(share)
+}
+
+// pairHash is the same for all packets between two IP addresses, in both directions.
+// Ports do not count: of the fragments of a datagram, only the first one has them, and it
+// may come last. VLAN tags, MPLS labels and PPPoE are stepped over. Of a
+// tunnel, the outer addresses count. What is not IP is told by its pair of MAC addresses,
+// or, where there are none, not at all.
+func pairHash(packet *stream.Packet) uint64 {
+	network, etherType := networkHeader(packet)
+	switch {
+	case etherType == etherTypeIPv4 && len(network) >= 20 && network[0]>>4 == 4:
+		return hashPair(network[12:16], network[16:20])
+	case etherType == etherTypeIPv6 && len(network) >= 40 && network[0]>>4 == 6:
+		return hashPair(network[8:24], network[24:40])
+	case packet.LinkType == stream.LinkTypeEthernet && len(packet.Data) >= 12:
+		return hashPair(packet.Data[:6], packet.Data[6:12])
+	}
+	return hashPair(nil, nil)
+}
+
+// networkHeader steps over the link layer. An etherType of 0 says that there is no
+// IP behind it.
+func networkHeader(packet *stream.Packet) (header []byte, etherType uint16) {
+	data := packet.Data
+	skip := func(length, typeAt int) ([]byte, uint16) {
+		if len(data) < length {
+			return nil, 0
+		}
+		return data[length:], binary.BigEndian.Uint16(data[typeAt:])
+	}
+	switch packet.LinkType {
+	case stream.LinkTypeEthernet:
+		header, etherType = skip(14, 12)
+	case stream.LinkTypeLinuxSLL:
+		header, etherType = skip(16, 14)
+	case stream.LinkTypeLinuxSLL2:
+		header, etherType = skip(20, 0)
+	case stream.LinkTypeRaw, stream.LinkTypeIPv4, stream.LinkTypeIPv6:
+		return data, versionType(data)
+	case stream.LinkTypeNull, stream.LinkTypeLoop: // the family differs between systems, the version does not
+		if len(data) < 4 {
+			return nil, 0
+		}
+		return data[4:], versionType(data[4:])
+	case stream.LinkTypePPP:
+		if len(data) >= 2 && data[0] == 0xff && data[1] == 0x03 { // address and control
+			data = data[2:]
+		}
+		if len(data) < 2 {
+			return nil, 0
+		}
+		return data[2:], versionType(data[2:])
+	}
+	header, etherType = skipVLANTags(header, etherType)
+	switch etherType {
+	case etherTypeMPLS, etherTypeMPLSM:
+		header = skipLabels(header)
+		return header, versionType(header)
+	case etherTypePPPoE:
+		return skipPPPoE(header)
+	}
+	return header, etherType
+}
+
+// skipLabels steps over MPLS labels of 4 bytes, of which the last one is marked.
+func skipLabels(header []byte) []byte {
+	for len(header) >= 4 {
+		isLast := header[2]&1 != 0
+		if header = header[4:]; isLast {
+			return header
+		}
+	}
+	return nil
+}
+
+// skipPPPoE steps over a header of 6 bytes and the protocol of PPP.
+func skipPPPoE(header []byte) ([]byte, uint16) {
+	const length, pppIPv4, pppIPv6 = 8, 0x0021, 0x0057
+	if len(header) < length {
+		return nil, 0
+	}
+	switch binary.BigEndian.Uint16(header[6:]) {
+	case pppIPv4:
+		return header[length:], etherTypeIPv4
+	case pppIPv6:
+		return header[length:], etherTypeIPv6
+	}
+	return nil, 0
+}
+
+func versionType(network []byte) uint16 {
+	if len(network) > 0 {
+		switch network[0] >> 4 {
+		case 4:
+			return etherTypeIPv4
+		case 6:
+			return etherTypeIPv6
+		}
+	}
+	return 0
+}
+
+// hashPair hashes two addresses, whichever comes first.
+func hashPair(a, b []byte) uint64 { return Mix(hashAddress(a) + hashAddress(b)) }
+
+func hashAddress(address []byte) (hash uint64) {
+	for ; len(address) >= 8; address = address[8:] {
+		hash = Mix(hash ^ binary.BigEndian.Uint64(address))
+	}
+	for _, b := range address {
+		hash = hash<<8 | uint64(b)
+	}
+	return Mix(hash)
+}
+
+// Mix is the finalizer of MurmurHash3: every bit of the result depends on every
+// bit of x.
+func Mix(x uint64) uint64 {
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	x *= 0xc4ceb9fe1a85ec53
+	x ^= x >> 33
+	return x
+}

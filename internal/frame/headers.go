@@ -1,0 +1,95 @@
+// Package frame knows the contents of frames: link headers, EtherTypes, VLAN tags, IP
+// headers and checksums. It makes Ethernet frames of others, and cuts TCP superframes into
+// segments.
+package frame
+
+import "encoding/binary"
+
+// Lengths of headers in bytes.
+const (
+	EthernetLength = 14
+	VLANTagLength  = 4  // IEEE 802.1Q
+	minIPv4        = 20 // RFC 791
+	ipv6Length     = 40 // RFC 8200
+	minTCP         = 20 // RFC 9293
+)
+
+// EtherTypes: IEEE 802 Numbers of IANA.
+const (
+	etherTypeIPv4  = 0x0800
+	etherTypeIPv6  = 0x86dd
+	etherTypeVLAN  = 0x8100 // IEEE 802.1Q
+	etherTypeQinQ  = 0x88a8 // IEEE 802.1ad
+	etherTypeQinQ1 = 0x9100 // before that was standardized
+	etherTypeMPLS  = 0x8847 // RFC 3032
+	etherTypeMPLSM = 0x8848 // with a label assigned upstream: RFC 5332
+	etherTypePPPoE = 0x8864 // session: RFC 2516
+	// Up to maxEtherLength, the type field is the length of an 802.3 frame.
+	maxEtherLength = 1500
+	minEtherType   = 0x0600
+)
+
+const protocolTCP = 6
+
+// Of the third word of an IPv4 header: RFC 791.
+const (
+	moreFragment = 0x2000
+	fragmentMask = 0x1fff
+)
+
+// isVLANTag tells the tags of 802.1Q, 802.1ad and what came before that.
+func isVLANTag(etherType uint16) bool {
+	return etherType == etherTypeVLAN || etherType == etherTypeQinQ || etherType == etherTypeQinQ1
+}
+
+// skipVLANTags steps over the tags in front of a network header. An EtherType of 0 says
+// that there is none.
+func skipVLANTags(header []byte, etherType uint16) ([]byte, uint16) {
+	for isVLANTag(etherType) {
+		if len(header) < VLANTagLength {
+			return nil, 0
+		}
+		header, etherType = header[VLANTagLength:], binary.BigEndian.Uint16(header[2:])
+	}
+	return header, etherType
+}
+
+// networkOffset finds the network header of an Ethernet frame.
+func networkOffset(data []byte) (offset int, etherType uint16) {
+	if len(data) < EthernetLength {
+		return len(data), 0
+	}
+	header, etherType := skipVLANTags(data[EthernetLength:], binary.BigEndian.Uint16(data[EthernetLength-2:]))
+	return len(data) - len(header), etherType
+}
+
+// MaxLength is how long an Ethernet frame that begins so may be on an interface with an
+// MTU. Of all tags, only an outer one of 802.1Q comes on top of the MTU:
+// packet_extra_vlan_len_allowed in net/packet/af_packet.c of Linux.
+func MaxLength(frame []byte, mtu int) int {
+	if len(frame) >= EthernetLength && binary.BigEndian.Uint16(frame[12:]) == etherTypeVLAN {
+		return mtu + EthernetLength + VLANTagLength
+	}
+	return mtu + EthernetLength
+}
+
+// sumWords adds the 16-bit words of data to total: RFC 1071.
+func sumWords(total uint64, data []byte) uint64 {
+	for ; len(data) >= 4; data = data[4:] {
+		total += uint64(binary.BigEndian.Uint32(data))
+	}
+	for ; len(data) >= 2; data = data[2:] {
+		total += uint64(binary.BigEndian.Uint16(data))
+	}
+	if len(data) == 1 {
+		total += uint64(data[0]) << 8
+	}
+	return total
+}
+
+func foldSum(total uint64) uint16 {
+	for total > 0xffff {
+		total = total>>16 + total&0xffff
+	}
+	return uint16(total)
+}

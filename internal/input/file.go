@@ -1,0 +1,281 @@
+package input
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"pcap-replay/internal/archive"
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/tool"
+)
+
+// File is one file that a tool is to read.
+type File struct {
+	Path    string // "-" is stdin
+	Archive string // the tarball that Path is a member of, or ""
+	// Found says that a folder or a tarball was searched, and nobody named this file.
+	Found bool
+}
+
+// Display is the name in messages, safe for a terminal.
+func (f File) Display() string { return files.Display(f.Path, f.Archive) }
+
+// Paths are the paths of files.
+func Paths(list []File) []string {
+	paths := make([]string, len(list))
+	for i, file := range list {
+		paths[i] = file.Path
+	}
+	return paths
+}
+
+// Names is which files of a folder and which members of a tarball are wanted.
+type Names struct {
+	match  *regexp.Regexp // on the path below the folder; nil for all
+	suffix string
+}
+
+// Want says whether a file or member is wanted.
+func (n Names) Want(path string) bool {
+	return strings.HasSuffix(path, n.suffix) && (n.match == nil || n.match.MatchString(path))
+}
+
+// NameFlags choose among the files of a folder and the members of a tarball.
+func NameFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "match", Usage: "of folders and tarballs, take only what `REGEXP` matches"},
+		&cli.StringFlag{Name: "suffix", Usage: "of folders and tarballs, take only names that end in `TEXT`"},
+	}
+}
+
+// ParseNames reads NameFlags.
+func ParseNames(flags *tool.Flags) (n Names, err error) {
+	n.suffix = flags.String("suffix")
+	if text := flags.String("match"); text != "" {
+		if n.match, err = regexp.Compile(text); err != nil {
+			return n, tool.UsageErrorf("--match %q: %w", text, err)
+		}
+	}
+	return n, nil
+}
+
+// LooksLikeCapture says whether a file is named as captures are, compressed ones included.
+func LooksLikeCapture(path string) bool { return captureName.MatchString(path) }
+
+var captureName = regexp.MustCompile(`(?i)\.(pcap|pcapng|cap|dmp)\d*(\.(gz|lz4|zst|xz|bz2))?$`)
+
+// CheckStdinOnce finds stdin named twice: there would be nothing left of it.
+func CheckStdinOnce(operands []string) error {
+	if first := slices.Index(operands, "-"); first >= 0 && slices.Contains(operands[first+1:], "-") {
+		return tool.UsageErrorf("stdin (-) is named twice")
+	}
+	return nil
+}
+
+// Expand turns operands into the files to read: folders are searched, in the order of
+// names, without hidden files. No operand means stdin. What cannot be read is a problem and
+// left out; failed counts it.
+func Expand(operands []string, names Names, problems *Problems) (list []File, failed int, err error) {
+	if len(operands) == 0 {
+		return []File{{Path: "-"}}, 0, nil
+	}
+	if err := CheckStdinOnce(operands); err != nil {
+		return nil, 0, err
+	}
+	for _, operand := range operands {
+		if operand == "-" {
+			list = append(list, File{Path: operand})
+			continue
+		}
+		info, err := os.Stat(operand)
+		switch {
+		case err != nil:
+			problems.Failed(File{Path: operand}, err)
+			failed++
+		case info.IsDir():
+			found, bad := searchFolder(operand, names, problems)
+			list, failed = append(list, found...), failed+bad
+		default:
+			list = append(list, File{Path: operand})
+		}
+	}
+	return list, failed, nil
+}
+
+func searchFolder(folder string, names Names, problems *Problems) (list []File, failed int) {
+	walkFolder(folder, func(path, below string, entry fs.DirEntry, err error) {
+		switch {
+		case err != nil:
+			problems.Failed(File{Path: path}, err)
+			failed++
+		case entry.IsDir() || archive.IsIndexPath(path) || !names.Want(below):
+		case isRegular(path, entry):
+			list = append(list, File{Path: path, Found: true})
+		case entry.Type()&fs.ModeSymlink != 0 && !passOverLink(path, problems):
+			failed++
+		}
+	})
+	return list, failed
+}
+
+// RegularFiles are the files of a folder that may be captures. What cannot be listed now
+// may be the next time.
+func RegularFiles(folder string, names Names) (paths []string) {
+	walkFolder(folder, func(path, below string, entry fs.DirEntry, err error) {
+		if err == nil && isRegular(path, entry) && names.Want(below) {
+			paths = append(paths, path)
+		}
+	})
+	return paths
+}
+
+// walkFolder visits everything in a folder that is not hidden, in the order of names.
+func walkFolder(folder string, visit func(path, below string, entry fs.DirEntry, err error)) {
+	folder += string(filepath.Separator) // or a link to a folder would not be followed
+	_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && path != folder && strings.HasPrefix(entry.Name(), ".") {
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		below, _ := filepath.Rel(folder, path)
+		visit(path, below, entry, err)
+		return nil
+	})
+}
+
+// isRegular follows a symbolic link to a file; folders behind links are left out, which
+// keeps a loop of links from being a loop.
+func isRegular(path string, entry fs.DirEntry) bool {
+	if entry.Type()&fs.ModeSymlink == 0 {
+		return entry.Type().IsRegular()
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// passOverLink says what is not followed. A link that should lead to a capture, and leads
+// nowhere, is a failure.
+func passOverLink(path string, problems *Problems) (ok bool) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil && LooksLikeCapture(path):
+		problems.Failed(File{Path: path}, err)
+		return false
+	case err == nil && info.IsDir():
+		problems.Messages.Warnf("skipped %s, a link to a folder", files.Display(path, ""))
+	}
+	return true
+}
+
+// Opener opens what a tool reads, and knows what it must not read: what it writes.
+type Opener struct {
+	In      io.Reader    // for "-"
+	Out     io.Writer    // stdout
+	Report  *tool.Report // of --report; may be nil
+	Outputs []string     // the files that flags name as outputs; "" and "-" name none
+}
+
+// Open opens an input; closing stdin does nothing. A file that is also stdout is refused,
+// as cat does.
+func (o *Opener) Open(path string) (io.ReadCloser, error) {
+	if path == "-" {
+		if err := o.CheckStdin(); err != nil {
+			return nil, err
+		}
+		files.EnlargePipe(o.In)
+		return io.NopCloser(o.In), nil
+	}
+	file, err := files.OpenInput(path)
+	if err != nil {
+		return nil, err
+	}
+	if o.IsStdout(file.Opened()) {
+		file.Close()
+		return nil, ErrIsOutput
+	}
+	return file, nil
+}
+
+// ErrIsOutput refuses to read what is written.
+var ErrIsOutput = errors.New("is also the output")
+
+// CheckStdin refuses to read from a person.
+func (o *Opener) CheckStdin() error {
+	if tool.IsTerminal(o.In) {
+		return tool.UsageErrorf("stdin is a terminal").WithHint("name a file, or pipe a capture in")
+	}
+	return nil
+}
+
+// IsStdout says whether a file is the stdout of this process.
+func (o *Opener) IsStdout(info fs.FileInfo) bool {
+	out, ok := o.Out.(*os.File)
+	if !ok || !info.Mode().IsRegular() {
+		return false
+	}
+	outInfo, err := out.Stat()
+	return err == nil && os.SameFile(info, outInfo)
+}
+
+// IsOutput says whether a file is one that this run writes, or is going to replace: what
+// an earlier run has left under that name is no input, either.
+func (o *Opener) IsOutput(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	if o.IsStdout(info) || o.Report != nil && o.Report.IsFile(info) {
+		return true
+	}
+	return slices.ContainsFunc(o.Outputs, func(name string) bool {
+		if name == "" || name == "-" {
+			return false
+		}
+		output, err := os.Stat(name)
+		return err == nil && os.SameFile(info, output)
+	})
+}
+
+// WithoutOutput leaves out the files of folders that this run writes.
+func (o *Opener) WithoutOutput(list []File, problems *Problems) []File {
+	return slices.DeleteFunc(list, func(file File) bool {
+		isOutput := file.Found && o.IsOutput(file.Path)
+		if isOutput {
+			problems.Messages.Warnf("skipped %s, which is the output", file.Display())
+		}
+		return isOutput
+	})
+}
+
+// Size is how many bytes there are to read, or -1 where that cannot be known.
+func (o *Opener) Size(paths []string) (total int64) {
+	for _, path := range paths {
+		info, err := o.stat(path)
+		if err != nil || !info.Mode().IsRegular() {
+			return -1
+		}
+		total += info.Size()
+	}
+	return total
+}
+
+// stat is os.Stat, for stdin as well.
+func (o *Opener) stat(path string) (fs.FileInfo, error) {
+	if path != "-" {
+		return os.Stat(path)
+	}
+	if file, ok := o.In.(*os.File); ok {
+		return file.Stat()
+	}
+	return nil, errors.ErrUnsupported
+}

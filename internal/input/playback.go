@@ -1,0 +1,272 @@
+package input
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync/atomic"
+
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/tool"
+	"pcap-replay/stream"
+)
+
+// Playback is inputs as one stream: the sections of one file after another.
+type Playback struct {
+	ctx      context.Context
+	opener   *Opener
+	problems *Problems
+	progress *tool.Progress
+	files    []File
+	opened   map[int]io.ReadCloser // ahead of their time; nil for what could not be opened
+	start    int64                 // of stdin, if it is a file that is played again
+
+	next    int // index of the file to open
+	current File
+	reader  *stream.Reader
+	closers []io.Closer
+	read    atomic.Int64    // bytes of the file that is open
+	before  int64           // bytes of those that have been played
+	section *stream.Section // of the packets read last
+
+	again  bool // the files have been played, and their problems have been reported
+	named  int  // files that count, those that cannot be read included
+	failed int
+}
+
+// BatchPackets is how many packets are read at a time: enough for a system call or a lock
+// per batch to cost nothing, few enough to stay in the cache of a processor (512 times
+// 1,500 bytes).
+const BatchPackets = 512
+
+// NewPlayback finds the files that the operands name.
+func NewPlayback(ctx context.Context, operands []string, opener *Opener, problems *Problems, progress *tool.Progress) (*Playback, error) {
+	p := &Playback{ctx: ctx, opener: opener, problems: problems, progress: progress, opened: map[int]io.ReadCloser{}}
+	list, failed, err := Expand(operands, Names{}, problems)
+	if err != nil {
+		return nil, err
+	}
+	p.files = opener.WithoutOutput(list, problems)
+	p.named, p.failed = failed, failed
+	if failed > 0 && problems.Strict {
+		return nil, tool.ErrReported
+	}
+	return p, p.checkStdin()
+}
+
+// checkStdin refuses a terminal before anything else is done.
+func (p *Playback) checkStdin() error {
+	for _, file := range p.files {
+		if file.Path == "-" {
+			return p.opener.CheckStdin()
+		}
+	}
+	return nil
+}
+
+// Size is how many bytes there are to read, or -1 where that cannot be known.
+func (p *Playback) Size() int64 { return p.opener.Size(Paths(p.files)) }
+
+// Current is the path of the file that is read.
+func (p *Playback) Current() string { return p.current.Path }
+
+// CheckRewinds says why the files cannot be read more than once, if so. The flag is the
+// one that wants that; hint is what to do instead.
+func (p *Playback) CheckRewinds(flag, hint string) error {
+	for _, in := range p.files {
+		var file any = p.opener.In
+		if in.Path != "-" {
+			opened, err := os.Open(in.Path)
+			if err != nil {
+				continue // reported when its turn comes
+			}
+			defer opened.Close()
+			file = opened
+		}
+		seeker, ok := file.(io.Seeker)
+		var err error
+		var place int64
+		if ok {
+			place, err = seeker.Seek(0, io.SeekCurrent)
+		}
+		if !ok || err != nil {
+			return tool.UsageErrorf("%s reads its input more than once, but %s is no file", flag, in.Display()).WithHint(hint)
+		}
+		if in.Path == "-" {
+			p.start = place
+		}
+	}
+	return nil
+}
+
+// Rewind goes back to the first file.
+func (p *Playback) Rewind() error {
+	p.closeFile()
+	p.next, p.section, p.again = 0, nil, true
+	for _, file := range p.files {
+		if file.Path == "-" {
+			if _, err := p.opener.In.(io.Seeker).Seek(p.start, io.SeekStart); err != nil {
+				return files.Named(file.Path, err)
+			}
+		}
+	}
+	return nil
+}
+
+// ForgetPosition has the progress begin anew after a Rewind.
+func (p *Playback) ForgetPosition() { p.before = 0 }
+
+// OpenAhead opens the files now, as far as there are descriptors: later, there may not be
+// the privilege.
+func (p *Playback) OpenAhead() error {
+	for i, in := range p.files {
+		if len(p.opened) >= files.DescriptorLimit()/2 {
+			break
+		}
+		file, err := p.opener.Open(in.Path)
+		if err != nil {
+			if err := p.notOpened(in, err); err != nil {
+				return err
+			}
+			file = nil
+		}
+		p.opened[i] = file
+	}
+	return nil
+}
+
+// Read puts packets of one section into batch, as soon as there are any, and says whether
+// they are its first. Their data is valid until the next call. It returns io.EOF after the
+// last file. Problems end the run with --strict only.
+func (p *Playback) Read(batch []stream.Packet) (n int, begins bool, err error) {
+	for {
+		if p.reader == nil {
+			if err := p.openNext(); err != nil {
+				return 0, false, err
+			}
+			continue
+		}
+		n, err := p.reader.Read(batch)
+		p.progress.Set(p.before + p.position())
+		if n > 0 {
+			begins := p.section != p.reader.Section()
+			p.section = p.reader.Section()
+			return n, begins, nil
+		}
+		if err != nil {
+			if err := p.settle(err); err != nil {
+				return 0, false, err
+			}
+		}
+	}
+}
+
+// position is how many bytes of this file have been played: as exactly as can be, as a
+// small one is read at once, and then played for hours.
+func (p *Playback) position() int64 {
+	if section := p.reader.Section(); section != nil && section.Compression == stream.Uncompressed {
+		return p.reader.Offset()
+	}
+	return p.read.Load()
+}
+
+// Buffered says whether Read will return packets without waiting for the source.
+func (p *Playback) Buffered() bool { return p.reader != nil && p.reader.Buffered() }
+
+// openNext opens the next file. At the end of all it returns io.EOF, or ErrReported if none
+// could be read.
+func (p *Playback) openNext() error {
+	for p.next < len(p.files) {
+		index := p.next
+		p.next++
+		in := p.files[index]
+		file, ahead := p.opened[index]
+		if ahead {
+			delete(p.opened, index)
+		} else {
+			var err error
+			if file, err = p.opener.Open(in.Path); err != nil {
+				if err := p.notOpened(in, err); err != nil {
+					return err
+				}
+			}
+		}
+		if file != nil {
+			p.open(in, file)
+			return nil
+		}
+	}
+	p.problems.WarnNonCaptures()
+	if !p.again && p.named > 0 && p.failed == p.named {
+		return tool.ErrReported
+	}
+	return io.EOF
+}
+
+func (p *Playback) open(in File, file io.ReadCloser) {
+	if !p.again {
+		p.named++
+	}
+	p.current = in
+	p.read.Store(0)
+	p.reader = stream.NewReader(NewSource(p.ctx, file, func(bytes int64) { p.read.Add(bytes) }))
+	p.closers = []io.Closer{p.reader, file}
+}
+
+func (p *Playback) closeFile() {
+	if p.reader != nil {
+		p.before += p.read.Load()
+	}
+	for _, closer := range p.closers {
+		closer.Close()
+	}
+	p.reader, p.closers = nil, nil
+}
+
+// notOpened counts a file that cannot be opened.
+func (p *Playback) notOpened(in File, err error) error {
+	if tool.IsUsage(err) {
+		return err
+	}
+	if !p.again {
+		p.named++
+		p.failed++
+		p.problems.Failed(in, err)
+	}
+	return p.problems.Stop()
+}
+
+// settle makes a problem of an error of the reader, or returns it.
+func (p *Playback) settle(err error) error {
+	var damage *stream.Damage
+	switch {
+	case errors.As(err, &damage):
+		if !p.again {
+			p.problems.Damage(p.current, damage)
+		}
+		return p.problems.Stop()
+	case err == io.EOF:
+		p.closeFile()
+		return nil
+	case p.ctx.Err() != nil:
+		return p.ctx.Err()
+	}
+	readAny := p.reader.Sections() > 0
+	p.closeFile()
+	switch {
+	case p.again:
+	case errors.Is(err, stream.ErrNotCapture):
+		if !p.problems.NotCapture(p.current, err) {
+			p.named--
+			return nil
+		}
+		p.failed++
+	default:
+		p.problems.Failed(p.current, err)
+		if !readAny {
+			p.failed++
+		}
+	}
+	return p.problems.Stop()
+}

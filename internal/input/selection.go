@@ -1,0 +1,126 @@
+package input
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/tool"
+)
+
+// Selected is one capture that a selection names. What the record does not say
+// is nil.
+type Selected struct {
+	Path    string // below Archive, if that is set
+	Archive string // "" for a file of its own
+	// First is the time of the first packet, Earliest and Latest are the range
+	// of all, in nanoseconds since the Unix epoch.
+	First, Earliest, Latest *int64
+	// Size is that of the file or of the member's data, in bytes.
+	Size *int64
+	// Offset is where a member's data begins in the uncompressed archive.
+	Offset   *int64
+	LinkType *uint16
+	Sections int
+	// OutOfOrder is how many packets come behind a later one, MaxDisorder by how
+	// many seconds at most.
+	OutOfOrder  *int64
+	MaxDisorder float64
+	// IsOther says that pcap-tarls found a member to be no capture.
+	IsOther bool
+}
+
+// selectionRecord is what the records of pcap-map and pcap-tarls have in common
+// with a selection. Other fields are passed over.
+type selectionRecord struct {
+	Path       string       `json:"path"`
+	PathRaw    []byte       `json:"path_b64"`
+	Name       string       `json:"name"` // what pcap-tarls calls the path of a member
+	NameRaw    []byte       `json:"name_b64"`
+	Archive    string       `json:"archive"`
+	ArchiveRaw []byte       `json:"archive_b64"`
+	Type       string       `json:"type"` // what kind of member, of pcap-tarls only
+	Format     string       `json:"format"`
+	Size       *int64       `json:"size"`
+	Offset     *int64       `json:"offset"`
+	First      *record.Time `json:"first"`
+	Earliest   *record.Time `json:"earliest"`
+	Latest     *record.Time `json:"latest"`
+
+	LinkType    *uint16 `json:"link_type"`
+	Sections    int     `json:"sections"`
+	OutOfOrder  *int64  `json:"out_of_order"`
+	MaxDisorder float64 `json:"max_disorder"`
+}
+
+// ReadSelection reads records of pcap-map or pcap-tarls from a file, or from
+// stdin ("-"). Folders, links and other members that hold no data are passed
+// over. A selection that cannot be read as a whole is the user's mistake: to
+// replay half of what was meant helps nobody.
+func ReadSelection(opener *Opener, name string) ([]Selected, error) {
+	src, err := OpenRecords(opener, name)
+	if err != nil {
+		return nil, tool.UsageErrorf("--select %w", files.Named(name, err))
+	}
+	defer src.Close()
+	var selection []Selected
+	decoder := record.NewDecoder(src)
+	for {
+		var r selectionRecord
+		err := decoder.Decode(&r)
+		if err == io.EOF {
+			return selection, nil
+		}
+		if err != nil {
+			return nil, RecordsError("--select", name, err, "wanted the records of pcap-map or pcap-tarls, one a line (jq -c)")
+		}
+		if r.Type != "" && r.Type != "file" {
+			continue
+		}
+		s := r.selected()
+		if s.Path == "" {
+			return nil, tool.UsageErrorf("--select %s: line %d: a record without path and name", files.Display(name, ""), decoder.Line())
+		}
+		selection = append(selection, s)
+	}
+}
+
+// RecordsError says why records cannot be taken, which is the user's mistake if they can be
+// read.
+func RecordsError(flag, name string, err error, hint string) error {
+	var unread *record.ReadError
+	if errors.As(err, &unread) {
+		return fmt.Errorf("%s %w", flag, files.Named(name, err))
+	}
+	return tool.UsageErrorf("%s %w", flag, files.Named(name, err)).WithHint(hint)
+}
+
+func (r *selectionRecord) selected() Selected {
+	path := record.Name(r.Path, r.PathRaw)
+	if path == "" {
+		path = record.Name(r.Name, r.NameRaw)
+	}
+	return Selected{
+		Path: path, Archive: record.Name(r.Archive, r.ArchiveRaw), Size: r.Size, Offset: r.Offset,
+		First: (*int64)(r.First), Earliest: (*int64)(r.Earliest), Latest: (*int64)(r.Latest),
+		LinkType: r.LinkType, Sections: r.Sections, OutOfOrder: r.OutOfOrder, MaxDisorder: r.MaxDisorder,
+		IsOther: r.Type != "" && r.Format == "" && r.Size != nil && *r.Size > 0,
+	}
+}
+
+// OpenRecords opens a file of records, or stdin ("-").
+func OpenRecords(opener *Opener, name string) (io.ReadCloser, error) {
+	if name == "-" && tool.IsTerminal(opener.In) {
+		return nil, errors.New("is a terminal")
+	}
+	if name == "-" {
+		return io.NopCloser(opener.In), nil
+	}
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return nil, errors.New("is a folder")
+	}
+	return os.Open(name)
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package lab
+
+// raceDetector says that this test runs with it.
+const raceDetector = true

@@ -1,0 +1,147 @@
+package record
+
+// The last event of every report is a summary. It accounts for everything: what went in
+// is what came out and what is counted between the two.
+
+// TarlsSummary ends the report of pcap-tarls.
+type TarlsSummary struct {
+	Summary
+	Archives int   `json:"archives"`
+	Failed   int   `json:"failed"` // archives that could not be read at all
+	Members  int64 `json:"members"`
+	Listed   int64 `json:"listed"`
+	Captures int64 `json:"captures"`
+	Bytes    int64 `json:"bytes"` // of the data of the listed members
+}
+
+// TarcatSummary ends the report of pcap-tarcat.
+type TarcatSummary struct {
+	Summary
+	Members int64 `json:"members"` // that came by
+	Taken   int64 `json:"taken"`
+	LeftOut int64 `json:"left_out"`  // wanted, but no captures or without data
+	Missing int   `json:"not_found"` // named, but not in the tarball
+	Bytes   int64 `json:"bytes"`     // given out, before -z
+}
+
+// MapSummary ends the report of pcap-map.
+type MapSummary struct {
+	Summary
+	Captures  int64 `json:"captures"`
+	Packets   int64 `json:"packets"`
+	Bytes     int64 `json:"bytes"`
+	WireBytes int64 `json:"wire_bytes"`
+	Damaged   int64 `json:"damaged"` // of the captures
+	LostBytes int64 `json:"lost_bytes"`
+	Failed    int64 `json:"failed"`  // inputs and members without a record
+	Skipped   int   `json:"skipped"` // files and members that are no captures and do not look like ones
+}
+
+// MergeSummary ends the report of pcap-merge.
+type MergeSummary struct {
+	Summary
+	Inputs      int   `json:"inputs"` // sections and files
+	PacketsIn   int64 `json:"packets_in"`
+	OutOfRange  int64 `json:"out_of_range"` // --from and --to
+	OtherShards int64 `json:"other_shards"`
+	Filtered    int64 `json:"filtered"`
+	Unwritable  int64 `json:"unwritable"` // of times that the output does not hold
+	Duplicates  int64 `json:"duplicates"`
+	Interrupted int64 `json:"interrupted"` // read, but the run was ended
+	PacketsOut  int64 `json:"packets_out"`
+	Bytes       int64 `json:"bytes"`         // captured, of packets_out
+	Late        int64 `json:"late"`          // behind one with a later time
+	Cut         int64 `json:"cut"`           // by --snaplen
+	Spilled     int64 `json:"spilled_bytes"` // written to --tmp
+}
+
+// PaceSummary ends the report of pcap-pace.
+type PaceSummary struct {
+	Summary
+	PacketsIn   int64   `json:"packets_in"`
+	OutOfRange  int64   `json:"out_of_range"` // --from and --to
+	Interrupted int64   `json:"interrupted"`  // read, but the run was ended
+	PacketsOut  int64   `json:"packets_out"`
+	Bytes       int64   `json:"bytes"`        // captured, of packets_out
+	OutOfOrder  int64   `json:"out_of_order"` // that went out at once
+	MaxDisorder float64 `json:"max_disorder"` // seconds
+	MaxLateness float64 `json:"max_lateness"` // seconds by which a packet came out too late
+}
+
+// InjectSummary ends the report of pcap-inject.
+type InjectSummary struct {
+	Summary
+	PacketsIn   int64     `json:"packets_in"`
+	Filtered    int64     `json:"filtered"`
+	Skipped     NotSent   `json:"skipped"`
+	ReadAhead   int64     `json:"read_ahead"` // when the run was ended before the stream
+	PacketsOut  int64     `json:"packets_out"`
+	Frames      int64     `json:"frames"` // that packets_out were sent as
+	Bytes       int64     `json:"bytes"`  // of frames
+	Duration    float64   `json:"duration"`
+	PPS         float64   `json:"pps"`      // of packets_out
+	BPS         float64   `json:"bps"`      // of bytes, in bits
+	Overlong    int64     `json:"overlong"` // with more bytes in the capture than on the wire
+	Padded      int64     `json:"padded"`
+	Truncated   int64     `json:"truncated"`
+	Segmented   int64     `json:"segmented"`
+	OutOfOrder  int64     `json:"out_of_order"` // that were sent at once
+	MaxDisorder float64   `json:"max_disorder"`
+	Lateness    *Lateness `json:"lateness,omitempty"`
+	Stamped     int64     `json:"stamped,omitempty"`  // frames, by the kernel
+	Verified    *Lateness `json:"verified,omitempty"` // lateness by the kernel's stamps
+	Underruns   int64     `json:"underruns"`
+	Interface   string    `json:"interface,omitempty"`
+	Tx          string    `json:"tx,omitempty"`
+	Retries     uint64    `json:"retries"` // because the device had no room
+	Device      *Device   `json:"device,omitempty"`
+}
+
+// NotSent counts the packets that pcap-inject did not send, by reason.
+type NotSent struct {
+	Oversize int64 `json:"oversize"`
+	Short    int64 `json:"short"`
+	LinkType int64 `json:"link_type"`
+}
+
+// Lateness is how much later than planned packets left, in seconds.
+type Lateness struct {
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p999"`
+	Max  float64 `json:"max"`
+}
+
+// Device is what a network device counted during a run, whoever sent it.
+type Device struct {
+	Packets uint64 `json:"tx_packets"`
+	Dropped uint64 `json:"tx_dropped"`
+	Errors  uint64 `json:"tx_errors"`
+}
+
+// Underrun is the report event for a packet that came after its departure: the buffer
+// was empty.
+type Underrun struct {
+	Event     string  `json:"event"` // "underrun"
+	Tool      string  `json:"tool"`
+	Time      Time    `json:"time"`
+	Departure float64 `json:"departure"` // seconds after the first packet, as planned
+	Missing   float64 `json:"missing"`   // seconds by which the packet came too late
+}
+
+// Progress is the report event for how pcap-inject is doing, twice a second.
+type Progress struct {
+	Event      string   `json:"event"` // "progress"
+	Tool       string   `json:"tool"`
+	Time       Time     `json:"time"`
+	PacketsOut int64    `json:"packets_out"`
+	Bytes      int64    `json:"bytes"`
+	PPS        float64  `json:"pps"` // since the first packet left
+	BPS        float64  `json:"bps"`
+	P99        *float64 `json:"lateness_p99,omitempty"` // seconds
+	Buffer     float64  `json:"buffer"`                 // how full it is, from 0 to 1
+}
+
+// Total is how many packets were not sent.
+func (n NotSent) Total() int64 { return n.Oversize + n.Short + n.LinkType }

@@ -1,0 +1,87 @@
+package tool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// Exit codes. A run that a signal ends exits with 128 and the number of the signal.
+const (
+	ExitDone    = 0
+	ExitFailed  = 1
+	ExitUsage   = 2
+	ExitDamaged = 3 // done, but some input was damaged or some packets could not be sent
+	ExitLate    = 4 // pcap-inject --fail-late
+)
+
+// ErrReported ends a run whose errors have all been printed.
+var ErrReported = errors.New("failed")
+
+// UsageError is a mistake of the user: exit code 2, before anything is read or written.
+type UsageError struct {
+	err  error
+	hint string
+}
+
+// UsageErrorf makes a UsageError as fmt.Errorf makes an error.
+func UsageErrorf(format string, values ...any) *UsageError {
+	return &UsageError{err: fmt.Errorf(format, values...)}
+}
+
+// WithHint adds the next thing to do.
+func (e *UsageError) WithHint(hint string) *UsageError { e.hint = hint; return e }
+func (e *UsageError) Hint() string                     { return e.hint }
+func (e *UsageError) Error() string                    { return e.err.Error() }
+func (e *UsageError) Unwrap() error                    { return e.err }
+
+// IsUsage says whether an error is a mistake of the user.
+func IsUsage(err error) bool {
+	var usage *UsageError
+	return errors.As(err, &usage)
+}
+
+// hintError is a failure with the next thing to do.
+type hintError struct {
+	error
+	hint string
+}
+
+func (e *hintError) Unwrap() error { return e.error }
+func (e *hintError) Hint() string  { return e.hint }
+
+// WithHint adds the next thing to do to a failure.
+func WithHint(err error, hint string) error { return &hintError{err, hint} }
+
+// exitError is a failure with an exit code of its own.
+type exitError struct {
+	error
+	code int
+}
+
+func (e *exitError) Unwrap() error { return e.error }
+
+// WithExitCode makes a failure end the run with this exit code.
+func WithExitCode(err error, code int) error { return &exitError{err, code} }
+
+// exitCode is the exit code of a run that ended with err.
+func (r *Run) exitCode(err error) int {
+	var signalled signalError
+	var coded *exitError
+	switch {
+	case errors.As(context.Cause(r.Context), &signalled):
+		return 128 + int(signalled.signal)
+	case err == nil && r.Messages.HaveErrors():
+		return ExitDamaged
+	case err == nil:
+		return ExitDone
+	case IsUsage(err):
+		return ExitUsage
+	case errors.As(err, &coded):
+		return coded.code
+	case errors.Is(err, syscall.EPIPE):
+		return 128 + int(syscall.SIGPIPE) // as a filter that SIGPIPE ends
+	}
+	return ExitFailed
+}

@@ -1,0 +1,184 @@
+package tool
+
+import (
+	"flag"
+	"io"
+	"math"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"pcap-replay/internal/files"
+)
+
+// Flags are the flags and operands that were given.
+type Flags struct{ set *flag.FlagSet }
+
+// String is the value of a flag.
+func (f *Flags) String(name string) string { return f.set.Lookup(name).Value.String() }
+
+// Bool says whether a flag without a value is set.
+func (f *Flags) Bool(name string) bool { return f.String(name) == "true" }
+
+// Int64 is the value of a flag that is a number.
+func (f *Flags) Int64(name string) int64 {
+	n, _ := strconv.ParseInt(f.String(name), 0, 64) // parse has checked it
+	return n
+}
+
+// Strings are the values of a flag that may be given again.
+func (f *Flags) Strings(name string) []string {
+	return *f.set.Lookup(name).Value.(*stringList)
+}
+
+// IsSet says whether a flag was given.
+func (f *Flags) IsSet(name string) (given bool) {
+	f.set.Visit(func(flag *flag.Flag) { given = given || flag.Name == name })
+	return given
+}
+
+// Operands are the arguments behind the flags.
+func (f *Flags) Operands() []string { return f.set.Args() }
+
+// CheckConflicts refuses flags of which only one may be given.
+func (f *Flags) CheckConflicts(groups [][]string) error {
+	for _, group := range groups {
+		given := slices.DeleteFunc(slices.Clone(group), func(name string) bool { return !f.IsSet(name) })
+		if len(given) > 1 {
+			return UsageErrorf("--%s and --%s: wanted one of them", given[0], given[1])
+		}
+	}
+	return nil
+}
+
+// OneOf reads a flag that is one of a few words.
+func (f *Flags) OneOf(name string, words []string) (string, error) {
+	word := f.String(name)
+	if !slices.Contains(words, word) {
+		last := len(words) - 1
+		return "", UsageErrorf("--%s %q: wanted %s or %s", name, word, strings.Join(words[:last], ", "), words[last])
+	}
+	return word, nil
+}
+
+// Duration reads a duration of 0 or more.
+func (f *Flags) Duration(name string) (time.Duration, error) {
+	d, err := ParseDuration(name, f.String(name))
+	if err == nil && d < 0 {
+		err = UsageErrorf("--%s %q: wanted 0 or more", name, f.String(name))
+	}
+	return d, err
+}
+
+// PositiveDuration reads a duration over 0; it is 0 without the flag.
+func (f *Flags) PositiveDuration(name string) (time.Duration, error) {
+	text := f.String(name)
+	if text == "" {
+		return 0, nil
+	}
+	d, err := ParseDuration(name, text)
+	if err == nil && d <= 0 {
+		err = UsageErrorf("--%s %q: wanted more than 0", name, text)
+	}
+	return d, err
+}
+
+// Loop reads --loop: how often to play, 0 for ever.
+func (f *Flags) Loop() (int64, error) {
+	loop := f.Int64("loop")
+	if loop < 0 {
+		return 0, UsageErrorf("--loop %d: wanted 0 or more", loop)
+	}
+	return loop, nil
+}
+
+// RangeFlags are those of the tools that cut a stream by time.
+func RangeFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "from", Usage: "leave out packets before `TIME`"},
+		&cli.StringFlag{Name: "to", Usage: "leave out packets at `TIME` and later"},
+	}
+}
+
+// TimeRange reads RangeFlags, in nanoseconds since the Unix epoch. The range ends before
+// to. Without a flag it reaches to the end of all time.
+func (f *Flags) TimeRange() (from, to int64, err error) {
+	from, to = math.MinInt64, math.MaxInt64
+	if text := f.String("from"); text != "" {
+		if from, err = ParseTime("from", text); err != nil {
+			return 0, 0, err
+		}
+	}
+	if text := f.String("to"); text != "" {
+		if to, err = ParseTime("to", text); err != nil {
+			return 0, 0, err
+		}
+	}
+	if from >= to && f.IsSet("to") {
+		return 0, 0, UsageErrorf("--from %q is not before --to %q", f.String("from"), f.String("to"))
+	}
+	return from, to, nil
+}
+
+// FilterFlags are those of the tools that leave out unwanted packets.
+func FilterFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "filter", Usage: "take only packets that match `EXPRESSION`, as pcap-filter(7) has it"},
+		&cli.StringFlag{Name: "filter-file", Usage: "the same, from `FILE`: an expression, or a program of tcpdump -ddd"},
+	}
+}
+
+// FilterText is what FilterFlags say: an expression or a program, and the flag as messages
+// name it, which is "" without any.
+func (f *Flags) FilterText() (flag, text string, err error) {
+	name := f.String("filter-file")
+	switch {
+	case f.IsSet("filter") && name != "":
+		return "", "", UsageErrorf("--filter and --filter-file: wanted one of them")
+	case f.IsSet("filter"):
+		return "--filter", f.String("filter"), nil
+	case name != "":
+		content, err := readFilter(name)
+		if err != nil {
+			return "", "", UsageErrorf("--filter-file %w", files.Named(name, err))
+		}
+		return "--filter-file " + name, content, nil
+	}
+	return "", "", nil
+}
+
+// maxFilterFile is more than an expression or a program may have, in bytes.
+const maxFilterFile = 2 << 20
+
+func readFilter(name string) (string, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxFilterFile))
+	return string(text), err
+}
+
+// StrictFlag is of the tools that go on after a bad input otherwise.
+func StrictFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "strict", Usage: "stop at the first input that is damaged or cannot be read"}
+}
+
+// CompilePatterns compiles the regular expressions of a flag or of operands.
+func CompilePatterns(what string, texts []string) ([]*regexp.Regexp, error) {
+	patterns := make([]*regexp.Regexp, len(texts))
+	for i, text := range texts {
+		pattern, err := regexp.Compile(text)
+		if err != nil {
+			return nil, UsageErrorf("%s %q: %w", what, text, err)
+		}
+		patterns[i] = pattern
+	}
+	return patterns, nil
+}

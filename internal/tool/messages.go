@@ -1,0 +1,79 @@
+package tool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+)
+
+// Messages speaks to people on stderr. It is safe for concurrent use.
+type Messages struct {
+	name           string // of the tool, before each line
+	quiet, verbose bool
+
+	mutex sync.Mutex // one message at a time
+	dst   io.Writer
+
+	errors atomic.Bool
+}
+
+func (m *Messages) writeTo(dst io.Writer) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.dst = dst
+}
+
+// Say prints "pcap-merge: text".
+func (m *Messages) Say(text string) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	fmt.Fprintf(m.dst, "%s: %s\n", m.name, text)
+}
+
+// Infof speaks with --verbose only.
+func (m *Messages) Infof(format string, values ...any) {
+	if m.verbose {
+		m.Say(fmt.Sprintf(format, values...))
+	}
+}
+
+// Warnf says what does not change the exit code. --quiet leaves it out.
+func (m *Messages) Warnf(format string, values ...any) {
+	if !m.quiet {
+		m.Say("warning: " + fmt.Sprintf(format, values...))
+	}
+}
+
+// Errorf says what is wrong while the run goes on: the exit code becomes 3.
+func (m *Messages) Errorf(format string, values ...any) {
+	m.MarkError()
+	m.Say("error: " + fmt.Errorf(format, values...).Error())
+}
+
+// MarkError makes the exit code 3 without a message.
+func (m *Messages) MarkError() { m.errors.Store(true) }
+
+// HaveErrors says whether Errorf or MarkError was called.
+func (m *Messages) HaveErrors() bool { return m.errors.Load() }
+
+// Quiet says that only errors are wanted.
+func (m *Messages) Quiet() bool { return m.quiet }
+
+// fail says what ended the run, and the next thing to do.
+func (m *Messages) fail(err error) {
+	m.Say("error: " + err.Error())
+	var hinted interface{ Hint() string } // of an engine, too
+	if errors.As(err, &hinted) && hinted.Hint() != "" {
+		m.Say("hint: " + hinted.Hint())
+	}
+}
+
+// Plural is a number of things for people.
+func Plural(number int64, thing string) string {
+	if number == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", number, thing)
+}

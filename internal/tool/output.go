@@ -1,0 +1,120 @@
+package tool
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"pcap-replay/internal/files"
+	"pcap-replay/stream"
+)
+
+// Compressions are the values of -z.
+var Compressions = []string{stream.LZ4.String(), stream.Zstd.String(), stream.Gzip.String()}
+
+// OutputFlag is -o.
+func OutputFlag() cli.Flag {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE` instead of stdout"}
+}
+
+// CompressFlag is -z.
+func CompressFlag() cli.Flag {
+	return &cli.StringFlag{Name: "compress", Aliases: []string{"z"}, Usage: "compress with `METHOD`: lz4, zstd or gzip"}
+}
+
+// StreamFlags are those of the tools that write captures.
+func StreamFlags() []cli.Flag {
+	return []cli.Flag{
+		OutputFlag(), CompressFlag(),
+		&cli.BoolFlag{Name: "pcapng", Usage: "write pcapng, which may hold several link types"},
+	}
+}
+
+// WriterOptions reads StreamFlags.
+func (f *Flags) WriterOptions() (stream.WriterOptions, error) {
+	compression, err := f.Compression()
+	if err != nil {
+		return stream.WriterOptions{}, err
+	}
+	return stream.WriterOptions{PcapNG: f.Bool("pcapng"), Compression: compression, LinkType: stream.LinkTypeEthernet}, nil
+}
+
+// Compression reads CompressFlag.
+func (f *Flags) Compression() (stream.Compression, error) {
+	name := f.String("compress")
+	for _, c := range []stream.Compression{stream.LZ4, stream.Zstd, stream.Gzip} {
+		if name == c.String() {
+			return c, nil
+		}
+	}
+	if name == "" {
+		return stream.Uncompressed, nil
+	}
+	return 0, UsageErrorf("-z %q: wanted lz4, zstd or gzip", name)
+}
+
+// OpenOutput opens what -o names. Binary data does not go to a terminal.
+func (r *Run) OpenOutput(binary bool) (*files.Output, error) {
+	name := r.Flags.String("output")
+	if name == "" || name == "-" {
+		return r.OpenStdout(binary, "-o")
+	}
+	if binary {
+		return r.CreateCapture("-o", name)
+	}
+	return r.CreateOutput("-o", name)
+}
+
+// CreateCapture is CreateOutput for a capture, which does not go to a terminal.
+func (r *Run) CreateCapture(flag, name string) (*files.Output, error) {
+	out, err := r.CreateOutput(flag, name)
+	if err == nil && out.IsTerminal(IsTerminal) {
+		return nil, notText(out.Display())
+	}
+	return out, err
+}
+
+// OpenStdout gives stdout as an output. The flag would name another one.
+func (r *Run) OpenStdout(binary bool, flag string) (*files.Output, error) {
+	if !IsTerminal(r.Out) {
+		return r.count(files.Stdout(r.Out)), nil
+	}
+	if binary {
+		return nil, notText("stdout").WithHint("redirect it, pipe it on, or name a file with " + flag)
+	}
+	return r.count(files.Stdout(r.Progress.Over(r.Out))), nil
+}
+
+// CreateOutput creates the file that a flag names. It is removed at the end of the run
+// unless it has been committed.
+func (r *Run) CreateOutput(flag, name string) (*files.Output, error) {
+	out, err := files.Create(name)
+	if err != nil {
+		return nil, UsageErrorf("%s %w", flag, files.Named(name, err))
+	}
+	r.OnEnd(out.Abandon)
+	return r.count(out), nil
+}
+
+// count has the runner see what is written.
+func (r *Run) count(out *files.Output) *files.Output {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.outputs = append(slices.Clip(r.outputs), out)
+	return out
+}
+
+// notText refuses to write a capture to a terminal.
+func notText(name string) *UsageError {
+	return UsageErrorf("%s is a terminal, and a capture is not text", name)
+}
+
+// OutputError names the output in an error of writing a capture to it.
+func OutputError(out *files.Output, err error) error {
+	var linkTypes *stream.LinkTypeError
+	if errors.As(err, &linkTypes) {
+		return WithHint(err, "--pcapng writes a capture that holds both")
+	}
+	return out.Named(err)
+}

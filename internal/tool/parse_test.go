@@ -1,0 +1,50 @@
+package tool
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+)
+
+func TestFlagsAreParsed(t *testing.T) {
+	tested := &Tool{Name: "test", Flags: []cli.Flag{
+		OutputFlag(),
+		&cli.StringSliceFlag{Name: "match"},
+		&cli.Int64Flag{Name: "loop", Value: 1},
+		&cli.BoolFlag{Name: "null", Aliases: []string{"0"}},
+	}}
+	for _, c := range []struct {
+		args     []string
+		err      string
+		output   string
+		match    []string
+		loop     int64
+		null     bool
+		operands []string
+	}{
+		{args: nil, loop: 1},
+		{args: []string{"-o", "a", "b"}, output: "a", loop: 1, operands: []string{"b"}},
+		{args: []string{"--output=a", "--", "-b"}, output: "a", loop: 1, operands: []string{"-b"}},
+		{args: []string{"-0q", "--match", "a,b", "--match", "c", "--loop", "3"}, match: []string{"a,b", "c"}, loop: 3, null: true},
+		{args: []string{"--match", "a", "-q0v", "--match", "b"}, match: []string{"a", "b"}, loop: 1, null: true},
+		{args: []string{"-0x"}, err: `unknown flag "-0x"`},
+		{args: []string{"--nope"}, err: `unknown flag "--nope"`},
+		{args: []string{"--loop", "many"}, err: `--loop "many": wanted a whole number`},
+		{args: []string{"--null=perhaps"}, err: `--null takes no value, such as "perhaps"`},
+		{args: []string{"-o"}, err: `flag "-o" needs a value`},
+		{args: []string{"-o", "a", "--output", "b"}, err: "--output and -o are the same flag: wanted one of them"},
+	} {
+		flags, err := tested.parse(c.args)
+		if err != nil || c.err != "" {
+			if err == nil || err.Error() != c.err {
+				t.Errorf("%q: %v, wanted %s", c.args, err, c.err)
+			}
+			continue
+		}
+		if flags.String("output") != c.output || flags.String("o") != c.output || flags.Int64("loop") != c.loop || flags.Bool("null") != c.null ||
+			flags.Bool("0") != c.null || !slices.Equal(flags.Strings("match"), c.match) || !slices.Equal(flags.Operands(), c.operands) {
+			t.Errorf("%q: %q, %q, %d, %v, %q", c.args, flags.String("output"), flags.Strings("match"), flags.Int64("loop"), flags.Bool("null"), flags.Operands())
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package tool
+
+import (
+	"context"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/record"
+)
+
+// Run is one run of a tool.
+type Run struct {
+	Context  context.Context // cancelled by SIGINT, SIGTERM and SIGHUP
+	In       io.Reader
+	Out      io.Writer
+	Flags    *Flags
+	Messages *Messages
+	Report   *Report
+	Progress *Progress
+
+	tool    *Tool
+	started time.Time
+	err     io.Writer     // stderr
+	drains  atomic.Bool   // the run ends by itself after the first signal
+	hurried chan struct{} // closed by the second signal of a run that drains
+
+	counters  atomic.Pointer[func() string]
+	summarize atomic.Pointer[func(record.Summary) any]
+
+	mutex    sync.Mutex
+	cleanups []func()
+	outputs  []*files.Output
+}
+
+func newRun(tool *Tool, streams Streams) *Run {
+	return &Run{
+		In: streams.In, Out: streams.Out, err: streams.Err, tool: tool, started: time.Now(), hurried: make(chan struct{}),
+		Messages: &Messages{name: tool.Name, dst: streams.Err}, Report: &Report{tool: tool.Name}, Progress: &Progress{},
+	}
+}
+
+// apply puts the common flags into effect.
+func (r *Run) apply(arguments []string) error {
+	if err := r.Flags.checkOperands(arguments); err != nil {
+		return err
+	}
+	if err := r.Flags.checkValues(); err != nil {
+		return err
+	}
+	r.Messages.quiet, r.Messages.verbose = r.Flags.Bool("quiet"), r.Flags.Bool("verbose")
+	mode, err := r.Flags.OneOf("progress", ProgressModes)
+	if err != nil {
+		return err
+	}
+	r.Progress.configure(r, mode)
+	r.Messages.writeTo(r.Progress.Over(r.err))
+	if name := r.Flags.String("report"); name != "" {
+		if err := r.Report.open(name, r.Flags.Operands(), r.Progress); err != nil {
+			return UsageErrorf("--report %w", files.Named(name, err))
+		}
+	}
+	return nil
+}
+
+// Name is the name of the tool.
+func (r *Run) Name() string { return r.tool.Name }
+
+// Terminal is the size of the terminal that messages go to; ok is false for other files.
+func (r *Run) Terminal() (columns, lines int, ok bool) { return TerminalSize(r.err) }
+
+// Elapsed is how long the run has taken so far.
+func (r *Run) Elapsed() time.Duration { return time.Since(r.started) }
+
+// Drain says that the run ends by itself after the first signal, however long that takes.
+// The second signal ends it.
+func (r *Run) Drain() { r.drains.Store(true) }
+
+// SetCounters says what SIGUSR1 and the progress line show. line may be called at any
+// time from another goroutine.
+func (r *Run) SetCounters(line func() string) { r.counters.Store(&line) }
+
+func (r *Run) printCounters() {
+	if line := r.counters.Load(); line != nil {
+		r.Messages.Say((*line)())
+	}
+}
+
+// SetSummary says what ends the report: head, and the counters of the tool. summarize is
+// called once, when the run has ended, or while it still blocks and is given up.
+func (r *Run) SetSummary(summarize func(head record.Summary) any) { r.summarize.Store(&summarize) }
+
+// OnEnd has clean called when the run ends, however it ends. The last one comes first.
+func (r *Run) OnEnd(clean func()) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.cleanups = append(r.cleanups, clean)
+}
+
+func (r *Run) cleanUp() {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	for i := len(r.cleanups) - 1; i >= 0; i-- {
+		r.cleanups[i]()
+	}
+	r.cleanups = nil
+}
+
+// moved counts the bytes that were read and written.
+func (r *Run) moved() int64 {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	moved := r.Progress.done.Load()
+	for _, out := range r.outputs {
+		moved += out.Written()
+	}
+	return moved
+}

@@ -1,0 +1,54 @@
+package tool
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+)
+
+// signalError is the cause of a run that a signal ends.
+type signalError struct{ signal syscall.Signal }
+
+func (e signalError) Error() string { return e.signal.String() }
+
+// catchSignals cancels the run on the first SIGINT or SIGTERM; the second one kills it, or
+// ends a run that drains. SIGHUP cancels, too, unless nohup(1) had it ignored: a terminal
+// that goes away sends several, and all mean the same. countersSignals print the counters.
+func (r *Run) catchSignals(cancel context.CancelCauseFunc) (stop func()) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, slices.Concat(countersSignals, []os.Signal{syscall.SIGINT, syscall.SIGTERM})...)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case s := <-signals:
+				if slices.Contains(countersSignals, s) {
+					r.printCounters()
+					continue
+				}
+				r.stop(s.(syscall.Signal), cancel)
+			}
+		}
+	}()
+	return func() { signal.Stop(signals); close(done) }
+}
+
+// stop ends the run by a signal.
+func (r *Run) stop(s syscall.Signal, cancel context.CancelCauseFunc) {
+	again := r.Context.Err() != nil && s != syscall.SIGHUP
+	switch {
+	case !r.drains.Load():
+		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
+	case again:
+		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
+		close(r.hurried)
+	}
+	cancel(signalError{s})
+}

@@ -1,0 +1,11 @@
+//go:build unix
+
+package tool
+
+import (
+	"os"
+	"syscall"
+)
+
+// countersSignals make a run print its counters.
+var countersSignals = []os.Signal{syscall.SIGUSR1}
