@@ -11,9 +11,9 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
-	"github.com/therootcompany/xz"
 
 	"pcap-replay/internal/gunzip"
+	"pcap-replay/internal/unxz"
 )
 
 const (
@@ -90,8 +90,8 @@ type decompressor struct {
 	compression Compression    // of the current file
 	decoder     io.Reader      // nil between two files
 	gzip        *gunzip.Reader // used again for each member
-	xz          *xz.Reader     // used again for each stream
-	frame       *frameReader   // what decoder reads, with LZ4, zstd and xz
+	xz          *unxz.Reader   // used again for each stream
+	frame       *frameReader   // what decoder reads, with LZ4 and zstd
 	close       func()
 }
 
@@ -147,12 +147,10 @@ func (d *decompressor) start(head []byte) error {
 			d.decoder, d.close = decoder, decoder.Close
 		}
 	case XZ:
-		d.frame = newXZStream(d.src)
 		if d.xz == nil {
-			d.xz, err = xz.NewReader(d.frame, maxWindow)
-		} else {
-			err = d.xz.Reset(d.frame)
+			d.xz = unxz.NewReader(maxWindow)
 		}
+		d.xz.Reset(d.src)
 		d.decoder = d.xz
 	case Bzip2:
 		// A parallel decoder gives nothing of the last blocks of a truncated file.
