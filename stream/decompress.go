@@ -3,7 +3,6 @@ package stream
 import (
 	"bufio"
 	"bytes"
-	"compress/bzip2"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 
+	"pcap-replay/internal/bunzip2"
 	"pcap-replay/internal/gunzip"
 	"pcap-replay/internal/unxz"
 )
@@ -87,11 +87,12 @@ func (s *sourceError) Read(p []byte) (int, error) {
 // decompressor reads compressed files one after another.
 type decompressor struct {
 	src         *bufio.Reader
-	compression Compression    // of the current file
-	decoder     io.Reader      // nil between two files
-	gzip        *gunzip.Reader // used again for each member
-	xz          *unxz.Reader   // used again for each stream
-	frame       *frameReader   // what decoder reads, with LZ4 and zstd
+	compression Compression     // of the current file
+	decoder     io.Reader       // nil between two files
+	gzip        *gunzip.Reader  // used again for each member
+	bzip2       *bunzip2.Reader // used again for each file
+	xz          *unxz.Reader    // used again for each stream
+	frame       *frameReader    // what decoder reads, with LZ4 and zstd
 	close       func()
 }
 
@@ -153,8 +154,11 @@ func (d *decompressor) start(head []byte) error {
 		d.xz.Reset(d.src)
 		d.decoder = d.xz
 	case Bzip2:
-		// A parallel decoder gives nothing of the last blocks of a truncated file.
-		d.decoder = bzip2.NewReader(&bzip2Source{Reader: d.src})
+		if d.bzip2 == nil {
+			d.bzip2 = new(bunzip2.Reader)
+		}
+		d.bzip2.ResetSingle(d.src)
+		d.decoder = d.bzip2
 	}
 	if err != nil {
 		return d.damaged(err)
