@@ -22,6 +22,8 @@ const (
 	// maxWindow is the most memory that one zstd or xz stream may ask for: what
 	// zstd without --long and xz -9 need at most.
 	maxWindow = 128 << 20
+	// maxDamageAhead is about a second of work, with the slowest compression.
+	maxDamageAhead = 16 << 20
 )
 
 // DecompressionError says that compressed data is broken or ends too early. What
@@ -145,7 +147,7 @@ func (d *decompressor) start(head []byte) error {
 		d.frame = newZstdFrame(d.src)
 		decoder, err = zstd.NewReader(d.frame, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err == nil {
-			d.decoder, d.close = decoder, decoder.Close
+			d.decoder, d.close = &zstdReader{decoder: decoder}, decoder.Close
 		}
 	case XZ:
 		if d.xz == nil {
@@ -164,6 +166,25 @@ func (d *decompressor) start(head []byte) error {
 		return d.damaged(err)
 	}
 	return nil
+}
+
+// zstdReader gives the last block of a frame even if the checksum of the frame is wrong. The
+// decoder keeps it then, and gives it where it is asked again.
+type zstdReader struct {
+	decoder *zstd.Decoder
+	isLast  bool // the decoder has been asked again
+}
+
+func (r *zstdReader) Read(p []byte) (int, error) {
+	n, err := r.decoder.Read(p)
+	if n == 0 && err != nil && !r.isLast {
+		r.isLast = true
+		n, err = r.decoder.Read(p)
+	}
+	if n > 0 {
+		return n, nil
+	}
+	return 0, err
 }
 
 // trailing says what follows compressed data, unless it is the zeros that tapes
@@ -228,7 +249,20 @@ func (d *decompressor) damaged(err error) error {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
+	if d.frame != nil && d.frame.err != io.ErrUnexpectedEOF && errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errBlockEnd // the source goes on
+	}
 	return &DecompressionError{d.compression, err}
+}
+
+var errBlockEnd = errors.New("a block ends too early")
+
+// damageAhead reads on for the reason why what has been read makes no sense, and drops
+// what comes before it: a checksum stands behind what it is of. It gives up after
+// maxDamageAhead bytes.
+func (d *decompressor) damageAhead() error {
+	_, err := io.CopyN(io.Discard, d, maxDamageAhead)
+	return err
 }
 
 // sourceCause takes the mark of sourceError off.

@@ -14,7 +14,7 @@ type frameReader struct {
 	// next says how long the next piece is, without consuming it: a frame header,
 	// a block. io.EOF says that the frame has ended.
 	next func(src *bufio.Reader) (length int, err error)
-	err  error // of next
+	err  error // of next, or io.ErrUnexpectedEOF where src ends inside a piece
 }
 
 // Read implements io.Reader.
@@ -26,6 +26,9 @@ func (f *frameReader) Read(p []byte) (int, error) {
 	}
 	n, err := f.src.Read(p[:min(len(p), f.left)])
 	f.left -= n
+	if err == io.EOF {
+		err, f.err = io.ErrUnexpectedEOF, io.ErrUnexpectedEOF
+	}
 	return n, err
 }
 
