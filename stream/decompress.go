@@ -3,7 +3,6 @@ package stream
 import (
 	"bufio"
 	"bytes"
-	"compress/bzip2"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,9 +10,10 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
-	"github.com/therootcompany/xz"
 
+	"pcap-replay/internal/bunzip2"
 	"pcap-replay/internal/gunzip"
+	"pcap-replay/internal/unxz"
 )
 
 const (
@@ -22,6 +22,8 @@ const (
 	// maxWindow is the most memory that one zstd or xz stream may ask for: what
 	// zstd without --long and xz -9 need at most.
 	maxWindow = 128 << 20
+	// maxDamageAhead is about a second of work, with the slowest compression.
+	maxDamageAhead = 16 << 20
 )
 
 // DecompressionError says that compressed data is broken or ends too early. What
@@ -87,11 +89,12 @@ func (s *sourceError) Read(p []byte) (int, error) {
 // decompressor reads compressed files one after another.
 type decompressor struct {
 	src         *bufio.Reader
-	compression Compression    // of the current file
-	decoder     io.Reader      // nil between two files
-	gzip        *gunzip.Reader // used again for each member
-	xz          *xz.Reader     // used again for each stream
-	frame       *frameReader   // what decoder reads, with LZ4, zstd and xz
+	compression Compression     // of the current file
+	decoder     io.Reader       // nil between two files
+	gzip        *gunzip.Reader  // used again for each member
+	bzip2       *bunzip2.Reader // used again for each file
+	xz          *unxz.Reader    // used again for each stream
+	frame       *frameReader    // what decoder reads, with LZ4 and zstd
 	close       func()
 }
 
@@ -144,24 +147,44 @@ func (d *decompressor) start(head []byte) error {
 		d.frame = newZstdFrame(d.src)
 		decoder, err = zstd.NewReader(d.frame, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err == nil {
-			d.decoder, d.close = decoder, decoder.Close
+			d.decoder, d.close = &zstdReader{decoder: decoder}, decoder.Close
 		}
 	case XZ:
-		d.frame = newXZStream(d.src)
 		if d.xz == nil {
-			d.xz, err = xz.NewReader(d.frame, maxWindow)
-		} else {
-			err = d.xz.Reset(d.frame)
+			d.xz = unxz.NewReader(maxWindow)
 		}
+		d.xz.Reset(d.src)
 		d.decoder = d.xz
 	case Bzip2:
-		// A parallel decoder gives nothing of the last blocks of a truncated file.
-		d.decoder = bzip2.NewReader(&bzip2Source{Reader: d.src})
+		if d.bzip2 == nil {
+			d.bzip2 = new(bunzip2.Reader)
+		}
+		d.bzip2.ResetSingle(d.src)
+		d.decoder = d.bzip2
 	}
 	if err != nil {
 		return d.damaged(err)
 	}
 	return nil
+}
+
+// zstdReader gives the last block of a frame even if the checksum of the frame is wrong. The
+// decoder keeps it then, and gives it where it is asked again.
+type zstdReader struct {
+	decoder *zstd.Decoder
+	isLast  bool // the decoder has been asked again
+}
+
+func (r *zstdReader) Read(p []byte) (int, error) {
+	n, err := r.decoder.Read(p)
+	if n == 0 && err != nil && !r.isLast {
+		r.isLast = true
+		n, err = r.decoder.Read(p)
+	}
+	if n > 0 {
+		return n, nil
+	}
+	return 0, err
 }
 
 // trailing says what follows compressed data, unless it is the zeros that tapes
@@ -226,7 +249,20 @@ func (d *decompressor) damaged(err error) error {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
+	if d.frame != nil && d.frame.err != io.ErrUnexpectedEOF && errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errBlockEnd // the source goes on
+	}
 	return &DecompressionError{d.compression, err}
+}
+
+var errBlockEnd = errors.New("a block ends too early")
+
+// damageAhead reads on for the reason why what has been read makes no sense, and drops
+// what comes before it: a checksum stands behind what it is of. It gives up after
+// maxDamageAhead bytes.
+func (d *decompressor) damageAhead() error {
+	_, err := io.CopyN(io.Discard, d, maxDamageAhead)
+	return err
 }
 
 // sourceCause takes the mark of sourceError off.

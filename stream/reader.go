@@ -306,6 +306,9 @@ func (r *Reader) badFileHeader(reason string) error {
 		r.inSection = true // whatever comes is looked for in the format of the section before
 		return r.resynchronise(r.endReason(reason))
 	}
+	if r.decompressing != nil && r.srcErr == nil {
+		r.srcErr = r.decompressing.damageAhead()
+	}
 	var broken *DecompressionError
 	var trailing *TrailingError
 	if r.srcErr != nil && r.srcErr != io.EOF && !errors.As(r.srcErr, &broken) && !errors.As(r.srcErr, &trailing) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 
+	"pcap-replay/internal/bunzip2"
 	"pcap-replay/internal/gunzip"
 	"pcap-replay/stream"
 )
@@ -24,49 +25,55 @@ func decompress(src io.Reader, onBlock onBlock) (io.ReadCloser, stream.Compressi
 	magic, _ := head.Peek(10)
 	switch compression := stream.DetectCompression(magic); compression {
 	case stream.Gzip:
-		source := &errorKeeper{src: head}
-		reader := gunzip.NewReader(source)
+		reader := gunzip.NewReader(&errorMarker{head})
 		if onBlock != nil {
 			reader.OnBlock = func(p *gunzip.Point) { onBlock(p.Offset, p.Bit, p.Window) }
 		}
-		return &gzipReader{reader, source}, compression, nil
+		return &plainReader{io.NopCloser(reader), compression}, compression, nil
 	case stream.Bzip2:
-		return newBzip2Reader(head, 0, runtime.GOMAXPROCS(0), onBlock), compression, nil
+		reader := bunzip2.NewParallelReader(&errorMarker{head}, runtime.GOMAXPROCS(0))
+		if onBlock != nil {
+			reader.OnBlock = func(offset, bit int64) { onBlock(offset, bit, nil) }
+		}
+		return &plainReader{reader, compression}, compression, nil
 	}
 	return stream.Decompress(head)
 }
 
-// gzipReader is a gunzip.Reader with the errors of package stream.
-type gzipReader struct {
-	*gunzip.Reader
-	source *errorKeeper
+// plainReader gives the errors of package stream for those of a decompressor.
+type plainReader struct {
+	io.ReadCloser
+	compression stream.Compression
 }
 
-func (r *gzipReader) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	var trailing *gunzip.TrailingError
+func (r *plainReader) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	var read readError
+	var behindGzip *gunzip.TrailingError
+	var behindBzip2 *bunzip2.TrailingError
 	switch {
-	case err == nil, err == io.EOF, err == r.source.err:
-	case errors.As(err, &trailing):
-		err = &stream.TrailingError{Compression: stream.Gzip, Head: trailing.Head}
+	case err == nil, err == io.EOF:
+	case errors.As(err, &read):
+		err = read.error
+	case errors.As(err, &behindGzip):
+		err = &stream.TrailingError{Compression: r.compression, Head: behindGzip.Head}
+	case errors.As(err, &behindBzip2):
+		err = &stream.TrailingError{Compression: r.compression, Head: behindBzip2.Head}
 	default:
-		err = &stream.DecompressionError{Compression: stream.Gzip, Err: err}
+		err = &stream.DecompressionError{Compression: r.compression, Err: err}
 	}
 	return n, err
 }
 
-func (r *gzipReader) Close() error { return nil }
+// errorMarker marks the errors of a source, to tell them from those of the data.
+type errorMarker struct{ src io.Reader }
 
-// errorKeeper remembers the error of a source, to tell it from one of the data.
-type errorKeeper struct {
-	src io.Reader
-	err error
-}
+type readError struct{ error }
 
-func (k *errorKeeper) Read(p []byte) (int, error) {
-	n, err := k.src.Read(p)
+func (m *errorMarker) Read(p []byte) (int, error) {
+	n, err := m.src.Read(p)
 	if err != nil && err != io.EOF {
-		k.err = err
+		err = readError{err}
 	}
 	return n, err
 }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"pcap-replay/internal/bunzip2"
 	"pcap-replay/internal/gunzip"
 	"pcap-replay/stream"
 )
@@ -99,7 +101,9 @@ func (x *Indexed) openSpan(i int, to int64) (*span, error) {
 // and before it belongs the header of the stream.
 func resume(compression stream.Compression, src io.Reader, bit int64, header []byte) (io.ReadCloser, error) {
 	if compression == stream.Bzip2 && bit > 0 {
-		return newBzip2Reader(src, bit, 1, nil), nil
+		reader := new(bunzip2.Reader)
+		reader.Resume(bufio.NewReader(src), bit)
+		return reader, nil
 	}
 	plain, _, err := stream.Decompress(io.MultiReader(bytes.NewReader(header), src))
 	return plain, err

@@ -15,6 +15,7 @@ import (
 var (
 	errHeader   = errors.New("the header is damaged")
 	errChecksum = errors.New("the checksum is wrong")
+	errLength   = errors.New("the length is wrong")
 )
 
 // TrailingError says that something follows the last member of a gzip file that is
@@ -253,11 +254,15 @@ func (r *Reader) readTrailer() error {
 		return r.cause()
 	}
 	r.inMember = false
-	if r.resumed {
-		return nil
+	if r.resumed || r.damage != nil {
+		return r.damage
 	}
-	if r.checksum != binary.LittleEndian.Uint32(trailer[:]) || uint32(r.length) != binary.LittleEndian.Uint32(trailer[4:]) {
-		return errChecksum
+	checksum, length := binary.LittleEndian.Uint32(trailer[:]), binary.LittleEndian.Uint32(trailer[4:])
+	switch {
+	case r.checksum != checksum:
+		return fmt.Errorf("%w: 0x%08x, wanted 0x%08x", errChecksum, r.checksum, checksum)
+	case uint32(r.length) != length:
+		return fmt.Errorf("%w: %d bytes, wanted %d, modulo 1<<32", errLength, r.length, length)
 	}
 	return nil
 }

@@ -142,10 +142,10 @@ func TestMembersAndWhatFollows(t *testing.T) {
 			t.Errorf("%s: %d bytes of %d, error %v, wanted %v", name, len(got), len(c.want), err, c.err)
 		}
 	}
-	for _, place := range []int{1, 5} {
+	for place, want := range map[int]error{1: errLength, 5: errChecksum} {
 		damaged := bytes.Clone(two)
 		damaged[len(damaged)-place] ^= 1
-		if got, err := io.ReadAll(NewReader(bytes.NewReader(damaged))); err != errChecksum || !bytes.Equal(got, both) {
+		if got, err := io.ReadAll(NewReader(bytes.NewReader(damaged))); !errors.Is(err, want) || !bytes.Equal(got, both) {
 			t.Errorf("damaged trailer: %d bytes, error %v", len(got), err)
 		}
 	}
@@ -174,6 +174,30 @@ func TestGivesWhatIsReadable(t *testing.T) {
 	}
 	if previous != len(data) {
 		t.Errorf("cut before the last byte: %d of %d bytes", previous, len(data))
+	}
+}
+
+// Whatever bit is wrong, all that gzip gives comes out, and it is an error if it is one for
+// gzip: some of what follows a bad match is right.
+func TestGivesAllThatGzipGives(t *testing.T) {
+	if _, err := exec.LookPath("gzip"); err != nil {
+		t.Skip("no gzip here")
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	data := samples()["mixed"]
+	for range 300 {
+		plain := data[:random.IntN(50_000)+1]
+		damaged := compress(t, plain, 1+random.IntN(9))
+		const header = 10
+		place := header + random.IntN(len(damaged)-header)
+		damaged[place] ^= 1 << random.IntN(8)
+		run := exec.Command("gzip", "-dc")
+		run.Stdin = bytes.NewReader(damaged)
+		want, wantErr := run.Output()
+		got, err := io.ReadAll(NewReader(bytes.NewReader(damaged)))
+		if len(got) < len(want) || (err == nil) != (wantErr == nil) {
+			t.Errorf("byte %d of %d: %d bytes, error %v; gzip: %d bytes, error %v", place, len(damaged), len(got), err, len(want), wantErr)
+		}
 	}
 }
 

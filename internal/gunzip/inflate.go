@@ -25,7 +25,10 @@ const (
 	afterLastBlock
 )
 
-var errDamaged = errors.New("deflate data is damaged")
+var (
+	errDamaged  = errors.New("deflate data is damaged")
+	errDistance = errors.New("a match reaches back before the start of the data")
+)
 
 // inflater decompresses blocks of deflate data, RFC 1951. Its output is a buffer
 // that also is the window that matches reach back into.
@@ -37,9 +40,10 @@ type inflater struct {
 	// start is the first byte in output that matches may reach.
 	start int
 
-	next   int  // what comes next
-	last   bool // this is the last block
-	stored int  // bytes left of a stored block
+	next   int   // what comes next
+	last   bool  // this is the last block
+	stored int   // bytes left of a stored block
+	damage error // what has been passed of these data, or nil
 
 	literals  [literalTableSize]uint32
 	distances [distanceTableSize]uint32
@@ -60,13 +64,13 @@ func (f *inflater) reset(window []byte) {
 	}
 	n := copy(f.output, window)
 	f.read, f.write, f.start, f.resumed, f.tracking = n, n, 0, n, false
-	f.next, f.last, f.stored = blockHeader, false, 0
+	f.next, f.last, f.stored, f.damage = blockHeader, false, 0, nil
 }
 
 // begin gets ready for other deflate data behind the last block.
 func (f *inflater) begin() {
 	f.start = f.write
-	f.next, f.last, f.stored = blockHeader, false, 0
+	f.next, f.last, f.stored, f.damage = blockHeader, false, 0, nil
 }
 
 // window is what a match at the end of the output can reach.
@@ -338,9 +342,13 @@ loop:
 		hold >>= entry & 63
 		count -= uint(entry & 63)
 		from := write - distance
-		if entry == 0 || from < start {
+		if entry == 0 {
 			err = errDamaged
 			break
+		}
+		if from < start {
+			missing := f.writeMissing(write, min(length, start-from))
+			write, from, length = write+missing, from+missing, length-missing
 		}
 		end := write + length
 		if distance < 8 {
@@ -381,7 +389,8 @@ func (f *inflater) inflateSymbol() error {
 	}
 	from := f.write - distance
 	if from < f.start {
-		return errDamaged
+		missing := f.writeMissing(f.write, min(length, f.start-from))
+		f.write, from, length = f.write+missing, from+missing, length-missing
 	}
 	for range length {
 		if f.tracking && from < f.resumed {
@@ -392,6 +401,14 @@ func (f *inflater) inflateSymbol() error {
 		from++
 	}
 	return nil
+}
+
+// writeMissing writes zeros for what a match wants from before the start of the data, and
+// says how many. What follows may be right, so that it goes on, as gzip does.
+func (f *inflater) writeMissing(at, count int) int {
+	f.damage = errDistance
+	clear(f.output[at : at+count])
+	return count
 }
 
 // takeCode takes a code, and the length or distance that it stands for with the

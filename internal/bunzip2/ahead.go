@@ -1,0 +1,188 @@
+package bunzip2
+
+import (
+	"bytes"
+	"io"
+	"sync"
+)
+
+// maxPiece is more than a block of noise takes, in bytes. A larger one is not decompressed
+// ahead.
+const maxPiece = 2 << 20
+
+// ahead decompresses blocks before the Reader gets there. It takes what lies between two
+// magics for a block. The Reader, which knows where a block begins, uses it if it is one.
+type ahead struct {
+	src      io.Reader
+	pieces   chan *piece // in order
+	stop     chan struct{}
+	stopped  chan struct{}
+	decoders sync.Pool
+
+	last   *piece   // which Read has got
+	unread []byte   // of it
+	blocks []*piece // which Read has got and block has not passed
+	used   *piece   // whose data the Reader has
+}
+
+// piece lies between two magics.
+type piece struct {
+	begin, end int64  // in bits of the file
+	data       []byte // from the byte that holds begin to the one that holds end
+	own        int    // bytes of data that the next piece does not have
+	isBlock    bool   // it begins with the magic of a block
+	err        error  // of the source, behind data
+
+	done     chan struct{} // closed when what follows is set
+	decoder  *decoder      // nil if it is no block
+	plain    []byte        // of decoder
+	checksum uint32
+}
+
+func newAhead(src io.Reader, workers int) *ahead {
+	a := &ahead{
+		src: src, pieces: make(chan *piece, max(workers-1, 0)), stop: make(chan struct{}), stopped: make(chan struct{}),
+		decoders: sync.Pool{New: func() any { return new(decoder) }},
+	}
+	go a.scan()
+	return a
+}
+
+func (a *ahead) close() {
+	close(a.stop)
+	<-a.stopped
+}
+
+// scan cuts the data into pieces.
+func (a *ahead) scan() {
+	defer close(a.stopped)
+	p, latest, read := new(piece), uint64(0), int64(0)
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := a.src.Read(buffer)
+		kept := 0 // up to this byte, buffer is in pieces
+		for i, b := range buffer[:n] {
+			latest = latest<<8 | uint64(b)
+			read++
+			magic, bit := findMagic(latest)
+			if magic == 0 && len(p.data)+i-kept < maxPiece {
+				continue
+			}
+			p.data = append(p.data, buffer[kept:i+1]...)
+			kept = i + 1
+			end := read * 8 // of a piece that is too long
+			if magic != 0 {
+				end -= bit + magicBits
+			}
+			next := p.cut(end)
+			next.isBlock = magic == blockMagic
+			if !a.send(p) {
+				return
+			}
+			p = next
+		}
+		p.data = append(p.data, buffer[kept:n]...)
+		if err != nil {
+			p.cut(read * 8)
+			p.err = err
+			a.send(p)
+			return
+		}
+	}
+}
+
+// cut ends a piece at a bit and gives the next one.
+func (p *piece) cut(end int64) (next *piece) {
+	p.end, p.own = end, int(end/8-p.begin/8)
+	return &piece{begin: end, data: bytes.Clone(p.data[p.own:])}
+}
+
+// middles tells by the third byte of eight whether a magic may end in the last one.
+var middles = func() (middles [256]bool) {
+	for shift := range 8 {
+		middles[uint64(blockMagic)<<shift>>16&0xff], middles[uint64(endMagic)<<shift>>16&0xff] = true, true
+	}
+	return middles
+}()
+
+// findMagic finds a magic that ends in the last byte, so many bits before its end.
+func findMagic(latest uint64) (magic uint64, bit int64) {
+	if !middles[byte(latest>>16)] {
+		return 0, 0
+	}
+	for shift := range 8 {
+		if found := latest >> shift & (1<<magicBits - 1); found == blockMagic || found == endMagic {
+			return found, int64(shift)
+		}
+	}
+	return 0, 0
+}
+
+// send has a piece decompressed and hands it over. It says whether somebody wants more.
+func (a *ahead) send(p *piece) bool {
+	if p.isBlock {
+		p.done = make(chan struct{})
+		go a.decompress(p)
+	}
+	select {
+	case a.pieces <- p:
+		return true
+	case <-a.stop:
+		return false
+	}
+}
+
+// decompress finds out whether a piece is a block.
+func (a *ahead) decompress(p *piece) {
+	defer close(p.done)
+	d := a.decoders.Get().(*decoder)
+	d.input = input{buffer: p.data, base: p.begin / 8}
+	d.take(uint(p.begin % 8))
+	d.take(magicBits)
+	var err error
+	p.plain, p.checksum, err = d.block(maxLevel * blockUnit)
+	if err != nil || d.position() != p.end {
+		a.decoders.Put(d)
+		return
+	}
+	p.decoder = d
+}
+
+// Read gives the data to the Reader.
+func (a *ahead) Read(p []byte) (int, error) {
+	for len(a.unread) == 0 {
+		if a.last != nil && a.last.err != nil {
+			return 0, a.last.err
+		}
+		a.last = <-a.pieces
+		a.unread = a.last.data[:a.last.own]
+		if a.last.isBlock {
+			a.blocks = append(a.blocks, a.last)
+		}
+	}
+	n := copy(p, a.unread)
+	a.unread = a.unread[n:]
+	return n, nil
+}
+
+// block gives the block that begins at a bit, or nil if it has not been decompressed. It
+// is valid until the next call.
+func (a *ahead) block(begin int64) *piece {
+	if a.used != nil {
+		a.decoders.Put(a.used.decoder)
+		a.used = nil
+	}
+	for len(a.blocks) > 0 && a.blocks[0].begin < begin {
+		a.blocks = a.blocks[1:]
+	}
+	if len(a.blocks) == 0 || a.blocks[0].begin > begin {
+		return nil
+	}
+	p := a.blocks[0]
+	a.blocks = a.blocks[1:]
+	if <-p.done; p.decoder == nil {
+		return nil
+	}
+	a.used = p
+	return p
+}

@@ -1,0 +1,256 @@
+package bunzip2
+
+import (
+	"errors"
+	"fmt"
+)
+
+const (
+	blockUnit   = 100_000 // bytes
+	groupSize   = 50      // symbols that share a code
+	maxCodes    = 6
+	minCodes    = 2
+	maxSelector = 1 << 15
+	runLength   = 4 // equal bytes, behind which a number of more of them stands
+)
+
+var (
+	errRandomized = errors.New("it is randomized, as only bzip2 before version 0.9.5 does")
+	errCodes      = errors.New("it has no such codes")
+	errSymbol     = errors.New("a code stands for nothing")
+	errTooLong    = errors.New("it is longer than the header of the file says")
+	errOrigin     = errors.New("it does not begin within itself")
+)
+
+// decoder decompresses blocks, one after the other in the same memory. There is no
+// document of the format but the source text of bzip2 1.0.8: decompress.c.
+type decoder struct {
+	input
+	codes     [maxCodes]code
+	selectors [maxSelector]uint8 // the code of each group
+	// links has, for each byte of a block as sorted by what follows it, the byte in its
+	// lowest eight bits, and above them the place of the byte that follows.
+	links  []uint32
+	length int    // of the block, before its runs are written out
+	plain  []byte // the block
+}
+
+// block decompresses a block behind its magic, of up to size bytes without runs. The data
+// is valid until the next call.
+func (d *decoder) block(size int) (plain []byte, checksum uint32, err error) {
+	checksum = uint32(d.take(32))
+	isRandomized, origin := d.take(1), int(d.take(24))
+	alphabet := d.readAlphabet()
+	selectors, err := d.readCodes(len(alphabet))
+	if err == nil {
+		err = d.readSymbols(alphabet, selectors, size)
+	}
+	switch {
+	case d.missing:
+		return nil, 0, d.cause()
+	case isRandomized == 1:
+		return nil, 0, errRandomized
+	case err != nil:
+		return nil, 0, err
+	case origin >= d.length:
+		return nil, 0, errOrigin
+	}
+	plain = d.expand(origin)
+	if sum := checksumOf(plain); sum != checksum {
+		return nil, 0, fmt.Errorf("checksum is 0x%08x, wanted 0x%08x", sum, checksum)
+	}
+	return plain, checksum, nil
+}
+
+// readAlphabet reads which bytes there are in the block.
+func (d *decoder) readAlphabet() (alphabet []byte) {
+	ranges := d.take(16)
+	for high := range 16 {
+		if ranges>>(15-high)&1 == 0 {
+			continue
+		}
+		bytes := d.take(16)
+		for low := range 16 {
+			if bytes>>(15-low)&1 == 1 {
+				alphabet = append(alphabet, byte(high<<4|low))
+			}
+		}
+	}
+	return alphabet
+}
+
+// readCodes reads the codes, and which of them each group of symbols has.
+func (d *decoder) readCodes(alphabetSize int) (selectors []uint8, err error) {
+	count := int(d.take(3))
+	selectors = d.selectors[:d.take(15)]
+	if alphabetSize == 0 || count < minCodes || count > maxCodes || len(selectors) == 0 {
+		return nil, errCodes
+	}
+	latest := [maxCodes]uint8{0, 1, 2, 3, 4, 5} // moved to the front when used
+	for i := range selectors {
+		place := 0
+		for d.take(1) == 1 {
+			if place++; place == count {
+				return nil, errCodes
+			}
+		}
+		selectors[i] = moveToFront(latest[:], place)
+	}
+	for i := range count {
+		var lengths [maxSymbols]uint8
+		length := d.take(5)
+		for symbol := range alphabetSize + 2 {
+			for {
+				if length < 1 || length > maxCodeLength {
+					return nil, errCodes
+				}
+				if d.take(1) == 0 {
+					break
+				}
+				length += 1 - 2*d.take(1)
+			}
+			lengths[symbol] = uint8(length)
+		}
+		if !d.codes[i].set(lengths[:alphabetSize+2]) {
+			return nil, errCodes
+		}
+	}
+	return selectors, nil
+}
+
+// moveToFront gives the byte at a place and moves it to the front.
+func moveToFront(list []byte, place int) byte {
+	b := list[place]
+	copy(list[1:place+1], list)
+	list[0] = b
+	return b
+}
+
+// readSymbols reads the bytes of the block as they are sorted. A symbol is a digit of how
+// often the byte at the front of the alphabet comes, or the place of another byte in it,
+// or the end.
+func (d *decoder) readSymbols(alphabet, selectors []byte, size int) error {
+	end := uint16(len(alphabet)) + 1
+	if len(d.links) < size {
+		d.links = make([]uint32, size)
+	}
+	links := d.links[:size]
+	length, repeat, digit := 0, 0, 1
+	for _, selector := range selectors {
+		code := &d.codes[selector]
+		for range groupSize {
+			symbol, ok := d.symbol(code)
+			if !ok {
+				return errSymbol
+			}
+			if symbol < 2 {
+				if repeat += digit << symbol; repeat > size-length {
+					return errTooLong
+				}
+				digit <<= 1
+				continue
+			}
+			if repeat > 0 {
+				for i := range links[length : length+repeat] {
+					links[length+i] = uint32(alphabet[0])
+				}
+				length += repeat
+				repeat, digit = 0, 1
+			}
+			if symbol == end {
+				d.length = length
+				return nil
+			}
+			if length == size {
+				return errTooLong
+			}
+			links[length] = uint32(moveToFront(alphabet, int(symbol)-1))
+			length++
+		}
+	}
+	return errCodes
+}
+
+// symbol reads a symbol. It wants more bits than the symbol may have: a block never ends
+// the data.
+func (d *decoder) symbol(c *code) (symbol uint16, ok bool) {
+	if d.count < maxCodeLength {
+		d.has(maxCodeLength)
+	}
+	entry := c.table[d.bits>>(64-tableBits)]
+	symbol, length := entry>>5, uint(entry&31)
+	if entry == 0 {
+		symbol, length = c.long(d.bits)
+	}
+	if length > d.count {
+		d.missing = d.count < maxCodeLength
+		return 0, false
+	}
+	if length > maxCodeLength {
+		return 0, false
+	}
+	d.drop(length)
+	return symbol, true
+}
+
+// expand puts the bytes in their order, from the place of the first one on, and writes
+// runs out.
+func (d *decoder) expand(origin int) []byte {
+	links := d.links[:d.length]
+	var next [256]uint32 // the place of what follows, by the byte
+	for _, link := range links {
+		next[byte(link)]++
+	}
+	sum := uint32(0)
+	for b, count := range next {
+		next[b] = sum
+		sum += count
+	}
+	for i, link := range links {
+		b := byte(link)
+		links[next[b]] |= uint32(i) << 8
+		next[b]++
+	}
+	plain := d.plain[:0]
+	link := links[origin]
+	last, run := byte(0), 0
+	for range links {
+		link = links[link>>8]
+		b := byte(link)
+		if run == runLength {
+			for range b {
+				plain = append(plain, last)
+			}
+			run = 0
+			continue
+		}
+		if b != last {
+			run = 0
+		}
+		last = b
+		run++
+		plain = append(plain, b)
+	}
+	d.plain = plain
+	return plain
+}
+
+// checksumTable is that of the CRC-32 of Ethernet, its highest bit first.
+var checksumTable = func() (table [256]uint32) {
+	for i := range table {
+		sum := uint32(i) << 24
+		for range 8 {
+			sum = sum<<1 ^ sum>>31*0x04c11db7
+		}
+		table[i] = sum
+	}
+	return table
+}()
+
+func checksumOf(data []byte) uint32 {
+	sum := ^uint32(0)
+	for _, b := range data {
+		sum = sum<<8 ^ checksumTable[byte(sum>>24)^b]
+	}
+	return ^sum
+}

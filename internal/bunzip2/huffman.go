@@ -1,0 +1,61 @@
+package bunzip2
+
+const (
+	maxSymbols    = 256 + 2 // bytes, less one, two digits of run lengths and the end
+	maxCodeLength = 20      // bits
+	tableBits     = 10      // codes of up to so many bits are looked up
+)
+
+// code is a Huffman code. Codes of one length are numbers in a row, and greater than the
+// beginnings of longer ones are not.
+type code struct {
+	// table tells by the next tableBits bits the symbol, times 32, and the length of its
+	// code; 0 if that is longer or does not exist.
+	table [1 << tableBits]uint16
+	// limit is, by length, behind the codes of that length, with zeros up to
+	// maxCodeLength bits. Base is what to add to a code to get its place in symbols.
+	limit   [maxCodeLength + 1]uint32
+	base    [maxCodeLength + 1]int32
+	symbols [maxSymbols]uint16 // by their codes
+}
+
+// set makes the code from the lengths of symbols. It says whether there is one.
+func (c *code) set(lengths []uint8) bool {
+	clear(c.table[:])
+	next, place := uint32(0), 0
+	for length := uint32(1); length <= maxCodeLength; length++ {
+		next <<= 1
+		c.base[length] = int32(place) - int32(next)
+		for symbol, l := range lengths {
+			if uint32(l) != length {
+				continue
+			}
+			c.symbols[place] = uint16(symbol)
+			place++
+			if next>>length != 0 {
+				return false
+			}
+			if length <= tableBits {
+				from := next << (tableBits - length)
+				for i := range uint32(1) << (tableBits - length) {
+					c.table[from+i] = uint16(symbol)<<5 | uint16(length)
+				}
+			}
+			next++
+		}
+		c.limit[length] = next << (maxCodeLength - length)
+	}
+	return true
+}
+
+// long finds a symbol by the next bits, where its code is longer than tableBits. A length
+// over maxCodeLength says that there is no such code.
+func (c *code) long(bits uint64) (symbol uint16, length uint) {
+	ahead := uint32(bits >> (64 - maxCodeLength))
+	for length = tableBits + 1; length <= maxCodeLength; length++ {
+		if ahead < c.limit[length] {
+			return c.symbols[c.base[length]+int32(ahead>>(maxCodeLength-length))], length
+		}
+	}
+	return 0, length
+}

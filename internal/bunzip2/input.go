@@ -1,0 +1,131 @@
+package bunzip2
+
+import (
+	"bufio"
+	"encoding/binary"
+	"io"
+)
+
+// input gives compressed data as bits, the highest bit of a byte first. It works on what
+// src has buffered, and takes out of that only what has been used.
+type input struct {
+	src    *bufio.Reader // nil: buffer is all there is
+	buffer []byte        // what src has
+	next   int           // the byte in buffer that is not yet in bits
+	base   int64         // where buffer begins, in bytes from the start of the data
+	err    error         // why src ended
+
+	missing bool // bits were wanted that are not there
+
+	bits  uint64 // what comes next, from the highest bit on
+	count uint   // how many bits of it are there; behind them is nothing, or what follows
+}
+
+// position is the bit that comes next, from the start of the data.
+func (in *input) position() int64 { return (in.base+int64(in.next))*8 - int64(in.count) }
+
+// fill asks src for more, where all that it had is in bits.
+func (in *input) fill() {
+	if in.src == nil {
+		in.err = io.EOF
+		return
+	}
+	kept := in.release()
+	_, in.err = in.src.Peek(kept + 1)
+	in.buffer, _ = in.src.Peek(in.src.Buffered())
+	in.next = kept
+}
+
+// release takes what has been used out of src. The whole bytes in bits, which it counts,
+// stay there.
+func (in *input) release() (kept int) {
+	kept = int(in.count / 8)
+	used := in.next - kept
+	_, _ = in.src.Discard(used) // it has them
+	in.base += int64(used)
+	in.buffer, in.next = in.buffer[used:], kept
+	return kept
+}
+
+// gather gets as many bits as fit of what is in the buffer: more than 56, unless it is
+// nearly empty.
+func (in *input) gather() {
+	if len(in.buffer)-in.next >= 8 {
+		in.bits |= binary.BigEndian.Uint64(in.buffer[in.next:]) >> in.count
+		in.next += int(63-in.count) >> 3
+		in.count |= 56
+		return
+	}
+	for in.count <= 56 && in.next < len(in.buffer) {
+		in.bits |= uint64(in.buffer[in.next]) << (56 - in.count)
+		in.next++
+		in.count += 8
+	}
+}
+
+// has makes sure that there are count bits, at most 56.
+func (in *input) has(count uint) bool {
+	for in.count < count {
+		if in.gather(); in.count >= count {
+			break
+		}
+		if in.err != nil {
+			return false
+		}
+		in.fill()
+	}
+	return true
+}
+
+// drop passes over bits that are there.
+func (in *input) drop(count uint) {
+	in.bits <<= count
+	in.count -= count
+}
+
+// take gives a number of count bits, at most 56. Where the data ends, it gives 0: see cause.
+func (in *input) take(count uint) uint64 {
+	if !in.has(count) {
+		in.missing = true
+		return 0
+	}
+	number := in.bits >> (64 - count)
+	in.drop(count)
+	return number
+}
+
+// align passes over what is left of a byte.
+func (in *input) align() { in.drop(in.count & 7) }
+
+// skip passes over bits that are there or in src.
+func (in *input) skip(count int64) {
+	if count <= int64(in.count) {
+		in.drop(uint(count))
+		return
+	}
+	count -= int64(in.count)
+	in.bits, in.count = 0, 0
+	for wanted := int(count / 8); wanted > 0; {
+		if in.next == len(in.buffer) {
+			if in.err != nil {
+				break
+			}
+			in.fill()
+		}
+		passed := min(wanted, len(in.buffer)-in.next)
+		in.next += passed
+		wanted -= passed
+	}
+	in.take(uint(count % 8))
+}
+
+// cause is the error where bits were wanted that are not there, else nil.
+func (in *input) cause() error {
+	switch {
+	case !in.missing:
+		return nil
+	case in.err == io.EOF:
+		return io.ErrUnexpectedEOF
+	}
+	return in.err
+}
