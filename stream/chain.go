@@ -40,7 +40,7 @@ type chain struct {
 	length  int // of all of them in bytes
 	second  int // where the second of them begins
 	ending  ending
-	shifted int // records whose fraction equals their captured length
+	shifted int // records that could be read four bytes too late: see isShifted
 	times   [2]int64
 	timed   int // how many of times are known
 }
@@ -81,10 +81,14 @@ func (c *chain) isWitnessed(lastTime int64, hasTime bool) bool {
 }
 
 // isShifted says whether the chain reads headers four bytes too late: then what it
-// takes for the fraction is the captured length, what it takes for the captured
-// length is the length on the wire, and the two are equal in almost every capture.
-// Such a chain is as long as the true one.
-func (c *chain) isShifted() bool { return c.records > 1 && 2*c.shifted > c.records }
+// takes for the seconds is the fraction, what it takes for the fraction is the captured
+// length, and what it takes for the captured length is the length on the wire. The last
+// two are equal in almost every capture.
+// Such a chain is as long as the true one. Of a long one, the first record may be the
+// damaged one.
+func (c *chain) isShifted() bool {
+	return c.records > 1 && (c.shifted == c.records || c.records > chainRecords && c.shifted == c.records-1)
+}
 
 // isNear says whether the times of the chain fit the last one before it. Without
 // one before it, they need only fit one another.
@@ -137,7 +141,7 @@ func (r *Reader) followRecords(layout *pcapLayout, offset, beyond, enough int, t
 		if h.captured > 0 {
 			c.records++
 		}
-		if h.captured == h.fraction {
+		if h.captured > 0 && h.captured == h.fraction && h.seconds < layout.fractionLimit {
 			c.shifted++
 		}
 		offset += length
