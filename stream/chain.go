@@ -141,7 +141,7 @@ func (r *Reader) followRecords(layout *pcapLayout, offset, beyond, enough int, t
 		if h.captured > 0 {
 			c.records++
 		}
-		if h.captured > 0 && h.captured == h.fraction && h.seconds < layout.fractionLimit {
+		if h.captured > 0 && h.captured == h.fraction && h.seconds < layout.fractionLimit && layout.headerLength == recordHeaderLength {
 			c.shifted++
 		}
 		offset += length

@@ -82,6 +82,21 @@ func (c corruption) touches(p place) bool {
 	return p.start < c.end && c.start < p.end
 }
 
+// span is where the records that the corruption touches stand in the damaged file. The
+// damage is seen there, or at the header behind.
+func (c corruption) span(records []place) (from, to int64) {
+	from, to = c.start, c.end
+	for _, p := range records {
+		if p.start <= c.start && c.start <= p.end {
+			from = min(from, p.start)
+		}
+		if p.start <= c.end && c.end <= p.end {
+			to = max(to, p.end)
+		}
+	}
+	return from, to + int64(len(c.anew)) - (c.end - c.start)
+}
+
 // touchesOther says whether the corruption hits what stands between the records of a
 // pcapng. Without its interface, a packet cannot be read.
 func (c corruption) touchesOther(records []place) bool {
@@ -255,6 +270,9 @@ func TestCorruptedCaptures(t *testing.T) {
 					kind = otherBlocks
 				} else if ours.lost > 2 || ours.invented > touched+1 {
 					t.Errorf("%s: %d records lost, %d invented, %d touched; damage %v", id, ours.lost, ours.invented, touched, damage)
+				}
+				if from, to := c.span(records); len(damage) > 0 && (damage[0].Offset < from || damage[0].Offset > to) && kind != otherBlocks {
+					t.Errorf("%s: damage at %d, wanted from %d to %d; damage %v", id, damage[0].Offset, from, to, damage)
 				}
 				if ours.lost > theirs.lost {
 					t.Errorf("%s: %d records lost, but Wireshark loses %d; damage %v", id, ours.lost, theirs.lost, damage)

@@ -3,15 +3,29 @@
 //
 // A stream is a sequence of sections. Each capture file header, pcap or pcapng,
 // starts the next one, so "cat a.pcap b.pcap" is a stream of two. Every section
-// may be compressed; formats and compressions are told by their magic, never by
-// a name.
+// may be compressed. A Reader recognizes formats and compressions by their first
+// bytes.
 //
 // Packets move in batches. [Reader.Read] fills a slice of [Packet] whose Data
 // points into the reader's own block and stays valid until the next Read;
 // [Writer.Write] copies what it is given. Neither allocates per packet.
 //
-// What is broken in a capture is found, located and skipped: Read returns a
-// [*Damage] and goes on behind it with its next call.
+// # Damage
+//
+// Where the framing holds, a record is a record, whatever its timestamp and its bytes.
+// The framing of a pcap record holds if its header is sound and the next header, the
+// header of another capture, or the end of the stream stands where it says. The framing
+// of a pcapng block holds if its two lengths agree.
+//
+// Recovery begins only where the framing breaks. [Reader.Read] then returns a [*Damage],
+// and its next call goes on at the next place that can be trusted: one from which records
+// lead on to the end of the stream or far beyond the length of a packet. Timestamps before
+// the damage and behind it help to choose among several such places. They never refuse a
+// record whose framing holds.
+//
+// A record header of zeros is damage and never a packet: crashed systems and preallocated
+// files leave zeros. Each byte of a stream is given out, skipped as a block without
+// packets, or counted in [Damage.Lost].
 //
 // The formats are those of pcap-savefile(5) and of the pcapng draft,
 // draft-ietf-opsawg-pcapng.

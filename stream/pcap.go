@@ -261,9 +261,12 @@ func (r *Reader) nextRecord() error {
 			r.inSection = false
 			return nil
 		case own.isFramed() && !r.isCapturedWrong(h):
+			if own.isShifted() && r.isReadLate(own) {
+				return r.resynchronise("bytes are missing before the record")
+			}
 			r.trusted = r.Offset()
 		case own.length == 0 && own.ending == endsCut: // the record itself is cut
-		case (own.records >= 2 || own.ending >= endsInZeros) && h.captured <= h.wire: // a header stands where this one says
+		case (own.records > 0 || own.ending >= endsInZeros) && h.captured <= h.wire:
 			if damage := r.resynchroniseUnless(own, r.oddity(h)); damage != nil {
 				return damage
 			}
@@ -282,7 +285,7 @@ func (r *Reader) nextRecord() error {
 // but for the defects that it has itself. Others are allowed where the chain is long or
 // leads exactly to the end.
 func (r *Reader) followOwn(h recordHeader) chain {
-	own := r.followRecords(&r.layout, 0, 0, chainRecords, r.layout.defects(h)&^overCaptured)
+	own := r.followRecords(&r.layout, 0, 0, chainRecords+1, r.layout.defects(h)&^overCaptured)
 	if !own.isFramed() {
 		if loose := r.followRecords(&r.layout, 0, 0, chainLeadsOn, overWire|overSecond); loose.ending == endsWell || loose.ending == leadsOn {
 			return loose
@@ -294,10 +297,7 @@ func (r *Reader) followOwn(h recordHeader) chain {
 // isFramed says whether records lead on from an odd one, to the end of the stream or
 // to another capture: then it is a record, whatever its time and its bytes.
 func (c *chain) isFramed() bool {
-	if c.length == 0 || c.isShifted() {
-		return false
-	}
-	return c.ending == endsWell || c.ending == leadsOn || c.records >= chainRecords
+	return c.length > 0 && (c.ending == endsWell || c.ending == leadsOn || c.records >= chainRecords)
 }
 
 // isCapturedWrong says whether a captured length over the length on the wire is damaged:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // The block types of pcapng that hold what we want: draft-ietf-opsawg-pcapng,
@@ -144,12 +145,49 @@ func (r *Reader) takeBlocks(dst []Packet) (n int) {
 				break
 			}
 			n++
+		} else if !isRegisteredBlock(kind) {
+			r.addUnknownBlock(kind, length)
 		}
 		r.start += int(length)
 	}
 	r.records += int64(n)
 	r.previous = r.start
 	return n
+}
+
+// UnknownBlocks counts the pcapng blocks of one type that is not registered: a private
+// one, or one whose type is damaged. The Reader skips them.
+type UnknownBlocks struct {
+	Type   uint32
+	Blocks int64
+	Bytes  int64
+}
+
+// maxUnknownTypes bounds how many types are told apart. The others count as the last.
+const maxUnknownTypes = 16
+
+// UnknownBlocks returns the blocks of unknown types that the Reader has skipped so far,
+// in the order in which their types appeared: at most 16 types.
+func (r *Reader) UnknownBlocks() []UnknownBlocks { return slices.Clone(r.unknown) }
+
+func (r *Reader) addUnknownBlock(kind, length uint32) {
+	i := slices.IndexFunc(r.unknown, func(u UnknownBlocks) bool { return u.Type == kind })
+	switch {
+	case i >= 0:
+	case len(r.unknown) == maxUnknownTypes:
+		i = maxUnknownTypes - 1
+	default:
+		i = len(r.unknown)
+		r.unknown = append(r.unknown, UnknownBlocks{Type: kind})
+	}
+	r.unknown[i].Blocks++
+	r.unknown[i].Bytes += int64(length)
+}
+
+// isRegisteredBlock says whether a block type is registered: draft-ietf-opsawg-pcapng,
+// section 11.1. 0x101 to 0x10d are those of Hone, 0x201 to 0x216 those of Sysdig.
+func isRegisteredBlock(kind uint32) bool {
+	return isKnownBlock(kind) || kind >= 0x101 && kind <= 0x10d || kind >= 0x201 && kind <= 0x216
 }
 
 func isPacketBlock(kind uint32) bool {

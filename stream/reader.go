@@ -50,6 +50,7 @@ type Reader struct {
 	layout         pcapLayout         // of a pcap section
 	order          binary.ByteOrder   // of a pcapng section
 	interfaces     []networkInterface // of a pcapng section
+	unknown        []UnknownBlocks    // of all sections
 
 	records  int64 // given out
 	lastTime int64 // of the last packet of this section

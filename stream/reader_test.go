@@ -450,3 +450,28 @@ func TestBrokenInterfaceOptionsAreSaid(t *testing.T) {
 		}
 	}
 }
+
+// Blocks of unregistered types are skipped and counted. Those of registered ones are not
+// counted.
+func TestUnknownBlocksAreCounted(t *testing.T) {
+	var pcapng bytes.Buffer
+	w := stream.NewWriter(&pcapng, stream.WriterOptions{PcapNG: true})
+	if err := errors.Join(w.Write(lab.Packets(3, lab.Start, time.Millisecond, 100)), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	file := pcapng.Bytes()
+	for _, kind := range []uint32{0x80000002, 0x80000002, 9, 0x204, 0x0bad, 77} {
+		file = binary.NativeEndian.AppendUint32(file, kind)
+		file = binary.NativeEndian.AppendUint32(file, 20)
+		file = append(file, 1, 2, 3, 4, 5, 6, 7, 8)
+		file = binary.NativeEndian.AppendUint32(file, 20)
+	}
+	r := stream.NewReader(bytes.NewReader(file))
+	if got := readAll(r, 8); got.packets != 3 || got.err != nil || len(got.damage) > 0 {
+		t.Errorf("%+v", got)
+	}
+	want := []stream.UnknownBlocks{{Type: 0x80000002, Blocks: 2, Bytes: 40}, {Type: 77, Blocks: 1, Bytes: 20}}
+	if got := r.UnknownBlocks(); !slices.Equal(got, want) {
+		t.Errorf("%+v, wanted %+v", got, want)
+	}
+}

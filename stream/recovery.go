@@ -62,13 +62,35 @@ func (r *Reader) resynchroniseTruncated(reason string) *Damage {
 func (r *Reader) resynchroniseUnless(own chain, reason string) *Damage {
 	damage := r.damage(reason)
 	self := r.rate(own, damage.Offset, damage.Offset, r.hasTime)
-	self.deadline = damage.Offset + int64(own.length) // what begins behind it does not contradict it
+	self.deadline = self.second // what begins behind the record does not contradict it
 	r.search(damage.Offset, self)
 	if r.Offset() == damage.Offset {
 		return nil
 	}
 	r.measure(damage)
 	return damage
+}
+
+// isReadLate says whether a chain that looks shifted is: records begin four bytes before
+// one of its first records, and their times fit the last one. Bytes have been cut out
+// then. See [chain.isShifted].
+func (r *Reader) isReadLate(own chain) bool {
+	const shift = 4 // the length of a field of a record header
+	start, offset := r.Offset(), 0
+	for range own.records {
+		isLate := false
+		if r.start+offset-shift >= r.previous+recordHeaderLength {
+			r.start += offset - shift
+			c := r.followRecords(&r.layout, 0, 0, chainRecords, 0)
+			isLate = c.isWitnessed(r.lastTime, r.hasTime) && !c.isShifted() && c.times[0] > nearTime && c.isNear(r.lastTime, r.hasTime)
+			r.start = int(start - r.base)
+		}
+		if isLate || !r.fill(offset+recordHeaderLength) {
+			return isLate
+		}
+		offset += recordHeaderLength + int(r.layout.header(r.unread()[offset:]).captured)
+	}
+	return false
 }
 
 // measure completes a damage once the reading position has moved on.

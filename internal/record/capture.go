@@ -34,7 +34,9 @@ type Capture struct {
 	Truncated   int64    `json:"truncated"`          // packets cut by a snaplen
 	Overlong    int64    `json:"overlong,omitempty"` // packets with more bytes here than on the wire
 	Untimed     int64    `json:"untimed,omitempty"`
-	Damage      []Damage `json:"damage,omitempty"`
+	// UnknownBlocks are the pcapng blocks of unregistered types, which were skipped.
+	UnknownBlocks []UnknownBlocks `json:"unknown_blocks,omitempty"`
+	Damage        []Damage        `json:"damage,omitempty"`
 	// DamageUnlisted counts the broken places for which Damage has no room.
 	DamageUnlisted int64 `json:"damage_unlisted,omitempty"`
 	// LostBytes is what all broken places together have cost.
@@ -48,6 +50,13 @@ type Damage struct {
 	Lost   int64  `json:"lost"`
 	Record int64  `json:"record"`
 	Reason string `json:"reason"`
+}
+
+// UnknownBlocks counts the pcapng blocks of one unregistered type.
+type UnknownBlocks struct {
+	Type   uint32 `json:"type"`
+	Blocks int64  `json:"blocks"`
+	Bytes  int64  `json:"bytes"`
 }
 
 // Member is what pcap-tarls says of one member of a tarball.

@@ -21,6 +21,7 @@ import (
 var explainedRecords = map[string]reflect.Type{
 	"Captures":                   reflect.TypeFor[record.Capture](),
 	"Broken places":              reflect.TypeFor[record.Damage](),
+	"Unknown blocks":             reflect.TypeFor[record.UnknownBlocks](),
 	"Members":                    reflect.TypeFor[record.Member](),
 	"damaged":                    reflect.TypeFor[record.Damaged](),
 	"failed":                     reflect.TypeFor[record.Failed](),

@@ -29,7 +29,8 @@ var full = record.Capture{
 	First: pointer(record.Time(1600000000e9)), Last: pointer(record.Time(1600000001e9)),
 	Earliest: pointer(record.Time(1600000000e9 - 1)), Latest: pointer(record.Time(1600000001e9 + 11000)),
 	Duration: 1.000011001, PPS: 6.999923, BPS: 55999.38, OutOfOrder: 2, MaxDisorder: 0.5, Truncated: 3, Overlong: 2, Untimed: 1,
-	Damage: []record.Damage{{Offset: 24, Lost: 16, Record: 1, Reason: `a "reason" <&>`}}, DamageUnlisted: 4, LostBytes: 99,
+	UnknownBlocks: []record.UnknownBlocks{{Type: 0x80000002, Blocks: 2, Bytes: 64}},
+	Damage:        []record.Damage{{Offset: 24, Lost: 16, Record: 1, Reason: `a "reason" <&>`}}, DamageUnlisted: 4, LostBytes: 99,
 }
 
 // The names and the form of fields are a promise: others may come, but those of

@@ -139,6 +139,9 @@ func (s *survey) end(r *stream.Reader) record.Capture {
 	c := &s.capture
 	c.Sections = r.Sections()
 	s.setLinkTypes(r.LinkTypes())
+	for _, u := range r.UnknownBlocks() {
+		c.UnknownBlocks = append(c.UnknownBlocks, record.UnknownBlocks(u))
+	}
 	if s.section == nil {
 		c.Format, c.Compression = stream.FormatUnknown.String(), stream.Uncompressed.String()
 	} else if s.addSnaplen(); s.unlimited {
