@@ -70,10 +70,10 @@ func (c *chain) isLong(beyond, enough int) bool {
 // isWitnessed says whether a chain of pcap records is more than chance. Fewer
 // records are enough where they lead exactly to the end, and a single one where its
 // time is near the last one before it.
-func (c *chain) isWitnessed(lastTime int64, hasTime bool) bool {
+func (c *chain) isWitnessed(reference int64, hasReference bool) bool {
 	switch c.ending {
 	case endsWell:
-		return c.records > 1 || c.records == 1 && hasTime && isNear(lastTime, c.times[0])
+		return c.records > 1 || c.records == 1 && hasReference && isNear(reference, c.times[0])
 	case endsCut:
 		return c.records >= chainRecords-1
 	}
@@ -92,14 +92,14 @@ func (c *chain) isShifted() bool {
 
 // isNear says whether the times of the chain fit the last one before it. Without
 // one before it, they need only fit one another.
-func (c *chain) isNear(lastTime int64, hasTime bool) bool {
+func (c *chain) isNear(reference int64, hasReference bool) bool {
 	if c.timed == 0 {
 		return true
 	}
-	if !hasTime {
+	if !hasReference {
 		return c.isCoherent()
 	}
-	return isNear(lastTime, c.times[0])
+	return isNear(reference, c.times[0])
 }
 
 // isCoherent says whether the first two times of the chain fit one another.

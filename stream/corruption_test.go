@@ -333,3 +333,41 @@ func wiresharkKeys(t *testing.T, file []byte, path string) (keys []recordKey) {
 	}
 	return keys
 }
+
+// FuzzCorruption damages made captures: at most two records that the damage does not touch
+// are lost, at most one is invented, and every byte is accounted for.
+func FuzzCorruption(f *testing.F) {
+	for kind := range corruptionKinds {
+		f.Add(uint64(kind), uint8(kind), false, []byte{60, 200, 1, 90})
+		f.Add(uint64(kind), uint8(kind), true, []byte{60, 60, 60})
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, kind uint8, pcapng bool, lengths []byte) {
+		random := rand.New(rand.NewPCG(seed, 3))
+		var packets []stream.Packet
+		time := lab.Start
+		for i := range 100 {
+			length := 60
+			if len(lengths) > 0 {
+				length = 60 + 5*int(lengths[i%len(lengths)])
+			}
+			data := lab.Frame(uint16(random.IntN(4)), random.Uint32(), length)
+			packets = append(packets, stream.Packet{Time: time, Data: data, WireLength: uint32(len(data)), LinkType: stream.LinkTypeEthernet})
+			time += random.Int64N(1e9) * 1000 / (1 + random.Int64N(1e6)) * 1000
+		}
+		var file bytes.Buffer
+		w := stream.NewWriter(&file, stream.WriterOptions{PcapNG: pcapng})
+		if err := errors.Join(w.Write(packets), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		records := places(t, file.Bytes())
+		c := corrupt(random, corruptionKinds[int(kind)%len(corruptionKinds)], file.Bytes(), records, pcapng)
+		damaged := c.apply(file.Bytes())
+		got, damage, accounted := readDamaged(t, damaged)
+		o, touched := judge(records, c, got)
+		overlaps := strings.Contains(fmt.Sprint(damage), "reaches into")
+		if o.lost > 2 || o.invented > touched+1 || !pcapng && (accounted < int64(len(damaged)) || accounted > int64(len(damaged)) && !overlaps) {
+			t.Errorf("%s from %d to %d: %d records lost, %d invented, %d touched; %d of %d bytes are accounted for; damage %v",
+				c.kind, c.start, c.end, o.lost, o.invented, touched, accounted, len(damaged), damage)
+		}
+	})
+}

@@ -56,8 +56,8 @@ func (s *script) packets() (packets []stream.Packet) {
 		}
 		fraction := s.number() % 1e6
 		data := s.data()
-		if s.next(8) == 0 {
-			fraction = uint32(len(data)) // as if the header were read four bytes too late
+		if s.next(8) == 0 && seconds >= 1e9 {
+			fraction = uint32(len(data)) // as if the header were read four bytes too late; with fewer seconds, it could be
 		}
 		p := stream.Packet{Time: int64(seconds)*1e9 + int64(fraction)*1e3, Data: data, WireLength: uint32(len(data)), LinkType: stream.LinkTypeRaw}
 		if s.next(8) == 0 {

@@ -180,12 +180,15 @@ func (h recordHeader) isZero() bool { return h == recordHeader{} }
 // isPlausible says whether records may begin with this header behind damage.
 func (l *pcapLayout) isPlausible(h recordHeader) bool {
 	return h.captured > 0 && h.captured <= h.wire && h.captured <= l.maxLength &&
-		h.fraction < l.fractionLimit && h.wire <= max(l.maxLength, maxPlausibleWire)
+		h.fraction < l.fractionLimit && h.wire <= l.plausibleWire()
 }
 
-// maxPlausibleWire is the largest length on the wire in bytes with which records
-// begin behind damage. Offloading network cards build packets of up to 512 KiB
-// (GSO_MAX_SIZE of Linux).
+// plausibleWire is the largest length on the wire in bytes with which records begin behind
+// damage.
+func (l *pcapLayout) plausibleWire() uint32 { return max(l.maxLength, maxPlausibleWire) }
+
+// maxPlausibleWire is well over the length of the largest packet that offloading network
+// cards build, 512 KiB (GSO_MAX_SIZE of Linux).
 const maxPlausibleWire = 1 << 20
 
 // isOdd says whether a record needs a closer look, since damage may look like it: it
@@ -225,6 +228,9 @@ func (r *Reader) takeRecords(dst []Packet) (n int) {
 		if isOdd && r.Offset() > r.trusted {
 			break
 		}
+		if !isOdd {
+			r.reference, r.hasReference = time, true
+		}
 		length := headerLength + int(h.captured)
 		if len(unread) < length {
 			break
@@ -260,7 +266,7 @@ func (r *Reader) nextRecord() error {
 		case r.isSectionAhead(h, own):
 			r.inSection = false
 			return nil
-		case own.isFramed() && !r.isCapturedWrong(h):
+		case own.isFramed() && !r.isCapturedWrong(h) && h.wire <= layout.plausibleWire():
 			if own.isShifted() && r.isReadLate(own) {
 				return r.resynchronise("bytes are missing before the record")
 			}

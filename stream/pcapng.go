@@ -225,6 +225,7 @@ func (r *Reader) parsePacketBlock(kind uint32, block []byte, packet *Packet) (pr
 	}
 	if timed {
 		r.lastTime, r.hasTime = from.clock.time(units), true
+		r.reference, r.hasReference = r.lastTime, true
 	}
 	packet.Time, packet.Untimed = r.lastTime, !timed
 	packet.Data = block[header : header+int(captured) : header+int(captured)]
@@ -457,13 +458,13 @@ func isBodyValid(order binary.ByteOrder, kind uint32, block []byte, interfaces i
 	return true
 }
 
-// areOptionsValid says whether options fill the bytes, up to the end of them or to the
-// option that ends them.
+// areOptionsValid says whether options fill the bytes, and the option that ends them is
+// the last one.
 func areOptionsValid(order binary.ByteOrder, options []byte) bool {
 	for len(options) >= 4 {
 		code, length := order.Uint16(options), (int(order.Uint16(options[2:]))+3)&^3
 		if code == optionEnd {
-			return length == 0
+			return length == 0 && len(options) == 4
 		}
 		if options = options[4:]; length > len(options) {
 			return false

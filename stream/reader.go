@@ -55,6 +55,10 @@ type Reader struct {
 	records  int64 // given out
 	lastTime int64 // of the last packet of this section
 	hasTime  bool
+	// reference is the time of the last record that was not odd, which records behind
+	// damage are held against.
+	reference    int64
+	hasReference bool
 
 	batch       []Packet // for callers that take single packets
 	batchUnread []Packet
@@ -296,7 +300,7 @@ func (r *Reader) startSection(section Section) {
 	}
 	r.sections++
 	r.section, r.format, r.inSection = &section, section.Format, true
-	r.hasTime = false
+	r.hasTime, r.hasReference = false, false
 	r.previous = r.start
 }
 

@@ -61,7 +61,7 @@ func (r *Reader) resynchroniseTruncated(reason string) *Damage {
 // reading position, whose chain is own. It returns nil where there is none.
 func (r *Reader) resynchroniseUnless(own chain, reason string) *Damage {
 	damage := r.damage(reason)
-	self := r.rate(own, damage.Offset, damage.Offset, r.hasTime)
+	self := r.rate(own, damage.Offset, damage.Offset, r.hasReference)
 	self.deadline = self.second // what begins behind the record does not contradict it
 	r.search(damage.Offset, self)
 	if r.Offset() == damage.Offset {
@@ -82,7 +82,7 @@ func (r *Reader) isReadLate(own chain) bool {
 		if r.start+offset-shift >= r.previous+recordHeaderLength {
 			r.start += offset - shift
 			c := r.followRecords(&r.layout, 0, 0, chainRecords, 0)
-			isLate = c.isWitnessed(r.lastTime, r.hasTime) && !c.isShifted() && c.times[0] > nearTime && c.isNear(r.lastTime, r.hasTime)
+			isLate = c.isWitnessed(r.reference, r.hasReference) && !c.isShifted() && c.times[0] > nearTime && c.isNear(r.reference, r.hasReference)
 			r.start = int(start - r.base)
 		}
 		if isLate || !r.fill(offset+recordHeaderLength) {
@@ -190,25 +190,25 @@ func (r *Reader) candidate(beyond int64) candidate {
 			return candidate{}
 		}
 		c = r.followRecords(&r.layout, 0, ahead, chainLeadsOn, 0)
-		if !c.isWitnessed(r.lastTime, r.hasTime) {
+		if !c.isWitnessed(r.reference, r.hasReference) {
 			return candidate{}
 		}
 	}
-	found := r.rate(c, r.Offset(), beyond, r.hasTime && !isFile)
+	found := r.rate(c, r.Offset(), beyond, r.hasReference && !isFile)
 	found.isFile = isFile
 	return found
 }
 
-// rate turns a chain from an offset on into a candidate. hasTime says whether its times
-// should fit the last one.
-func (r *Reader) rate(c chain, offset, beyond int64, hasTime bool) candidate {
+// rate turns a chain from an offset on into a candidate. hasReference says whether its times
+// should fit the reference.
+func (r *Reader) rate(c chain, offset, beyond int64, hasReference bool) candidate {
 	end := offset + int64(c.length)
 	leads := c.ending == endsWell || c.ending == leadsOn
 	if offset < beyond && (end < beyond || end == beyond && c.ending != endsWell || c.ending <= endsInZeros) {
 		return candidate{}
 	}
 	found := candidate{offset: offset, second: offset + int64(c.second)}
-	switch near := c.isNear(r.lastTime, hasTime); {
+	switch near := c.isNear(r.reference, hasReference); {
 	case c.records == 0 && !leads:
 		return candidate{}
 	case c.isShifted():
