@@ -2,7 +2,6 @@ package stream_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -134,16 +133,13 @@ func checkIntact(t *testing.T, packets []stream.Packet) {
 		files[name] = file.Bytes()
 	}
 	for name, file := range files {
-		var compressed bytes.Buffer
-		z := gzip.NewWriter(&compressed)
-		_, err := z.Write(file)
-		if err := errors.Join(err, z.Close()); err != nil {
-			t.Fatal(err)
-		}
 		for kind, times := range map[string]int{"alone": 1, "three of them": 3, "compressed": 1} {
 			whole := bytes.Repeat(file, times)
 			if kind == "compressed" {
-				whole = compressed.Bytes()
+				if name != "writer" {
+					continue // a compressor takes longer than all the rest
+				}
+				whole = gzipped(file)
 			}
 			r := stream.NewReader(bytes.NewReader(whole))
 			i := 0
