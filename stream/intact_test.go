@@ -119,46 +119,52 @@ func modifiedPcap(packets []stream.Packet, order byteOrder) []byte {
 // checkIntact writes packets in every format, alone, one behind the other, and
 // compressed, and reads them back.
 func checkIntact(t *testing.T, packets []stream.Packet) {
-	files := map[string][]byte{}
+	var captures []intactCapture
 	for _, l := range layouts {
-		files[l.name] = lab.Pcap(packets, l.order, l.nanoseconds)
-		files["modified "+l.name] = modifiedPcap(packets, l.order)
+		captures = append(captures, intactCapture{l.name, lab.Pcap(packets, l.order, l.nanoseconds), 1},
+			intactCapture{"modified " + l.name, modifiedPcap(packets, l.order), 1})
 	}
-	for name, options := range map[string]stream.WriterOptions{"writer": {}, "pcapng writer": {PcapNG: true}} {
+	for _, pcapng := range []bool{false, true} {
 		var file bytes.Buffer
-		w := stream.NewWriter(&file, options)
+		w := stream.NewWriter(&file, stream.WriterOptions{PcapNG: pcapng})
 		if err := errors.Join(w.Write(packets), w.Close()); err != nil {
 			t.Fatal(err)
 		}
-		files[name] = file.Bytes()
+		captures = append(captures, intactCapture{fmt.Sprintf("writer, pcapng %t", pcapng), file.Bytes(), 1})
 	}
-	for name, file := range files {
-		for kind, times := range map[string]int{"alone": 1, "three of them": 3, "compressed": 1} {
-			whole := bytes.Repeat(file, times)
-			if kind == "compressed" {
-				if name != "writer" {
-					continue // a compressor takes longer than all the rest
-				}
-				whole = gzipped(file)
-			}
-			r := stream.NewReader(bytes.NewReader(whole))
-			i := 0
-			for p, err := range r.Packets() {
-				if err != nil {
-					t.Fatalf("%s, %s: packet %d of %d: %v", name, kind, i+1, times*len(packets), err)
-				}
-				want := &packets[i%len(packets)]
-				if p.Time != want.Time || p.WireLength != want.WireLength || !bytes.Equal(p.Data, want.Data) {
-					t.Fatalf("%s, %s: packet %d of %d: time %d, %d of %d bytes; wanted %d, %d of %d", name, kind, i+1, times*len(packets),
-						p.Time, len(p.Data), p.WireLength, want.Time, len(want.Data), want.WireLength)
-				}
-				i++
-			}
-			r.Close()
-			if i != times*len(packets) || r.Sections() != times {
-				t.Fatalf("%s, %s: %d packets in %d sections, wanted %d in %d", name, kind, i, r.Sections(), times*len(packets), times)
-			}
+	for _, c := range slices.Clone(captures) {
+		captures = append(captures, intactCapture{"three of " + c.name, bytes.Repeat(c.file, 3), 3})
+	}
+	captures = append(captures, intactCapture{"compressed", gzipped(captures[0].file), 1})
+	for _, c := range captures {
+		c.check(t, packets)
+	}
+}
+
+// intactCapture holds the same packets a number of times, in as many sections.
+type intactCapture struct {
+	name  string
+	file  []byte
+	times int
+}
+
+func (c *intactCapture) check(t *testing.T, packets []stream.Packet) {
+	r := stream.NewReader(bytes.NewReader(c.file))
+	defer r.Close()
+	i, total := 0, c.times*len(packets)
+	for p, err := range r.Packets() {
+		if err != nil {
+			t.Fatalf("%s: packet %d of %d: %v", c.name, i+1, total, err)
 		}
+		want := &packets[i%len(packets)]
+		if p.Time != want.Time || p.WireLength != want.WireLength || !bytes.Equal(p.Data, want.Data) {
+			t.Fatalf("%s: packet %d of %d: time %d, %d of %d bytes; wanted %d, %d of %d", c.name, i+1, total,
+				p.Time, len(p.Data), p.WireLength, want.Time, len(want.Data), want.WireLength)
+		}
+		i++
+	}
+	if i != total || r.Sections() != c.times {
+		t.Fatalf("%s: %d packets in %d sections, wanted %d in %d", c.name, i, r.Sections(), total, c.times)
 	}
 }
 
