@@ -12,6 +12,9 @@ const (
 	// chainLeadsOn is how many records are followed at most: more than a packet holds of
 	// a capture that was sent over the network, unless it is very long.
 	chainLeadsOn = 64
+	// chainBetween is how many records between two damaged places are believed whatever
+	// their times. A packet of 1500 bytes holds fewer of a capture that it carries.
+	chainBetween = 16
 	// largestPacket is the length of the largest IP packet in bytes (RFC 791). A chain
 	// that is longer does not lie inside one packet.
 	largestPacket = 64 << 10

@@ -14,7 +14,7 @@ const (
 	rankNone    rank = iota
 	rankShifted      // the chain reads the fields of true headers four bytes too late
 	rankLoose        // the chain breaks, and its times are far from those before the damage
-	rankBroken       // the chain breaks, but its times fit
+	rankBroken       // the chain breaks, but its times fit or it is long
 	rankOutlier      // the chain leads on; the time of its first record fits neither side
 	rankDistant      // the chain leads on; its times fit one another, but not those before
 	rankCertain      // the chain leads on and its times fit
@@ -78,19 +78,30 @@ func (r *Reader) isReadLate(own chain) bool {
 	const shift = 4 // the length of a field of a record header
 	start, offset := r.Offset(), 0
 	for range own.records {
-		isLate := false
 		if r.start+offset-shift >= r.previous+recordHeaderLength {
 			r.start += offset - shift
 			c := r.followRecords(&r.layout, 0, 0, chainRecords, 0)
-			isLate = c.isWitnessed(r.reference, r.hasReference) && !c.isShifted() && c.times[0] > nearTime && c.isNear(r.reference, r.hasReference)
+			isLate := c.isWitnessed(r.reference, r.hasReference) && !c.isShifted() && c.isNear(r.reference, r.hasReference)
 			r.start = int(start - r.base)
+			if isLate {
+				return r.fits(c.times[0], r.layout.time(r.layout.header(r.unread()[offset:])))
+			}
 		}
-		if isLate || !r.fill(offset+recordHeaderLength) {
-			return isLate
+		if !r.fill(offset + recordHeaderLength) {
+			break
 		}
 		offset += recordHeaderLength + int(r.layout.header(r.unread()[offset:]).captured)
 	}
 	return false
+}
+
+// fits says whether a time fits the times before it better than another one. Without any
+// before it, a time of 1970 fits nothing.
+func (r *Reader) fits(time, other int64) bool {
+	if !r.hasReference {
+		return time > nearTime
+	}
+	return max(time-r.reference, r.reference-time) < max(other-r.reference, r.reference-other)
 }
 
 // measure completes a damage once the reading position has moved on.
@@ -219,7 +230,7 @@ func (r *Reader) rate(c chain, offset, beyond int64, hasReference bool) candidat
 		found.rank, found.deadline = rankDistant, offset+largestPacket
 	case leads:
 		found.rank, found.deadline = rankOutlier, offset+largestPacket
-	case near:
+	case near || c.records >= chainBetween:
 		found.rank, found.deadline = rankBroken, end
 	default:
 		found.rank, found.deadline = rankLoose, end+largestPacket
