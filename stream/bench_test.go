@@ -23,7 +23,7 @@ const benchmarkPackets = 20000
 func encoded(b *testing.B, packets []stream.Packet, options stream.WriterOptions) []byte {
 	b.Helper()
 	var out bytes.Buffer
-	w := stream.NewWriter(&out, options)
+	w := newWriter(&out, options)
 	if err := w.Write(packets); err != nil {
 		b.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func BenchmarkWriter(b *testing.B) {
 		} {
 			b.Run(output.name+"/"+frames.name, func(b *testing.B) {
 				for b.Loop() {
-					w := stream.NewWriter(io.Discard, output.options)
+					w := newWriter(io.Discard, output.options)
 					if err := w.Write(packets); err != nil {
 						b.Fatal(err)
 					}

@@ -2,9 +2,9 @@ package stream
 
 import "io"
 
-// Compress gives what wraps all that is written to it in Gzip, LZ4 or Zstd, or
-// leaves it Uncompressed, and hands it to dst. Close ends the compressed data and
-// does not close dst.
+// Compress returns a writer that compresses to dst with [Gzip], [LZ4] or [Zstd], or
+// copies to dst if compression is [Uncompressed]. Close ends the compressed data
+// and does not close dst. Other compressions are an error.
 func Compress(dst io.Writer, compression Compression) (io.WriteCloser, error) {
 	c, err := newCompressor(dst, compression)
 	if c == nil && err == nil {

@@ -2,10 +2,11 @@ package stream
 
 import "bytes"
 
-// Compression is what a capture is wrapped in.
+// Compression is the compression of a capture.
 type Compression uint8
 
-// The compressions that are read. Gzip, LZ4 and Zstd are written, too.
+// The compressions that can be read. Uncompressed, Gzip, LZ4 and Zstd can also be
+// written.
 const (
 	Uncompressed Compression = iota
 	Gzip
@@ -15,7 +16,7 @@ const (
 	Bzip2
 )
 
-// String gives the name used in records and by the -z flag.
+// String returns the name that the tools print and that their -z flag takes.
 func (c Compression) String() string {
 	switch c {
 	case Gzip:
@@ -32,12 +33,13 @@ func (c Compression) String() string {
 	return "none"
 }
 
-// compressionMagicLength is how many bytes DetectCompression looks at.
+// compressionMagicLength is how many bytes DetectCompression needs.
 const compressionMagicLength = 10
 
-// DetectCompression tells what compression the first bytes of a file are of:
-// RFC 1952 (gzip), RFC 8878 (zstd), the LZ4 frame format, the .xz file format,
-// and bzip2 by its header and the magic of its first block.
+// DetectCompression returns the compression of a file that begins with head, which
+// should hold 10 bytes or more. It knows gzip (RFC 1952), zstd (RFC 8878), the LZ4
+// frame format, the .xz file format, and bzip2 by its header and the magic of its
+// first block. Everything else is [Uncompressed].
 func DetectCompression(head []byte) Compression {
 	switch {
 	case len(head) >= 4 && string(head[:3]) == "\x1f\x8b\x08" && head[3]&0xe0 == 0: // deflate; reserved flags are 0

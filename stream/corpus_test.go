@@ -58,6 +58,10 @@ func readAll(r *stream.Reader, batchSize int) (c contents) {
 	batch := make([]stream.Packet, batchSize)
 	for {
 		n, err := r.Read(batch)
+		if n > 0 == (err != nil) {
+			c.err = fmt.Errorf("Read returned %d packets and error %v, wanted one of them", n, err)
+			return c
+		}
 		for _, p := range batch[:n] {
 			if !p.Untimed {
 				c.lastAt = fmt.Sprintf("%d.%09d", p.Time/1e9, p.Time%1e9)

@@ -355,7 +355,7 @@ func FuzzCorruption(f *testing.F) {
 			time += random.Int64N(1e9) * 1000 / (1 + random.Int64N(1e6)) * 1000
 		}
 		var file bytes.Buffer
-		w := stream.NewWriter(&file, stream.WriterOptions{PcapNG: pcapng})
+		w := newWriter(&file, stream.WriterOptions{PcapNG: pcapng})
 		if err := errors.Join(w.Write(packets), w.Close()); err != nil {
 			t.Fatal(err)
 		}

@@ -5,27 +5,28 @@ import (
 	"fmt"
 )
 
-// ErrNotCapture says that a stream does not begin as a capture does, or ends
-// inside its first file header. Nothing can be read from it.
+// ErrNotCapture reports a stream that does not begin with a capture file header,
+// or that ends inside its first one. No packet can be read from it.
 var ErrNotCapture = errors.New("not a capture")
 
-// Damage is a broken place in a stream. The Reader returns it once all packets
-// before it are out, and goes on behind it.
+// Damage is an error that reports a damaged part of a stream. [Reader.Read]
+// returns it after all packets before it, and the next Read continues after it.
 type Damage struct {
-	// Offset is where the damage begins in bytes from the start of the stream,
+	// Offset is where the damage begins, in bytes from the start of the stream
 	// after decompression.
 	Offset int64
-	// Lost is how many bytes were given up, after decompression.
+	// Lost is how many bytes were skipped, after decompression.
 	Lost int64
-	// Record is the number of the packet record at which the damage was found,
-	// counted from 1 over the whole stream.
+	// Record is the number of the packet record where the damage was found. The
+	// first record of the stream is 1.
 	Record int64
-	// Truncated says that the stream ended there, too early.
+	// Truncated is true if the stream ended too early.
 	Truncated bool
-	// Reason says what is wrong, with the numbers.
+	// Reason describes the problem, with the numbers.
 	Reason string
 }
 
+// Error returns the offset, the record, the reason and the bytes lost.
 func (d *Damage) Error() string {
 	lost := ""
 	if d.Lost > 0 {

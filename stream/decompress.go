@@ -26,13 +26,14 @@ const (
 	maxDamageAhead = 16 << 20
 )
 
-// DecompressionError says that compressed data is broken or ends too early. What
-// could be decompressed has been given out before it.
+// DecompressionError reports compressed data that is damaged or ends too early. All
+// data that could be decompressed was returned before it.
 type DecompressionError struct {
 	Compression Compression
 	Err         error
 }
 
+// Error says whether the data is damaged or ends too early.
 func (e *DecompressionError) Error() string {
 	if errors.Is(e.Err, io.ErrUnexpectedEOF) {
 		return e.Compression.String() + " data ends too early"
@@ -40,26 +41,31 @@ func (e *DecompressionError) Error() string {
 	return e.Compression.String() + " data is damaged: " + e.Err.Error()
 }
 
+// Unwrap returns the error of the decompressor. It is [io.ErrUnexpectedEOF] if the
+// data ends too early.
 func (e *DecompressionError) Unwrap() error { return e.Err }
 
-// TrailingError says that something which is neither compressed data nor a
-// capture follows the end of compressed data. All before it was sound.
+// TrailingError reports data after the end of compressed data that is neither
+// compressed nor a capture. All data before it was intact.
 type TrailingError struct {
 	Compression Compression
-	// Head is how it begins.
+	// Head holds the first bytes of the trailing data.
 	Head []byte
 }
 
+// Error quotes the first bytes of the trailing data.
 func (e *TrailingError) Error() string {
 	return fmt.Sprintf("%s data is followed by %q, which is no %s data", e.Compression, e.Head, e.Compression)
 }
 
-// Decompress tells the compression of src by its magic and gives the plain bytes
-// and the compression found. Plain input is passed through. Compressed files that
-// stand one behind the other, as "cat" leaves them, are read in turn. The caller
-// closes the result, which does not close src.
+// Decompress detects the compression of src from its first bytes. It returns a
+// reader of the decompressed data, and the compression. Uncompressed input is
+// returned unchanged. Compressed files that follow one another in src, as cat
+// writes them, are decompressed one after another.
 //
-// Broken data is a [*DecompressionError] or a [*TrailingError]; other errors are
+// The caller must close the result. That does not close src.
+//
+// Damaged data is a [*DecompressionError] or a [*TrailingError]. Other errors are
 // those of src.
 func Decompress(src io.Reader) (io.ReadCloser, Compression, error) {
 	d := &decompressor{src: bufio.NewReaderSize(&sourceError{reader: src}, compressedBlockSize)}

@@ -23,7 +23,7 @@ func addSeeds(f *testing.F) {
 	}
 	for _, options := range writerOptions {
 		var file bytes.Buffer
-		w := stream.NewWriter(&file, options)
+		w := newWriter(&file, options)
 		if err := errors.Join(w.Write(packets), w.Close()); err != nil {
 			f.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func FuzzPcap(f *testing.F) {
 
 func FuzzPcapNG(f *testing.F) {
 	var file bytes.Buffer
-	w := stream.NewWriter(&file, stream.WriterOptions{PcapNG: true})
+	w := newWriter(&file, stream.WriterOptions{PcapNG: true})
 	if err := errors.Join(w.Write(lab.Packets(3, lab.Start, 0, 60)), w.Close()); err != nil {
 		f.Fatal(err)
 	}

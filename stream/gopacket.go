@@ -3,26 +3,26 @@ package stream
 import (
 	"bytes"
 	"errors"
-	"time"
 
 	"github.com/google/gopacket"
 )
 
-// A Reader is a source of packets for gopacket as well.
+// A Reader is also a packet source for gopacket.
 var (
 	_ gopacket.PacketDataSource         = (*Reader)(nil)
 	_ gopacket.ZeroCopyPacketDataSource = (*Reader)(nil)
 )
 
-// ReadPacketData gives the next packet with data of its own. It passes over
-// damage; use [Reader.Read] to learn of it.
+// ReadPacketData returns the next packet. The caller owns the data. It skips
+// damage without reporting it; [Reader.Read] reports it. The error is [io.EOF]
+// at the end of the stream.
 func (r *Reader) ReadPacketData() ([]byte, gopacket.CaptureInfo, error) {
 	data, info, err := r.ZeroCopyReadPacketData()
 	return bytes.Clone(data), info, err
 }
 
-// ZeroCopyReadPacketData is ReadPacketData with data that is valid until the next
-// call.
+// ZeroCopyReadPacketData does the same as [Reader.ReadPacketData], but does not
+// copy: the data is valid until the next call of any method that reads.
 func (r *Reader) ZeroCopyReadPacketData() ([]byte, gopacket.CaptureInfo, error) {
 	for {
 		packet, err := r.next()
@@ -33,7 +33,7 @@ func (r *Reader) ZeroCopyReadPacketData() ([]byte, gopacket.CaptureInfo, error) 
 			return nil, gopacket.CaptureInfo{}, err
 		}
 		return packet.Data, gopacket.CaptureInfo{
-			Timestamp:     time.Unix(0, packet.Time).UTC(),
+			Timestamp:     packet.Timestamp(),
 			CaptureLength: len(packet.Data),
 			Length:        int(packet.WireLength),
 		}, nil

@@ -90,7 +90,7 @@ func (s *script) data() []byte {
 		return data
 	case 5:
 		var file bytes.Buffer
-		w := stream.NewWriter(&file, stream.WriterOptions{PcapNG: true})
+		w := newWriter(&file, stream.WriterOptions{PcapNG: true})
 		_ = errors.Join(w.Write(lab.Packets(2, lab.Start, 1e6, 60)), w.Close())
 		return file.Bytes()
 	case 6:
@@ -126,7 +126,7 @@ func checkIntact(t *testing.T, packets []stream.Packet) {
 	}
 	for _, pcapng := range []bool{false, true} {
 		var file bytes.Buffer
-		w := stream.NewWriter(&file, stream.WriterOptions{PcapNG: pcapng})
+		w := newWriter(&file, stream.WriterOptions{PcapNG: pcapng})
 		if err := errors.Join(w.Write(packets), w.Close()); err != nil {
 			t.Fatal(err)
 		}

@@ -3,11 +3,11 @@ package stream
 import "strconv"
 
 // LinkType is a link-layer header type as registered at
-// https://www.tcpdump.org/linktypes.html: the number that stands in files. It is
-// 16 bits wide, as it is in pcapng; gopacket's own type has only 8.
+// https://www.tcpdump.org/linktypes.html. It is the number in the file. It has 16
+// bits, as in pcapng; gopacket's layers.LinkType has only 8.
 type LinkType uint16
 
-// The link types that the tools treat in a way of their own.
+// The link types that the tools handle specially.
 const (
 	LinkTypeNull              LinkType = 0
 	LinkTypeEthernet          LinkType = 1
@@ -48,8 +48,8 @@ var linkTypeNames = map[LinkType]string{
 	281: "DSA_TAG_BRCM", 282: "DSA_TAG_BRCM_PREPEND", 284: "DSA_TAG_DSA", 285: "DSA_TAG_EDSA",
 }
 
-// String gives the name that tcpdump -L prints, or the number of a link type
-// without one.
+// String returns the name that tcpdump -L prints, or the number if the link type
+// has no name here.
 func (t LinkType) String() string {
 	if name, ok := linkTypeNames[t]; ok {
 		return name
@@ -57,9 +57,9 @@ func (t LinkType) String() string {
 	return strconv.Itoa(int(t))
 }
 
-// MaxCaptureLength is the largest captured length that a capture of this link
-// type may hold in bytes; a larger one is damage. The figures are those of
-// libpcap (max_snaplen_for_dlt), of which 1.10 has smaller ones for USB.
+// MaxCaptureLength returns the largest captured length of this link type in
+// bytes. A Reader treats a larger one as damage. The limits are those of libpcap
+// (max_snaplen_for_dlt); libpcap 1.10 has smaller ones for USB.
 func (t LinkType) MaxCaptureLength() uint32 {
 	switch t {
 	case LinkTypeDBus, LinkTypeUSBLinux, LinkTypeUSBMapped, LinkTypeUSBPcap:

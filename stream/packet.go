@@ -1,22 +1,29 @@
 package stream
 
+import "time"
+
 // Packet is one captured frame.
 type Packet struct {
 	// Time is the packet's timestamp in nanoseconds since the Unix epoch, UTC.
 	Time int64
-	// Data holds the captured bytes. A packet that came from a Reader points
-	// into the Reader's block: it is valid until the next call of Read.
+	// Data holds the captured bytes. The Data of a packet from a [Reader] points
+	// into the reader's memory and is valid until the next call of [Reader.Read].
+	// Copy it to keep it longer.
 	Data []byte
 	// WireLength is the length of the frame on the wire in bytes. It is more
-	// than len(Data) where the capture was cut by a snaplen.
+	// than len(Data) if the capture kept only the start of the frame.
 	WireLength uint32
-	// LinkType says how Data begins.
+	// LinkType is the type of the link-layer header at the start of Data.
 	LinkType LinkType
-	// Untimed marks a packet whose format keeps no timestamp for it (the simple
-	// packet block of pcapng). Its Time is that of the packet before it.
+	// Untimed marks a packet without a timestamp in the file: one in a simple
+	// packet block (draft-ietf-opsawg-pcapng, section 4.4). Its Time is that of a
+	// packet near it.
 	Untimed bool
 }
 
-// MaxCaptureLength is the largest captured length of a common link type in
-// bytes: libpcap's MAXIMUM_SNAPLEN. See [LinkType.MaxCaptureLength].
+// Timestamp returns Time as a time.Time in UTC.
+func (p *Packet) Timestamp() time.Time { return time.Unix(0, p.Time).UTC() }
+
+// MaxCaptureLength is the largest captured length of most link types, in bytes.
+// It is libpcap's MAXIMUM_SNAPLEN. [LinkType.MaxCaptureLength] has the exceptions.
 const MaxCaptureLength = 256 << 10

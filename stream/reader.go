@@ -8,10 +8,11 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 )
 
 const (
-	// DefaultBlockSize is how much a Reader asks its source for at a time, in bytes.
+	// DefaultBlockSize is how many bytes a Reader reads from its source at a time.
 	DefaultBlockSize = 256 << 10
 	// minBlockSize holds a few headers.
 	minBlockSize = 4 << 10
@@ -19,7 +20,8 @@ const (
 	maxLayers = 4
 )
 
-// Reader reads the packets of a stream. It is not safe for concurrent use.
+// Reader reads the packets of a stream, in the order of the stream. It is not safe
+// for concurrent use. Close it after use.
 type Reader struct {
 	src     io.Reader
 	srcErr  error // what src ended with; io.EOF or worse
@@ -64,33 +66,46 @@ type Reader struct {
 	batchUnread []Packet
 }
 
-// NewReader reads from src in blocks of [DefaultBlockSize].
+// NewReader returns a Reader of src with blocks of [DefaultBlockSize] bytes. Close
+// does not close src.
 func NewReader(src io.Reader) *Reader { return NewReaderSize(src, DefaultBlockSize) }
 
-// NewReaderSize reads from src in blocks of about size bytes. A block grows for
-// a packet that does not fit, so a small one costs time but no packet.
+// NewReaderSize is [NewReader] with blocks of size bytes, or of 4 KiB if size is
+// less. The block grows for a packet that does not fit into it.
 func NewReaderSize(src io.Reader, size int) *Reader {
 	return &Reader{src: src, block: make([]byte, max(size, minBlockSize)), trusted: -1, order: binary.LittleEndian, linkTypeSeenIn: map[LinkType]int{}}
 }
 
-// NewBlockReader reads into blocks that newBlock gives, of at least size bytes
-// each, and never into the same one again: data of packets stays valid for as long
-// as the caller leaves their block alone. The packets of one Read are all in the
-// block that newBlock gave last. What they leave in the block before is moved into it
-// after newBlock has returned, and before Read or the next newBlock does.
+// NewBlockReader returns a Reader that reads into blocks of the caller, so that
+// packets can be kept without copying them. newBlock must return at least size
+// bytes. NewBlockReader itself calls it once, and Read calls it when the block is
+// full and before it decompresses. The rules are:
+//
+//  1. A block belongs to the Reader from the return of newBlock to the return of
+//     the first Read after another call of newBlock, or until Close. The caller
+//     must not write to it in that time.
+//  2. The Reader copies unread bytes from the previous block into the new one after
+//     newBlock has returned, and before Read returns or calls newBlock again. From
+//     then on the caller may reuse the previous block.
+//  3. The packets of one Read are all in the block that newBlock returned last.
+//     Their Data is valid until the caller reuses that block, also after later
+//     calls of Read and after Close.
+//  4. The Reader appends to a block, and never overwrites bytes that it has
+//     returned as packets.
 func NewBlockReader(src io.Reader, newBlock func(size int) []byte) *Reader {
 	return &Reader{src: src, newBlock: newBlock, block: newBlock(minBlockSize), trusted: -1, order: binary.LittleEndian, linkTypeSeenIn: map[LinkType]int{}}
 }
 
-// Reset closes r and has it read from src, as a new Reader would, into the memory
-// that it has got. Data that it has given is not valid any more.
+// Reset closes r and makes it read src from the start, as a new Reader does, with
+// the memory it already has. The Data of all packets that it returned becomes
+// invalid.
 func (r *Reader) Reset(src io.Reader) {
 	_ = r.Close() // which has nothing to say that Read has not said
 	clear(r.linkTypeSeenIn)
 	*r = Reader{src: src, newBlock: r.newBlock, block: r.block, trusted: -1, order: binary.LittleEndian, linkTypeSeenIn: r.linkTypeSeenIn, batch: r.batch}
 }
 
-// Open opens a file for reading. Close it after use.
+// Open returns a Reader of a file. [Reader.Close] closes the file.
 func Open(path string) (*Reader, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -101,13 +116,19 @@ func Open(path string) (*Reader, error) {
 	return r, nil
 }
 
-// Read puts the next packets into dst and says how many. It returns as soon as
-// it has one packet rather than wait for a full batch, and never mixes sections.
-// Packet data is valid until the next call.
+// Read reads the next packets into dst and returns their number. It waits for one
+// packet, and does not wait until dst is full. All packets of one Read are of the
+// same section. Their Data is valid until the next call, except with
+// [NewBlockReader]. It does not allocate per packet.
 //
-// The error, which may come beside packets, is [io.EOF] at the end; a [*Damage]
-// behind which the next call goes on; one that wraps [ErrNotCapture]; or what
-// the source said.
+// Read returns either packets or an error, never both: err is nil if n > 0, and n
+// is 0 if err is not nil. Only a Read into an empty dst returns 0, nil. The error is
+// one of these:
+//
+//   - [io.EOF] at the end of the stream
+//   - a [*Damage], after all packets before it; the next Read continues after it
+//   - an error that wraps [ErrNotCapture], if the stream is no capture
+//   - the error of the source
 func (r *Reader) Read(dst []Packet) (n int, err error) {
 	if len(dst) == 0 {
 		return 0, nil
@@ -131,17 +152,24 @@ func (r *Reader) Read(dst []Packet) (n int, err error) {
 	}
 }
 
-// Section describes the capture that the packets of the last Read came from. It
-// is nil until Read has seen a file header. The Reader replaces it at the next
-// section, so a caller may keep it; LinkTypes may still grow meanwhile.
-func (r *Reader) Section() *Section { return r.section }
+// Section returns a snapshot of the section that the packets of the last Read came
+// from, and allocates nothing. Its Format is [FormatUnknown] until Read has read a
+// file header.
+func (r *Reader) Section() Section {
+	if r.section == nil {
+		return Section{}
+	}
+	snapshot := *r.section
+	snapshot.LinkTypes = slices.Clip(snapshot.LinkTypes) // what the reader appends, it does not see
+	return snapshot
+}
 
-// Sections is how many sections have begun, and LinkTypes their link types, each
-// once, in order. A section without packets counts as well.
+// Sections returns how many sections have begun, including those without packets.
 func (r *Reader) Sections() int { return r.sections }
 
-// LinkTypes are those of all sections so far: see [Reader.Sections].
-func (r *Reader) LinkTypes() []LinkType { return r.linkTypes }
+// LinkTypes returns the link types of all sections so far, each once, in order of
+// appearance. The slice is read-only. Later reads do not change it.
+func (r *Reader) LinkTypes() []LinkType { return slices.Clip(r.linkTypes) }
 
 // addLinkType takes note of a link type of the current section.
 func (r *Reader) addLinkType(linkType LinkType) {
@@ -155,11 +183,12 @@ func (r *Reader) addLinkType(linkType LinkType) {
 	r.linkTypeSeenIn[linkType] = r.sections
 }
 
-// Offset is how many bytes of the stream have been consumed, after decompression.
+// Offset returns how many bytes of the stream have been consumed, after
+// decompression.
 func (r *Reader) Offset() int64 { return r.base + int64(r.start) }
 
-// Buffered says whether the next Read can give a packet without asking the
-// source, so that a live writer knows when to flush.
+// Buffered reports whether the next Read returns a packet without reading from the
+// source. If it is false, the next Read may wait: flush what you have written.
 func (r *Reader) Buffered() bool {
 	if !r.inSection {
 		return false
@@ -186,7 +215,8 @@ func (r *Reader) Buffered() bool {
 	return false
 }
 
-// Close frees what decompression holds, and closes the file of [Open].
+// Close frees the memory of the decompressors, and closes the file of [Open]. It
+// does not close the source of the other constructors.
 func (r *Reader) Close() error {
 	var errs []error
 	for i := len(r.closers) - 1; i >= 0; i-- {
@@ -404,8 +434,9 @@ func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 // batchSize is how many packets are read ahead for callers that take single ones.
 const batchSize = 64
 
-// Packets gives every packet, and every [*Damage] in its place, until the end or
-// an error that cannot be passed. A packet is valid until the loop goes on.
+// Packets returns an iterator over all packets and over every [*Damage] between
+// them, in the order of the stream. It ends at the end of the stream, or after an
+// error that is not a [*Damage]. A packet is valid until the next iteration.
 func (r *Reader) Packets() iter.Seq2[*Packet, error] {
 	return func(yield func(*Packet, error) bool) {
 		for {
@@ -437,7 +468,7 @@ func (r *Reader) next() (*Packet, error) {
 		if n == 0 {
 			return nil, err
 		}
-		r.batchUnread = r.batch[:n] // Read gives an error only without packets
+		r.batchUnread = r.batch[:n] // no error comes beside packets
 	}
 	packet := &r.batchUnread[0]
 	r.batchUnread = r.batchUnread[1:]

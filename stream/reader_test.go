@@ -88,7 +88,7 @@ func TestSectionsOfAllFormatsFollowOneAnother(t *testing.T) {
 	for _, l := range layouts {
 		file = append(file, lab.Pcap(packets, l.order, l.nanoseconds)...)
 		var pcapng bytes.Buffer
-		w := stream.NewWriter(&pcapng, stream.WriterOptions{PcapNG: true})
+		w := newWriter(&pcapng, stream.WriterOptions{PcapNG: true})
 		if err := errors.Join(w.Write(packets), w.Close()); err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +125,7 @@ func TestBlockLooksLikeTheBeginningOfACapture(t *testing.T) {
 	section = bigEndian.AppendUint64(section, 1<<64-1)
 	section = bigEndian.AppendUint32(section, 28)
 	var pcapng bytes.Buffer
-	w := stream.NewWriter(&pcapng, stream.WriterOptions{PcapNG: true})
+	w := newWriter(&pcapng, stream.WriterOptions{PcapNG: true})
 	if err := errors.Join(w.Write(packets), w.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestCutAtEveryByte(t *testing.T) {
 
 func TestCutPcapNGAtEveryByte(t *testing.T) {
 	var file bytes.Buffer
-	w := stream.NewWriter(&file, stream.WriterOptions{PcapNG: true})
+	w := newWriter(&file, stream.WriterOptions{PcapNG: true})
 	if err := errors.Join(w.Write(lab.Packets(6, lab.Start, time.Millisecond, 61)), w.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func TestSectionBehindATruncatedOne(t *testing.T) {
 func TestDamagedBlockLosesOneBlock(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	var pcapng bytes.Buffer
-	w := stream.NewWriter(&pcapng, stream.WriterOptions{PcapNG: true})
+	w := newWriter(&pcapng, stream.WriterOptions{PcapNG: true})
 	if err := errors.Join(w.Write(lab.Packets(40, lab.Start, time.Millisecond, 100)), w.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -344,7 +344,7 @@ func TestReadReturnsEarly(t *testing.T) {
 func TestReadDoesNotAllocate(t *testing.T) {
 	packets := lab.Packets(100000, lab.Start, time.Microsecond, 60)
 	var pcapng bytes.Buffer
-	w := stream.NewWriter(&pcapng, stream.WriterOptions{PcapNG: true})
+	w := newWriter(&pcapng, stream.WriterOptions{PcapNG: true})
 	if err := errors.Join(w.Write(packets), w.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -365,7 +365,7 @@ func TestResetReadsAsANewReader(t *testing.T) {
 	packets := lab.Packets(300, lab.Start, time.Millisecond, 1000)
 	whole := lab.Pcap(packets, binary.LittleEndian, true)
 	var pcapng, compressed bytes.Buffer
-	w := stream.NewWriter(&pcapng, stream.WriterOptions{PcapNG: true})
+	w := newWriter(&pcapng, stream.WriterOptions{PcapNG: true})
 	z := gzip.NewWriter(&compressed)
 	_, err := z.Write(lab.Pcap(packets, binary.BigEndian, false))
 	if err := errors.Join(w.Write(packets), w.Close(), err, z.Close()); err != nil {
@@ -433,7 +433,7 @@ func TestOpen(t *testing.T) {
 // mean something else: that is said.
 func TestBrokenInterfaceOptionsAreSaid(t *testing.T) {
 	var pcapng bytes.Buffer
-	w := stream.NewWriter(&pcapng, stream.WriterOptions{PcapNG: true})
+	w := newWriter(&pcapng, stream.WriterOptions{PcapNG: true})
 	if err := errors.Join(w.Write(lab.Packets(3, lab.Start, time.Millisecond, 100)), w.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -455,7 +455,7 @@ func TestBrokenInterfaceOptionsAreSaid(t *testing.T) {
 // counted.
 func TestUnknownBlocksAreCounted(t *testing.T) {
 	var pcapng bytes.Buffer
-	w := stream.NewWriter(&pcapng, stream.WriterOptions{PcapNG: true})
+	w := newWriter(&pcapng, stream.WriterOptions{PcapNG: true})
 	if err := errors.Join(w.Write(lab.Packets(3, lab.Start, time.Millisecond, 100)), w.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -7,14 +7,14 @@ type Format uint8
 
 // The formats of a section.
 const (
-	FormatUnknown  Format = iota
-	FormatPcap            // microseconds, magic 0xa1b2c3d4
-	FormatPcapNano        // nanoseconds, magic 0xa1b23c4d
-	FormatModified        // Kuznetzov's modified pcap, magic 0xa1b2cd34
-	FormatPcapNG
+	FormatUnknown  Format = iota // no section has begun
+	FormatPcap                   // microseconds, magic 0xa1b2c3d4
+	FormatPcapNano               // nanoseconds, magic 0xa1b23c4d
+	FormatModified               // Kuznetzov's modified pcap, magic 0xa1b2cd34
+	FormatPcapNG                 // draft-ietf-opsawg-pcapng
 )
 
-// String gives the name used in records.
+// String returns the name that the tools print, such as "pcap-ns".
 func (f Format) String() string {
 	switch f {
 	case FormatPcap:
@@ -29,25 +29,30 @@ func (f Format) String() string {
 	return "unknown"
 }
 
-// Section describes one capture of a stream.
+// Section describes one capture of a stream, as far as it has been read. It is a
+// snapshot: later reads do not change it. Its LinkTypes are read-only.
 type Section struct {
-	// Index counts the sections of the stream from 0.
+	// Index is the number of the section in the stream, counted from 0.
 	Index int
-	// Offset is where the section begins in bytes, after decompression.
+	// Offset is where the section begins, in bytes from the start of the stream
+	// after decompression.
 	Offset int64
 	Format Format
-	// Compression is what the section came wrapped in.
+	// Compression is the compression of the section. If it was compressed more
+	// than once, it is the innermost one.
 	Compression Compression
-	ByteOrder   binary.ByteOrder
-	// LinkTypes holds the link type of the pcap header or those of the pcapng
-	// interfaces seen so far, each once, in order. A pcapng section may have none.
+	// ByteOrder is the byte order of the headers.
+	ByteOrder binary.ByteOrder
+	// LinkTypes holds the link type of the pcap header, or the link types of the
+	// pcapng interfaces read so far, each once, in order of appearance. It is
+	// empty if a pcapng section has described no interface yet.
 	LinkTypes []LinkType
-	// Snaplen is the largest snaplen of the header or the interfaces, in bytes;
-	// 0 says that there is no limit.
+	// Snaplen is the snaplen of the pcap header, or the largest of the pcapng
+	// interfaces read so far, in bytes. 0 means no limit.
 	Snaplen uint32
 }
 
-// LinkType is the first link type of the section; ok is false where it has none.
+// LinkType returns the first link type of the section. ok is false if it has none.
 func (s *Section) LinkType() (t LinkType, ok bool) {
 	if len(s.LinkTypes) == 0 {
 		return 0, false
@@ -55,7 +60,7 @@ func (s *Section) LinkType() (t LinkType, ok bool) {
 	return s.LinkTypes[0], true
 }
 
-// addSnaplen takes note of that of a pcapng interface.
+// addSnaplen records the snaplen of a pcapng interface.
 func (s *Section) addSnaplen(snaplen uint32, first bool) {
 	switch {
 	case first:

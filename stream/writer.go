@@ -13,31 +13,36 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// WriterOptions says what a Writer makes.
+// WriterOptions chooses the output of a [Writer]. The zero value writes an
+// uncompressed pcap with nanoseconds.
 type WriterOptions struct {
-	// PcapNG writes pcapng with one interface for each link type, instead of
-	// pcap with nanoseconds in this machine's byte order.
+	// PcapNG selects pcapng with one interface for each link type. Otherwise the
+	// Writer writes pcap with nanoseconds. Both are in the byte order of this
+	// machine.
 	PcapNG bool
-	// Compression wraps the stream: Uncompressed, Gzip, LZ4 or Zstd.
+	// Compression compresses the output: Uncompressed, Gzip, LZ4 or Zstd.
 	Compression Compression
-	// LinkType stands in the header of a pcap without packets.
+	// LinkType is the link type in the header of a pcap without packets.
 	LinkType LinkType
-	// Snaplen stands in the header, in bytes; 0 means MaxCaptureLength.
+	// Snaplen is the snaplen in the header, in bytes. 0 means MaxCaptureLength.
+	// The Writer does not cut packets to it.
 	Snaplen uint32
-	// Background has a goroutine compress and write while the caller goes on with
-	// the next packets. Errors come with a later call then, and Close ends it.
+	// Background compresses and writes in a goroutine, while the caller goes on
+	// with the next packets. A later call then returns the error of an earlier
+	// write. Close ends the goroutine.
 	Background bool
-	// Written is told how many packets have been written, or handed to the
-	// compression, and how many bytes of data they have. It may be nil; with
-	// Background, that goroutine calls it.
+	// Written is called after a block of packets has been written or given to the
+	// compressor, with the number of packets and the bytes of their Data. It may
+	// be nil. With Background, the goroutine calls it.
 	Written func(packets, bytes int64)
 }
 
 // endOfPcap is the first time that a pcap cannot hold: its seconds are 32 bits.
 const endOfPcap = 1e9 << 32
 
-// Holds says whether a packet may have such a time: from 1970 to 2106 in a pcap,
-// from 1970 on in a pcapng.
+// Holds reports whether the output can hold a time, in nanoseconds since the Unix
+// epoch. A pcap holds 1970 to 2106, since its seconds are unsigned and 32 bits
+// wide. A pcapng holds all times from 1970 on.
 func (o *WriterOptions) Holds(time int64) bool {
 	return time >= 0 && (o.PcapNG || time < endOfPcap)
 }
@@ -45,7 +50,8 @@ func (o *WriterOptions) Holds(time int64) bool {
 // writeBlockSize is how much a Writer gathers before it writes, in bytes.
 const writeBlockSize = 256 << 10
 
-// Writer writes packets as one section. It is not safe for concurrent use.
+// Writer writes packets as one section, in the order in which it gets them. It is
+// not safe for concurrent use.
 type Writer struct {
 	options    WriterOptions
 	dst        io.Writer  // the file, or what compresses into it
@@ -66,18 +72,22 @@ type compressor interface {
 	Flush() error
 }
 
-// NewWriter writes to dst, which it never closes. The header goes out with the
-// first packet, or with Close.
-func NewWriter(dst io.Writer, options WriterOptions) *Writer {
+// NewWriter returns a Writer to dst, which it never closes. It writes the file
+// header with the first packets, or at Close. A compression that cannot be written
+// is an error.
+func NewWriter(dst io.Writer, options WriterOptions) (*Writer, error) {
 	if options.Snaplen == 0 {
 		options.Snaplen = MaxCaptureLength
 	}
-	w := &Writer{options: options, dst: dst, block: make([]byte, 0, writeBlockSize)}
-	w.compressor, w.err = newCompressor(dst, options.Compression)
-	if w.compressor != nil {
-		w.dst = w.compressor
+	compressor, err := newCompressor(dst, options.Compression)
+	if err != nil {
+		return nil, err
 	}
-	return w
+	w := &Writer{options: options, dst: dst, compressor: compressor, block: make([]byte, 0, writeBlockSize)}
+	if compressor != nil {
+		w.dst = compressor
+	}
+	return w, nil
 }
 
 // newCompressor gives nil for Uncompressed. All levels are fast ones: the stream
@@ -97,9 +107,13 @@ func newCompressor(dst io.Writer, compression Compression) (compressor, error) {
 	return nil, fmt.Errorf("cannot write %s", compression)
 }
 
-// Write appends packets to the section, copying their data. One of another link
-// type than the first is a [*LinkTypeError], unless options.PcapNG is set, and one
-// of a time that options do not hold is an error; the packets before it are written out.
+// Write appends packets to the section. It copies their Data, so that the caller
+// may reuse it, and does not allocate per packet.
+//
+// In a pcap, a packet with another link type than the first is a [*LinkTypeError].
+// A packet with a time that the output cannot hold is an error, see
+// [WriterOptions.Holds]. The packets before such a packet are written. After an
+// error, the Writer writes nothing more, and every call returns that error.
 func (w *Writer) Write(packets []Packet) error {
 	if w.err != nil || len(packets) == 0 {
 		return w.err
@@ -309,19 +323,20 @@ func (b *backgroundWriter) close() error {
 	return b.failed()
 }
 
-// Flush hands everything written so far to dst, compressed frames included.
-// Call it when the reader of the packets would wait: see [Reader.Buffered]. With
-// Background it does not wait until that is done.
+// Flush writes everything that the Writer and the compressor hold to dst. Call it
+// before waiting for more packets, see [Reader.Buffered]. With Background, it does
+// not wait for the goroutine.
 func (w *Writer) Flush() error {
 	w.writeBlock(true)
 	return w.err
 }
 
-// HasPackets says whether a packet has come to be written, until Close.
+// HasPackets reports whether Write got a packet. It is meaningful until Close.
 func (w *Writer) HasPackets() bool { return w.started }
 
-// Close writes the header if no packet did, ends the compressed stream and
-// flushes. The first error of the Writer is returned here again.
+// Close writes the header if there were no packets, writes everything that is
+// held, and ends the compressed data. It does not close dst. It returns the first
+// error of the Writer.
 func (w *Writer) Close() error {
 	if w.err == nil && !w.started {
 		w.start(w.options.LinkType)
@@ -337,9 +352,11 @@ func (w *Writer) Close() error {
 	return w.err
 }
 
-// LinkTypeError says that a pcap cannot hold packets of two link types.
+// LinkTypeError reports packets of two link types for one pcap, which can hold only
+// one.
 type LinkTypeError struct{ First, Other LinkType }
 
+// Error names both link types.
 func (e *LinkTypeError) Error() string {
 	return fmt.Sprintf("link type %s after %s: one pcap holds one link type", e.Other, e.First)
 }

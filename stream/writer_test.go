@@ -11,6 +11,23 @@ import (
 	"pcap-replay/stream"
 )
 
+// newWriter panics if there is no such writer.
+func newWriter(dst io.Writer, options stream.WriterOptions) *stream.Writer {
+	w, err := stream.NewWriter(dst, options)
+	if err != nil {
+		panic(err)
+	}
+	return w
+}
+
+func TestNewWriterRefusesACompressionThatIsOnlyRead(t *testing.T) {
+	for _, compression := range []stream.Compression{stream.XZ, stream.Bzip2} {
+		if w, err := stream.NewWriter(io.Discard, stream.WriterOptions{Compression: compression}); err == nil || w != nil {
+			t.Errorf("%s: writer %v, error %v", compression, w, err)
+		}
+	}
+}
+
 var writerOptions = map[string]stream.WriterOptions{
 	"pcap":                         {},
 	"pcapng":                       {PcapNG: true},
@@ -33,7 +50,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 			var file bytes.Buffer
 			var written, size int64
 			options.Written = func(packets, bytes int64) { written, size = written+packets, size+bytes }
-			w := stream.NewWriter(&file, options)
+			w := newWriter(&file, options)
 			if err := errors.Join(w.Write(packets[:700]), w.Flush(), w.Flush(), w.Write(nil), w.Write(packets[700:]), w.Close()); err != nil {
 				t.Fatal(err)
 			}
@@ -69,7 +86,7 @@ func TestFlushReachesALiveReader(t *testing.T) {
 			in, out := io.Pipe()
 			next := make(chan int, 1) // the end of a flush may stay in the pipe until more is wanted
 			go func() {
-				w := stream.NewWriter(out, options)
+				w := newWriter(out, options)
 				for i := range next {
 					if err := errors.Join(w.Write(packets[i:i+1]), w.Flush()); err != nil {
 						t.Error(err)
@@ -99,7 +116,7 @@ func TestWriterWithoutPacketsWritesAHeader(t *testing.T) {
 	for name, options := range writerOptions {
 		options.LinkType = stream.LinkTypeRaw
 		var file bytes.Buffer
-		if err := stream.NewWriter(&file, options).Close(); err != nil {
+		if err := newWriter(&file, options).Close(); err != nil {
 			t.Fatal(err)
 		}
 		r := stream.NewReader(&file)
@@ -114,7 +131,7 @@ func TestLinkTypesDoNotMixInAPcap(t *testing.T) {
 	packets[2].LinkType = stream.LinkTypeRaw
 	var mixed *stream.LinkTypeError
 	var file bytes.Buffer
-	w := stream.NewWriter(&file, stream.WriterOptions{})
+	w := newWriter(&file, stream.WriterOptions{})
 	if err := w.Write(packets); !errors.As(err, &mixed) || mixed.First != stream.LinkTypeEthernet || mixed.Other != stream.LinkTypeRaw {
 		t.Errorf("pcap: %v", err)
 	}
@@ -122,7 +139,7 @@ func TestLinkTypesDoNotMixInAPcap(t *testing.T) {
 		t.Errorf("%d packets before the other link type, wanted 2", got.packets)
 	}
 	file.Reset()
-	w = stream.NewWriter(&file, stream.WriterOptions{PcapNG: true})
+	w = newWriter(&file, stream.WriterOptions{PcapNG: true})
 	if err := errors.Join(w.Write(packets), w.Close()); err != nil {
 		t.Errorf("pcapng: %v", err)
 	}
@@ -134,7 +151,7 @@ func TestLinkTypesDoNotMixInAPcap(t *testing.T) {
 func TestTimesThatDoNotFitAreSaid(t *testing.T) {
 	for _, moment := range []int64{-1, 1 << 62} {
 		packet := stream.Packet{Time: moment, LinkType: stream.LinkTypeEthernet}
-		if err := stream.NewWriter(io.Discard, stream.WriterOptions{}).Write([]stream.Packet{packet}); err == nil {
+		if err := newWriter(io.Discard, stream.WriterOptions{}).Write([]stream.Packet{packet}); err == nil {
 			t.Errorf("time %d: no error", moment)
 		}
 	}
@@ -154,7 +171,7 @@ func (f *failingWriter) Write(p []byte) (int, error) {
 func TestWriteErrorsCome(t *testing.T) {
 	packets := lab.Packets(10000, lab.Start, 0, 1000)
 	for name, options := range writerOptions {
-		w := stream.NewWriter(&failingWriter{100}, options)
+		w := newWriter(&failingWriter{100}, options)
 		if err := errors.Join(w.Write(packets), w.Close()); !errors.Is(err, errFull) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -164,7 +181,7 @@ func TestWriteErrorsCome(t *testing.T) {
 func TestWriteDoesNotAllocate(t *testing.T) {
 	packets := lab.Packets(64, lab.Start, 0, 61)
 	for _, options := range []stream.WriterOptions{{}, {PcapNG: true}, {Background: true}} {
-		w := stream.NewWriter(io.Discard, options)
+		w := newWriter(io.Discard, options)
 		_ = w.Write(packets)
 		if allocations := testing.AllocsPerRun(1000, func() { _ = w.Write(packets) }); allocations > 0 {
 			t.Errorf("%v allocations a batch", allocations)

@@ -24,9 +24,11 @@ func openFileSink(run *tool.Run, name string) (*fileSink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &fileSink{
-		out: out, writer: stream.NewWriter(out, stream.WriterOptions{LinkType: stream.LinkTypeEthernet}), clock: schedule.System,
-	}, nil
+	writer, err := stream.NewWriter(out, stream.WriterOptions{LinkType: stream.LinkTypeEthernet})
+	if err != nil {
+		return nil, err
+	}
+	return &fileSink{out: out, writer: writer, clock: schedule.System}, nil
 }
 
 func openFile(run *tool.Run, name string) (*files.Output, error) {

@@ -70,8 +70,11 @@ func (m *merging) mergeAll(out *files.Output) error {
 	}
 	m.config.writer.Written = m.countWritten
 	m.config.writer.Background = out.TakesTime() || m.config.writer.Compression != stream.Uncompressed
-	writer := stream.NewWriter(out, *m.config.writer)
-	err := play(writer)
+	writer, err := stream.NewWriter(out, *m.config.writer)
+	if err != nil {
+		return err
+	}
+	err = play(writer)
 	if err != nil && writer.HasPackets() {
 		_ = writer.Close() // what is counted as out goes out
 	}

@@ -63,7 +63,10 @@ func (p *pacer) playAll() error {
 	p.run.Progress.Start(input.TimesSize(p.playback.Size(), p.config.loop), nil)
 	p.run.Progress.Settled(func() (n, of int64) { return p.packetsOut.Load() + p.outOfRange.Load(), p.in.Load() })
 	p.config.writer.Written = p.countWritten
-	writer := stream.NewWriter(p.out, p.config.writer)
+	writer, err := stream.NewWriter(p.out, p.config.writer)
+	if err != nil {
+		return err
+	}
 	if err := p.play(writer); err != nil {
 		if writer.HasPackets() {
 			_ = writer.Close() // what is counted as out goes out

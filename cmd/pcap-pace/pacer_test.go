@@ -114,7 +114,10 @@ func TestPaceReplacesAnUnwritableTime(t *testing.T) {
 		{math.MaxInt64, []string{"--asap", "--pcapng"}, 0},
 	} {
 		var in bytes.Buffer
-		w := stream.NewWriter(&in, stream.WriterOptions{PcapNG: true})
+		w, err := stream.NewWriter(&in, stream.WriterOptions{PcapNG: true})
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := errors.Join(w.Write(lab.Packets(2, test.first, 0, 100)), w.Close()); err != nil {
 			t.Fatal(err)
 		}

@@ -158,7 +158,10 @@ func makeTroubles(t *testing.T) {
 func writeLater(t *testing.T, name string, packet stream.Packet) {
 	t.Helper()
 	var file bytes.Buffer
-	w := stream.NewWriter(&file, stream.WriterOptions{PcapNG: true})
+	w, err := stream.NewWriter(&file, stream.WriterOptions{PcapNG: true})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := errors.Join(w.Write([]stream.Packet{packet}), w.Close(), os.WriteFile(name, file.Bytes(), 0o666)); err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func inspect(src io.Reader, size int) (c Content) {
 	for {
 		n, err := reader.Read(packet)
 		section := reader.Section()
-		if section == nil {
+		if section.Format == stream.FormatUnknown {
 			return c
 		}
 		c.Format, c.Compression, c.LinkTypes = section.Format, compression, section.LinkTypes

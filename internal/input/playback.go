@@ -26,9 +26,9 @@ type Playback struct {
 	current File
 	reader  *stream.Reader
 	closers []io.Closer
-	read    atomic.Int64    // bytes of the file that is open
-	before  int64           // bytes of those that have been played
-	section *stream.Section // of the packets read last
+	read    atomic.Int64 // bytes of the file that is open
+	before  int64        // bytes of those that have been played
+	section int          // of the packets read last: its number in the file, from 1
 
 	again  bool // the files have been played, and their problems have been reported
 	named  int  // files that count, those that cannot be read included
@@ -103,7 +103,7 @@ func (p *Playback) CheckRewinds(flag, hint string) error {
 // Rewind goes back to the first file.
 func (p *Playback) Rewind() error {
 	p.closeFile()
-	p.next, p.section, p.again = 0, nil, true
+	p.next, p.section, p.again = 0, 0, true
 	for _, file := range p.files {
 		if file.Path == "-" {
 			if _, err := p.opener.In.(io.Seeker).Seek(p.start, io.SeekStart); err != nil {
@@ -150,8 +150,8 @@ func (p *Playback) Read(batch []stream.Packet) (n int, begins bool, err error) {
 		n, err := p.reader.Read(batch)
 		p.progress.Set(p.before + p.position())
 		if n > 0 {
-			begins := p.section != p.reader.Section()
-			p.section = p.reader.Section()
+			begins := p.section != p.reader.Sections()
+			p.section = p.reader.Sections()
 			return n, begins, nil
 		}
 		if err != nil {
@@ -165,7 +165,7 @@ func (p *Playback) Read(batch []stream.Packet) (n int, begins bool, err error) {
 // position is how many bytes of this file have been played: as exactly as can be, as a
 // small one is read at once, and then played for hours.
 func (p *Playback) position() int64 {
-	if section := p.reader.Section(); section != nil && section.Compression == stream.Uncompressed {
+	if section := p.reader.Section(); section.Format != stream.FormatUnknown && section.Compression == stream.Uncompressed {
 		return p.reader.Offset()
 	}
 	return p.read.Load()
@@ -210,6 +210,7 @@ func (p *Playback) open(in File, file io.ReadCloser) {
 	}
 	p.current = in
 	p.read.Store(0)
+	p.section = 0
 	p.reader = stream.NewReader(NewSource(p.ctx, file, func(bytes int64) { p.read.Add(bytes) }))
 	p.closers = []io.Closer{p.reader, file}
 }

@@ -51,7 +51,7 @@ type readAhead struct {
 	packets  []stream.Packet
 	batch    []stream.Packet // packets' memory
 	block    *block
-	section  *stream.Section
+	section  int // the number of the section, from 1
 	err      error
 	position       // behind the packets
 	end      int64 // offset in the stream
@@ -103,7 +103,7 @@ func (l *lookahead) run(src io.ReadCloser) {
 	for l.isWanted() {
 		batch := l.blocks.newBatch(l.batchSize)
 		n, err := l.reader.Read(batch)
-		l.add(readAhead{packets: batch[:n], batch: batch, section: l.reader.Section(), err: err, end: l.reader.Offset()})
+		l.add(readAhead{packets: batch[:n], batch: batch, section: l.reader.Sections(), err: err, end: l.reader.Offset()})
 	}
 }
 

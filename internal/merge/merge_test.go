@@ -58,7 +58,10 @@ func writeCapture(t testing.TB, path string, packets []stream.Packet, compressio
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := stream.NewWriter(file, stream.WriterOptions{Compression: compression, LinkType: stream.LinkTypeEthernet})
+	w, err := stream.NewWriter(file, stream.WriterOptions{Compression: compression, LinkType: stream.LinkTypeEthernet})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := errors.Join(w.Write(packets), w.Close(), file.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func (r *Runs) Add(src io.ReadCloser, path, archive string, trouble func(error) 
 	defer ahead.Close()
 	var (
 		current  *run
-		section  *stream.Section
+		section  int // of current, from 1
 		disorder disorder
 	)
 	finish := func() {

@@ -109,7 +109,7 @@ func (s *survey) readPart(r *stream.Reader, end int64) bool {
 			return false
 		}
 	}
-	s.begin(r.Section())
+	s.update(r.Section())
 	return r.Sections() == 1
 }
 

@@ -38,8 +38,8 @@ func Take(r *stream.Reader, rate *Rate) (record.Capture, error) {
 type survey struct {
 	capture   record.Capture
 	rate      *Rate
-	section   *stream.Section
-	unlimited bool // a section has no snaplen
+	section   stream.Section // the newest
+	unlimited bool           // a section has no snaplen
 
 	timed            bool // a packet had a time
 	first, last      int64
@@ -55,9 +55,7 @@ func (s *survey) read(r *stream.Reader) error {
 	for {
 		n, err := r.Read(batch)
 		s.add(batch[:n])
-		if now := r.Section(); now != s.section {
-			s.begin(now)
-		}
+		s.update(r.Section())
 		switch damage, ok := err.(*stream.Damage); {
 		case err == nil:
 		case ok:
@@ -106,12 +104,15 @@ func (s *survey) add(packets []stream.Packet) {
 	}
 }
 
-// begin goes on to another section. The first one gives format and compression;
-// it is an odd file in which the others differ.
-func (s *survey) begin(section *stream.Section) {
-	if s.section == nil {
+// update takes the newest snapshot of the section, or the next section. The first
+// section gives format and compression; files whose sections differ are rare.
+func (s *survey) update(section stream.Section) {
+	switch {
+	case section.Format == stream.FormatUnknown:
+		return // none has begun
+	case s.section.Format == stream.FormatUnknown:
 		s.capture.Format, s.capture.Compression = section.Format.String(), section.Compression.String()
-	} else {
+	case section.Index != s.section.Index:
 		s.addSnaplen()
 	}
 	s.section = section
@@ -142,7 +143,7 @@ func (s *survey) end(r *stream.Reader) record.Capture {
 	for _, u := range r.UnknownBlocks() {
 		c.UnknownBlocks = append(c.UnknownBlocks, record.UnknownBlocks(u))
 	}
-	if s.section == nil {
+	if s.section.Format == stream.FormatUnknown {
 		c.Format, c.Compression = stream.FormatUnknown.String(), stream.Uncompressed.String()
 	} else if s.addSnaplen(); s.unlimited {
 		c.Snaplen = 0
