@@ -15,15 +15,31 @@ TOOLS = pcap-tarls pcap-tarcat pcap-map pcap-merge pcap-pace pcap-inject
 MANUALS = $(wildcard man/*.[157])
 FUZZTIME = 1m
 
-.PHONY: all test demo bench lint fuzz install install-built uninstall dist clean
+.PHONY: all test race cover check demo bench lint fuzz install install-built uninstall dist clean
 
 # Go knows best what has changed.
 all:
 	go build -ldflags='-s -w' -o $(BIN)/ ./cmd/...
 
-# All that this machine allows; what it does not is skipped with the reason.
+# All that this machine allows; the last line counts what was skipped, and why.
 test:
-	go test $(GOTESTFLAGS) ./...
+	@scripts/test $(GOTESTFLAGS)
+
+# The packages in which goroutines share memory, and the tools as built.
+RACE_PACKAGES = ./stream/... ./internal/archive ./internal/files ./internal/merge \
+  ./internal/schedule ./internal/survey ./internal/tool ./internal/wire ./internal/acceptance
+
+# The race detector needs cgo and a C compiler.
+race:
+	CGO_ENABLED=1 go test -race $(GOTESTFLAGS) $(RACE_PACKAGES)
+
+# The coverage of all tests, by function; cover.out is for go tool cover -html.
+cover:
+	@scripts/test -coverprofile=cover.out -coverpkg=./cmd/...,./internal/...,./stream $(GOTESTFLAGS)
+	go tool cover -func=cover.out
+
+# What is to be green before a commit.
+check: all lint test
 
 demo: all
 	scripts/demo
@@ -70,4 +86,4 @@ dist:
 	scripts/dist
 
 clean:
-	rm -rf bin dist
+	rm -rf bin dist cover.out

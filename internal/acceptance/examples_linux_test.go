@@ -141,7 +141,7 @@ var notHere = []struct{ word, reason string }{
 
 // mayBeMissing are programs of examples that a machine need not have.
 var mayBeMissing = []string{
-	"tcpdump", "tshark", "editcap", "mergecap", "capinfos", "tcprewrite", "tcpreplay", "jq", "zstd", "lz4", "pv", "parallel", "ethtool",
+	"tcpdump", "tshark", "editcap", "mergecap", "capinfos", "tcprewrite", "tcpreplay", "jq", "zstd", "lz4", "pv", "parallel", "ethtool", "ip",
 }
 
 // exampleLimit is how long one may run.

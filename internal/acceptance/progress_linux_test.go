@@ -348,7 +348,7 @@ func TestProgressEndsWithASignal(t *testing.T) {
 	}
 	var runs []*terminalRun
 	for _, c := range cases {
-		runs = append(runs, &terminalRun{pipeline: c.pipeline, columns: 100, during: interrupt})
+		runs = append(runs, &terminalRun{pipeline: c.pipeline, columns: 300, during: interrupt})
 	}
 	runOnTerminals(t, runs...)
 	for i, c := range cases {

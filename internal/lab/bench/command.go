@@ -30,7 +30,7 @@ func shell(pipeline string) (u usage, err error) {
 		return u, fmt.Errorf("%s: %w\n%s", pipeline, err, strings.TrimSpace(messages.String()))
 	}
 	u.cpu = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
-	u.peak = command.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+	u.peak = int64(command.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) << 10
 	return u, nil
 }
 
