@@ -1,0 +1,34 @@
+// Package internal holds everything but the tools and the public package stream. It has no
+// code of its own: this page describes the architecture.
+//
+// # Floors
+//
+// Imports run downwards only:
+//
+//	cmd/pcap-*                        the six tools, each whole in its folder
+//	input                             operands, folders, records and tarballs to open captures
+//	tool                              what all tools share towards the user
+//	chart                             records drawn in a terminal and as SVG
+//	archive filter merge schedule     the engines
+//	  survey wire
+//	frame                             link headers, VLAN, IP, checksums, hashes of flows
+//	stream                            captures read and written
+//	files record gunzip bunzip2 unxz  the ground
+//
+// lab and acceptance stand beside the house: they test it.
+//
+// # The way of a packet
+//
+// A stream.Reader reads it from a file, a pipe or a member of a tarball. Package input
+// decides which captures are read and in which order they are played. A filter, a shard or
+// a time range selects it. Package merge puts it in the order of time, or package schedule
+// computes its departure. Package frame gives it the link header of the interface. It waits
+// in the ring of package schedule, and package wire sends it.
+//
+// Data flows one way. An engine receives functions and values, and never the run of a tool.
+//
+// # The end of a run
+//
+// Package tool ends a run: it waits for a tool that was told to stop, gives outputs their
+// final names, writes the report and chooses the exit code.
+package internal
