@@ -9,11 +9,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 )
 
 // samples are inputs of all kinds: runs, text, noise, and what spells magics.
@@ -289,34 +289,29 @@ func TestGivesAllWholeBlocks(t *testing.T) {
 
 // What decompresses ahead ends when it is told to, and goes no further than it must.
 func TestCloseEndsAll(t *testing.T) {
-	before := runtime.NumGoroutine()
 	compressed := compress(t, samples()["noise"], "-1")
-	for range 20 {
-		read := 0
-		rest := compressed
-		r := NewParallelReader(readerFunc(func(p []byte) (int, error) {
-			read++
-			n := copy(p, rest)
-			if rest = rest[n:]; len(rest) == 0 {
-				rest = compressed
+	// The bubble ends when all its goroutines have ended, and fails when one never does.
+	synctest.Test(t, func(t *testing.T) {
+		for range 20 {
+			read := 0
+			rest := compressed
+			r := NewParallelReader(readerFunc(func(p []byte) (int, error) {
+				read++
+				n := copy(p, rest)
+				if rest = rest[n:]; len(rest) == 0 {
+					rest = compressed
+				}
+				return n, nil
+			}), 2)
+			if _, err := io.CopyN(io.Discard, r, 1000); err != nil {
+				t.Fatal(err)
 			}
-			return n, nil
-		}), 2)
-		if _, err := io.CopyN(io.Discard, r, 1000); err != nil {
-			t.Fatal(err)
+			r.Close()
+			if read > 100 {
+				t.Errorf("%d reads", read)
+			}
 		}
-		r.Close()
-		if read > 100 {
-			t.Errorf("%d reads", read)
-		}
-	}
-	for range 1000 {
-		if runtime.NumGoroutine() <= before {
-			return
-		}
-		runtime.Gosched()
-	}
-	t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+	})
 }
 
 type readerFunc func(p []byte) (int, error)
