@@ -25,10 +25,11 @@ all:
 test:
 	@scripts/test $(GOTESTFLAGS)
 
-# The packages in which goroutines share memory, and the tools as built.
+# The packages in which goroutines share memory. The tools as built take over five
+# minutes more: go test -race ./internal/acceptance.
 # A Reader has goroutines only in its decompressors, and those of bzip2 are ours.
 RACE_PACKAGES = ./internal/archive ./internal/bunzip2 ./internal/files ./internal/merge \
-  ./internal/schedule ./internal/survey ./internal/tool ./internal/wire ./internal/acceptance
+  ./internal/schedule ./internal/survey ./internal/tool ./internal/wire
 
 # The race detector needs cgo and a C compiler.
 race:
