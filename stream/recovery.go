@@ -157,7 +157,11 @@ func (r *Reader) continues(best, found candidate) bool {
 	for offset < found.offset {
 		head := r.block[offset-r.base : r.end]
 		if r.format == FormatPcapNG {
-			offset += int64(r.order.Uint32(head[4:]))
+			length := r.order.Uint32(head[4:])
+			if !isBlockLength(length) { // the chain was followed for some records only
+				return false
+			}
+			offset += int64(length)
 		} else {
 			offset += int64(r.layout.headerLength) + int64(r.layout.header(head).captured)
 		}
