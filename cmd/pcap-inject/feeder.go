@@ -155,7 +155,9 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 		f.trim(&packets[i])
 		frames, skip := f.framer.frames(packets[i : i+1])
 		if skip != notSkipped {
-			f.skip(&packets[i], skip, nil)
+			if f.skip(skip) {
+				f.tellSkipped(packets[i].Time, f.framer.why(&packets[i], skip))
+			}
 			continue
 		}
 		f.taken++
@@ -219,23 +221,21 @@ func (f *feeder) ringOf(packet *stream.Packet) *schedule.Ring {
 	return f.rings[frame.ShardOf(packet, uint32(len(f.rings)))]
 }
 
-// skip counts a packet that is not sent. The first one of a kind is said. Where
-// nobody asked for it, the exit code becomes 3. Cause is what the interface says of
-// it, if that was asked.
-func (f *feeder) skip(packet *stream.Packet, reason skipReason, cause error) {
+// skip counts a packet that is not sent. Where no flag asked for that, the exit code
+// becomes 3, and tell says that this is the first one of its kind. Any goroutine may call
+// it.
+func (f *feeder) skip(reason skipReason) (tell bool) {
 	first := f.skipped[reason].Add(1) == 1
 	if f.framer.asked(reason) {
-		return
+		return false
 	}
 	f.messages.MarkError()
-	if !first {
-		return
-	}
-	why := f.framer.why(packet, reason)
-	if cause != nil {
-		why = cause.Error()
-	}
-	f.messages.Errorf("packet of %s is not sent, nor others like it: %s", record.Time(packet.Time), why)
+	return first
+}
+
+// tellSkipped says why the packet of a time is not sent.
+func (f *feeder) tellSkipped(time int64, why string) {
+	f.messages.Errorf("packet of %s is not sent, nor others like it: %s", record.Time(time), why)
 }
 
 // reportSkipped writes an event for each kind of packet skipped since the last

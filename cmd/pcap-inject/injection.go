@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -96,7 +97,6 @@ func (in *injection) prepare(playback *input.Playback) {
 		in.transmissions = append(in.transmissions, &schedule.Transmission{
 			Ring: ring, Sender: sender, Clock: schedule.System, Epoch: in.epoch,
 			Delay: in.config.delay, Immediately: in.config.asap, End: int64(in.config.duration), Lateness: schedule.NewLateness(),
-			Failed: in.frameFailed, Underran: in.underran,
 		})
 	}
 	for i, stamps := range in.sink.stamps() {
@@ -194,7 +194,7 @@ func (in *injection) startThreads() (ended <-chan error) {
 			runtime.LockOSThread() // for good: the thread ends with the goroutine
 			in.prepareThread(t)
 			ready <- struct{}{}
-			sent <- t.Run()
+			sent <- in.transmit(t)
 		}()
 	}
 	for range in.transmissions {
@@ -238,18 +238,28 @@ func (in *injection) prepareThread(t *schedule.Transmission) {
 	}
 }
 
-// frameFailed settles a frame that was refused when it was sent.
-func (in *injection) frameFailed(frame *stream.Packet, last bool, err error) (passOver bool) {
-	if !in.sink.refusesFrame(err) {
-		return false
+// transmit sends what comes into the ring of a transmission. It reports underruns, and
+// counts and leaves out the frames that the sink refuses.
+func (in *injection) transmit(t *schedule.Transmission) error {
+	defer t.Lateness.Settle()
+	for {
+		err := t.Run()
+		var underrun *schedule.Underrun
+		var refusal *schedule.Refusal
+		switch {
+		case errors.As(err, &underrun):
+			in.reportUnderrun(underrun)
+		case errors.As(err, &refusal) && in.sink.refusesFrame(refusal.Err):
+			if refusal.Last && in.feeder.skip(skippedOversize) {
+				in.feeder.tellSkipped(refusal.Time, refusal.Error())
+			}
+		default:
+			return err
+		}
 	}
-	if last {
-		in.feeder.skip(frame, skippedOversize, err)
-	}
-	return true
 }
 
-func (in *injection) underran(u schedule.Underrun) {
+func (in *injection) reportUnderrun(u *schedule.Underrun) {
 	in.run.Report.Event(record.Underrun{
 		Event: "underrun", Tool: in.run.Name(), Time: record.Time(time.Now().UnixNano()),
 		Departure: record.Seconds(u.Departure), Missing: record.Seconds(u.Missing),

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -37,11 +38,31 @@ func (o *Epoch) after(departure int64) int64 { return Later(o.moment.Load(), dep
 // move puts the epoch so much later, unless another transmission has moved it.
 func (o *Epoch) move(from, by int64) { o.moment.CompareAndSwap(from, Later(from, by)) }
 
-// Underrun says that a packet came only when it should have left already.
+// Refusal is the error of a frame that the sender did not send. The frame has left
+// the ring.
+type Refusal struct {
+	// Time is the timestamp of the packet. Last says that no further frame of the same
+	// packet follows.
+	Time int64
+	Last bool
+	Err  error // as the sender gave it
+}
+
+func (r *Refusal) Error() string { return r.Err.Error() }
+
+// Unwrap gives the error of the sender.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// Underrun is the error of a packet that came only when it should have left already.
+// The packet stays in the ring and leaves next.
 type Underrun struct {
 	Departure int64
 	// Missing is how much too late it came, in nanoseconds.
 	Missing int64
+}
+
+func (u *Underrun) Error() string {
+	return fmt.Sprintf("packet came %v after its departure", time.Duration(u.Missing))
 }
 
 // Transmission sends what is put into a ring, each packet at its departure.
@@ -57,11 +78,6 @@ type Transmission struct {
 	Immediately bool
 	// End stops at this departure, even if no packet comes; 0 does not.
 	End int64
-	// Failed is told of every frame that the sender refuses, and says whether to
-	// pass over it or to end. last says that its packet has no further frame.
-	// Underran is told of every underrun. Both run on the sending thread.
-	Failed   func(frame *stream.Packet, last bool, err error) (passOver bool)
-	Underran func(Underrun)
 	// Thread, if not nil, is asked to mind the scheduler's rules.
 	Thread *RealtimeThread
 
@@ -100,13 +116,13 @@ func (t *Transmission) Underruns() int64 { return t.underruns.Load() }
 // Span gives the moments of the first and the last send, 0 before there was one.
 func (t *Transmission) Span() (began, ended int64) { return t.began.Load(), t.ended.Load() }
 
-// Run sends until the ring is closed and empty, or abandoned. The caller locks
-// the goroutine to its thread.
+// Run sends until the ring is closed and empty, or abandoned. After a [*Refusal] and
+// after an [*Underrun] the caller may call it again: it goes on with the next frame.
+// Any other error is that of Flush, and ends the transmission. The caller locks the
+// goroutine to its thread, and settles Lateness at the end.
 func (t *Transmission) Run() error {
-	defer t.Lateness.Settle()
-	t.waiter = NewWaiter(t.Clock, t.Ring.abandoned.Load)
-	if t.Thread != nil {
-		t.waiter.inRealtime()
+	if t.waiter == nil {
+		t.waiter = t.newWaiter()
 	}
 	for {
 		slot, ok := t.next()
@@ -117,6 +133,14 @@ func (t *Transmission) Run() error {
 			return err
 		}
 	}
+}
+
+func (t *Transmission) newWaiter() *Waiter {
+	waiter := NewWaiter(t.Clock, t.Ring.abandoned.Load)
+	if t.Thread != nil {
+		waiter.inRealtime()
+	}
+	return waiter
 }
 
 // next waits for a packet in the ring; ok is false at the end.
@@ -165,7 +189,10 @@ func (t *Transmission) sendFrom(slot int) error {
 		return t.send(slot, t.Ring.row(slot, maxBatch), t.Clock.Now())
 	}
 	now := t.Clock.Now()
-	due := t.dueInTime(slot, now)
+	if underrun := t.underrun(slot, now); underrun != nil {
+		return underrun
+	}
+	due := t.due(slot)
 	if now >= due {
 		return t.send(slot, t.countDue(slot, now), now)
 	}
@@ -195,30 +222,27 @@ func (t *Transmission) touch(slot int) {
 // due is the moment at which the packet in slot is to leave.
 func (t *Transmission) due(slot int) int64 { return t.Epoch.after(t.Ring.departures[slot]) }
 
-// dueInTime is due, unless the packet came too late for that. Then it is an
-// underrun, and this packet and all behind it leave with the delay that the first
-// one had: what was missed is not made up for by a burst. A fixed epoch stays.
-func (t *Transmission) dueInTime(slot int, now int64) int64 {
-	epoch := t.Epoch.moment.Load()
-	due := Later(epoch, t.Ring.departures[slot])
+// underrun says whether the packet in slot came too late to leave when due. Then this
+// packet and all behind it leave with the delay that the first one had: what was missed
+// is not made up for by a burst. A fixed epoch stays, and until a packet is in time again,
+// that is one underrun.
+func (t *Transmission) underrun(slot int, now int64) *Underrun {
+	epoch, departure := t.Epoch.moment.Load(), t.Ring.departures[slot]
+	due := Later(epoch, departure)
 	missing := t.Ring.arrivals[slot] - due
 	if missing <= 0 {
 		t.behind = false
-		return due
+		return nil
 	}
 	if t.behind {
-		return due // the same underrun, on a fixed epoch
+		return nil
 	}
 	t.behind = t.Epoch.Fixed
 	t.underruns.Add(1)
-	if t.Underran != nil {
-		t.Underran(Underrun{Departure: t.Ring.departures[slot], Missing: missing})
+	if !t.Epoch.Fixed {
+		t.Epoch.move(epoch, now+int64(t.Delay)-due)
 	}
-	if t.Epoch.Fixed {
-		return due
-	}
-	t.Epoch.move(epoch, now+int64(t.Delay)-due)
-	return t.due(slot)
+	return &Underrun{Departure: departure, Missing: missing}
 }
 
 // countDue is how many packets, from slot on, are due by now. One that came too
@@ -233,27 +257,26 @@ func (t *Transmission) countDue(slot int, now int64) int {
 	return row
 }
 
-// send sends count packets from slot on, passing over those that cannot be sent.
+// send sends count packets from slot on, up to one that the sender refuses.
 func (t *Transmission) send(slot, count int, now int64) error {
-	for count > 0 {
-		t.noteDeadlines(slot, count)
-		sent, err := t.Sender.Send(t.Ring.packets[slot : slot+count])
-		flushErr := t.Sender.Flush()
-		t.account(slot, sent, now)
-		if flushErr != nil {
-			return flushErr
-		}
-		if err == nil {
-			break
-		}
-		slot, count = slot+sent, count-sent
-		if !t.Failed(&t.Ring.packets[slot], t.Ring.lasts[slot], err) {
-			return err
-		}
-		t.Ring.release(1)
-		slot, count = slot+1, count-1
+	t.noteDeadlines(slot, count)
+	sent, err := t.Sender.Send(t.Ring.packets[slot : slot+count])
+	flushErr := t.Sender.Flush()
+	t.account(slot, sent, now)
+	switch {
+	case flushErr != nil:
+		return flushErr
+	case err != nil:
+		return t.refuse(slot+sent, err)
 	}
 	return nil
+}
+
+// refuse takes the frame in slot, which is now the oldest one, out of the ring.
+func (t *Transmission) refuse(slot int, err error) *Refusal {
+	refusal := &Refusal{Time: t.Ring.packets[slot].Time, Last: t.Ring.lasts[slot], Err: err}
+	t.Ring.release(1)
+	return refusal
 }
 
 // noteDeadlines takes note before the frames leave, so that nobody learns of one earlier.

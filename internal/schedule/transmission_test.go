@@ -68,7 +68,6 @@ func newTransmission(clock *fakeClock, packets, size int) (*Transmission, *fakeS
 	return &Transmission{
 		Ring: NewRing(packets, size), Sender: sender, Clock: clock, Epoch: epoch,
 		Delay: 200 * time.Millisecond, Lateness: NewLateness(),
-		Failed: func(*stream.Packet, bool, error) bool { return true },
 	}, sender
 }
 
@@ -215,8 +214,6 @@ func TestUnderrunMovesTheOrigin(t *testing.T) {
 			transmission, sender := newTransmission(clock, 16, 1<<16)
 			transmission.Epoch.Fixed = test.fixed
 			transmission.Epoch.Set(200e6)
-			var underruns []Underrun
-			transmission.Underran = func(u Underrun) { underruns = append(underruns, u) }
 			put := func(departures ...int64) {
 				arrival := clock.now.Load()
 				for i, departure := range departures {
@@ -226,17 +223,26 @@ func TestUnderrunMovesTheOrigin(t *testing.T) {
 				transmission.Ring.Publish()
 			}
 			put(0, 10)
-			ended := make(chan error)
-			go func() { ended <- transmission.Run() }()
+			type outcome struct {
+				underruns []*Underrun
+				err       error
+			}
+			ended := make(chan outcome)
+			go func() {
+				underruns, _, err := runToTheEnd(transmission)
+				ended <- outcome{underruns, err}
+			}()
 			for transmission.Ring.Len() > 0 {
 				time.Sleep(time.Millisecond)
 			}
 			clock.now.Store(1000e6)
 			put(20, 30, 40)
 			transmission.Ring.Close()
-			if err := <-ended; err != nil {
-				t.Fatal(err)
+			run := <-ended
+			if run.err != nil {
+				t.Fatal(run.err)
 			}
+			underruns := run.underruns
 			got := make([]int64, len(sender.moments))
 			for i, moment := range sender.moments {
 				got[i] = moment / 1e6
@@ -245,7 +251,7 @@ func TestUnderrunMovesTheOrigin(t *testing.T) {
 				t.Errorf("left at %v ms, wanted %v", got, test.want)
 			}
 			if transmission.Underruns() != 1 || len(underruns) != 1 || underruns[0].Missing/1e6 != 780 || underruns[0].Departure != 20e6 {
-				t.Errorf("%d underruns: %+v", transmission.Underruns(), underruns)
+				t.Errorf("%d underruns: %v", transmission.Underruns(), underruns)
 			}
 		})
 	}
@@ -267,32 +273,100 @@ func TestASlowSenderIsNoUnderrun(t *testing.T) {
 	}
 }
 
-func TestRefusedFramesArePassedOver(t *testing.T) {
-	tooLong, down := errors.New("too long"), errors.New("down")
+// runToTheEnd goes on behind every underrun and refusal.
+func runToTheEnd(transmission *Transmission) (underruns []*Underrun, refusals []*Refusal, err error) {
+	for {
+		err := transmission.Run()
+		var underrun *Underrun
+		var refusal *Refusal
+		switch {
+		case errors.As(err, &underrun):
+			underruns = append(underruns, underrun)
+		case errors.As(err, &refusal):
+			refusals = append(refusals, refusal)
+		default:
+			return underruns, refusals, err
+		}
+	}
+}
+
+// A refused frame comes back as an error, with its room given back, and the next run goes
+// on behind it.
+func TestRefusedFramesComeBack(t *testing.T) {
+	tooLong := errors.New("too long")
 	clock := newFakeClock()
 	transmission, sender := newTransmission(clock, 64, 1<<16)
 	sender.refuse = func(frame []byte) error {
-		switch sequence, _ := lab.Sequence(frame); {
-		case sequence%3 == 0:
+		if sequence, _ := lab.Sequence(frame); sequence%3 == 0 {
 			return tooLong
-		case sequence == 40:
-			return down
 		}
 		return nil
 	}
-	refused := 0
-	transmission.Failed = func(frame *stream.Packet, last bool, err error) bool {
-		refused++
-		return err == tooLong
+	for i := range 50 {
+		packet := stream.Packet{Data: lab.Frame(0, uint32(i), 60), Time: int64(i)}
+		transmission.Ring.Put(&packet, 0, 0, i%2 == 0)
 	}
-	fill(t, transmission.Ring, make([]int64, 50))
+	transmission.Ring.Close()
 	transmission.Immediately = true
-	if err := transmission.Run(); err != down {
-		t.Fatalf("ended with %v", err)
+	for refused := int64(0); refused < 50; refused += 3 {
+		err := transmission.Run()
+		var refusal *Refusal
+		if !errors.As(err, &refusal) || *refusal != (Refusal{Time: refused, Last: refused%2 == 0, Err: tooLong}) {
+			t.Fatalf("ended with %+v, wanted the refusal of frame %d", err, refused)
+		}
+		if left := transmission.Ring.Len(); left != int(49-refused) {
+			t.Fatalf("%d left in the ring behind frame %d", left, refused)
+		}
 	}
-	packets, _, _ := transmission.Sent()
-	if packets != 26 || refused != 15 || transmission.Ring.Len() != 10 { // 0 to 39, then 40
-		t.Errorf("%d sent, %d refused, %d left", packets, refused, transmission.Ring.Len())
+	if err := transmission.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if _, frames, _ := transmission.Sent(); frames != 33 || len(sender.frames) != 33 {
+		t.Errorf("%d frames sent, %d arrived, wanted 33", frames, len(sender.frames))
+	}
+}
+
+// The rest of what was due is sent at its moment when a frame was refused: it is late by
+// what the refusals took, and no underrun beside that of the first frame.
+func TestRefusalsMoveNoPacket(t *testing.T) {
+	for _, fixed := range []bool{false, true} {
+		clock := newFakeClock()
+		transmission, sender := newTransmission(clock, 64, 1<<16)
+		transmission.Epoch.Fixed = fixed
+		transmission.Epoch.Set(0)
+		down := errors.New("down")
+		sender.refuse = func(frame []byte) error {
+			if sequence, _ := lab.Sequence(frame); sequence%2 == 0 {
+				return down
+			}
+			return nil
+		}
+		clock.now.Store(300e6)
+		for i := range 40 { // twenty at 0, twenty at 1 s, of which the first ones come too late
+			packet := stream.Packet{Data: lab.Frame(0, uint32(i), 60)}
+			transmission.Ring.Put(&packet, int64(i/20)*1e9, 200e6, true)
+		}
+		transmission.Ring.Close()
+		underruns, refusals, err := runToTheEnd(transmission)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(underruns) != 1 || transmission.Underruns() != 1 || len(refusals) != 20 || len(sender.frames) != 20 {
+			t.Errorf("fixed %v: %d underruns, %d refusals, %d frames sent", fixed, len(underruns), len(refusals), len(sender.frames))
+		}
+		first, second := int64(500e6), int64(1500e6)
+		if fixed {
+			first, second = 300e6, 1e9
+		}
+		for i, moment := range sender.moments {
+			want := first
+			if i >= 10 {
+				want = second
+			}
+			if late := moment - want; late < 0 || late > 20e3 {
+				t.Errorf("fixed %v: frame %d left %d ns late", fixed, i, late)
+			}
+		}
 	}
 }
 
