@@ -22,8 +22,9 @@
 // A stream.Reader reads it from a file, a pipe or a member of a tarball. Package input
 // decides which captures are read and in which order they are played. A filter, a shard or
 // a time range selects it. Package merge puts it in the order of time, or package schedule
-// computes its departure. Package frame gives it the link header of the interface. It waits
-// in the ring of package schedule, and package wire sends it.
+// computes its departure. Package frame makes it fit the interface: its link header and its
+// length. It waits in the ring of package schedule, and package wire sends it. What the
+// device refuses comes back as an error, and the tool decides.
 //
 // Data flows one way. An engine receives functions and values, and never the run of a tool.
 //

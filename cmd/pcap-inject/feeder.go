@@ -23,7 +23,8 @@ type feeder struct {
 	messages *tool.Messages
 	report   *tool.Report
 	filter   *filter.Packets
-	framer   *framer
+	fitter   *frame.Fitter
+	policies frame.Policies
 	axis     *schedule.Axis
 	clock    schedule.Clock
 	epoch    *schedule.Epoch
@@ -42,8 +43,8 @@ type feeder struct {
 	taken   int64 // packets, for limit
 
 	in, filtered, overlong, outOfOrder, disorder atomic.Int64
-	skipped                                      [skipReasons]atomic.Int64
-	reported                                     [skipReasons]int64 // of skipped
+	skipped                                      [frame.SkipReasons]atomic.Int64
+	reported                                     [frame.SkipReasons]int64 // of skipped
 }
 
 // errEnded ends a run at --limit or --duration, or because the sender has ended.
@@ -124,7 +125,7 @@ const startTolerance = int64(time.Second)
 // begin ties departure 0 to the clock.
 func (f *feeder) begin(first *stream.Packet) error {
 	f.begun, f.started = true, f.arrival
-	if err := f.framer.check(first.LinkType); err != nil {
+	if err := f.fitter.Check(first.LinkType); err != nil {
 		return err
 	}
 	switch {
@@ -153,10 +154,10 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 			return errEnded
 		}
 		f.trim(&packets[i])
-		frames, skip := f.framer.frames(packets[i : i+1])
-		if skip != notSkipped {
+		frames, skip := f.fitter.Frames(packets[i : i+1])
+		if skip != frame.NotSkipped {
 			if f.skip(skip) {
-				f.tellSkipped(packets[i].Time, f.framer.why(&packets[i], skip))
+				f.tellSkipped(packets[i].Time, f.fitter.Explain(&packets[i], skip))
 			}
 			continue
 		}
@@ -224,9 +225,9 @@ func (f *feeder) ringOf(packet *stream.Packet) *schedule.Ring {
 // skip counts a packet that is not sent. Where no flag asked for that, the exit code
 // becomes 3, and tell says that this is the first one of its kind. Any goroutine may call
 // it.
-func (f *feeder) skip(reason skipReason) (tell bool) {
+func (f *feeder) skip(reason frame.SkipReason) (tell bool) {
 	first := f.skipped[reason].Add(1) == 1
-	if f.framer.asked(reason) {
+	if f.policies.Asked(reason) {
 		return false
 	}
 	f.messages.MarkError()
@@ -241,7 +242,7 @@ func (f *feeder) tellSkipped(time int64, why string) {
 // reportSkipped writes an event for each kind of packet skipped since the last
 // call.
 func (f *feeder) reportSkipped() {
-	for reason := range skipReasons {
+	for reason := range frame.SkipReasons {
 		total := f.skipped[reason].Load()
 		if count := total - f.reported[reason]; count > 0 {
 			f.reported[reason] = total

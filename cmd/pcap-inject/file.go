@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"pcap-replay/internal/files"
+	"pcap-replay/internal/frame"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
@@ -40,8 +41,20 @@ func openFile(run *tool.Run, name string) (*files.Output, error) {
 
 func (s *fileSink) senders() []schedule.Sender { return []schedule.Sender{s} }
 
-// framer takes everything that fits into the ring.
-func (s *fileSink) framer(_ *config, longest int) *framer { return newFileFramer(longest) }
+// fitter takes everything that fits into the ring, if all is of one link type.
+func (s *fileSink) fitter(_ *config, longest int) *frame.Fitter {
+	var first *stream.LinkType
+	accepts := func(link stream.LinkType) error {
+		if first == nil {
+			first = &link
+		}
+		if link != *first {
+			return &stream.LinkTypeError{First: *first, Other: link}
+		}
+		return nil
+	}
+	return frame.NewFitter(frame.Limits{Accepts: accepts, Longest: longest}, frame.Policies{Short: frame.ShortAsIs})
+}
 
 // refusesFrame is never true: the writer fails as a whole.
 func (s *fileSink) refusesFrame(error) bool { return false }

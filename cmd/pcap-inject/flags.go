@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pcap-replay/internal/filter"
+	"pcap-replay/internal/frame"
 	"pcap-replay/internal/tool"
 )
 
@@ -18,7 +19,7 @@ type config struct {
 	file          string
 	delay         time.Duration
 	at, asap      bool
-	policies      policies
+	policies      frame.Policies
 	tx            txPolicy
 	workers       int
 	realtime      bool
@@ -76,8 +77,13 @@ const (
 	txXDP
 )
 
-// txWords are the values of --tx, in the order of the policies.
-var txWords = []string{"auto", "packet", "xdp"}
+// The values of the flags that are one of a few words, in the order of the policies.
+var (
+	oversizeWords = []string{"error", "skip", "truncate", "segment"}
+	shortWords    = []string{"pad", "asis", "skip"}
+	linkWords     = []string{"refuse", "ethernet"}
+	txWords       = []string{"auto", "packet", "xdp"}
+)
 
 // readPolicies reads the flags that are one of a few words.
 func (c *config) readPolicies(flags *tool.Flags) (err error) {
@@ -86,9 +92,10 @@ func (c *config) readPolicies(flags *tool.Flags) (err error) {
 		err = cmp.Or(err, wordErr)
 		return slices.Index(words, word)
 	}
-	c.policies = policies{
-		oversize: oversizePolicy(oneOf("oversize", oversizeWords)), short: shortPolicy(oneOf("short", shortWords)),
-		makeEthernet: oneOf("link", linkWords) == 1,
+	c.policies = frame.Policies{
+		Oversize: frame.OversizePolicy(oneOf("oversize", oversizeWords)),
+		Short:    frame.ShortPolicy(oneOf("short", shortWords)),
+		Link:     frame.LinkPolicy(oneOf("link", linkWords)),
 	}
 	c.tx = txPolicy(oneOf("tx", txWords))
 	return err

@@ -13,7 +13,6 @@ import (
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
 	"pcap-replay/internal/tool/tooltest"
-	"pcap-replay/internal/wire"
 	"pcap-replay/stream"
 )
 
@@ -22,7 +21,7 @@ func TestFeedingDoesNotAllocate(t *testing.T) {
 	ring := schedule.NewRing(1<<16, 32<<20)
 	f := &feeder{
 		playback: &input.Playback{}, messages: &tool.Messages{}, report: &tool.Report{}, axis: schedule.NewAxis(schedule.TimeScale{}), clock: schedule.System,
-		epoch: &schedule.Epoch{}, rings: []*schedule.Ring{ring}, framer: newFileFramer(ring.MaxPacket()),
+		epoch: &schedule.Epoch{}, rings: []*schedule.Ring{ring}, fitter: (&fileSink{}).fitter(nil, ring.MaxPacket()),
 	}
 	packets := lab.Packets(64, lab.Start, 1000, 100)
 	batch := make([]stream.Packet, len(packets))
@@ -49,35 +48,6 @@ func TestScaledFigures(t *testing.T) {
 		}
 	}
 }
-
-// FuzzFrames: whatever a packet claims, what is made of it fits, or it is skipped
-// for a reason.
-func FuzzFrames(f *testing.F) {
-	f.Add(lab.Frame(0, 0, 100), uint32(100), uint16(1), uint8(0))
-	f.Add(lab.Frame(0, 0, 2000), uint32(2000), uint16(1), uint8(7))
-	f.Add(lab.Frame(0, 0, 100)[14:], uint32(4e9), uint16(101), uint8(13))
-	f.Add([]byte{0x45}, uint32(0), uint16(276), uint8(30))
-	f.Fuzz(func(t *testing.T, data []byte, wireLength uint32, link uint16, flags uint8) {
-		framer := newWireFramer(fuzzDevice, policies{
-			oversize: oversizePolicy(flags % 4), short: shortPolicy(flags / 4 % 3), makeEthernet: flags/12%2 == 1,
-		})
-		packet := stream.Packet{Data: data, WireLength: wireLength, LinkType: stream.LinkType(link)}
-		frames, reason := framer.frames([]stream.Packet{packet})
-		if (len(frames) == 0) != (reason != notSkipped) {
-			t.Fatalf("%d frames, reason %v", len(frames), reason)
-		}
-		if reason != notSkipped {
-			_ = framer.why(&packet, reason)
-		}
-		for _, frame := range frames {
-			if len(frame.Data) < framer.minimum || len(frame.Data) > framer.maximum(frame.Data) || frame.LinkType != stream.LinkTypeEthernet {
-				t.Fatalf("frame of %d bytes of link type %v", len(frame.Data), frame.LinkType)
-			}
-		}
-	})
-}
-
-var fuzzDevice = &wire.Interface{Name: "fuzz", MTU: 1500, LinkType: stream.LinkTypeEthernet, HasLinkType: true, Up: true, Carrier: true}
 
 // Of every capture of the corpus, all packets are sent but those of another link type,
 // which are counted.

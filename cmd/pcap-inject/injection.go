@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
@@ -34,8 +35,9 @@ type sink interface {
 	senders() []schedule.Sender
 	// stamps are the transmit timestamps of the senders, with --verify.
 	stamps() []*wire.Stamps
-	// framer says what can be sent. longest is the longest frame that fits into a ring.
-	framer(c *config, longest int) *framer
+	// fitter makes frames that can be sent. longest is the longest one that fits into a
+	// ring.
+	fitter(c *config, longest int) *frame.Fitter
 	// refusesFrame says whether an error is about a single frame, and the run goes on.
 	refusesFrame(err error) bool
 	// describe adds what only the sink knows.
@@ -82,7 +84,7 @@ const (
 func (in *injection) prepare(playback *input.Playback) {
 	c := &in.config
 	in.feeder = &feeder{
-		playback: playback, messages: in.run.Messages, report: in.run.Report, filter: c.filter,
+		playback: playback, messages: in.run.Messages, report: in.run.Report, filter: c.filter, policies: c.policies,
 		axis: schedule.NewAxis(schedule.TimeScale{}), clock: schedule.System, epoch: in.epoch,
 		delay: c.delay, at: c.at, asap: c.asap, limit: c.limit, end: int64(c.duration),
 	}
@@ -104,7 +106,7 @@ func (in *injection) prepare(playback *input.Playback) {
 		in.verifiers = append(in.verifiers, v)
 		in.transmissions[i].Deadlines = v.deadlines
 	}
-	in.feeder.framer = in.sink.framer(c, in.feeder.rings[0].MaxPacket())
+	in.feeder.fitter = in.sink.fitter(c, in.feeder.rings[0].MaxPacket())
 }
 
 // runtimeMemory is how much the Go runtime takes before it collects garbage while
@@ -250,7 +252,7 @@ func (in *injection) transmit(t *schedule.Transmission) error {
 		case errors.As(err, &underrun):
 			in.reportUnderrun(underrun)
 		case errors.As(err, &refusal) && in.sink.refusesFrame(refusal.Err):
-			if refusal.Last && in.feeder.skip(skippedOversize) {
+			if refusal.Last && in.feeder.skip(frame.SkippedOversize) {
 				in.feeder.tellSkipped(refusal.Time, refusal.Error())
 			}
 		default:

@@ -8,6 +8,7 @@ import (
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
 	"pcap-replay/internal/wire"
+	"pcap-replay/stream"
 )
 
 // wireSink is an interface of this machine.
@@ -94,7 +95,27 @@ func (s *wireSink) senders() []schedule.Sender {
 	return senders
 }
 
-func (s *wireSink) framer(c *config, _ int) *framer { return newWireFramer(s.device, c.policies) }
+// fitter takes what the interface takes.
+func (s *wireSink) fitter(c *config, _ int) *frame.Fitter {
+	limits := frame.Limits{Shortest: 1, Longest: s.device.MaxFrame(), Accepts: s.accepts}
+	if s.isEthernet() {
+		limits.Shortest, limits.Ethernet = frame.EthernetLength, true
+	}
+	return frame.NewFitter(limits, c.policies)
+}
+
+// accepts says why frames of a link type cannot be sent as they are.
+func (s *wireSink) accepts(link stream.LinkType) error {
+	err := s.device.Accepts(link)
+	if err != nil && s.isEthernet() && frame.BecomesEthernet(link) {
+		return tool.WithHint(err, "--link ethernet gives such frames an Ethernet header")
+	}
+	return err
+}
+
+func (s *wireSink) isEthernet() bool {
+	return s.device.HasLinkType && s.device.LinkType == stream.LinkTypeEthernet
+}
 
 // refusesFrame is true for a frame that was too long after all: the MTU may change.
 func (s *wireSink) refusesFrame(err error) bool {

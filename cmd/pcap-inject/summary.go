@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
@@ -76,15 +77,15 @@ func (in *injection) verified(s *record.InjectSummary) {
 
 // summary is the end of the report, which is printed for people as well.
 func (in *injection) summary(head record.Summary) any {
-	f, feeder, framer := in.figures(), in.feeder, in.feeder.framer
+	f, feeder, fitter := in.figures(), in.feeder, in.feeder.fitter
 	s := record.InjectSummary{
 		Summary: head, PacketsIn: feeder.in.Load(), Filtered: feeder.filtered.Load(),
 		Skipped: record.NotSent{
-			Oversize: feeder.skipped[skippedOversize].Load(), Short: feeder.skipped[skippedShort].Load(),
-			LinkType: feeder.skipped[skippedLinkType].Load(),
+			Oversize: feeder.skipped[frame.SkippedOversize].Load(), Short: feeder.skipped[frame.SkippedShort].Load(),
+			LinkType: feeder.skipped[frame.SkippedLinkType].Load(),
 		},
 		PacketsOut: f.packets, Frames: f.frames, Bytes: f.bytes, Duration: record.Seconds(f.ended - f.began),
-		Overlong: feeder.overlong.Load(), Padded: framer.paddings.Load(), Truncated: framer.truncations.Load(), Segmented: framer.segmentations.Load(),
+		Overlong: feeder.overlong.Load(), Padded: fitter.Padded.Load(), Truncated: fitter.Truncated.Load(), Segmented: fitter.Segmented.Load(),
 		OutOfOrder: feeder.outOfOrder.Load(), MaxDisorder: record.Seconds(feeder.disorder.Load()), Underruns: f.underruns,
 	}
 	in.sink.describe(&s)

@@ -1,6 +1,6 @@
 // Package frame knows the contents of frames: link headers, EtherTypes, VLAN tags, IP
-// headers and checksums. It makes Ethernet frames of others, and cuts TCP superframes into
-// segments.
+// headers and checksums. It makes Ethernet frames of others, cuts TCP superframes into
+// segments, and makes packets fit what an interface takes: [Fitter].
 package frame
 
 import "encoding/binary"

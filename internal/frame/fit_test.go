@@ -1,0 +1,124 @@
+package frame_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"pcap-replay/internal/frame"
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+// ethernetLimits are those of an Ethernet interface with an MTU of 1500.
+var ethernetLimits = frame.Limits{Shortest: frame.EthernetLength, Longest: 1514, Ethernet: true, Accepts: acceptEthernet}
+
+func acceptEthernet(link stream.LinkType) error {
+	if link == stream.LinkTypeEthernet {
+		return nil
+	}
+	return errors.New("no Ethernet")
+}
+
+func TestPolicies(t *testing.T) {
+	packet := func(captured, wireLength int, link stream.LinkType) stream.Packet {
+		data := lab.Frame(0, 0, max(captured, 60))[:captured]
+		if link != stream.LinkTypeEthernet {
+			data = lab.Frame(0, 0, captured+frame.EthernetLength)[frame.EthernetLength:]
+		}
+		return stream.Packet{Data: data, WireLength: uint32(wireLength), LinkType: link}
+	}
+	ethernet := stream.LinkTypeEthernet
+	tso := superframe(t, false, false, make([]byte, 3000))
+	tso.WireLength = uint32(len(tso.Data))
+	for _, test := range []struct {
+		packet   stream.Packet
+		policies frame.Policies
+		lengths  []int
+		reason   frame.SkipReason
+		asked    bool
+		why      string
+	}{
+		{packet: packet(60, 60, ethernet), lengths: []int{60}},
+		{packet: packet(1514, 1514, ethernet), lengths: []int{1514}},
+		{packet: packet(1515, 1515, ethernet), reason: frame.SkippedOversize, why: "1515 bytes, but at most 1514 can be sent"},
+		{packet: packet(1515, 1515, ethernet), policies: frame.Policies{Oversize: frame.OversizeSkip}, reason: frame.SkippedOversize, asked: true, why: "1515 bytes, but at most 1514 can be sent"},
+		{packet: packet(1515, 1515, ethernet), policies: frame.Policies{Oversize: frame.OversizeTruncate}, lengths: []int{1514}},
+		{packet: packet(1515, 1515, ethernet), policies: frame.Policies{Oversize: frame.OversizeSegment}, reason: frame.SkippedOversize, why: "1515 bytes, but at most 1514 can be sent"},
+		{packet: tso, policies: frame.Policies{Oversize: frame.OversizeSegment}, lengths: []int{1514, 1514, 66 + 3000 - 2*1448}},
+		{packet: packet(100, 200, ethernet), lengths: []int{200}},
+		{packet: packet(100, 200, ethernet), policies: frame.Policies{Short: frame.ShortAsIs}, lengths: []int{100}},
+		{packet: packet(100, 200, ethernet), policies: frame.Policies{Short: frame.ShortSkip}, reason: frame.SkippedShort, asked: true, why: "the capture holds 100 bytes of it"},
+		{packet: packet(100, 2000, ethernet), reason: frame.SkippedOversize, why: "2000 bytes, but at most 1514 can be sent"},
+		{packet: packet(100, 2000, ethernet), policies: frame.Policies{Oversize: frame.OversizeTruncate}, lengths: []int{1514}},
+		{packet: packet(13, 13, ethernet), reason: frame.SkippedShort, why: "it had 13 bytes on the wire"},
+		{packet: packet(100, 100, stream.LinkTypeRaw), reason: frame.SkippedLinkType, why: "no Ethernet"},
+		{packet: packet(100, 100, stream.LinkTypeRaw), policies: frame.Policies{Link: frame.LinkEthernet}, lengths: []int{114}},
+		{packet: packet(100, 100, stream.LinkTypePPP), policies: frame.Policies{Link: frame.LinkEthernet}, reason: frame.SkippedLinkType, why: "no Ethernet"},
+	} {
+		t.Run(fmt.Sprintf("%d of %d bytes %+v", len(test.packet.Data), test.packet.WireLength, test.policies), func(t *testing.T) {
+			fitter := frame.NewFitter(ethernetLimits, test.policies)
+			frames, reason := fitter.Frames([]stream.Packet{test.packet})
+			var lengths []int
+			for i := range frames {
+				lengths = append(lengths, len(frames[i].Data))
+			}
+			if !slices.Equal(lengths, test.lengths) || reason != test.reason || test.policies.Asked(reason) != test.asked {
+				t.Errorf("frames of %v bytes, skipped as %q, asked %v", lengths, reason, test.policies.Asked(reason))
+			}
+			if reason == frame.NotSkipped {
+				return
+			}
+			if why := fitter.Explain(&test.packet, reason); why != test.why {
+				t.Errorf("%q, wanted %q", why, test.why)
+			}
+		})
+	}
+}
+
+// A frame that is sent as it is costs no memory, nor does one that is padded.
+func TestFramesDoesNotAllocate(t *testing.T) {
+	fitter := frame.NewFitter(ethernetLimits, frame.Policies{})
+	data := lab.Frame(0, 0, 100)
+	packets := []stream.Packet{
+		{Data: data, WireLength: 100, LinkType: stream.LinkTypeEthernet}, {Data: data, WireLength: 200, LinkType: stream.LinkTypeEthernet},
+	}
+	allocated := testing.AllocsPerRun(1000, func() {
+		for i := range packets {
+			if _, reason := fitter.Frames(packets[i : i+1]); reason != frame.NotSkipped {
+				t.Fatal(reason)
+			}
+		}
+	})
+	if allocated != 0 {
+		t.Errorf("%v allocations", allocated)
+	}
+}
+
+// FuzzFrames: whatever a packet claims, what is made of it fits, or it is skipped for a
+// reason.
+func FuzzFrames(f *testing.F) {
+	f.Add(lab.Frame(0, 0, 100), uint32(100), uint16(1), uint8(0))
+	f.Add(lab.Frame(0, 0, 2000), uint32(2000), uint16(1), uint8(7))
+	f.Add(lab.Frame(0, 0, 100)[14:], uint32(4e9), uint16(101), uint8(13))
+	f.Add([]byte{0x45}, uint32(0), uint16(276), uint8(30))
+	f.Fuzz(func(t *testing.T, data []byte, wireLength uint32, link uint16, flags uint8) {
+		fitter := frame.NewFitter(ethernetLimits, frame.Policies{
+			Oversize: frame.OversizePolicy(flags % 4), Short: frame.ShortPolicy(flags / 4 % 3), Link: frame.LinkPolicy(flags / 12 % 2),
+		})
+		packet := stream.Packet{Data: data, WireLength: wireLength, LinkType: stream.LinkType(link)}
+		frames, reason := fitter.Frames([]stream.Packet{packet})
+		if (len(frames) == 0) != (reason != frame.NotSkipped) {
+			t.Fatalf("%d frames, reason %v", len(frames), reason)
+		}
+		if reason != frame.NotSkipped && fitter.Explain(&packet, reason) == "" {
+			t.Fatalf("no words for %v", reason)
+		}
+		for _, made := range frames {
+			if len(made.Data) < frame.EthernetLength || len(made.Data) > frame.MaxLength(made.Data, 1500) || made.LinkType != stream.LinkTypeEthernet {
+				t.Fatalf("frame of %d bytes of link type %v", len(made.Data), made.LinkType)
+			}
+		}
+	})
+}
