@@ -219,7 +219,7 @@ func (c *countedReader) Read(p []byte) (int, error) {
 }
 
 // surveyMember surveys a member of a tarball.
-func (s *surveyor) surveyMember(reader *archive.Reader, member *archive.Member) error {
+func (s *surveyor) surveyMember(reader archive.Walker, member *archive.Member) error {
 	if member.Type != archive.File || !s.names.Want(member.Name) {
 		return nil
 	}
@@ -241,7 +241,7 @@ func (s *surveyor) surveyMember(reader *archive.Reader, member *archive.Member) 
 // goroutine of its own, which must not reach into the next member.
 type memberSource struct {
 	mutex  sync.Mutex
-	reader *archive.Reader
+	reader archive.Walker
 }
 
 func (m *memberSource) Read(p []byte) (int, error) {

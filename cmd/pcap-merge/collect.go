@@ -326,7 +326,7 @@ func (m *merging) addArchive(c *candidate) error {
 // addMembers reads the captures in a tarball in one pass.
 func (m *merging) addMembers(c *candidate, walk func(input.Visit) error) error {
 	return m.addWanted(c, func(wanted *input.Wanted, found *bool) error {
-		return walk(func(reader *archive.Reader, member *archive.Member) error {
+		return walk(func(reader archive.Walker, member *archive.Member) error {
 			*found = true
 			return m.addMember(c, wanted, reader, member)
 		})
@@ -394,7 +394,7 @@ func (m *merging) wantsMember(c *candidate, wanted *input.Wanted, member *archiv
 	return false, nil
 }
 
-func (m *merging) addMember(c *candidate, wanted *input.Wanted, reader *archive.Reader, member *archive.Member) error {
+func (m *merging) addMember(c *candidate, wanted *input.Wanted, reader archive.Walker, member *archive.Member) error {
 	if wants, err := m.wantsMember(c, wanted, member, reader.Inspect); !wants {
 		return err
 	}

@@ -36,7 +36,7 @@ func (t *taker) fileName(m *archive.Member) string {
 
 // copyMember copies the data of a member. What is broken in it is said; the error
 // is that of dst or of the tarball.
-func (t *taker) copyMember(dst io.Writer, path string, r *archive.Reader, m *archive.Member) error {
+func (t *taker) copyMember(dst io.Writer, path string, r archive.Walker, m *archive.Member) error {
 	if t.config.raw || m.Content.IsCapture() && m.Content.Compression == stream.Uncompressed {
 		return t.archives.PassDamage(path, t.copyAsItIs(dst, r))
 	}
@@ -60,7 +60,7 @@ func (t *taker) copyMember(dst io.Writer, path string, r *archive.Reader, m *arc
 }
 
 // copyAsItIs copies the data of a member that are not to be decompressed.
-func (t *taker) copyAsItIs(dst io.Writer, r *archive.Reader) error {
+func (t *taker) copyAsItIs(dst io.Writer, r archive.Walker) error {
 	sent := int64(0)
 	if t.pipe != nil {
 		stored, err := r.Stored()

@@ -181,7 +181,7 @@ func TestTarCatDrawsProgressOnce(t *testing.T) {
 	sending.archives.Count = func(bytes int64) { done.Add(bytes) }
 	sending.archives.OpenIndexed(name, input.OpenSource).Close()
 	opening := done.Swap(0)
-	err := sending.archives.Walk(name, func(r *archive.Reader, m *archive.Member) error {
+	err := sending.archives.Walk(name, func(r archive.Walker, m *archive.Member) error {
 		stored, err := r.Stored()
 		if err == nil && sending.send(stored) != m.Size {
 			err = fmt.Errorf("%s: not sent whole", m.Name)

@@ -83,7 +83,7 @@ func (t *taker) takeAll() error {
 
 // walk takes what is wanted of one tarball, and says whether it could be read.
 func (t *taker) walk(choice *archiveChoice) (isRead bool, err error) {
-	err = t.archives.WalkWanted(choice.path, choice.wanted.MayWant, func(r *archive.Reader, m *archive.Member) error { return t.visit(choice, r, m) })
+	err = t.archives.WalkWanted(choice.path, choice.wanted.MayWant, func(r archive.Walker, m *archive.Member) error { return t.visit(choice, r, m) })
 	isRead = err == nil
 	if err := t.archives.PassFailure(choice.path, err); err != nil {
 		return isRead, err
@@ -145,7 +145,7 @@ func (t *taker) size() int64 {
 }
 
 // visit takes a member if it is wanted.
-func (t *taker) visit(choice *archiveChoice, r *archive.Reader, m *archive.Member) error {
+func (t *taker) visit(choice *archiveChoice, r archive.Walker, m *archive.Member) error {
 	if err := t.problems.Check(); err != nil {
 		return input.AsStop(err)
 	}
@@ -163,7 +163,7 @@ func (t *taker) visit(choice *archiveChoice, r *archive.Reader, m *archive.Membe
 }
 
 // consider takes a wanted member if it is one to take.
-func (t *taker) consider(choice *archiveChoice, r *archive.Reader, m *archive.Member, exactly bool) error {
+func (t *taker) consider(choice *archiveChoice, r archive.Walker, m *archive.Member, exactly bool) error {
 	if m.Type == archive.Hardlink && t.isTaken(choice.path, m.Link) {
 		return t.link(choice.path, m)
 	}
@@ -260,7 +260,7 @@ func (t *taker) link(path string, m *archive.Member) error {
 }
 
 // extract writes a member to a file of its own.
-func (t *taker) extract(path string, r *archive.Reader, m *archive.Member) error {
+func (t *taker) extract(path string, r archive.Walker, m *archive.Member) error {
 	file, err := t.folder.create(t.fileName(m))
 	if isFull(err) {
 		return t.folder.named(t.fileName(m), err)

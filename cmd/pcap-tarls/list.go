@@ -86,7 +86,7 @@ func (l *lister) listAll() error {
 
 // listArchive lists one archive, from its index if there is a fresh one.
 func (l *lister) listArchive(path string) error {
-	visit := func(r *archive.Reader, m *archive.Member) error { return l.list(path, r, m) }
+	visit := func(r archive.Walker, m *archive.Member) error { return l.list(path, r, m) }
 	switch {
 	case l.config.index:
 		return l.indexArchive(path, visit)
@@ -151,7 +151,7 @@ func (l *lister) source(file io.Reader) *input.Source {
 }
 
 // list prints a member, unless it does not match.
-func (l *lister) list(path string, r *archive.Reader, m *archive.Member) error {
+func (l *lister) list(path string, r archive.Walker, m *archive.Member) error {
 	if err := l.problems.Check(); err != nil {
 		return input.AsStop(err)
 	}

@@ -35,7 +35,7 @@ func (c *Content) IsCapture() bool { return c.Format != stream.FormatUnknown }
 // begins at the start of the data all the same, so call Inspect before it.
 // Damage is left to Read and Next to tell.
 func (r *Reader) Inspect() {
-	if r.indexed != nil || r.member.Type != File || r.member.Size == 0 { // an index has told
+	if r.member.Type != File || r.member.Size == 0 {
 		return
 	}
 	source := &headSource{reader: r}

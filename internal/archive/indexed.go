@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 	"sort"
 	"sync"
 
@@ -136,107 +135,6 @@ func (x *Indexed) loadPoints() error {
 		return indexErrorf("no points")
 	}
 	return nil
-}
-
-// Open opens the data of a member that Each gave. Any number may be open
-// at the same time; each takes less than 4 MiB where the archive is gzip, else what
-// its decompression takes.
-func (x *Indexed) Open(m *Member) (io.ReadCloser, error) {
-	r := x.newReader([]*Member{m}, 1)
-	_, _ = r.Next() // it cannot fail
-	if err := r.reachIndexed(); err != nil {
-		r.Close()
-		return nil, err
-	}
-	return r, nil
-}
-
-// NewReader walks through some members that Each gave, in their order.
-// A member that is not read costs nothing; others are decompressed on all cores.
-func (x *Indexed) NewReader(members []*Member) *Reader {
-	return x.newReader(members, min(runtime.GOMAXPROCS(0), maxWorkers))
-}
-
-func (x *Indexed) newReader(members []*Member, workers int) *Reader {
-	return &Reader{
-		tape: &tape{close: func() error { return nil }}, compression: x.Compression(),
-		indexed: &indexedMembers{index: x, members: members, workers: workers},
-	}
-}
-
-// indexedMembers are the members that a Reader goes to by the index.
-type indexedMembers struct {
-	index   *Indexed
-	members []*Member // those to come
-	current *Member   // until its data are read
-	workers int
-	end     int64 // of what the tape holds
-}
-
-// nextIndexed goes to the next member. Its place is only looked for when it is read.
-func (r *Reader) nextIndexed() (*Member, error) {
-	w := r.indexed
-	r.tar, r.said = nil, false
-	if len(w.members) == 0 {
-		return nil, r.fail(io.EOF)
-	}
-	w.current, w.members = w.members[0], w.members[1:]
-	return w.current, nil
-}
-
-// reachIndexed moves the tape to the header of the member that Next gave by an index,
-// unless it is there, and sees that it is the one that the index means.
-func (r *Reader) reachIndexed() error {
-	w := r.indexed
-	if w == nil || w.current == nil {
-		return nil
-	}
-	want := w.current
-	w.current = nil
-	if want.Header < r.tape.offset || want.Header >= w.end {
-		if err := r.tape.close(); err != nil {
-			return r.fail(err)
-		}
-		r.tape = w.newTape(want)
-	}
-	t := r.tape
-	if err := t.skip(want.Header - t.offset); err != nil {
-		return r.fail(err)
-	}
-	block := t.peek()
-	if t.err != nil && t.err != io.EOF {
-		return r.fail(t.err)
-	}
-	if len(block) < blockSize || !isHeader(block) {
-		return r.fail(indexErrorf("no member at offset %d", want.Header))
-	}
-	if _, err := r.readHeader(); err != nil {
-		return r.fail(err)
-	}
-	if m := r.member; m.Name != want.Name || m.Size != want.Size || m.Offset != want.Offset || m.Type != want.Type {
-		return r.fail(indexErrorf("at offset %d is %q, not %q", want.Header, m.Name, want.Name))
-	}
-	return nil
-}
-
-// newTape reads from a member on to the last one that is reached sooner by reading
-// on than from a point.
-func (w *indexedMembers) newTape(m *Member) *tape {
-	x := w.index
-	if x.Compression() == stream.Uncompressed {
-		w.end = x.footer.PlainSize
-		file := io.NewSectionReader(x.archive, 0, w.end)
-		return newFileTape(file, x.archive, 0, w.end)
-	}
-	w.end = m.end
-	for _, next := range w.members {
-		if next.Header < w.end || next.Header > w.end && x.points[x.pointBefore(next.Header)].Offset > w.end {
-			break
-		}
-		w.end = next.end
-	}
-	plain := x.plain(m.Header, w.end, w.workers)
-	return newPlainTape(plain, m.Header, plain.Close)
 }
 
 // pointBefore is the last point at or before offset.

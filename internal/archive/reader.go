@@ -50,7 +50,23 @@ type Member struct {
 	isSparse bool  // the data stand in pieces; an index does not know it
 }
 
-// Reader walks through a tarball. It is not safe for concurrent use.
+// Walker goes from one member of a tarball to the next: a [*Reader] to all of them as
+// they stand there, an [*IndexedReader] to some of them by an index. It is not safe for
+// concurrent use.
+type Walker interface {
+	// Next goes to the next member. The error is io.EOF behind the last one.
+	Next() (*Member, error)
+	// Inspect fills in the Content of the current member. Call it before Read.
+	Inspect()
+	// Read reads the data of the current member. The error is io.EOF at its end.
+	io.Reader
+	// Stored gives the data of the current member as they stand in the file, or nil where
+	// they stand there otherwise.
+	Stored() (*io.SectionReader, error)
+	io.Closer
+}
+
+// Reader reads a tarball from its start to its end.
 type Reader struct {
 	// IgnoreZeros reads on behind an end marker, as tar -i does: for tarballs
 	// that were put together with cat.
@@ -65,10 +81,9 @@ type Reader struct {
 	said        bool  // Read has returned the damage that is in the way
 	ended       error // what Next returns from now on
 
-	indexed *indexedMembers // of an Indexed
-	builder *indexBuilder   // of NewIndexingReader
-	end     int64           // of the data of the last member, rounded up
-	damaged bool            // there was damage
+	builder *indexBuilder // of NewIndexingReader
+	end     int64         // of the data of the last member, rounded up
+	damaged bool          // there was damage
 }
 
 // NewReader tells the compression of src by its magic. Data that is not wanted
@@ -111,9 +126,6 @@ func (r *Reader) Close() error {
 // [*stream.TrailingError] beside a sound tarball, a warning; one that wraps
 // [ErrNotArchive]; or what the source said.
 func (r *Reader) Next() (*Member, error) {
-	if r.indexed != nil && r.ended == nil {
-		return r.nextIndexed()
-	}
 	m, err := r.next()
 	if damage := (*Damage)(nil); errors.As(err, &damage) {
 		r.damaged = true
@@ -154,12 +166,23 @@ func (r *Reader) skipData() error {
 	_, err := r.tar.Next()
 	r.tape.atHeader = false
 	said := r.said
-	r.tar, r.said = nil, false
-	r.head.reset()
+	r.leaveMember()
 	if err == io.EOF || said {
 		return nil
 	}
 	return r.dataDamage(err)
+}
+
+// leaveMember forgets the current member.
+func (r *Reader) leaveMember() {
+	r.tar, r.said = nil, false
+	r.head.reset()
+}
+
+// skipTo leaves the current member for an offset behind it.
+func (r *Reader) skipTo(offset int64) error {
+	r.leaveMember()
+	return r.tape.skip(offset - r.tape.offset)
 }
 
 // findHeader goes to the next header. On the way there may be the end marker,
@@ -269,9 +292,6 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if n := r.head.read(p); n > 0 {
 		return n, nil
 	}
-	if err := r.reachIndexed(); err != nil {
-		return 0, err
-	}
 	n, err := r.readData(p)
 	if err != nil && err != io.EOF {
 		r.said, r.damaged = true, true
@@ -302,9 +322,6 @@ func (r *Reader) dataDamage(err error) error {
 // stand there otherwise, or the source is no [io.ReaderAt]. It may end too early,
 // which Read tells. The error is what Read would return.
 func (r *Reader) Stored() (*io.SectionReader, error) {
-	if err := r.reachIndexed(); err != nil {
-		return nil, err
-	}
 	if r.tape.stored == nil || r.member.isSparse {
 		return nil, nil
 	}

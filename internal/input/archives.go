@@ -67,7 +67,7 @@ type Archives struct {
 }
 
 // Visit is called for a member of a tarball that is walked through.
-type Visit func(reader *archive.Reader, member *archive.Member) error
+type Visit func(reader archive.Walker, member *archive.Member) error
 
 // ErrEnough is what a Visit returns when it wants no more members.
 var ErrEnough = errors.New("enough")
