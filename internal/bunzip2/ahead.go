@@ -10,6 +10,10 @@ import (
 // ahead.
 const maxPiece = 2 << 20
 
+// maxWorkers bounds the memory, whatever the number of cores: a block takes up to 8 MB with
+// its piece, so that all of them stay within about 150 MB.
+const maxWorkers = 16
+
 // ahead decompresses blocks before the Reader gets there. It takes what lies between two
 // magics for a block. The Reader, which knows where a block begins, uses it if it is one.
 type ahead struct {
@@ -35,13 +39,13 @@ type piece struct {
 
 	done     chan struct{} // closed when what follows is set
 	decoder  *decoder      // nil if it is no block
-	plain    []byte        // of decoder
+	plain    contents      // of decoder
 	checksum uint32
 }
 
 func newAhead(src io.Reader, workers int) *ahead {
 	a := &ahead{
-		src: src, pieces: make(chan *piece, max(workers-1, 0)), stop: make(chan struct{}), stopped: make(chan struct{}),
+		src: src, pieces: make(chan *piece, max(min(workers, maxWorkers)-1, 0)), stop: make(chan struct{}), stopped: make(chan struct{}),
 		decoders: sync.Pool{New: func() any { return new(decoder) }},
 	}
 	go a.scan()

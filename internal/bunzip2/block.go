@@ -30,14 +30,14 @@ type decoder struct {
 	selectors [maxSelector]uint8 // the code of each group
 	// links has, for each byte of a block as sorted by what follows it, the byte in its
 	// lowest eight bits, and above them the place of the byte that follows.
-	links  []uint32
-	length int    // of the block, before its runs are written out
-	plain  []byte // the block
+	links    []uint32
+	length   int // of the block, before its runs are written out
+	contents contents
 }
 
-// block decompresses a block behind its magic, of up to size bytes without runs. The data
-// is valid until the next call.
-func (d *decoder) block(size int) (plain []byte, checksum uint32, err error) {
+// block decompresses a block behind its magic, of up to size bytes without runs. The
+// contents are valid until the next call.
+func (d *decoder) block(size int) (plain contents, checksum uint32, err error) {
 	checksum = uint32(d.take(32))
 	isRandomized, origin := d.take(1), int(d.take(24))
 	alphabet := d.readAlphabet()
@@ -47,19 +47,19 @@ func (d *decoder) block(size int) (plain []byte, checksum uint32, err error) {
 	}
 	switch {
 	case d.missing:
-		return nil, 0, d.cause()
+		return contents{}, 0, d.cause()
 	case isRandomized == 1:
-		return nil, 0, errRandomized
+		return contents{}, 0, errRandomized
 	case err != nil:
-		return nil, 0, err
+		return contents{}, 0, err
 	case origin >= d.length:
-		return nil, 0, errOrigin
+		return contents{}, 0, errOrigin
 	}
-	plain = d.expand(origin)
-	if sum := checksumOf(plain); sum != checksum {
-		return nil, 0, fmt.Errorf("checksum is 0x%08x, wanted 0x%08x", sum, checksum)
+	d.reorder(origin)
+	if sum := d.contents.checksum(); sum != checksum {
+		return contents{}, 0, fmt.Errorf("checksum is 0x%08x, wanted 0x%08x", sum, checksum)
 	}
-	return plain, checksum, nil
+	return d.contents, checksum, nil
 }
 
 // readAlphabet reads which bytes there are in the block.
@@ -193,9 +193,9 @@ func (d *decoder) symbol(c *code) (symbol uint16, ok bool) {
 	return symbol, true
 }
 
-// expand puts the bytes in their order, from the place of the first one on, and writes
-// runs out.
-func (d *decoder) expand(origin int) []byte {
+// reorder puts the bytes in their order, from the place of the first one on, and takes the
+// numbers of the runs out.
+func (d *decoder) reorder(origin int) {
 	links := d.links[:d.length]
 	var next [256]uint32 // the place of what follows, by the byte
 	for _, link := range links {
@@ -211,46 +211,25 @@ func (d *decoder) expand(origin int) []byte {
 		links[next[b]] |= uint32(i) << 8
 		next[b]++
 	}
-	plain := d.plain[:0]
+	literal, runs := d.contents.literal[:0], d.contents.runs[:0]
 	link := links[origin]
-	last, run := byte(0), 0
+	last, equal := byte(0), 0
 	for range links {
 		link = links[link>>8]
 		b := byte(link)
-		if run == runLength {
-			for range b {
-				plain = append(plain, last)
+		if equal == runLength {
+			if b > 0 {
+				runs = append(runs, run{uint32(len(literal)), uint32(b)})
 			}
-			run = 0
+			equal = 0
 			continue
 		}
 		if b != last {
-			run = 0
+			equal = 0
 		}
 		last = b
-		run++
-		plain = append(plain, b)
+		equal++
+		literal = append(literal, b)
 	}
-	d.plain = plain
-	return plain
-}
-
-// checksumTable is that of the CRC-32 of Ethernet, its highest bit first.
-var checksumTable = func() (table [256]uint32) {
-	for i := range table {
-		sum := uint32(i) << 24
-		for range 8 {
-			sum = sum<<1 ^ sum>>31*0x04c11db7
-		}
-		table[i] = sum
-	}
-	return table
-}()
-
-func checksumOf(data []byte) uint32 {
-	sum := ^uint32(0)
-	for _, b := range data {
-		sum = sum<<8 ^ checksumTable[byte(sum>>24)^b]
-	}
-	return ^sum
+	d.contents = contents{literal, runs}
 }

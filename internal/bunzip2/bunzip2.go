@@ -41,9 +41,9 @@ type Reader struct {
 	size     int    // bytes of a block, at most
 	checksum uint32 // of the blocks of this file
 	blocks   int64
-	offset   int64  // behind the last block, in bytes of the data
-	unread   []byte // of the last block
-	finished error  // what Read returns behind it
+	offset   int64          // behind the last block, in bytes of the data
+	unread   contentsReader // of the last block
+	finished error          // what Read returns behind it
 }
 
 // NewReader reads files from the start of the first one.
@@ -60,8 +60,8 @@ func (r *Reader) ResetSingle(src *bufio.Reader) {
 	r.single = true
 }
 
-// NewParallelReader is NewReader and decompresses several blocks at the same time, in
-// goroutines of its own. Close ends them.
+// NewParallelReader is NewReader and decompresses several blocks at the same time, up to
+// workers or 16, in goroutines of its own. Close ends them.
 func NewParallelReader(src io.Reader, workers int) *Reader {
 	r := new(Reader)
 	a := newAhead(src, workers)
@@ -82,7 +82,7 @@ func (r *Reader) Resume(src *bufio.Reader, bit int64) {
 func (r *Reader) reset(src *bufio.Reader) {
 	r.input = input{src: src}
 	r.OnBlock, r.ahead, r.single, r.inFile, r.resumed = nil, nil, false, false, false
-	r.checksum, r.blocks, r.offset, r.unread, r.finished = 0, 0, 0, nil, nil
+	r.checksum, r.blocks, r.offset, r.unread, r.finished = 0, 0, 0, contentsReader{}, nil
 }
 
 // Read implements io.Reader. All blocks before a broken one come before the error, which is
@@ -90,15 +90,15 @@ func (r *Reader) reset(src *bufio.Reader) {
 // or that of the source. Nothing of a broken block does: where a bit is wrong, its bytes
 // are in another order.
 func (r *Reader) Read(p []byte) (int, error) {
-	for len(r.unread) == 0 {
+	for {
+		if n := r.unread.read(p); n > 0 || len(p) == 0 {
+			return n, nil
+		}
 		if r.finished != nil {
 			return 0, r.finished
 		}
 		r.finished = r.next()
 	}
-	n := copy(p, r.unread)
-	r.unread = r.unread[n:]
-	return n, nil
 }
 
 // Close ends what NewParallelReader has begun. Nothing reads the source any more then.
@@ -133,13 +133,13 @@ func (r *Reader) next() error {
 		r.OnBlock(r.offset, begin)
 	}
 	r.checksum = (r.checksum<<1 | r.checksum>>31) ^ checksum
-	r.offset += int64(len(plain))
-	r.unread = plain
+	r.offset += plain.size()
+	r.unread = contentsReader{contents: plain}
 	return nil
 }
 
 // readBlock reads the block at a bit, behind its magic.
-func (r *Reader) readBlock(begin int64) (plain []byte, checksum uint32, err error) {
+func (r *Reader) readBlock(begin int64) (plain contents, checksum uint32, err error) {
 	if r.ahead != nil {
 		if p := r.ahead.block(begin); p != nil && p.decoder.length <= r.size {
 			r.skip(p.end - r.position())

@@ -9,6 +9,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"os/exec"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -369,4 +371,26 @@ func FuzzReader(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A block of runs stands for 46 MB. Whatever the number of workers, memory does not grow
+// with that.
+func TestBombTakesLittleMemory(t *testing.T) {
+	const (
+		blocks, blockSize = 12, 45_000_000
+		most              = 200 << 20
+	)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // all memory counts that was ever taken
+	bomb := bytes.Repeat(compress(t, make([]byte, blockSize), "-9"), blocks)
+	for _, workers := range []int{2, 64} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		r := NewParallelReader(bytes.NewReader(bomb), workers)
+		n, err := io.Copy(io.Discard, r)
+		r.Close()
+		runtime.ReadMemStats(&after)
+		if taken := after.TotalAlloc - before.TotalAlloc; n != blocks*blockSize || err != nil || taken > most {
+			t.Errorf("%d workers: %d bytes, error %v, took %d bytes of memory, wanted up to %d", workers, n, err, taken, most)
+		}
+	}
 }
