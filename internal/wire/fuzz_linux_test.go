@@ -1,0 +1,172 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+// Whatever comes with a transmit timestamp, its time and number are those that
+// golang.org/x/sys/unix finds in the control messages.
+func FuzzParseStamp(f *testing.F) {
+	f.Fuzz(func(t *testing.T, control []byte) {
+		got, ok := parseStamp(control)
+		messages, err := unix.ParseSocketControlMessage(control)
+		if err != nil {
+			return // it gives none of the messages before the bad one
+		}
+		var want Stamp
+		hasTime, hasFrame := false, false
+		for _, m := range messages {
+			switch {
+			case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPING && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})):
+				var moment unix.Timespec
+				copy(bytesOf(&moment), m.Data)
+				want.Time, hasTime = moment.Nano(), true
+			case m.Header.Level == unix.SOL_PACKET && m.Header.Type == unix.PACKET_TX_TIMESTAMP && len(m.Data) >= int(unsafe.Sizeof(unix.SockExtendedErr{})):
+				var number unix.SockExtendedErr
+				copy(bytesOf(&number), m.Data)
+				want.Frame, hasFrame = number.Data, true
+			}
+		}
+		if ok != (hasTime && hasFrame) || ok && got != want {
+			t.Errorf("%+v, %v; wanted %+v, %v", got, ok, want, hasTime && hasFrame)
+		}
+	})
+}
+
+// bytesOf is a value of C as it lies in memory.
+func bytesOf[T any](value *T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(value)), unsafe.Sizeof(*value))
+}
+
+// fakeKernel is the other side of the rings of an AF_XDP socket. It follows
+// __xsk_generic_xmit in net/xdp/xsk.c of Linux: it takes descriptors in their order, and
+// completes those of its frames in the order in which they have been sent.
+type fakeKernel struct {
+	sender  *xdpSender
+	taken   []uint64 // addresses of frames that are not completed
+	arrived [][]byte
+}
+
+// newFakeKernel makes a sender whose rings and memory are ordinary memory. Its
+// descriptors are counted from first on.
+func newFakeKernel(first uint32) *fakeKernel {
+	const producer, consumer, descriptors = 0, 64, 128
+	const frameSize = 512 // for the frames of this test
+	newRing := func(descriptorSize int) ring {
+		r := ring{mapping: make([]byte, descriptors+xdpRing*descriptorSize), descriptors: descriptors}
+		r.producer = (*uint32)(unsafe.Pointer(&r.mapping[producer]))
+		r.consumer = (*uint32)(unsafe.Pointer(&r.mapping[consumer]))
+		*r.producer, *r.consumer = first, first
+		return r
+	}
+	s := &xdpSender{
+		name: "fake", mtu: 1500, frameSize: frameSize, memory: make([]byte, xdpFrames*frameSize), numbers: make([]uint32, xdpFrames),
+		transmit: newRing(int(unsafe.Sizeof(unix.XDPDesc{}))), completion: newRing(8),
+		produced: first, completed: first, last: first - 1,
+	}
+	for k := range s.numbers {
+		s.free = append(s.free, uint64(k*s.frameSize))
+		s.numbers[k] = first - 1
+	}
+	return &fakeKernel{sender: s}
+}
+
+// take takes up to count frames off the transmit ring.
+func (k *fakeKernel) take(count int) {
+	r := &k.sender.transmit
+	for ; count > 0 && r.consumed() != r.produced(); count-- {
+		d := *k.sender.descriptor(r.consumed())
+		k.arrived = append(k.arrived, bytes.Clone(k.sender.memory[d.Addr:][:d.Len]))
+		k.taken = append(k.taken, d.Addr)
+		atomic.AddUint32(r.consumer, 1)
+	}
+}
+
+// complete gives up to count frames back.
+func (k *fakeKernel) complete(count int) {
+	r := &k.sender.completion
+	for ; count > 0 && len(k.taken) > 0; count-- {
+		at := r.descriptors + uint64(r.produced()%xdpRing)*8
+		binary.NativeEndian.PutUint64(r.mapping[at:], k.taken[0])
+		k.taken = k.taken[1:]
+		atomic.AddUint32(r.producer, 1)
+	}
+}
+
+// In whatever steps the kernel takes and completes frames, and wherever the numbers of
+// the descriptors begin, every frame arrives once, whole and in order, and every frame of
+// the memory is either free or under way.
+func FuzzRings(f *testing.F) {
+	f.Fuzz(func(t *testing.T, first uint32, steps []byte) {
+		k := newFakeKernel(first)
+		s := k.sender
+		var given [][]byte
+		for len(steps) >= 3 {
+			packets := make([]stream.Packet, min(int(steps[0]), xdpBatch))
+			for i := range packets {
+				packets[i].Data = lab.Frame(0, uint32(len(given)+i), 60+i)
+			}
+			n, refused := s.fill(packets)
+			if refused != nil || n < len(packets) && len(s.free) > 0 {
+				t.Fatalf("%d of %d frames on the ring, %d free: %v", n, len(packets), len(s.free), refused)
+			}
+			for i := range n {
+				given = append(given, packets[i].Data)
+			}
+			k.take(int(steps[1]))
+			k.complete(int(steps[2]))
+			s.reap()
+			checkFrames(t, k, first, len(given))
+			steps = steps[3:]
+		}
+		k.take(len(given))
+		k.complete(len(given))
+		s.reap()
+		checkFrames(t, k, first, len(given))
+		if len(s.free) != xdpFrames || len(k.arrived) != len(given) {
+			t.Fatalf("%d frames free of %d, %d arrived of %d", len(s.free), xdpFrames, len(k.arrived), len(given))
+		}
+		for i := range given {
+			if !bytes.Equal(k.arrived[i], given[i]) {
+				t.Fatalf("frame %d arrived as another", i)
+			}
+		}
+	})
+}
+
+// checkFrames checks that every frame of the memory is in one place, and that the sender
+// knows which descriptor was completed last.
+func checkFrames(t *testing.T, k *fakeKernel, first uint32, given int) {
+	t.Helper()
+	s := k.sender
+	addresses := slices.Concat(s.free, k.taken)
+	for number := s.transmit.consumed(); number != s.transmit.produced(); number++ {
+		addresses = append(addresses, s.descriptor(number).Addr)
+	}
+	var places [xdpFrames]int
+	for _, address := range addresses {
+		if address%uint64(s.frameSize) != 0 {
+			t.Fatalf("a frame begins at %d", address)
+		}
+		places[address/uint64(s.frameSize)]++
+	}
+	for number, count := range places {
+		if count != 1 {
+			t.Fatalf("frame %d is in %d places", number, count)
+		}
+	}
+	waiting := int(s.transmit.produced()-s.transmit.consumed()) + len(k.taken)
+	if completed := int(s.last + 1 - first); completed != given-waiting {
+		t.Fatalf("%d frames completed, wanted %d", completed, given-waiting)
+	}
+}
