@@ -20,7 +20,7 @@ import (
 // explainedRecords are the types behind the sections of pcap-records(5).
 var explainedRecords = map[string]reflect.Type{
 	"Captures":                   reflect.TypeFor[record.Capture](),
-	"Broken places":              reflect.TypeFor[record.Damage](),
+	"Damaged places":             reflect.TypeFor[record.Damage](),
 	"Unknown blocks":             reflect.TypeFor[record.UnknownBlocks](),
 	"Members":                    reflect.TypeFor[record.Member](),
 	"damaged":                    reflect.TypeFor[record.Damaged](),
