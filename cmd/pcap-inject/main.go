@@ -1,9 +1,9 @@
-// Pcap-inject sends each packet of a stream at its moment.
+// Pcap-inject sends the packets of a stream on an interface, each at its departure time.
 //
 //	pcap-inject [flags] -i INTERFACE | -w FILE [FILE | FOLDER ...]
 //
-// It keeps a short buffer of the stream, and sends each packet at its time. A late packet
-// does not move the next one. See pcap-inject(1).
+// It buffers a short part of the stream ahead of time. A late packet does not delay the
+// next one. See pcap-inject(1).
 package main
 
 import (
@@ -19,34 +19,34 @@ func main() { tool.Main(injector()) }
 func injector() *tool.Tool {
 	return &tool.Tool{
 		Name:     "pcap-inject",
-		Usage:    "send each packet of a stream at its moment",
+		Usage:    "send the packets of a stream on an interface, each at its departure time",
 		Operands: "-i INTERFACE | -w FILE [FILE | FOLDER ...]",
-		Text: "Reads captures, one after another, or stdin, and sends their packets. The first one leaves\n" +
-			"--delay after it came; the others follow with the gaps of their timestamps. A late packet\n" +
-			"does not move the next one.\n\n" +
-			"When a packet comes only after its moment, the buffer was empty: that is an underrun. All\n" +
-			"that follows then leaves with a fresh delay, rather than in a burst; with --at, where\n" +
-			"moments are fixed, at once.\n\n" +
-			"A frame is short when the capture holds less of it than there was on the wire, and\n" +
-			"oversize when it is longer than the interface takes. Each that cannot be sent is counted;\n" +
-			"unless --oversize or --short asks for that, the exit code is 3.",
+		Text: "Reads captures one after another, or stdin, and sends their packets. The first packet leaves\n" +
+			"--delay after it arrived. The others follow with the gaps between their timestamps. A late\n" +
+			"packet does not delay the next one.\n\n" +
+			"If a packet arrives after its departure time, the buffer was empty: this is an underrun. The\n" +
+			"rest of the stream then leaves with a fresh delay instead of a burst. With --at, late\n" +
+			"packets are sent at once.\n\n" +
+			"A frame is short if the capture holds less of it than its length on the wire. It is oversize\n" +
+			"if it is longer than the MTU allows. Frames that cannot be sent are counted, and the exit\n" +
+			"code is 3 unless --oversize or --short allows it.",
 		Exits: "4 --fail-late",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "interface", Aliases: []string{"i"}, Usage: "send on `INTERFACE`"},
-			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write to `FILE` instead (-: stdout), stamped with the moment of sending"},
-			&cli.StringFlag{Name: "delay", Value: "200ms", Usage: "buffer `DURATION` of the stream"},
-			&cli.BoolFlag{Name: "at", Usage: "timestamps are moments of the wall clock, as pcap-pace --start-at makes them"},
-			&cli.BoolFlag{Name: "asap", Usage: "send as fast as it goes"},
-			&cli.StringFlag{Name: "oversize", Value: oversizeWords[0], Usage: "what to do with oversize frames: error (leave out, exit 3), skip, truncate, or segment (as a card does with TCP)"},
-			&cli.StringFlag{Name: "short", Value: shortWords[0], Usage: "what to do with short frames: pad (with zeros), asis or skip"},
-			&cli.StringFlag{Name: "link", Value: linkWords[0], Usage: "what to do with frames of RAW, NULL, LOOP, LINUX_SLL or LINUX_SLL2: refuse, or make ethernet ones of them"},
-			&cli.StringFlag{Name: "tx", Value: txWords[0], Usage: "send by packet or xdp sockets; auto takes xdp with --asap, if it works"},
-			&cli.IntFlag{Name: "workers", Value: 1, Usage: "send with `N` threads, each flow by one: order is kept within a flow only"},
-			&cli.BoolFlag{Name: "realtime", Usage: "have the scheduler prefer the sending thread to all others"},
-			&cli.BoolFlag{Name: "verify", Usage: "also tell lateness by the kernel's transmit timestamps"},
-			&cli.Int64Flag{Name: "limit", Usage: "end after `N` packets", DefaultText: "with the input"},
-			&cli.StringFlag{Name: "duration", Usage: "end `DURATION` after the first packet has left"},
-			&cli.StringFlag{Name: "fail-late", Usage: "exit with 4 when more than 1 % of the packets are over `DURATION` late"},
+			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write frames to `FILE` instead (- for stdout), with their times of sending"},
+			&cli.StringFlag{Name: "delay", Value: "200ms", Usage: "buffer packets for `DURATION` before sending them"},
+			&cli.BoolFlag{Name: "at", Usage: "send packets at their timestamps by the wall clock, as pcap-pace --start-at sets them"},
+			&cli.BoolFlag{Name: "asap", Usage: "send as fast as possible"},
+			&cli.StringFlag{Name: "oversize", Value: oversizeWords[0], Usage: "what to do with frames longer than the MTU allows: error (leave out, exit 3), skip, truncate, or segment (cut TCP as TSO does)"},
+			&cli.StringFlag{Name: "short", Value: shortWords[0], Usage: "what to do with frames that the snaplen cut: pad (with zeros), asis or skip"},
+			&cli.StringFlag{Name: "link", Value: linkWords[0], Usage: "what to do with frames of RAW, NULL, LOOP, LINUX_SLL or LINUX_SLL2: refuse, or ethernet (give them an Ethernet header)"},
+			&cli.StringFlag{Name: "tx", Value: txWords[0], Usage: "send by packet or xdp sockets; auto uses xdp with --asap, if it works"},
+			&cli.IntFlag{Name: "workers", Value: 1, Usage: "send with `N` threads; only packets of the same flow keep their order"},
+			&cli.BoolFlag{Name: "realtime", Usage: "give the sending thread real-time priority"},
+			&cli.BoolFlag{Name: "verify", Usage: "also measure lateness by the kernel's transmit timestamps"},
+			&cli.Int64Flag{Name: "limit", Usage: "end after `N` packets", DefaultText: "no limit"},
+			&cli.StringFlag{Name: "duration", Usage: "end `DURATION` after the first packet was sent"},
+			&cli.StringFlag{Name: "fail-late", Usage: "exit with code 4 if more than 1 % of the packets are late by more than `DURATION`"},
 			tool.StrictFlag(),
 		}, tool.FilterFlags()),
 		Run: run,

@@ -1,9 +1,9 @@
-// Pcap-map says what is in captures, one record for each.
+// Pcap-map describes captures, one record each.
 //
 //	pcap-map [flags] [FILE | FOLDER | ARCHIVE ...]
 //
-// A record has packets, bytes, times, rates, disorder and damage. --chart and --svg draw
-// when each capture runs. See pcap-map(1).
+// A record has the packets, bytes, times, rates, disorder and damage of a capture. --chart
+// and --svg draw when each capture runs. See pcap-map(1).
 package main
 
 import (
@@ -20,19 +20,19 @@ func main() { tool.Main(mapper()) }
 func mapper() *tool.Tool {
 	return &tool.Tool{
 		Name:     "pcap-map",
-		Usage:    "say what is in captures, one record each",
+		Usage:    "describe captures, one record each",
 		Operands: "[FILE | FOLDER | ARCHIVE ...]",
-		Text: "Reads captures, folders of captures and tarballs, or stdin, to their end and prints a record\n" +
-			"for each capture, in the order of the operands. --chart prints a picture instead: when each\n" +
-			"capture runs, and how fast its packets come. --svg draws it into a file beside the records.",
+		Text: "Reads captures, folders of captures and tarballs, or stdin, and prints one record for each\n" +
+			"capture, in the order of the operands. --chart prints a picture instead: it shows when each\n" +
+			"capture runs, and its packet rate over time. --svg also writes this picture to a file.",
 		Flags: slices.Concat([]cli.Flag{
 			tool.OutputFlag(),
-			&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Usage: "read `N` files at the same time", DefaultText: "one for each core"},
+			&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Usage: "read `N` files at the same time", DefaultText: "the number of cores"},
 			tool.StrictFlag(),
 			input.IgnoreZerosFlag(),
-			&cli.BoolFlag{Name: "chart", Usage: "draw when each capture runs instead of printing records"},
-			&cli.StringFlag{Name: "svg", Usage: "draw that as a picture into `FILE`"},
-			&cli.StringFlag{Name: "from-records", Usage: "draw what the records in `FILE` say (-: stdin) instead of reading captures"},
+			&cli.BoolFlag{Name: "chart", Usage: "draw when each capture runs, instead of printing records"},
+			&cli.StringFlag{Name: "svg", Usage: "also draw when each capture runs as a picture into `FILE`"},
+			&cli.StringFlag{Name: "from-records", Usage: "draw the records in `FILE` (- for stdin) instead of reading captures"},
 		}, input.NameFlags()),
 		Run: run,
 	}

@@ -18,7 +18,7 @@ type config struct {
 	selection   []input.Selected
 	ignoreZeros bool
 	selector    *selector
-	loop        int64 // rounds; 0 for ever
+	loop        int64 // rounds; 0: forever
 	reorder     int64 // nanoseconds
 	memory      int64 // bytes
 	tmp         string

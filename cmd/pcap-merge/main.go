@@ -1,8 +1,8 @@
-// Pcap-merge puts many captures into one stream, in order of time.
+// Pcap-merge merges captures into one stream in time order.
 //
 //	pcap-merge [flags] [FILE | FOLDER | ARCHIVE ...]
 //
-// Files are opened when their time comes; a stream is read to its end first. See
+// It opens a file when its first packet is due, and reads a stream to its end first. See
 // pcap-merge(1).
 package main
 
@@ -21,29 +21,29 @@ func main() { tool.Main(merger()) }
 func merger() *tool.Tool {
 	return &tool.Tool{
 		Name:     "pcap-merge",
-		Usage:    "put many captures into one stream, in order of time",
+		Usage:    "merge captures into one stream in time order",
 		Operands: "[FILE | FOLDER | ARCHIVE ...]",
-		Text: "Reads captures, folders of captures and tarballs, or stdin, and writes one capture.\n" +
-			"Packets of equal time keep the order of the inputs. Files are opened when their time\n" +
-			"comes. The captures of a stream (stdin, a pipe, a tarball without an index, a small file\n" +
-			"that holds several) are each an input of its own, so a stream is read to its end first:\n" +
-			"its packets stay in memory up to --memory, and then in files in --tmp.\n\n" +
-			"A file over 4 MiB that holds several captures is read as one input. On stdin, where a\n" +
-			"tarball may come as well, each of them gets its place.\n\n" +
-			"--follow waits for a file that grows until it has shown packets --reorder later than\n" +
-			"those to go out, and not for one that has not grown for as long. Have them written\n" +
-			"without delay (tcpdump -U).",
+		Text: "Reads captures, folders of captures and tarballs, or stdin, and writes one capture whose\n" +
+			"packets are sorted by time. Packets with equal timestamps keep the order of the inputs. A\n" +
+			"file is opened when its first packet is due.\n\n" +
+			"Stdin, pipes, tarballs without an index and small files with several captures are streams.\n" +
+			"Each capture of a stream is an input of its own. A stream is read to its end before the\n" +
+			"first packet is written: its packets stay in memory up to --memory, and then in files in\n" +
+			"--tmp. A file over 4 MiB that holds several captures is read as one input.\n\n" +
+			"--follow writes a packet as soon as each growing file has packets that are --reorder later.\n" +
+			"It does not wait for a file that has not grown for as long. The program that captures should\n" +
+			"write without buffering (tcpdump -U).",
 		Flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: "select", Usage: "merge what the records of pcap-map or pcap-tarls in `FILE` name (-: stdin)"},
+			&cli.StringFlag{Name: "select", Usage: "merge the captures of the records of pcap-map or pcap-tarls in `FILE` (- for stdin)"},
 			input.IgnoreZerosFlag(),
-			&cli.Int64Flag{Name: "loop", Value: 1, Usage: "play all `N` times, one after another (0: for ever)"},
-			&cli.StringFlag{Name: "shard", Usage: "take only flows of share `I/N`, I from 0"},
-			&cli.BoolFlag{Name: "dedup", Usage: "leave out a packet that has the same bytes as one shortly before"},
-			&cli.StringFlag{Name: "dedup-window", Value: "10ms", Usage: "how long `DURATION` before"},
-			&cli.StringFlag{Name: "reorder", Value: "1s", Usage: "put packets of an input in order that come up to `DURATION` too late"},
-			&cli.Int64Flag{Name: "snaplen", Usage: "cut packets after `N` bytes", DefaultText: "none is cut"},
-			&cli.StringFlag{Name: "memory", Value: "256MiB", Usage: "hold up to `SIZE` of a stream in memory"},
-			&cli.StringFlag{Name: "tmp", Usage: "hold the rest in files in `FOLDER`", DefaultText: "$TMPDIR or /tmp"},
+			&cli.Int64Flag{Name: "loop", Value: 1, Usage: "write all inputs `N` times, one round after another (0: forever)"},
+			&cli.StringFlag{Name: "shard", Usage: "keep only the flows of share `I/N`, where I counts from 0"},
+			&cli.BoolFlag{Name: "dedup", Usage: "leave out packets that have the same bytes as a recent one"},
+			&cli.StringFlag{Name: "dedup-window", Value: "10ms", Usage: "compare packets with those of the last `DURATION`"},
+			&cli.StringFlag{Name: "reorder", Value: "1s", Usage: "sort packets of an input that are up to `DURATION` out of order"},
+			&cli.Int64Flag{Name: "snaplen", Usage: "cut packets to `N` bytes", DefaultText: "no limit"},
+			&cli.StringFlag{Name: "memory", Value: "256MiB", Usage: "keep up to `SIZE` of streams in memory"},
+			&cli.StringFlag{Name: "tmp", Usage: "keep the rest of streams in temporary files in `FOLDER`", DefaultText: "$TMPDIR or /tmp"},
 			&cli.StringFlag{Name: "follow", Usage: "merge the files in `FOLDER` as they are written, until SIGINT"},
 			&cli.StringFlag{Name: "idle", Usage: "end --follow when no file has grown for `DURATION`"},
 			tool.StrictFlag(),

@@ -1,8 +1,9 @@
-// Pcap-pace gives a stream out in real time.
+// Pcap-pace writes a stream in real time, at any speed.
 //
 //	pcap-pace [flags] [FILE | FOLDER ...]
 //
-// Each packet leaves at its moment and is stamped with it. See pcap-pace(1).
+// It writes each packet at its departure time, and sets the timestamp to that time. See
+// pcap-pace(1).
 package main
 
 import (
@@ -19,27 +20,28 @@ func main() { tool.Main(pace()) }
 func pace() *tool.Tool {
 	return &tool.Tool{
 		Name:     "pcap-pace",
-		Usage:    "give a stream out in real time",
+		Usage:    "write a stream in real time, at any speed",
 		Operands: "[FILE | FOLDER ...]",
-		Text: "Reads captures, one after another, or stdin, and writes one capture: the same packets,\n" +
-			"each at its moment and stamped with it. The first packet keeps its timestamp; the others\n" +
-			"follow on the axis that the flags bend. A packet out of order leaves at once.\n\n" +
-			"A capture of the stream that starts later than the last one ended keeps its gap; one\n" +
-			"that starts earlier follows after the mean gap of the last one.",
+		Text: "Reads captures one after another, or stdin, and writes one capture with the same packets. It\n" +
+			"writes each packet at its departure time, and sets the timestamp to that time. The first\n" +
+			"packet keeps its timestamp. Flags such as --speed change the times of the others. A packet\n" +
+			"out of order is written at once.\n\n" +
+			"If a capture in the stream starts after the previous one ended, the gap between them is\n" +
+			"kept. If it starts earlier, it follows after the mean gap of the previous one.",
 		Flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: "speed", Usage: "let time pass `X` times as fast, such as 2, 0.5 or 1/3"},
-			&cli.StringFlag{Name: "fit", Usage: "let the whole take `DURATION`; each round, with --loop"},
-			&cli.StringFlag{Name: "span", Usage: "the whole is `DURATION` long, for --fit"},
-			&cli.StringFlag{Name: "select", Usage: "the whole is as long as the records of pcap-map in `FILE` say, for --fit"},
-			&cli.StringFlag{Name: "pps", Usage: "`N` packets a second, evenly, such as 5000 or 10k"},
-			&cli.StringFlag{Name: "bps", Usage: "`N` bits a second of lengths on the wire, evenly, such as 10M"},
+			&cli.StringFlag{Name: "speed", Usage: "play `X` times as fast, such as 2, 0.5 or 1/3"},
+			&cli.StringFlag{Name: "fit", Usage: "play the whole input in `DURATION`, or each round of --loop"},
+			&cli.StringFlag{Name: "span", Usage: "for --fit: the input spans `DURATION`"},
+			&cli.StringFlag{Name: "select", Usage: "for --fit: the input spans the time of the pcap-map records in `FILE`"},
+			&cli.StringFlag{Name: "pps", Usage: "play `N` packets per second at even intervals, such as 5000 or 10k"},
+			&cli.StringFlag{Name: "bps", Usage: "play `N` bits per second evenly, by lengths on the wire, such as 10M"},
 			&cli.StringFlag{Name: "max-gap", Usage: "shorten longer gaps to `DURATION`"},
-			&cli.Int64Flag{Name: "loop", Value: 1, Usage: "play the files `N` times (0: for ever)"},
-			&cli.StringFlag{Name: "start-at", Usage: "the moment of --from, or else the first packet, leaves at `TIME`, and all are stamped for pcap-inject --at"},
-			&cli.StringFlag{Name: "lead", Usage: "give packets out by `DURATION` earlier than they are stamped", DefaultText: "0; 1s with --start-at"},
-			&cli.BoolFlag{Name: "exact", Usage: "wait to the microsecond, for what sends a packet as soon as it comes"},
-			&cli.BoolFlag{Name: "asap", Usage: "stamp, and do not wait"},
-			&cli.BoolFlag{Name: "keep-timestamps", Usage: "do not stamp"},
+			&cli.Int64Flag{Name: "loop", Value: 1, Usage: "play the files `N` times (0: forever)"},
+			&cli.StringFlag{Name: "start-at", Usage: "set timestamps for pcap-inject --at: --from, or else the first packet, becomes `TIME`"},
+			&cli.StringFlag{Name: "lead", Usage: "write packets `DURATION` earlier than their timestamps", DefaultText: "0; 1s with --start-at"},
+			&cli.BoolFlag{Name: "exact", Usage: "wait to the microsecond, for a reader that sends packets as they arrive"},
+			&cli.BoolFlag{Name: "asap", Usage: "set timestamps, but do not wait"},
+			&cli.BoolFlag{Name: "keep-timestamps", Usage: "do not change timestamps"},
 			tool.StrictFlag(),
 		}, tool.RangeFlags(), tool.StreamFlags()),
 		Run: run,

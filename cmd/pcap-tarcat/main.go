@@ -2,7 +2,7 @@
 //
 //	pcap-tarcat [flags] [ARCHIVE [REGEXP ...]]
 //
-// Members are decompressed and follow one another as they stand in the tarball. See
+// It decompresses the members and writes them in the order of the tarball. See
 // pcap-tarcat(1).
 package main
 
@@ -20,19 +20,20 @@ func tarcat() *tool.Tool {
 		Name:     "pcap-tarcat",
 		Usage:    "write members of a tarball as one stream, or extract them",
 		Operands: "[ARCHIVE [REGEXP ...]]",
-		Text: "Takes the members whose name matches a regular expression, is given with --name or stands in\n" +
-			"the records of --select; without any of these, every capture. Members are decompressed and follow\n" +
-			"one another as they stand in the tarball. What is no capture is left out of a stream, unless it\n" +
-			"is named exactly; --raw and -C take it if an expression matches.",
+		Text: "Reads a tarball and writes the members whose names match a regular expression, or that\n" +
+			"--name or the records of --select name. Without any of these, it writes every capture.\n" +
+			"Members are decompressed and written in the order of the tarball. A member that is not a\n" +
+			"capture is left out of a stream, unless it is named exactly. With --raw or -C, it is also\n" +
+			"written if an expression matches.",
 		Flags: []cli.Flag{
 			tool.OutputFlag(),
-			&cli.StringSliceFlag{Name: "name", Usage: "take the member named `NAME` (may be given again)"},
-			&cli.StringFlag{Name: "select", Usage: "take the members of the records in `FILE`, from pcap-tarls or pcap-map"},
-			&cli.BoolFlag{Name: "raw", Usage: "leave compressed members as they are"},
+			&cli.StringSliceFlag{Name: "name", Usage: "write the member named `NAME` (may be repeated)"},
+			&cli.StringFlag{Name: "select", Usage: "write the members of the records of pcap-tarls or pcap-map in `FILE`"},
+			&cli.BoolFlag{Name: "raw", Usage: "do not decompress members"},
 			&cli.StringFlag{Name: "directory", Aliases: []string{"C"}, Usage: "extract into files below `DIR`"},
 			tool.CompressFlag(),
-			&cli.StringFlag{Name: "max-bytes", Usage: "fail when more than `SIZE` would be given out: tarballs can hold far more than they take"},
-			&cli.BoolFlag{Name: "list", Usage: "only print the records of what would be taken"},
+			&cli.StringFlag{Name: "max-bytes", Usage: "fail if more than `SIZE` would be written, since a small tarball can expand to a lot of data"},
+			&cli.BoolFlag{Name: "list", Usage: "only print the records of the members that would be written"},
 			input.IgnoreZerosFlag(),
 			tool.StrictFlag(),
 		},

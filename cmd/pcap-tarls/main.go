@@ -1,9 +1,9 @@
-// Pcap-tarls lists the members of tarballs, one record for each member.
+// Pcap-tarls lists the members of tarballs, one record each.
 //
 //	pcap-tarls [flags] [ARCHIVE ...]
 //
-// Of a capture the record tells format, link type and the time of the first packet.
-// --index writes the seek index ARCHIVE.tarx in the same pass. See pcap-tarls(1).
+// The record of a capture has its format, link type and the time of its first packet.
+// --index also writes the seek index ARCHIVE.tarx. See pcap-tarls(1).
 package main
 
 import (
@@ -18,19 +18,19 @@ func main() { tool.Main(tarls()) }
 func tarls() *tool.Tool {
 	return &tool.Tool{
 		Name:     "pcap-tarls",
-		Usage:    "list the members of tarballs, one record a member",
+		Usage:    "list the members of tarballs, one record each",
 		Operands: "[ARCHIVE ...]",
-		Text: "Reads tarballs, compressed with gzip, lz4, zstd, xz, bzip2 or not at all, and prints a record\n" +
-			"for each member as it passes. Of a capture the record tells format, link type and the time of\n" +
-			"the first packet, also where the member itself is compressed. An archive with a fresh index\n" +
-			"(--index) is not read: the index answers.",
+		Text: "Reads tarballs, uncompressed or compressed with gzip, lz4, zstd, xz or bzip2, and prints one\n" +
+			"record for each member. The record of a capture has its format, its link type and the time\n" +
+			"of its first packet, even if the member itself is compressed. If an archive has an up-to-\n" +
+			"date index (see --index), the records come from the index, and the archive is not read.",
 		Flags: []cli.Flag{
 			tool.OutputFlag(),
-			&cli.StringSliceFlag{Name: "match", Usage: "list only members whose name matches `REGEXP` (may be given again)"},
-			&cli.BoolFlag{Name: "names", Usage: "print names only, control characters escaped as tar -t does"},
-			&cli.BoolFlag{Name: "null", Aliases: []string{"0"}, Usage: "print names only, as they are, each ended by a zero byte"},
-			&cli.BoolFlag{Name: "index", Usage: "write the seek index ARCHIVE.tarx in the same pass"},
-			&cli.BoolFlag{Name: "verify", Usage: "check the index of each archive against it, and list nothing"},
+			&cli.StringSliceFlag{Name: "match", Usage: "list only members whose names match `REGEXP` (may be repeated)"},
+			&cli.BoolFlag{Name: "names", Usage: "print only names, with control characters escaped as by tar -t"},
+			&cli.BoolFlag{Name: "null", Aliases: []string{"0"}, Usage: "print only names, not escaped, each followed by a zero byte"},
+			&cli.BoolFlag{Name: "index", Usage: "also write the seek index ARCHIVE.tarx"},
+			&cli.BoolFlag{Name: "verify", Usage: "compare the index of each archive with the archive, and list nothing"},
 			input.IgnoreZerosFlag(),
 			tool.StrictFlag(),
 		},

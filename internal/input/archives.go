@@ -54,7 +54,7 @@ func DetectTarball(src io.Reader) (whole io.Reader, tarball bool) {
 
 // IgnoreZerosFlag is -i of the tools that walk through tarballs.
 func IgnoreZerosFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "ignore-zeros", Aliases: []string{"i"}, Usage: "read on behind an end marker, in tarballs put together with cat"}
+	return &cli.BoolFlag{Name: "ignore-zeros", Aliases: []string{"i"}, Usage: "read past end-of-archive markers, as in tarballs joined with cat"}
 }
 
 // Archives walks through tarballs. Damage in them is a problem, and the walk goes on.

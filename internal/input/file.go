@@ -51,8 +51,8 @@ func (n Names) Want(path string) bool {
 // NameFlags choose among the files of a folder and the members of a tarball.
 func NameFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "match", Usage: "of folders and tarballs, take only what `REGEXP` matches"},
-		&cli.StringFlag{Name: "suffix", Usage: "of folders and tarballs, take only names that end in `TEXT`"},
+		&cli.StringFlag{Name: "match", Usage: "in folders and tarballs, read only names that match `REGEXP`"},
+		&cli.StringFlag{Name: "suffix", Usage: "in folders and tarballs, read only names that end in `TEXT`"},
 	}
 }
 

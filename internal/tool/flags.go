@@ -88,7 +88,7 @@ func (f *Flags) PositiveDuration(name string) (time.Duration, error) {
 	return d, err
 }
 
-// Loop reads --loop: how often to play, 0 for ever.
+// Loop reads --loop: how many times to play, 0: forever.
 func (f *Flags) Loop() (int64, error) {
 	loop := f.Int64("loop")
 	if loop < 0 {
@@ -101,7 +101,7 @@ func (f *Flags) Loop() (int64, error) {
 func RangeFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "from", Usage: "leave out packets before `TIME`"},
-		&cli.StringFlag{Name: "to", Usage: "leave out packets at `TIME` and later"},
+		&cli.StringFlag{Name: "to", Usage: "leave out packets at or after `TIME`"},
 	}
 }
 
@@ -128,8 +128,8 @@ func (f *Flags) TimeRange() (from, to int64, err error) {
 // FilterFlags are those of the tools that leave out unwanted packets.
 func FilterFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "filter", Usage: "take only packets that match `EXPRESSION`, as pcap-filter(7) has it"},
-		&cli.StringFlag{Name: "filter-file", Usage: "the same, from `FILE`: an expression, or a program of tcpdump -ddd"},
+		&cli.StringFlag{Name: "filter", Usage: "keep only packets that match `EXPRESSION`, see pcap-filter(7)"},
+		&cli.StringFlag{Name: "filter-file", Usage: "read the filter from `FILE`: an expression, or a program of tcpdump -ddd"},
 	}
 }
 

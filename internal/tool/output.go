@@ -20,14 +20,14 @@ func OutputFlag() cli.Flag {
 
 // CompressFlag is -z.
 func CompressFlag() cli.Flag {
-	return &cli.StringFlag{Name: "compress", Aliases: []string{"z"}, Usage: "compress with `METHOD`: lz4, zstd or gzip"}
+	return &cli.StringFlag{Name: "compress", Aliases: []string{"z"}, Usage: "compress the output with `METHOD`: lz4, zstd or gzip"}
 }
 
 // StreamFlags are those of the tools that write captures.
 func StreamFlags() []cli.Flag {
 	return []cli.Flag{
 		OutputFlag(), CompressFlag(),
-		&cli.BoolFlag{Name: "pcapng", Usage: "write pcapng, which may hold several link types"},
+		&cli.BoolFlag{Name: "pcapng", Usage: "write pcapng, which can hold several link types"},
 	}
 }
 

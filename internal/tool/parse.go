@@ -20,12 +20,12 @@ var ProgressModes = []string{"auto", "always", "never"}
 // commonFlags are those of every tool.
 func commonFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print errors only"},
-		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "say what is done"},
-		&cli.StringFlag{Name: "report", Usage: "write events and a summary as NDJSON to `FILE`, or to an open descriptor's number"},
-		&cli.StringFlag{Name: "progress", Value: ProgressModes[0], Usage: "draw progress on stderr: auto, always or never"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print only errors"},
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print more messages"},
+		&cli.StringFlag{Name: "report", Usage: "write events and a summary as NDJSON to `FILE`, or to an open file descriptor (a number)"},
+		&cli.StringFlag{Name: "progress", Value: ProgressModes[0], Usage: "show progress on stderr: auto, always or never"},
 		&cli.BoolFlag{Name: "version", Usage: "print the version"},
-		&cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help"},
+		&cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this help"},
 	}
 }
 
