@@ -104,3 +104,7 @@ func (s *fileSink) isWire() bool { return false }
 func (s *fileSink) stamps() []*wire.Stamps { return nil }
 
 func (s *fileSink) describe(*record.InjectSummary) {}
+
+func (s *fileSink) drain() error { return nil }
+
+func (s *fileSink) queueDropped() int64 { return 0 }

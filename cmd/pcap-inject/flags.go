@@ -53,7 +53,7 @@ func configure(flags *tool.Flags) (c config, err error) {
 		return c, tool.UsageErrorf("--workers %d: wanted from 1 to %d", c.workers, maxWorkers)
 	}
 	if c.verify = flags.Bool("verify"); c.verify && c.tx == txXDP {
-		return c, tool.UsageErrorf("--verify and --tx xdp: only packet sockets tell transmit timestamps")
+		return c, tool.UsageErrorf("--verify and --tx xdp: AF_XDP sockets have no transmit timestamps")
 	}
 	if c.limit = flags.Int64("limit"); c.limit < 0 || c.limit == 0 && flags.IsSet("limit") {
 		return c, tool.UsageErrorf("--limit %d: wanted 1 or more", c.limit)
@@ -68,12 +68,13 @@ func configure(flags *tool.Flags) (c config, err error) {
 	return c, err
 }
 
-// txPolicy is by which sockets to send.
+// txPolicy selects the kind of socket that sends.
 type txPolicy int
 
 const (
 	txAuto txPolicy = iota
 	txPacket
+	txBypass
 	txXDP
 )
 
@@ -82,7 +83,7 @@ var (
 	oversizeWords = []string{"error", "skip", "truncate", "segment"}
 	shortWords    = []string{"pad", "asis", "skip"}
 	linkWords     = []string{"refuse", "ethernet"}
-	txWords       = []string{"auto", "packet", "xdp"}
+	txWords       = []string{"auto", "packet", "bypass", "xdp"}
 )
 
 // readPolicies reads the flags that are one of a few words.

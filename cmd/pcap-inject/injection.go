@@ -42,6 +42,10 @@ type sink interface {
 	refusesFrame(err error) bool
 	// describe adds what only the sink knows.
 	describe(s *record.InjectSummary)
+	// drain returns when what was sent has left this machine's queues.
+	drain() error
+	// queueDropped is how many frames these queues have dropped.
+	queueDropped() int64
 	close() error
 }
 
@@ -70,7 +74,7 @@ func (in *injection) openSink() (sink, error) {
 	if in.config.file != "" {
 		return openFileSink(in.run, in.config.file)
 	}
-	return openWireSink(&in.config)
+	return openWireSink(&in.config, in.run.Messages)
 }
 
 // The rings hold what --delay keeps back, within a bound; one that is sent from at
@@ -271,6 +275,14 @@ func (in *injection) reportUnderrun(u *schedule.Underrun) {
 // close ends the sink after a run that ended with err. A file that is not complete because
 // of an error does not get its name.
 func (in *injection) close(err error) error {
+	if err == nil {
+		if err := in.sink.drain(); err != nil {
+			in.run.Messages.Warnf("%v", err)
+		}
+	}
+	if dropped := in.sink.queueDropped(); dropped > 0 {
+		in.run.Messages.Errorf("the queueing discipline of %s dropped %s", in.config.interfaceName, tool.Plural(dropped, "frame"))
+	}
 	for _, v := range in.verifiers {
 		if err := v.finish(); err != nil {
 			in.run.Messages.Warnf("--verify: %v", err)

@@ -16,12 +16,15 @@ type wireSink struct {
 	device  *wire.Interface
 	sockets []wire.Sender  // one for each worker
 	stamped []*wire.Stamps // of the sockets, with --verify
-	tx      string         // packet or xdp
+	tx      txPolicy       // never txAuto
 	before  *wire.Counters // nil where the device tells none
+	// dropsBefore is what the queueing discipline had dropped when the run began.
+	dropsBefore uint64
+	retries     uint64 // of the sockets that are closed
 }
 
 // openWireSink opens what -i names. All that can be wrong with it is found here.
-func openWireSink(c *config) (*wireSink, error) {
+func openWireSink(c *config, messages *tool.Messages) (*wireSink, error) {
 	device, err := wire.Lookup(c.interfaceName)
 	if errors.Is(err, wire.ErrNoInterface) {
 		return nil, tool.UsageErrorf("-i: %w", err)
@@ -36,7 +39,11 @@ func openWireSink(c *config) (*wireSink, error) {
 		return nil, err
 	}
 	s := &wireSink{device: device}
-	if err := s.openSockets(c); err != nil {
+	err = s.openSockets(c, messages)
+	if err == nil && c.verify {
+		err = s.stampFrames()
+	}
+	if err != nil {
 		s.close()
 		if errors.Is(err, wire.ErrPermission) {
 			return nil, tool.WithHint(err, "run it with sudo, or once: sudo setcap cap_net_raw+ep pcap-inject")
@@ -46,43 +53,77 @@ func openWireSink(c *config) (*wireSink, error) {
 	if before, err := device.Counters(); err == nil {
 		s.before = &before
 	}
+	if s.dropsBefore, err = device.QueueDrops(); err != nil {
+		messages.Warnf("what the queueing discipline drops is not counted: %v", err)
+	}
 	return s, nil
 }
 
-// openSockets opens one socket for each worker. With --tx auto, AF_XDP is for what
-// is to go as fast as it can; it takes a frame later than a packet socket does.
-func (s *wireSink) openSockets(c *config) error {
-	if c.tx == txXDP || c.tx == txAuto && c.asap {
-		err := s.openEach(c.workers, wire.OpenXDP)
-		if err == nil {
-			s.tx = "xdp"
-			return nil
-		}
-		if c.tx == txXDP {
-			return err
-		}
+// openSockets opens one socket for each worker. With --tx auto, frames bypass the
+// queueing discipline only where nobody would miss them. AF_XDP sends the most frames a
+// second, but each of them later than a packet socket does: auto takes it with --asap.
+func (s *wireSink) openSockets(c *config, messages *tool.Messages) error {
+	tx := c.tx
+	if tx == txAuto {
+		tx = s.chooseTx(c, messages)
 	}
-	s.tx = "packet"
-	return s.openEach(c.workers, func(device *wire.Interface, _ int) (wire.Sender, error) {
-		if !c.verify {
-			return wire.OpenPacket(device)
-		}
-		socket, stamps, err := wire.OpenPacketStamped(device)
-		if err == nil {
-			s.stamped = append(s.stamped, stamps)
-		}
-		return socket, err
-	})
+	err := s.openEach(c.workers, tx)
+	if err != nil && c.tx == txAuto && tx == txXDP {
+		messages.Infof("%s: AF_XDP does not work here, so frames bypass the queueing discipline by a packet socket: %v", s.device.Name, err)
+		return s.openEach(c.workers, txBypass)
+	}
+	return err
 }
 
-func (s *wireSink) openEach(count int, open func(*wire.Interface, int) (wire.Sender, error)) error {
+// chooseTx looks at who would notice frames that bypass the queueing discipline.
+func (s *wireSink) chooseTx(c *config, messages *tool.Messages) txPolicy {
+	why, err := s.device.NeedsQueue()
+	if err != nil {
+		why = err.Error()
+	}
+	if why != "" {
+		messages.Infof("%s: frames go through the queueing discipline: %s", s.device.Name, why)
+		return txPacket
+	}
+	messages.Infof("%s: frames bypass the queueing discipline, because no program captures on the interface", s.device.Name)
+	if c.asap && !c.verify {
+		return txXDP
+	}
+	return txBypass
+}
+
+// openEach opens count sockets of one kind.
+func (s *wireSink) openEach(count int, tx txPolicy) error {
+	s.tx = tx
 	for worker := range count {
-		socket, err := open(s.device, worker)
+		socket, err := s.openSocket(worker)
 		if err != nil {
 			s.close()
 			return err
 		}
 		s.sockets = append(s.sockets, socket)
+	}
+	return nil
+}
+
+func (s *wireSink) openSocket(worker int) (wire.Sender, error) {
+	switch s.tx {
+	case txXDP:
+		return wire.OpenXDP(s.device, worker)
+	case txBypass:
+		return wire.OpenBypass(s.device)
+	}
+	return wire.OpenPacket(s.device)
+}
+
+// stampFrames has the kernel stamp the frames of all sockets.
+func (s *wireSink) stampFrames() error {
+	for _, socket := range s.sockets {
+		stamps, err := wire.StampFrames(socket)
+		if err != nil {
+			return err
+		}
+		s.stamped = append(s.stamped, stamps)
 	}
 	return nil
 }
@@ -122,9 +163,19 @@ func (s *wireSink) refusesFrame(err error) bool {
 	return errors.Is(err, wire.ErrTooLong) || errors.Is(err, frame.ErrTooShort)
 }
 
+// drain returns when the queueing discipline has handed on what was sent.
+func (s *wireSink) drain() error {
+	var errs []error
+	for _, socket := range s.sockets {
+		errs = append(errs, socket.Drain())
+	}
+	return errors.Join(errs...)
+}
+
 func (s *wireSink) close() error {
 	var errs []error
 	for _, socket := range s.sockets {
+		s.retries += socket.Retries()
 		errs = append(errs, socket.Close())
 	}
 	s.sockets = nil
@@ -136,15 +187,34 @@ func (s *wireSink) isWire() bool { return true }
 func (s *wireSink) stamps() []*wire.Stamps { return s.stamped }
 
 func (s *wireSink) describe(summary *record.InjectSummary) {
-	summary.Interface, summary.Tx, summary.Retries, summary.Device = s.device.Name, s.tx, s.retries(), s.counted()
+	summary.Interface, summary.Tx, summary.Retries, summary.Device = s.device.Name, txWords[s.tx], s.retried(), s.counted()
+	summary.QueueDropped = s.queueDropped()
 }
 
-// retries is how often the device had no room.
-func (s *wireSink) retries() (total uint64) {
+// retried is how often the device had no room.
+func (s *wireSink) retried() uint64 {
+	total := s.retries
 	for _, socket := range s.sockets {
 		total += socket.Retries()
 	}
 	return total
+}
+
+// queueDropped is how many frames the queueing discipline has dropped since the run
+// began. Without a carrier, the kernel counts its drops as those of the device. A full
+// queue also counts the frames that it refuses, which are sent again.
+func (s *wireSink) queueDropped() int64 {
+	if s.tx != txPacket {
+		return 0
+	}
+	dropped := uint64(0)
+	if after, err := s.device.QueueDrops(); err == nil {
+		dropped = after - s.dropsBefore
+	}
+	if device := s.counted(); device != nil {
+		dropped += device.Dropped
+	}
+	return max(int64(dropped)-int64(s.retried()), 0)
 }
 
 // counted asks the device; it is nil where it does not tell.

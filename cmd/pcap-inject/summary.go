@@ -148,7 +148,7 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 		}
 	}
 	if s.Retries > 0 {
-		in.run.Messages.Say(fmt.Sprintf("%d times %s had no room, and was asked again", s.Retries, s.Interface))
+		in.run.Messages.Say(fmt.Sprintf("%s had no room %s; the frames were sent again", s.Interface, tool.Plural(int64(s.Retries), "time")))
 	}
 	if d := s.Device; d != nil && (d.Packets != uint64(s.Frames) || d.Dropped > 0 || d.Errors > 0) {
 		in.run.Messages.Say(fmt.Sprintf("%s counted %d packets sent, %d dropped, %d errors", s.Interface, d.Packets, d.Dropped, d.Errors))

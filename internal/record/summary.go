@@ -94,7 +94,9 @@ type InjectSummary struct {
 	Interface   string    `json:"interface,omitempty"`
 	Tx          string    `json:"tx,omitempty"`
 	Retries     uint64    `json:"retries"` // because the device had no room
-	Device      *Device   `json:"device,omitempty"`
+	// QueueDropped counts frames that the queueing discipline dropped.
+	QueueDropped int64   `json:"queue_dropped"`
+	Device       *Device `json:"device,omitempty"`
 }
 
 // NotSent counts the packets that pcap-inject did not send, by reason.

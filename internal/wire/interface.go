@@ -63,6 +63,9 @@ type Sender interface {
 	Send(packets []stream.Packet) (sent int, err error)
 	// Flush returns when all that was taken has been handed to the device.
 	Flush() error
+	// Drain returns when the frames have left the queueing discipline, or when it
+	// stands still.
+	Drain() error
 	// Retries is how often the device had no room and was asked again.
 	Retries() uint64
 	Close() error

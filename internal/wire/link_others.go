@@ -19,6 +19,15 @@ func (*Interface) Counters() (Counters, error) { return Counters{}, errUnsupport
 // OpenPacket opens a raw socket on an interface.
 func OpenPacket(*Interface) (Sender, error) { return nil, errUnsupported }
 
+// OpenBypass opens a raw socket whose frames bypass the queueing discipline.
+func OpenBypass(*Interface) (Sender, error) { return nil, errUnsupported }
+
+// NeedsQueue says why frames should go through the queueing discipline.
+func (*Interface) NeedsQueue() (string, error) { return "", errUnsupported }
+
+// QueueDrops is how many frames the queueing disciplines have dropped.
+func (*Interface) QueueDrops() (uint64, error) { return 0, errUnsupported }
+
 // OpenXDP opens an AF_XDP socket on a transmit queue of an interface.
 func OpenXDP(*Interface, int) (Sender, error) { return nil, errUnsupported }
 
@@ -28,8 +37,8 @@ func DropCapabilities() error { return nil }
 // Stamps reads the transmit timestamps of a socket.
 type Stamps struct{}
 
-// OpenPacketStamped is OpenPacket with a stamp for every frame.
-func OpenPacketStamped(*Interface) (Sender, *Stamps, error) { return nil, nil, errUnsupported }
+// StampFrames has the kernel stamp every frame that a packet socket sends.
+func StampFrames(Sender) (*Stamps, error) { return nil, errUnsupported }
 
 // Read puts stamps into dst and says how many.
 func (*Stamps) Read([]Stamp, time.Duration) (int, error) { return 0, errUnsupported }

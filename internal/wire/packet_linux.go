@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,9 @@ const (
 	maxMessages = 256
 	// sendBuffer is what of the frames may be under way, in bytes.
 	sendBuffer = 4 << 20
+	// carrierCheck is how long the carrier may be gone before it is noticed. A check
+	// takes less than a microsecond.
+	carrierCheck = 10 * time.Millisecond
 )
 
 // message is the kernel's struct mmsghdr: sendmmsg(2).
@@ -28,20 +32,36 @@ type message struct {
 
 // packetSender sends on an AF_PACKET socket: packet(7).
 type packetSender struct {
-	name     string
-	socket   int
+	name   string
+	socket int
+	// isQueued says that frames go through the queueing discipline.
+	isQueued bool
 	messages [maxMessages]message
 	vectors  [maxMessages]unix.Iovec
 	retries  uint64
+	// isShort says that the last call sent fewer frames than it was given. The kernel
+	// does not say why: __sys_sendmmsg in net/socket.c.
+	isShort bool
+	// ifreq asks for the state of the interface, and checked is when it last did.
+	ifreq   *unix.Ifreq
+	checked time.Time
 	// ethernet says that the kernel refuses a frame without an Ethernet header.
 	ethernet bool
 }
 
-// OpenPacket opens a raw socket on an interface. It is bound with protocol 0, so
-// that it never receives. The queueing discipline is bypassed, because it loses
-// frames without a word: CoDel drops from a queue that stands, and one without
-// carrier drops everything. The price is that a tcpdump on this side sees nothing.
-func OpenPacket(i *Interface) (Sender, error) {
+// OpenPacket opens a raw socket on an interface. Its frames go through the queueing
+// discipline, and programs that capture on the interface see them. The queueing
+// discipline may drop frames without an error: see [Interface.QueueDrops].
+func OpenPacket(i *Interface) (Sender, error) { return openPacket(i, true) }
+
+// OpenBypass opens a raw socket whose frames bypass the queueing discipline:
+// PACKET_QDISC_BYPASS in packet(7). Nothing drops them before the device, but programs
+// that capture on the interface, tc filters and the egress hook of netfilter do not see
+// them.
+func OpenBypass(i *Interface) (Sender, error) { return openPacket(i, false) }
+
+// openPacket binds the socket with protocol 0, so that it never receives.
+func openPacket(i *Interface, isQueued bool) (Sender, error) {
 	socket, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		return nil, fmt.Errorf("interface %q: %w", i.Name, ErrPermission)
@@ -53,15 +73,25 @@ func OpenPacket(i *Interface) (Sender, error) {
 	if unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
 		_ = unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
 	}
-	if err := unix.SetsockoptInt(socket, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
-		unix.Close(socket)
-		return nil, fmt.Errorf("interface %q: bypass the queueing discipline: %w", i.Name, err)
+	if !isQueued {
+		if err := unix.SetsockoptInt(socket, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
+			unix.Close(socket)
+			return nil, fmt.Errorf("interface %q: bypass the queueing discipline: %w", i.Name, err)
+		}
 	}
 	if err := unix.Bind(socket, &unix.SockaddrLinklayer{Ifindex: i.Index}); err != nil {
 		unix.Close(socket)
 		return nil, fmt.Errorf("interface %q: bind: %w", i.Name, err)
 	}
-	s := &packetSender{name: i.Name, socket: socket, ethernet: i.HasLinkType && i.LinkType == stream.LinkTypeEthernet}
+	ifreq, err := unix.NewIfreq(i.Name)
+	if err != nil {
+		unix.Close(socket)
+		return nil, fmt.Errorf("interface %q: %w", i.Name, err)
+	}
+	s := &packetSender{
+		name: i.Name, socket: socket, isQueued: isQueued, ifreq: ifreq,
+		ethernet: i.HasLinkType && i.LinkType == stream.LinkTypeEthernet,
+	}
 	for k := range s.messages {
 		s.messages[k].header.Iov = &s.vectors[k]
 		s.messages[k].header.SetIovlen(1)
@@ -85,6 +115,9 @@ func (s *packetSender) WarmUp() {
 // Send implements Sender. A short count is resumed: sendmmsg says what is wrong
 // with a frame only when it is the first.
 func (s *packetSender) Send(packets []stream.Packet) (sent int, err error) {
+	if err := s.checkCarrier(); err != nil {
+		return 0, err
+	}
 	for sent < len(packets) {
 		n, err := s.sendSome(packets[sent:min(sent+maxMessages, len(packets))])
 		sent += n
@@ -95,6 +128,29 @@ func (s *packetSender) Send(packets []stream.Packet) (sent int, err error) {
 	return sent, nil
 }
 
+// checkCarrier looks at the carrier every carrierCheck. Without one, the queueing
+// discipline drops everything and reports no error: noop_enqueue in
+// net/sched/sch_generic.c. A socket that bypasses it gets an error from the device.
+func (s *packetSender) checkCarrier() error {
+	if !s.isQueued {
+		return nil
+	}
+	now := time.Now()
+	if now.Sub(s.checked) < carrierCheck {
+		return nil
+	}
+	s.checked = now
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(s.socket), unix.SIOCGIFFLAGS, uintptr(unsafe.Pointer(s.ifreq)))
+	if errno == 0 && s.ifreq.Uint16()&unix.IFF_RUNNING != 0 {
+		return nil
+	}
+	i, err := Lookup(s.name)
+	if err != nil {
+		return err
+	}
+	return i.Ready()
+}
+
 // sendSome makes one call of sendmmsg.
 func (s *packetSender) sendSome(packets []stream.Packet) (sent int, err error) {
 	for k := range packets {
@@ -103,6 +159,10 @@ func (s *packetSender) sendSome(packets []stream.Packet) (sent int, err error) {
 	var refused refusal
 	for {
 		n, errno := s.sendMessages(len(packets))
+		if s.isShort && (errno == 0 || errno == unix.ENOBUFS) {
+			s.retries++ // the device had no room, or errno would say what is wrong
+		}
+		s.isShort = errno == 0 && n < len(packets)
 		switch errno {
 		case 0:
 			runtime.KeepAlive(packets)
@@ -152,6 +212,14 @@ func (s *packetSender) Flush() error { return nil }
 
 // Retries implements Sender.
 func (s *packetSender) Retries() uint64 { return s.retries }
+
+// Drain implements Sender.
+func (s *packetSender) Drain() error {
+	if !s.isQueued {
+		return nil
+	}
+	return drain(s.name, s.socket)
+}
 
 // Close implements Sender.
 func (s *packetSender) Close() error { return unix.Close(s.socket) }

@@ -22,6 +22,7 @@ var ways = []struct {
 	open func(*wire.Interface) (wire.Sender, error)
 }{
 	{"packet", wire.OpenPacket},
+	{"bypass", wire.OpenBypass},
 	{"xdp", func(i *wire.Interface) (wire.Sender, error) { return wire.OpenXDP(i, 0) }},
 }
 
@@ -206,10 +207,20 @@ func carrierIsLost(t *testing.T, receiver *lab.Receiver, i *wire.Interface, send
 	if !errors.Is(err, wire.ErrNoCarrier) {
 		t.Errorf("%d sent, %v", sent, err)
 	}
-	if after, err := i.Counters(); err != nil || after.Packets != uint64(sent) {
-		t.Errorf("%d sent, the device counts %d; %v", sent, after.Packets, err)
+	after, err := i.Counters()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got, err := receiver.Receive(time.Second, 200*time.Millisecond); err != nil || len(got) != sent {
+	taken := after.Packets
+	if t.Name() == "TestCarrierIsLost/packet" {
+		// The queueing discipline drops what is sent before the loss is noticed, and
+		// the kernel counts that as drops of the device. A refusal counts as well.
+		taken += after.Dropped - sender.Retries()
+	}
+	if taken != uint64(sent) {
+		t.Errorf("%d sent, the device counts %+v", sent, after)
+	}
+	if got, err := receiver.Receive(time.Second, 200*time.Millisecond); err != nil || uint64(len(got)) != after.Packets {
 		t.Errorf("%d sent, %d arrived; %v", sent, len(got), err)
 	}
 }
@@ -379,11 +390,15 @@ func TestTransmitTimestamps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sender, stamps, err := wire.OpenPacketStamped(i)
+	sender, err := wire.OpenPacket(i)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer sender.Close()
+	stamps, err := wire.StampFrames(sender)
+	if err != nil {
+		t.Fatal(err)
+	}
 	before := time.Now().UnixNano()
 	packets := lab.Packets(1000, lab.Start, 0, 60)
 	if sent, err := sender.Send(packets); sent != len(packets) || err != nil {

@@ -24,28 +24,26 @@ type Stamps struct {
 	controls [stampBatch][controlSize]byte
 }
 
-// OpenPacketStamped is OpenPacket with a stamp for every frame. Stamps that are
-// not read are lost once there are very many.
-func OpenPacketStamped(i *Interface) (Sender, *Stamps, error) {
-	sender, err := OpenPacket(i)
-	if err != nil {
-		return nil, nil, err
+// StampFrames has the kernel stamp every frame that a packet socket sends from now on.
+// Stamps that nobody reads are lost once they fill stampBuffer.
+func StampFrames(sender Sender) (*Stamps, error) {
+	packets, ok := sender.(*packetSender)
+	if !ok {
+		return nil, errors.New("transmit timestamps: only packet sockets have them")
 	}
-	socket := sender.(*packetSender).socket
 	const flags = unix.SOF_TIMESTAMPING_TX_SOFTWARE | unix.SOF_TIMESTAMPING_SOFTWARE |
 		unix.SOF_TIMESTAMPING_OPT_ID | unix.SOF_TIMESTAMPING_OPT_TSONLY
-	if err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, flags); err != nil {
-		sender.Close()
-		return nil, nil, fmt.Errorf("interface %q: transmit timestamps: %w", i.Name, err)
+	if err := unix.SetsockoptInt(packets.socket, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, flags); err != nil {
+		return nil, fmt.Errorf("interface %q: transmit timestamps: %w", packets.name, err)
 	}
-	if unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, stampBuffer) != nil {
-		_ = unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_RCVBUF, stampBuffer)
+	if unix.SetsockoptInt(packets.socket, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, stampBuffer) != nil {
+		_ = unix.SetsockoptInt(packets.socket, unix.SOL_SOCKET, unix.SO_RCVBUF, stampBuffer)
 	}
-	s := &Stamps{socket: socket}
+	s := &Stamps{socket: packets.socket}
 	for k := range s.messages {
 		s.messages[k].header.Control = &s.controls[k][0]
 	}
-	return sender, s, nil
+	return s, nil
 }
 
 // Read puts stamps into dst and says how many. It waits for the first one, and

@@ -350,6 +350,9 @@ func (s *xdpSender) WarmUp() {}
 // Flush implements Sender: Send has handed everything on.
 func (s *xdpSender) Flush() error { return nil }
 
+// Drain implements Sender: AF_XDP has no queueing discipline.
+func (s *xdpSender) Drain() error { return nil }
+
 // Retries implements Sender.
 func (s *xdpSender) Retries() uint64 { return s.retries }
 
