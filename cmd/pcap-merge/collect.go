@@ -80,8 +80,7 @@ var errStdinGone = errors.New("cannot be selected: it is read only once")
 func (m *merging) fromSelection(selection []input.Selected) (list []candidate) {
 	archives := map[string]int{}
 	for _, s := range selection {
-		outOfRange := s.Latest != nil && *s.Latest < m.config.selector.from || s.Earliest != nil && *s.Earliest >= m.config.selector.to
-		if outOfRange && s.CompareFileSize() == nil {
+		if m.config.selector.excludes(s.Earliest, s.Latest) && s.CompareFileSize() == nil {
 			continue
 		}
 		if s.IsOther {

@@ -152,6 +152,12 @@ func chosen(packets []stream.Packet, dropped *atomic.Int64, wanted func(*stream.
 	return kept
 }
 
+// excludes says that a capture with packets from earliest to latest, where they are known,
+// has none in the range.
+func (s *selector) excludes(earliest, latest *int64) bool {
+	return latest != nil && *latest < s.from || earliest != nil && *earliest >= s.to && s.to != math.MaxInt64
+}
+
 func (s *selector) isInRange(packet *stream.Packet) bool {
 	if packet.Time >= s.to && s.to != math.MaxInt64 {
 		s.behind++
