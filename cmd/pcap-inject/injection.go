@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"pcap-replay/internal/frame"
@@ -25,6 +26,7 @@ type injection struct {
 	epoch         *schedule.Epoch
 	transmissions []*schedule.Transmission
 	verifiers     []*verifier // of the transmissions, with --verify
+	stalled       atomic.Bool // a stall was told of
 }
 
 // sink is where packets go: an interface or a file.
@@ -265,10 +267,19 @@ func (in *injection) transmit(t *schedule.Transmission) error {
 	}
 }
 
+// reportUnderrun reports an underrun, and tells of the first stall.
 func (in *injection) reportUnderrun(u *schedule.Underrun) {
+	if u.Stalled && in.stalled.CompareAndSwap(false, true) {
+		then := "the rest leaves that much later"
+		if in.config.at {
+			then = "what should have left meanwhile leaves at once"
+		}
+		in.run.Messages.Warnf("nothing was sent for %v, because the process, the machine or the output stood still: %s",
+			time.Duration(u.Missing).Round(time.Millisecond), then)
+	}
 	in.run.Report.Event(record.Underrun{
 		Event: "underrun", Tool: in.run.Name(), Time: record.Time(time.Now().UnixNano()),
-		Departure: record.Seconds(u.Departure), Missing: record.Seconds(u.Missing),
+		Departure: record.Seconds(u.Departure), Missing: record.Seconds(u.Missing), Stalled: u.Stalled,
 	})
 }
 

@@ -16,15 +16,17 @@ func latenessText(l *record.Lateness) string {
 
 // figures are the counters at some moment.
 type figures struct {
-	packets, frames, bytes, underruns int64
-	began, ended                      int64
+	packets, frames, bytes int64
+	underruns, stalls      int64
+	began, ended           int64
 }
 
 func (in *injection) figures() (f figures) {
 	for _, t := range in.transmissions {
 		packets, frames, bytes := t.Sent()
 		f.packets, f.frames, f.bytes = f.packets+packets, f.frames+frames, f.bytes+bytes
-		f.underruns += t.Underruns()
+		underruns, stalls := t.Underruns()
+		f.underruns, f.stalls = f.underruns+underruns, f.stalls+stalls
 		began, ended := t.Span()
 		if began != 0 && (f.began == 0 || began < f.began) {
 			f.began = began
@@ -86,7 +88,7 @@ func (in *injection) summary(head record.Summary) any {
 		},
 		PacketsOut: f.packets, Frames: f.frames, Bytes: f.bytes, Duration: record.Seconds(f.ended - f.began),
 		Overlong: feeder.overlong.Load(), Padded: fitter.Padded.Load(), Truncated: fitter.Truncated.Load(), Segmented: fitter.Segmented.Load(),
-		OutOfOrder: feeder.outOfOrder.Load(), MaxDisorder: record.Seconds(feeder.disorder.Load()), Underruns: f.underruns,
+		OutOfOrder: feeder.outOfOrder.Load(), MaxDisorder: record.Seconds(feeder.disorder.Load()), Underruns: f.underruns, Stalls: f.stalls,
 	}
 	in.sink.describe(&s)
 	s.ReadAhead = s.PacketsIn - s.Filtered - s.Skipped.Total() - s.PacketsOut
@@ -153,8 +155,11 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 	if d := s.Device; d != nil && (d.Packets != uint64(s.Frames) || d.Dropped > 0 || d.Errors > 0) {
 		in.run.Messages.Say(fmt.Sprintf("%s counted %d packets sent, %d dropped, %d errors", s.Interface, d.Packets, d.Dropped, d.Errors))
 	}
-	if s.Underruns > 0 {
-		in.run.Messages.Say(tool.Plural(s.Underruns, "underrun") + ": the buffer was empty when a packet was to leave")
+	if empty := s.Underruns - s.Stalls; empty > 0 {
+		in.run.Messages.Say(tool.Plural(empty, "underrun") + ": the buffer was empty when a packet was to leave")
+	}
+	if s.Stalls > 0 {
+		in.run.Messages.Say(tool.Plural(s.Stalls, "underrun") + ": sending stood still when a packet was to leave")
 	}
 }
 

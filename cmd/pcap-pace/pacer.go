@@ -31,9 +31,11 @@ type pacer struct {
 	begun      bool
 	epoch      int64 // moment of departure 0
 	base       int64 // timestamp of departure 0
+	seen       int64 // when the clock was last looked at before a write
 
 	// These may be read at any time.
-	in, outOfRange, latest, outOfOrder, disorder atomic.Int64
+	in, outOfRange, outOfOrder, disorder, latest atomic.Int64
+	stalls                                       atomic.Int64
 	packetsOut, bytesOut                         atomic.Int64
 }
 
@@ -83,7 +85,7 @@ func (p *pacer) playAll() error {
 // of its own, only one has the first packet of the set.
 func (p *pacer) newAxis(scale schedule.TimeScale) *schedule.Axis {
 	axis := schedule.NewAxis(scale)
-	if p.config.startAt != nil && p.run.Flags.IsSet("from") {
+	if p.config.startAt != nil && p.config.from != math.MinInt64 {
 		axis.StartAt(p.config.from)
 	}
 	return axis
@@ -239,6 +241,7 @@ func (p *pacer) release(writer *stream.Writer, packets []stream.Packet) error {
 func (p *pacer) begin(first int64) {
 	p.begun = true
 	p.epoch = p.clock.Now()
+	p.seen = p.epoch
 	p.base = first
 	switch {
 	case p.config.startAt != nil:
@@ -271,14 +274,41 @@ func (p *pacer) due(departure int64) int64 {
 // waitFor waits for a departure, after handing on what went before.
 func (p *pacer) waitFor(writer *stream.Writer, departure int64) error {
 	due, now := p.due(departure), p.clock.Now()
-	if due <= now {
-		p.latest.Store(max(p.latest.Load(), now-due))
-		return p.run.Context.Err()
+	if due > now {
+		if err := writer.Flush(); err != nil {
+			return tool.OutputError(p.out, err)
+		}
+		if err := p.wait(due); err != nil {
+			return err
+		}
+		now = p.clock.Now()
 	}
-	if err := writer.Flush(); err != nil {
-		return tool.OutputError(p.out, err)
+	p.noteLateness(due, now)
+	p.seen = now
+	return p.run.Context.Err()
+}
+
+// noteLateness takes note of what goes out after it was due. After a stall the rest goes
+// out that much later, rather than in a burst; --start-at keeps to its moments. A stall
+// that the lead makes up for delays nothing.
+func (p *pacer) noteLateness(due, now int64) {
+	late, fixed := now-due, p.config.startAt != nil
+	stalled := schedule.Stalled(due, p.seen, now) && late > int64(p.config.lead)
+	if !stalled || fixed {
+		p.latest.Store(max(p.latest.Load(), late))
 	}
-	return p.wait(due)
+	if !stalled {
+		return
+	}
+	then := "what should have been written meanwhile comes at once"
+	if !fixed {
+		then = "the rest comes that much later"
+		p.epoch += late
+	}
+	if p.stalls.Add(1) == 1 {
+		p.run.Messages.Warnf("nothing was written for %v, because the process, the machine or the reader stood still: %s",
+			time.Duration(late).Round(time.Millisecond), then)
+	}
 }
 
 // countDue is how many departures are due now, the first one being so.
@@ -316,6 +346,6 @@ func (p *pacer) summary(head record.Summary) any {
 	return record.PaceSummary{
 		Summary: head, PacketsIn: in, OutOfRange: outOfRange, Interrupted: in - outOfRange - out,
 		PacketsOut: out, Bytes: p.bytesOut.Load(), OutOfOrder: p.outOfOrder.Load(),
-		MaxDisorder: record.Seconds(p.disorder.Load()), MaxLateness: record.Seconds(p.latest.Load()),
+		MaxDisorder: record.Seconds(p.disorder.Load()), MaxLateness: record.Seconds(p.latest.Load()), Stalls: p.stalls.Load(),
 	}
 }

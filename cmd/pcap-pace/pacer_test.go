@@ -26,6 +26,7 @@ type timedWriter struct {
 	bytes  bytes.Buffer
 	marks  []mark
 	writes int
+	stall  func(size int) // before a write, with the size of all before it
 }
 
 type mark struct {
@@ -34,6 +35,9 @@ type mark struct {
 }
 
 func (w *timedWriter) Write(p []byte) (int, error) {
+	if w.stall != nil {
+		w.stall(w.bytes.Len())
+	}
 	w.writes++
 	w.bytes.Write(p)
 	w.marks = append(w.marks, mark{time.Since(w.start), w.bytes.Len()})
@@ -44,6 +48,13 @@ func (w *timedWriter) Write(p []byte) (int, error) {
 func play(t *testing.T, c config, packets []stream.Packet) *timedWriter {
 	t.Helper()
 	w := &timedWriter{start: time.Now()}
+	playTo(t, w, c, packets)
+	return w
+}
+
+// playTo gives the pacer that has played packets to w.
+func playTo(t *testing.T, w *timedWriter, c config, packets []stream.Packet) *pacer {
+	t.Helper()
 	c.from, c.to, c.loop = math.MinInt64, math.MaxInt64, 1
 	run := &tool.Run{Context: context.Background(), Messages: &tool.Messages{}, Report: &tool.Report{}, Progress: &tool.Progress{}}
 	opener := &input.Opener{In: bytes.NewReader(lab.Pcap(packets, binary.LittleEndian, true))}
@@ -51,10 +62,56 @@ func play(t *testing.T, c config, packets []stream.Packet) *timedWriter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := newPacer(run, c, playback, files.Stdout(w)).playAll(); err != nil {
+	p := newPacer(run, c, playback, files.Stdout(w))
+	if err := p.playAll(); err != nil {
 		t.Fatal(err)
 	}
-	return w
+	return p
+}
+
+// When writing stands still for a while, the rest keeps its gaps, as far as neither the
+// lead nor --start-at asks for what was missed.
+func TestPaceMakesNoBurstAfterAStall(t *testing.T) {
+	const gap, length = 100 * time.Millisecond, 100
+	for _, test := range []struct {
+		name    string
+		stall   time.Duration
+		config  config
+		startAt bool
+		late    time.Duration // of the last packet
+		stalls  int64
+	}{
+		{name: "a stop", stall: 3 * time.Second, late: 3*time.Second - gap, stalls: 1},
+		{name: "a short one", stall: 400 * time.Millisecond},
+		{name: "within the lead", stall: 3 * time.Second, config: config{lead: 4 * time.Second}},
+		{name: "beyond the lead", stall: 3 * time.Second, config: config{lead: time.Second}, late: 3*time.Second - gap, stalls: 1},
+		{name: "at fixed moments", stall: 3 * time.Second, startAt: true, stalls: 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &timedWriter{start: time.Now()}
+				stalled := false
+				w.stall = func(size int) {
+					if size > 50*(16+length) && !stalled {
+						stalled = true
+						time.Sleep(test.stall)
+					}
+				}
+				if test.startAt {
+					moment := schedule.WallTime(schedule.System.Now())
+					test.config.startAt = &moment
+				}
+				p := playTo(t, w, test.config, lab.Packets(100, lab.Start, gap, length))
+				want := 99*gap - test.config.lead + test.late
+				if late := w.marks[len(w.marks)-1].at - want; late < -time.Duration(releaseWindow) || late > gap {
+					t.Errorf("the last packet came %v after it was wanted", late)
+				}
+				if p.stalls.Load() != test.stalls {
+					t.Errorf("%d stalls, wanted %d", p.stalls.Load(), test.stalls)
+				}
+			})
+		})
+	}
 }
 
 // Packets come out at their moments, at most a millisecond early, and those that

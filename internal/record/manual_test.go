@@ -122,6 +122,8 @@ func typeName(field reflect.Type) string {
 		return "number"
 	case field.Kind() == reflect.String:
 		return "string"
+	case field.Kind() == reflect.Bool:
+		return "boolean"
 	}
 	return "integer"
 }

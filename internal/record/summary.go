@@ -66,6 +66,7 @@ type PaceSummary struct {
 	OutOfOrder  int64   `json:"out_of_order"` // that went out at once
 	MaxDisorder float64 `json:"max_disorder"` // seconds
 	MaxLateness float64 `json:"max_lateness"` // seconds by which a packet came out too late
+	Stalls      int64   `json:"stalls"`       // how often writing stood still
 }
 
 // InjectSummary ends the report of pcap-inject.
@@ -91,6 +92,7 @@ type InjectSummary struct {
 	Stamped     int64     `json:"stamped,omitempty"`  // frames, by the kernel
 	Verified    *Lateness `json:"verified,omitempty"` // lateness by the kernel's stamps
 	Underruns   int64     `json:"underruns"`
+	Stalls      int64     `json:"stalls"` // of underruns: sending stood still
 	Interface   string    `json:"interface,omitempty"`
 	Tx          string    `json:"tx,omitempty"`
 	Retries     uint64    `json:"retries"` // because the device had no room
@@ -122,14 +124,15 @@ type Device struct {
 	Errors  uint64 `json:"tx_errors"`
 }
 
-// Underrun is the report event for a packet that came after its departure: the buffer
-// was empty.
+// Underrun is the report event for a packet that could not leave when it was to: the
+// buffer was empty, or sending stood still.
 type Underrun struct {
 	Event     string  `json:"event"` // "underrun"
 	Tool      string  `json:"tool"`
 	Time      Time    `json:"time"`
 	Departure float64 `json:"departure"` // seconds after the first packet, as planned
-	Missing   float64 `json:"missing"`   // seconds by which the packet came too late
+	Missing   float64 `json:"missing"`   // seconds by which the packet was too late
+	Stalled   bool    `json:"stalled"`   // sending stood still
 }
 
 // Progress is the report event for how pcap-inject is doing, twice a second.

@@ -1,6 +1,9 @@
 package schedule
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Clock tells moments and waits for them. [System] is the machine's; tests have
 // one of their own, on which spinning ends.
@@ -12,17 +15,32 @@ type Clock interface {
 }
 
 // System is the monotonic clock of this machine. Its moments are those of
-// CLOCK_MONOTONIC where there is such a thing.
+// CLOCK_MONOTONIC where there is such a thing. That stands still while the machine is
+// suspended; System goes on, from the first SleepUntil after that.
 var System Clock = newSystemClock()
 
 type systemClock struct {
-	start  time.Time
-	offset int64 // of the moment of start
+	start     time.Time
+	offset    int64        // of the moment of start
+	suspended atomic.Int64 // how long the machine has been since then, as far as is known
 }
 
 // Now asks time.Since, which is served from the vDSO; unix.ClockGettime is a
 // system call.
-func (c systemClock) Now() int64 { return int64(time.Since(c.start)) + c.offset }
+func (c *systemClock) Now() int64 {
+	return int64(time.Since(c.start)) + c.offset + c.suspended.Load()
+}
+
+// suspensionNoise is more than two readings of clocks that follow each other differ by,
+// and less than a machine takes to be suspended.
+const suspensionNoise = int64(10 * time.Millisecond)
+
+// noteSuspension is told how long the machine has been suspended since the start.
+func (c *systemClock) noteSuspension(suspended int64) {
+	if suspended-c.suspended.Load() > suspensionNoise {
+		c.suspended.Store(suspended)
+	}
+}
 
 // WallTime gives a moment of the system clock as Unix nanoseconds. The offset is
 // taken once: a step of the wall clock during a run moves no packet.

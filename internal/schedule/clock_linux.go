@@ -9,8 +9,8 @@ import (
 
 // newSystemClock finds where CLOCK_MONOTONIC, which the kernel sleeps by, is on
 // the clock of time.Since: between two readings that are close together.
-func newSystemClock() Clock {
-	c := systemClock{start: time.Now()}
+func newSystemClock() *systemClock {
+	c := &systemClock{start: time.Now()}
 	var closest int64 = math.MaxInt64
 	for range 50 {
 		var kernel unix.Timespec
@@ -29,8 +29,21 @@ func newSystemClock() Clock {
 
 // SleepUntil blocks the thread, past the timers of the Go runtime, which wait in
 // whole milliseconds where nothing else is to do.
-func (c systemClock) SleepUntil(moment int64) {
-	until := unix.NsecToTimespec(moment)
+func (c *systemClock) SleepUntil(moment int64) {
+	until := unix.NsecToTimespec(moment - c.suspended.Load())
 	for unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &until, nil) == unix.EINTR {
 	}
+	c.noteSuspension(suspendedTime() - suspendedAtStart)
+}
+
+var suspendedAtStart = suspendedTime()
+
+// suspendedTime is how long the machine has been suspended since it was started:
+// CLOCK_BOOTTIME goes on meanwhile, and CLOCK_MONOTONIC does not.
+func suspendedTime() int64 {
+	var monotonic, boot unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &monotonic) != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil {
+		return 0
+	}
+	return boot.Nano() - monotonic.Nano()
 }

@@ -4,6 +4,6 @@ package schedule
 
 import "time"
 
-func newSystemClock() Clock { return systemClock{start: time.Now()} }
+func newSystemClock() *systemClock { return &systemClock{start: time.Now()} }
 
-func (c systemClock) SleepUntil(moment int64) { time.Sleep(time.Duration(moment - c.Now())) }
+func (c *systemClock) SleepUntil(moment int64) { time.Sleep(time.Duration(moment - c.Now())) }

@@ -53,17 +53,37 @@ func (r *Refusal) Error() string { return r.Err.Error() }
 // Unwrap gives the error of the sender.
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// Underrun is the error of a packet that came only when it should have left already.
-// The packet stays in the ring and leaves next.
+// Underrun is the error of a packet that could not leave when it was due: it came too
+// late, or nothing was sent for a while. The packet stays in the ring and leaves next.
 type Underrun struct {
 	Departure int64
-	// Missing is how much too late it came, in nanoseconds.
+	// Missing is how much too late the packet was, in nanoseconds.
 	Missing int64
+	// Stalled says that the packet came in time, and sending stood still: see StallLimit.
+	Stalled bool
 }
 
 func (u *Underrun) Error() string {
+	if u.Stalled {
+		return fmt.Sprintf("nothing was sent for %v", time.Duration(u.Missing))
+	}
 	return fmt.Sprintf("packet came %v after its departure", time.Duration(u.Missing))
 }
+
+// StallLimit is how long a thread may not run, or a call that sends may take, until that
+// is a stall rather than lateness: then the process or the machine was stopped, or what
+// is sent to took nothing. What was missed in a stall is not made up for by a burst.
+//
+// It lies between what is seen of each. A thread that has to wait for a core is late by
+// at most some 100 ms: the kernel takes 50 ms of each second from real-time threads, and
+// a control group that has used up its share waits for the end of a period of 100 ms. A
+// person who stops a process, and a machine that is paused for a snapshot, take a second
+// or more.
+const StallLimit = int64(500 * time.Millisecond)
+
+// Stalled says whether something that was due was kept from going on by a stall until
+// now. Seen is when the caller looked at the clock before.
+func Stalled(due, seen, now int64) bool { return now-max(due, seen) > StallLimit }
 
 // Transmission sends what is put into a ring, each packet at its departure.
 type Transmission struct {
@@ -71,8 +91,8 @@ type Transmission struct {
 	Sender Sender
 	Clock  Clock
 	Epoch  *Epoch
-	// Delay is what an underrun moves the epoch to: so long after the packet
-	// was found late.
+	// Delay is what an underrun moves the epoch to: so long after the packet was found
+	// late. After a stall the buffer is as full as before, and needs none.
 	Delay time.Duration
 	// Immediately sends without regard to departures.
 	Immediately bool
@@ -86,11 +106,12 @@ type Transmission struct {
 	Deadlines *Deadlines
 
 	sent, frames, bytes atomic.Int64
-	underruns           atomic.Int64
+	underruns, stalls   atomic.Int64
 	began, ended        atomic.Int64 // moments of the first and last Send
 	waiter              *Waiter
-	behind              bool // packets come too late for a fixed epoch
-	touched             byte // of no meaning
+	behind              bool  // packets come too late for a fixed epoch
+	seen                int64 // when this thread last looked at the clock before it sent
+	touched             byte  // of no meaning
 }
 
 // maxBatch is how many packets are given to the sender at a time.
@@ -110,8 +131,9 @@ func (t *Transmission) Sent() (packets, frames, bytes int64) {
 	return t.sent.Load(), t.frames.Load(), t.bytes.Load()
 }
 
-// Underruns is how often the ring ran empty at a departure.
-func (t *Transmission) Underruns() int64 { return t.underruns.Load() }
+// Underruns is how often a packet could not leave when it was due, and how many of these
+// were stalls. The others came too late.
+func (t *Transmission) Underruns() (all, stalls int64) { return t.underruns.Load(), t.stalls.Load() }
 
 // Span gives the moments of the first and the last send, 0 before there was one.
 func (t *Transmission) Span() (began, ended int64) { return t.began.Load(), t.ended.Load() }
@@ -207,7 +229,11 @@ func (t *Transmission) sendFrom(slot int) error {
 	}
 	t.touch(slot)
 	count := t.countDue(slot, due)
-	return t.send(slot, count, t.waiter.spinUntil(due))
+	now = t.waiter.spinUntil(due)
+	if underrun := t.underrun(slot, now); underrun != nil {
+		return underrun
+	}
+	return t.send(slot, count, now)
 }
 
 // touch reads a packet into the cache of this core: another one has written it.
@@ -222,27 +248,39 @@ func (t *Transmission) touch(slot int) {
 // due is the moment at which the packet in slot is to leave.
 func (t *Transmission) due(slot int) int64 { return t.Epoch.after(t.Ring.departures[slot]) }
 
-// underrun says whether the packet in slot came too late to leave when due. Then this
-// packet and all behind it leave with the delay that the first one had: what was missed
-// is not made up for by a burst. A fixed epoch stays, and until a packet is in time again,
-// that is one underrun.
+// underrun says whether the packet in slot can no longer leave when it is due. Then this
+// packet and all behind it leave later by as much: what was missed is not made up for by
+// a burst. A fixed epoch stays, and until a packet comes in time again, that is one
+// underrun.
 func (t *Transmission) underrun(slot int, now int64) *Underrun {
 	epoch, departure := t.Epoch.moment.Load(), t.Ring.departures[slot]
 	due := Later(epoch, departure)
 	missing := t.Ring.arrivals[slot] - due
-	if missing <= 0 {
-		t.behind = false
+	if missing > 0 {
+		if t.behind {
+			return nil
+		}
+		t.behind = t.Epoch.Fixed
+		t.rebase(epoch, due, now+int64(t.Delay))
+		t.underruns.Add(1)
+		return &Underrun{Departure: departure, Missing: missing}
+	}
+	t.behind = false
+	if !Stalled(due, t.seen, now) {
 		return nil
 	}
-	if t.behind {
-		return nil
-	}
-	t.behind = t.Epoch.Fixed
+	t.seen = now
+	t.rebase(epoch, due, now)
 	t.underruns.Add(1)
+	t.stalls.Add(1)
+	return &Underrun{Departure: departure, Missing: now - due, Stalled: true}
+}
+
+// rebase moves the epoch so that what was due at a moment is due at a later one.
+func (t *Transmission) rebase(epoch, due, moment int64) {
 	if !t.Epoch.Fixed {
-		t.Epoch.move(epoch, now+int64(t.Delay)-due)
+		t.Epoch.move(epoch, moment-due)
 	}
-	return &Underrun{Departure: departure, Missing: missing}
 }
 
 // countDue is how many packets, from slot on, are due by now. One that came too
@@ -260,6 +298,7 @@ func (t *Transmission) countDue(slot int, now int64) int {
 // send sends count packets from slot on, up to one that the sender refuses.
 func (t *Transmission) send(slot, count int, now int64) error {
 	t.noteDeadlines(slot, count)
+	t.seen = now
 	sent, err := t.Sender.Send(t.Ring.packets[slot : slot+count])
 	flushErr := t.Sender.Flush()
 	t.account(slot, sent, now)

@@ -3,6 +3,7 @@ package schedule
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -39,6 +40,7 @@ type fakeSender struct {
 	refuse  func(frame []byte) error
 	flushed int
 	warmed  []int64 // when
+	warm    func()
 }
 
 func (s *fakeSender) Send(packets []stream.Packet) (sent int, err error) {
@@ -60,6 +62,9 @@ func (s *fakeSender) Flush() error { s.flushed++; return nil }
 func (s *fakeSender) WarmUp() {
 	s.warmed = append(s.warmed, s.clock.now.Load())
 	s.clock.now.Add(4e3)
+	if s.warm != nil {
+		s.warm()
+	}
 }
 
 func newTransmission(clock *fakeClock, packets, size int) (*Transmission, *fakeSender) {
@@ -107,8 +112,9 @@ func TestEachPacketLeavesAtItsMoment(t *testing.T) {
 		}
 	}
 	packets, frames, size := transmission.Sent()
-	if packets != 4000 || frames != 4000 || size != 4000*60 || transmission.Underruns() != 0 {
-		t.Errorf("sent %d packets, %d frames, %d bytes, %d underruns", packets, frames, size, transmission.Underruns())
+	underruns, _ := transmission.Underruns()
+	if packets != 4000 || frames != 4000 || size != 4000*60 || underruns != 0 {
+		t.Errorf("sent %d packets, %d frames, %d bytes, %d underruns", packets, frames, size, underruns)
 	}
 	if q := MergeLateness(transmission.Lateness); q.Max > 200 {
 		t.Errorf("lateness %+v", q)
@@ -250,8 +256,9 @@ func TestUnderrunMovesTheOrigin(t *testing.T) {
 			if !slices.Equal(got, test.want) {
 				t.Errorf("left at %v ms, wanted %v", got, test.want)
 			}
-			if transmission.Underruns() != 1 || len(underruns) != 1 || underruns[0].Missing/1e6 != 780 || underruns[0].Departure != 20e6 {
-				t.Errorf("%d underruns: %v", transmission.Underruns(), underruns)
+			counted, stalls := transmission.Underruns()
+			if counted != 1 || stalls != 0 || len(underruns) != 1 || underruns[0].Missing/1e6 != 780 || underruns[0].Departure != 20e6 {
+				t.Errorf("%d underruns, %d of them stalls: %v", counted, stalls, underruns)
 			}
 		})
 	}
@@ -268,8 +275,95 @@ func TestASlowSenderIsNoUnderrun(t *testing.T) {
 	if err := transmission.Run(); err != nil {
 		t.Fatal(err)
 	}
-	if len(sender.frames) != 1000 || transmission.Underruns() != 0 {
-		t.Errorf("%d packets left, %d underruns", len(sender.frames), transmission.Underruns())
+	if underruns, _ := transmission.Underruns(); len(sender.frames) != 1000 || underruns != 0 {
+		t.Errorf("%d packets left, %d underruns", len(sender.frames), underruns)
+	}
+}
+
+// A process that is stopped for a while goes on where it was, wherever the stop caught it:
+// while it sleeps, while it polls the clock, or while it sends. With fixed moments, what
+// was due meanwhile leaves at once.
+func TestAStopMakesNoBurst(t *testing.T) {
+	const gap, stop, stopped = int64(1e6), int64(3e9), 400 // at this packet
+	for _, where := range []string{"sleeping", "polling", "sending"} {
+		for _, fixed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, fixed %v", where, fixed), func(t *testing.T) {
+				clock := newFakeClock()
+				transmission, sender := newTransmission(clock, 1024, 1<<20)
+				transmission.Epoch.Fixed = fixed
+				transmission.Epoch.Set(200e6)
+				due := 200e6 + stopped*gap
+				hasStopped := false
+				stopOnce := func(from int64) int64 {
+					if hasStopped || clock.now.Load() < from {
+						return 0
+					}
+					hasStopped = true
+					return stop
+				}
+				switch where {
+				case "sleeping":
+					clock.wakeUps = func() int64 { return 60e3 + stopOnce(due-gap/2) }
+				case "polling":
+					sender.warm = func() { clock.now.Add(stopOnce(due - gap/2)) }
+				case "sending":
+					sender.refuse = func([]byte) error { clock.now.Add(stopOnce(due)); return nil }
+				}
+				departures := make([]int64, 1000)
+				for i := range departures {
+					departures[i] = int64(i) * gap
+				}
+				fill(t, transmission.Ring, departures)
+				underruns, _, err := runToTheEnd(transmission)
+				if err != nil {
+					t.Fatal(err)
+				}
+				counted, stalls := transmission.Underruns()
+				if len(underruns) != 1 || !underruns[0].Stalled || counted != 1 || stalls != 1 || underruns[0].Missing < stop-3*gap || underruns[0].Missing > stop {
+					t.Errorf("%d underruns, %d of them stalls: %v", counted, stalls, underruns)
+				}
+				atOnce := 0
+				for i := 1; i < len(sender.moments); i++ {
+					if sender.moments[i]-sender.moments[i-1] < gap/2 {
+						atOnce++
+					}
+				}
+				switch last := sender.moments[999] - 200e6 - 999*gap; {
+				case !fixed && (atOnce > 1 || last < stop-3*gap || last > stop+gap):
+					t.Errorf("%d packets left at once, the last one %d ns late", atOnce, last)
+				case fixed && (atOnce < 500 || last < stop-600*gap):
+					t.Errorf("%d packets left at once, the last one %d ns late", atOnce, last)
+				}
+				if q := MergeLateness(transmission.Lateness); !fixed && q.P99 > 2e6 {
+					t.Errorf("the stop counts as lateness: %+v", q)
+				}
+			})
+		}
+	}
+}
+
+// Lateness below the limit is made up for: it moves no packet.
+func TestASmallDelayIsNoStall(t *testing.T) {
+	clock := newFakeClock()
+	transmission, sender := newTransmission(clock, 1024, 1<<20)
+	transmission.Epoch.Set(200e6)
+	slept := 0
+	clock.wakeUps = func() int64 {
+		if slept++; slept == 100 {
+			return StallLimit - 2e6
+		}
+		return 60e3
+	}
+	departures := make([]int64, 1000)
+	for i := range departures {
+		departures[i] = int64(i) * 1e6
+	}
+	fill(t, transmission.Ring, departures)
+	if err := transmission.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if late := sender.moments[999] - 200e6 - 999e6; late < 0 || late > 200 {
+		t.Errorf("the last packet left %d ns late", late)
 	}
 }
 
@@ -351,7 +445,7 @@ func TestRefusalsMoveNoPacket(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(underruns) != 1 || transmission.Underruns() != 1 || len(refusals) != 20 || len(sender.frames) != 20 {
+		if counted, _ := transmission.Underruns(); len(underruns) != 1 || counted != 1 || len(refusals) != 20 || len(sender.frames) != 20 {
 			t.Errorf("fixed %v: %d underruns, %d refusals, %d frames sent", fixed, len(underruns), len(refusals), len(sender.frames))
 		}
 		first, second := int64(500e6), int64(1500e6)
@@ -537,6 +631,26 @@ func TestSystemClock(t *testing.T) {
 	}
 	if off := time.Duration(WallTime(System.Now()) - time.Now().UnixNano()); off.Abs() > 100*time.Millisecond {
 		t.Errorf("wall time is off by %v", off)
+	}
+}
+
+// The time for which the machine was suspended passes on the clock, and a sleep behind it
+// is no longer.
+func TestSystemClockGoesOnWhileSuspended(t *testing.T) {
+	clock := newSystemClock()
+	before := clock.Now()
+	clock.noteSuspension(suspensionNoise / 2)
+	clock.noteSuspension(3600e9)
+	start := time.Now()
+	if passed := clock.Now() - before; passed < 3600e9 || passed > 3660e9 {
+		t.Errorf("%v passed", time.Duration(passed))
+	}
+	clock.SleepUntil(clock.Now() + 2e6)
+	if slept := time.Since(start); slept < 2*time.Millisecond-5*time.Microsecond || slept > time.Minute {
+		t.Errorf("slept %v", slept)
+	}
+	if passed := clock.Now() - before; passed < 3600e9 {
+		t.Errorf("went back to %v", time.Duration(passed))
 	}
 }
 

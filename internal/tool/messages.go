@@ -8,7 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// Messages speaks to people on stderr. It is safe for concurrent use.
+// Messages speaks to people on stderr. It is safe for concurrent use. The zero value is
+// silent.
 type Messages struct {
 	name           string // of the tool, before each line
 	quiet, verbose bool
@@ -29,7 +30,9 @@ func (m *Messages) writeTo(dst io.Writer) {
 func (m *Messages) Say(text string) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
-	fmt.Fprintf(m.dst, "%s: %s\n", m.name, text)
+	if m.dst != nil {
+		fmt.Fprintf(m.dst, "%s: %s\n", m.name, text)
+	}
 }
 
 // Infof speaks with --verbose only.
