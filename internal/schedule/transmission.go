@@ -96,7 +96,8 @@ type Transmission struct {
 	Delay time.Duration
 	// Immediately sends without regard to departures.
 	Immediately bool
-	// End stops at this departure, even if no packet comes; 0 does not.
+	// End stops at this departure, even if no packet comes; 0 does not. With
+	// Immediately it stops then, even if packets are left.
 	End int64
 	// Thread, if not nil, is asked to mind the scheduler's rules.
 	Thread *RealtimeThread
@@ -167,7 +168,7 @@ func (t *Transmission) newWaiter() *Waiter {
 
 // next waits for a packet in the ring; ok is false at the end.
 func (t *Transmission) next() (slot int, ok bool) {
-	for !t.Ring.abandoned.Load() {
+	for !t.Ring.abandoned.Load() && !t.isOver() {
 		closed := t.Ring.closed.Load() // before front, or the last packet is missed
 		if slot, ok := t.Ring.front(); ok {
 			return slot, true
@@ -177,6 +178,11 @@ func (t *Transmission) next() (slot int, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// isOver says that the time is up for sending without regard to departures.
+func (t *Transmission) isOver() bool {
+	return t.Immediately && t.End > 0 && t.Epoch.set.Load() && t.Clock.Now() >= t.Epoch.after(t.End)
 }
 
 // waitForPacket returns when the ring may have something, or false at End.

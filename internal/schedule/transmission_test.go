@@ -482,6 +482,22 @@ func TestEndOfASilentStream(t *testing.T) {
 	}
 }
 
+// Without regard to departures, the end comes though packets are left.
+func TestEndOfAFullRing(t *testing.T) {
+	clock := newFakeClock()
+	transmission, sender := newTransmission(clock, 4096, 1<<20)
+	transmission.Immediately, transmission.End = true, 1e9
+	sender.cost = 1e6
+	transmission.Epoch.Set(0)
+	fill(t, transmission.Ring, make([]int64, 3000))
+	if err := transmission.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if sent := len(sender.frames); sent < 1000 || sent >= 1000+maxBatch {
+		t.Errorf("%d packets of 1 ms each were sent within a second", sent)
+	}
+}
+
 func TestAbandonEndsAWait(t *testing.T) {
 	transmission, _ := newTransmission(newFakeClock(), 16, 1<<16)
 	ended := make(chan error)
