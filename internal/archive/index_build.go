@@ -68,7 +68,8 @@ type candidate struct {
 	wrong   bool   // decompression does not begin here
 }
 
-// NewIndexingReader is NewReader, and makes the index of the archive on the way.
+// NewIndexingReader is NewReader, and makes the index of the archive on the way. Inspect
+// is to be called for each member: the index tells the Content.
 // src reads the archive from its start; the archive is read a second time here and
 // there. FinishIndex gives the index its name.
 func NewIndexingReader(src io.Reader, archive *os.File) (*Reader, error) {
@@ -154,11 +155,11 @@ func (b *indexBuilder) boundary(offset, bit int64, window []byte) {
 
 func (b *indexBuilder) lastPoint() int64 { return b.points[len(b.points)-1].Offset }
 
-// member is called with each member that is found. A point before it makes it quick
-// to reach.
-func (b *indexBuilder) member(m *Member) error {
+// member is called with each member that is found, and with where the one before it ends.
+// A point before it makes it quick to reach.
+func (b *indexBuilder) member(m *Member, previousEnd int64) error {
 	var best *candidate
-	for len(b.waiting) > 0 && b.waiting[0].Offset <= m.Header {
+	for len(b.waiting) > 0 && b.waiting[0].Offset <= previousEnd {
 		if best != nil {
 			b.forget(best)
 		}
@@ -172,16 +173,17 @@ func (b *indexBuilder) member(m *Member) error {
 			b.choose(best)
 		}
 	}
-	return b.flushMember(m)
+	return b.flushMember(m, previousEnd)
 }
 
-// flushMember writes the member before m.
-func (b *indexBuilder) flushMember(m *Member) error {
+// flushMember writes the member before m, which ends at end.
+func (b *indexBuilder) flushMember(m *Member, end int64) error {
 	last := b.last
 	b.last = m
 	if last == nil {
 		return nil
 	}
+	last.end = end
 	return b.members.add(last)
 }
 
@@ -300,7 +302,7 @@ func (b *indexBuilder) finish(plainSize, end int64, ignoreZeros bool) error {
 	if err := b.stopChecks(); err != nil {
 		return err
 	}
-	if err := b.flushMember(nil); err != nil {
+	if err := b.flushMember(nil, end); err != nil {
 		return err
 	}
 	if err := b.members.encoder.Close(); err != nil {
@@ -317,7 +319,7 @@ func (b *indexBuilder) finish(plainSize, end int64, ignoreZeros bool) error {
 	points, _ := binary.Append(nil, binary.LittleEndian, right)
 	members := b.members.data.Bytes()
 	footer := indexFooter{
-		PlainSize: plainSize, End: end,
+		PlainSize: plainSize, End: b.members.end,
 		Cells: b.written, CellCount: int64(len(b.sums.cells)), CellsSum: crc32.Checksum(cells, crc32.IEEETable),
 		Points: b.written + int64(len(cells)), PointCount: int64(len(right)), PointsSum: crc32.Checksum(points, crc32.IEEETable),
 		Members: b.written + int64(len(cells)+len(points)), MemberCount: b.members.count, MembersSum: crc32.Checksum(members, crc32.IEEETable),

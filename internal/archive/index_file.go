@@ -29,7 +29,7 @@ import (
 // to do harm.
 const (
 	indexSuffix  = ".tarx"
-	indexVersion = 1
+	indexVersion = 2
 )
 
 var indexMagic = [8]byte{'p', 'c', 'a', 'p', 't', 'a', 'r', 'x'}
@@ -49,7 +49,7 @@ type indexHeader struct {
 // indexFooter ends the file.
 type indexFooter struct {
 	PlainSize     int64 // of the uncompressed tarball
-	End           int64 // where the data of the last member ends, rounded up
+	End           int64 // where the last member ends
 	Cells         int64 // where the table begins
 	CellCount     int64
 	Points        int64
@@ -83,6 +83,8 @@ const (
 	maxWindowLength = 40 << 10
 	// maxPoints bounds the memory for the points of an index: 64 MiB.
 	maxPoints = 2 << 20
+	// maxCells bounds the time for the checksums of the cells: a tarball of 64 TiB.
+	maxCells = 64 << 20
 	// maxMembersTable bounds the table of members, in bytes.
 	maxMembersTable = 1 << 30
 )
@@ -184,11 +186,11 @@ func readIndexFooter(index io.ReaderAt, size int64) (f indexFooter, err error) {
 	}
 	switch {
 	case f.PlainSize < 0 || f.End < 0 || f.End > f.PlainSize,
-		f.Members < headerSize || f.Members > end || f.MemberCount < 0 || f.MemberCount > f.End/blockSize,
+		f.Members < headerSize || f.Members > end || f.MemberCount < 0 || f.MemberCount > f.PlainSize/blockSize,
 		end-f.Members > maxMembersTable,
 		!isTable(f.Points, f.PointCount, pointSize, f.Members), f.PointCount > maxPoints,
-		!isTable(f.Cells, f.CellCount, 4, f.Points),
-		f.CellCount > 0 && f.CellCount != (f.PlainSize+cellSize-1)/cellSize:
+		!isTable(f.Cells, f.CellCount, 4, f.Points), f.CellCount > maxCells,
+		f.CellCount > 0 && f.CellCount != (f.PlainSize-1)/cellSize+1:
 		return f, indexErrorf("footer: impossible numbers")
 	}
 	return f, nil
@@ -197,53 +199,4 @@ func readIndexFooter(index io.ReaderAt, size int64) (f indexFooter, err error) {
 // newZstdDecoder bounds what a frame of an index may ask for.
 func newZstdDecoder(src io.Reader) (*zstd.Decoder, error) {
 	return zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
-}
-
-// memberWriter appends members to the table.
-type memberWriter struct {
-	data    bytes.Buffer
-	encoder *zstd.Encoder
-	scratch []byte
-	count   int64
-}
-
-func newMemberWriter() *memberWriter {
-	w := new(memberWriter)
-	w.encoder, _ = zstd.NewWriter(&w.data, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20)) // the options are valid
-	return w
-}
-
-func (w *memberWriter) add(m *Member) error {
-	b := w.scratch[:0]
-	b = appendText(b, m.Name)
-	b = appendText(b, m.Link)
-	b = appendText(b, string(m.Type))
-	b = binary.AppendUvarint(b, uint64(m.Size))
-	b = binary.AppendUvarint(b, uint64(m.Header))
-	b = binary.AppendUvarint(b, uint64(m.Offset))
-	b = binary.AppendVarint(b, m.ModTime.Unix())
-	b = binary.AppendUvarint(b, uint64(m.ModTime.Nanosecond()))
-	c := &m.Content
-	b = append(b, byte(c.Format), byte(c.Compression))
-	b = binary.AppendUvarint(b, uint64(len(c.LinkTypes)))
-	for _, linkType := range c.LinkTypes {
-		b = binary.AppendUvarint(b, uint64(linkType))
-	}
-	b = append(b, byte(present(c.HasFirst)))
-	b = binary.AppendVarint(b, c.First)
-	w.scratch = b
-	w.count++
-	_, err := w.encoder.Write(b)
-	return err
-}
-
-func present(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-func appendText(b []byte, text string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }

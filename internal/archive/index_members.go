@@ -2,11 +2,14 @@ package archive
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 	"io"
 	"math"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 
 	"pcap-replay/stream"
 )
@@ -15,12 +18,67 @@ import (
 // reads at most.
 const maxTextLength = 1 << 20
 
-// memberReader reads members from the table of an index.
+// memberWriter writes the table of members. A member stands there by lengths and not by
+// offsets, so that no byte of the tarball is left out: from the end of the member before
+// it to its header, from there to its data, and from there to its end.
+type memberWriter struct {
+	data    bytes.Buffer
+	encoder *zstd.Encoder
+	scratch []byte
+	count   int64
+	end     int64 // of the last member
+}
+
+func newMemberWriter() *memberWriter {
+	w := new(memberWriter)
+	w.encoder, _ = zstd.NewWriter(&w.data, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20)) // the options are valid
+	return w
+}
+
+func (w *memberWriter) add(m *Member) error {
+	b := w.scratch[:0]
+	b = appendText(b, m.Name)
+	b = appendText(b, m.Link)
+	b = appendText(b, string(m.Type))
+	b = append(b, byte(present(m.isSparse)))
+	b = binary.AppendUvarint(b, uint64(m.Size))
+	b = binary.AppendUvarint(b, uint64(m.Header-w.end))
+	b = binary.AppendUvarint(b, uint64(m.Offset-m.Header))
+	b = binary.AppendUvarint(b, uint64(m.end-m.Offset))
+	b = binary.AppendVarint(b, m.ModTime.Unix())
+	b = binary.AppendUvarint(b, uint64(m.ModTime.Nanosecond()))
+	c := &m.Content
+	b = append(b, byte(c.Format), byte(c.Compression))
+	b = binary.AppendUvarint(b, uint64(len(c.LinkTypes)))
+	for _, linkType := range c.LinkTypes {
+		b = binary.AppendUvarint(b, uint64(linkType))
+	}
+	b = append(b, byte(present(c.HasFirst)))
+	b = binary.AppendVarint(b, c.First)
+	w.scratch = b
+	w.count++
+	w.end = m.end
+	_, err := w.encoder.Write(b)
+	return err
+}
+
+func present(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func appendText(b []byte, text string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
+// memberReader reads the table of members.
 type memberReader struct {
-	src      *bufio.Reader
-	end      int64 // of the members in the uncompressed tarball
-	previous int64 // header
-	err      error
+	src       *bufio.Reader
+	plainSize int64 // of the tarball
+	end       int64 // of the last member
+	err       error
 }
 
 func (r *memberReader) number(limit uint64) int64 {
@@ -48,6 +106,9 @@ func (r *memberReader) text() string {
 	return string(text)
 }
 
+// distance is a number of bytes from an offset to another one in the tarball, which it gives.
+func (r *memberReader) distance(from int64) int64 { return from + r.number(uint64(r.plainSize-from)) }
+
 func (r *memberReader) keep(err error) {
 	if r.err == nil && err != nil {
 		r.err = indexErrorf("members: %v", err)
@@ -56,10 +117,11 @@ func (r *memberReader) keep(err error) {
 
 // next reads one member.
 func (r *memberReader) next() (*Member, error) {
-	m := &Member{Name: r.text(), Link: r.text(), Type: Type(r.text())}
-	m.Size = r.number(math.MaxInt64)
-	m.Header = r.number(uint64(r.end))
-	m.Offset = r.number(uint64(r.end))
+	m := &Member{Name: r.text(), Link: r.text(), Type: Type(r.text()), isSparse: r.number(1) == 1, Size: r.number(math.MaxInt64)}
+	m.previousEnd = r.end
+	m.Header = r.distance(m.previousEnd)
+	m.Offset = r.distance(m.Header)
+	m.end = r.distance(m.Offset)
 	seconds := r.signed()
 	m.ModTime = time.Unix(seconds, r.number(uint64(time.Second)))
 	c := &m.Content
@@ -70,52 +132,67 @@ func (r *memberReader) next() (*Member, error) {
 	}
 	c.HasFirst = r.number(1) == 1
 	c.First = r.signed()
-	if r.err != nil {
-		return nil, r.err
+	if r.err == nil && !r.addsUp(m) {
+		r.err = indexErrorf("members: the numbers of %q do not add up", m.Name)
 	}
-	if m.Header%blockSize != 0 || m.Header < r.previous || m.Offset <= m.Header {
-		return nil, indexErrorf("members: %q begins at %d behind %d", m.Name, m.Header, r.previous)
-	}
-	r.previous = m.Header + blockSize
-	return m, nil
+	r.end = m.end
+	return m, r.err
 }
 
-// Each calls visit for every member, in the order of the tarball, until it returns
-// an error.
-func (x *Indexed) Each(visit func(*Member) error) error {
-	length := x.size - footerSize - x.footer.Members
-	table := io.NewSectionReader(x.index, x.footer.Members, length)
+// addsUp says whether a member can be as the index says.
+func (r *memberReader) addsUp(m *Member) bool {
+	if m.Header%blockSize != 0 || m.Offset < m.Header+blockSize || m.Offset%blockSize != 0 {
+		return false
+	}
+	switch m.Type {
+	case File, Other:
+	case Directory, Symlink, Hardlink, Device, FIFO:
+		if m.Size != 0 {
+			return false
+		}
+	default:
+		return false
+	}
+	return m.isSparse || m.Size <= r.plainSize-m.Offset && m.end == roundUp(m.Offset+m.Size)
+}
+
+// checkMembers checks that the table of members is whole and adds up.
+func (x *Indexed) checkMembers() error {
 	sum := crc32.New(crc32.IEEETable)
-	if _, err := io.Copy(sum, table); err != nil {
+	if _, err := io.Copy(sum, x.membersTable()); err != nil {
 		return err
 	}
 	if sum.Sum32() != x.footer.MembersSum {
 		return indexErrorf("members: wrong checksum")
 	}
-	_, _ = table.Seek(0, io.SeekStart)
-	decoder, err := newZstdDecoder(table)
+	return x.Each(func(*Member) error { return nil })
+}
+
+func (x *Indexed) membersTable() io.Reader {
+	return io.NewSectionReader(x.index, x.footer.Members, x.size-footerSize-x.footer.Members)
+}
+
+// Each calls visit for every member, in the order of the tarball, until it returns
+// an error.
+func (x *Indexed) Each(visit func(*Member) error) error {
+	decoder, err := newZstdDecoder(x.membersTable())
 	if err != nil {
 		return indexErrorf("members: %v", err)
 	}
 	defer decoder.Close()
-	reader := &memberReader{src: bufio.NewReader(decoder), end: x.footer.End}
-	var last *Member
-	for range x.footer.MemberCount {
+	reader := &memberReader{src: bufio.NewReader(decoder), plainSize: x.footer.PlainSize}
+	for i := range x.footer.MemberCount {
 		m, err := reader.next()
 		if err != nil {
 			return err
 		}
-		if last != nil {
-			last.end = m.Header
-			if err := visit(last); err != nil {
-				return err
-			}
+		m.isLast = i == x.footer.MemberCount-1
+		if err := visit(m); err != nil {
+			return err
 		}
-		last = m
 	}
-	if last == nil {
-		return nil
+	if _, err := reader.src.ReadByte(); err != io.EOF || reader.end != x.footer.End {
+		return indexErrorf("members: %d of them end at %d, not at %d, or others follow", x.footer.MemberCount, reader.end, x.footer.End)
 	}
-	last.end = x.footer.End
-	return visit(last)
+	return nil
 }

@@ -2,10 +2,8 @@ package archive
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -333,52 +331,6 @@ func readAllIndexed(path string) (contents []string, err error) {
 		}
 		contents = append(contents, string(data))
 	}
-}
-
-// FuzzIndex reads through indexes that are made to do harm.
-func FuzzIndex(f *testing.F) {
-	tarball, pairs := noisyTar(f, 2, 70_000)
-	path := buildIndex(f, "a.tar.gz", gzipped(f, tarball))
-	index, err := os.ReadFile(IndexPath(path))
-	if err != nil {
-		f.Fatal(err)
-	}
-	header := index[:headerSize]
-	f.Add(index[headerSize:])
-	f.Fuzz(func(t *testing.T, rest []byte) {
-		changed := append(bytes.Clone(header), rest...)
-		if err := os.WriteFile(IndexPath(path), resealed(changed), 0o666); err != nil {
-			t.Fatal(err)
-		}
-		contents, err := readAllIndexed(path)
-		if err != nil {
-			return
-		}
-		for i, data := range contents {
-			if !strings.Contains(pairs[1]+pairs[3], data) {
-				t.Fatalf("member %d: %d wrong bytes", i, len(data))
-			}
-		}
-	})
-}
-
-// resealed makes the checksums of an index right, as whoever means harm would.
-func resealed(index []byte) []byte {
-	size := int64(len(index))
-	if size < headerSize+footerSize {
-		return index
-	}
-	var f indexFooter
-	end := size - footerSize
-	_, _ = binary.Decode(index[end:], binary.LittleEndian, &f)
-	sum := func(from, to int64) uint32 {
-		if from < 0 || from > to || to > end {
-			return 0
-		}
-		return crc32.Checksum(index[from:to], crc32.IEEETable)
-	}
-	f.CellsSum, f.PointsSum, f.MembersSum = sum(f.Cells, f.Points), sum(f.Points, f.Members), sum(f.Members, end)
-	return append(index[:end:end], f.seal()...)
 }
 
 func TestSumBetween(t *testing.T) {

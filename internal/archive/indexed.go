@@ -98,12 +98,30 @@ func (x *Indexed) load() error {
 	if x.footer, err = readIndexFooter(x.index, x.size); err != nil {
 		return err
 	}
-	return x.loadPoints()
+	if err := x.checkCells(); err != nil {
+		return err
+	}
+	if err := x.loadPoints(); err != nil {
+		return err
+	}
+	return x.checkMembers()
+}
+
+// checkCells checks that the table of cells is whole. It is as long as the tarball wants.
+func (x *Indexed) checkCells() error {
+	sum := crc32.New(crc32.IEEETable)
+	if _, err := io.Copy(sum, io.NewSectionReader(x.index, x.footer.Cells, 4*x.footer.CellCount)); err != nil {
+		return indexErrorf("cells: %v", err)
+	}
+	if sum.Sum32() != x.footer.CellsSum {
+		return indexErrorf("cells: wrong checksum")
+	}
+	return nil
 }
 
 func (x *Indexed) loadPoints() error {
 	if x.Compression() == stream.Uncompressed {
-		if x.footer.PlainSize > x.header.ArchiveSize {
+		if x.footer.PlainSize != x.header.ArchiveSize || x.footer.PointCount > 0 || x.footer.CellCount > 0 {
 			return indexErrorf("footer: impossible numbers")
 		}
 		return nil

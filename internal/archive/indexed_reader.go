@@ -1,29 +1,33 @@
 package archive
 
 import (
+	"errors"
 	"io"
+	"reflect"
 	"runtime"
 
 	"pcap-replay/stream"
 )
 
-// IndexedReader goes to some members of an archive by its index. A member that is not
-// read costs nothing.
+// IndexedReader goes to some members of an archive by its index. What the index says of
+// a member is compared with the archive when that member is read, or one behind it. As
+// long as none is read, nothing of the archive is.
 type IndexedReader struct {
-	index   *Indexed
-	workers int
-	members []*Member // those to come
-	wanted  *Member   // the current one, until it is read
-	reader  *Reader   // has been set down before a member; nil at first
-	end     int64     // of what it can read
-	err     error     // that of all calls to come
+	index     *Indexed
+	workers   int
+	members   []*Member // those to come
+	unchecked []*Member // those that Next gave and that have not been compared yet
+	current   *Member   // what Next gave last
+	reader    *Reader   // has been set down before a member; nil at first
+	end       int64     // of what it can read
+	err       error     // that of all calls to come
 }
 
 // Open opens the data of a member that Each gave. Any number may be open
 // at the same time; each takes less than 4 MiB where the archive is gzip, else what
 // its decompression takes.
 func (x *Indexed) Open(m *Member) (io.ReadCloser, error) {
-	r := &IndexedReader{index: x, workers: 1, wanted: m}
+	r := &IndexedReader{index: x, workers: 1, current: m, unchecked: []*Member{m}}
 	if err := r.reach(); err != nil {
 		r.Close()
 		return nil, err
@@ -47,18 +51,32 @@ func (r *IndexedReader) Close() error {
 
 // Next implements [Walker].
 func (r *IndexedReader) Next() (*Member, error) {
-	switch {
-	case r.err != nil:
-	case r.reader != nil && r.reader.ended != nil:
+	if r.err == nil && r.reader != nil {
 		r.err = r.reader.ended
-	case len(r.members) == 0:
-		r.err = io.EOF
+	}
+	if r.err == nil && len(r.members) == 0 {
+		r.err = r.finish()
 	}
 	if r.err != nil {
 		return nil, r.err
 	}
-	r.wanted, r.members = r.members[0], r.members[1:]
-	return r.wanted, nil
+	r.current, r.members = r.members[0], r.members[1:]
+	r.unchecked = append(r.unchecked, r.current)
+	return r.current, nil
+}
+
+// finish compares what has not been yet, if anything has been read.
+func (r *IndexedReader) finish() error {
+	if r.reader == nil {
+		return io.EOF
+	}
+	if err := r.reach(); err != nil {
+		return err
+	}
+	if r.current.isLast {
+		return r.checkEnd()
+	}
+	return io.EOF
 }
 
 // Inspect implements [Walker]: the index tells the Content.
@@ -69,7 +87,11 @@ func (r *IndexedReader) Read(p []byte) (int, error) {
 	if err := r.reach(); err != nil {
 		return 0, err
 	}
-	return r.reader.Read(p)
+	n, err := r.reader.Read(p)
+	if err == io.EOF && r.current.isLast {
+		err = r.checkEnd()
+	}
+	return n, err
 }
 
 // Stored implements [Walker].
@@ -82,43 +104,66 @@ func (r *IndexedReader) Stored() (*io.SectionReader, error) {
 
 // reach goes to the data of the current member, unless they are reached.
 func (r *IndexedReader) reach() error {
-	if r.wanted != nil && r.err == nil {
-		r.err = r.open(r.wanted)
-		r.wanted = nil
+	for i := 0; i < len(r.unchecked) && r.err == nil; i++ {
+		r.err = r.open(r.unchecked[i])
 	}
+	r.unchecked = r.unchecked[:0]
 	return r.err
 }
 
-// open reads the header of a member, and checks that it is the one that the index means.
+// open goes to a member, and checks that it is as the index says: that it is the next one
+// where the one before it ends.
 func (r *IndexedReader) open(want *Member) error {
-	if r.reader == nil || want.Header < r.reader.tape.offset || want.Header >= r.end {
+	if r.reader == nil || want.previousEnd < r.reader.tape.offset || want.previousEnd >= r.end {
 		if err := r.Close(); err != nil {
 			return err
 		}
-		r.reader = &Reader{tape: r.newTape(want), compression: r.index.Compression()}
+		r.reader = &Reader{tape: r.newTape(want), compression: r.index.Compression(), IgnoreZeros: r.index.IgnoresZeros()}
 	}
-	if err := r.reader.skipTo(want.Header); err != nil {
+	if err := r.reader.skipTo(want.previousEnd); err != nil {
 		return err
 	}
-	tape := r.reader.tape
-	block := tape.peek()
-	if tape.err != nil && tape.err != io.EOF {
-		return tape.err
+	m, err := r.reader.Next()
+	switch {
+	case r.reader.tape.err != nil && r.reader.tape.err != io.EOF:
+		return r.reader.tape.err
+	case err != nil:
+		return indexErrorf("no member at offset %d: %v", want.Header, err)
 	}
-	if len(block) < blockSize || !isHeader(block) {
-		return indexErrorf("no member at offset %d", want.Header)
-	}
-	if _, err := r.reader.readHeader(); err != nil {
-		return err
-	}
-	if m := r.reader.member; m.Name != want.Name || m.Size != want.Size || m.Offset != want.Offset || m.Type != want.Type {
-		return indexErrorf("at offset %d is %q, not %q", want.Header, m.Name, want.Name)
+	r.reader.Inspect()
+	if !m.equals(want) {
+		return indexErrorf("%q at offset %d is not as the index says of %q at offset %d", m.Name, m.Header, want.Name, want.Header)
 	}
 	return nil
 }
 
-// newTape reads from a member on to the last one that is reached sooner by reading
-// on than from a point.
+// equals says whether two members are the same, but for what only an index knows.
+func (m *Member) equals(other *Member) bool {
+	copied := *m
+	copied.previousEnd, copied.end, copied.isLast = other.previousEnd, other.end, other.isLast
+	if m.ModTime.Equal(other.ModTime) {
+		copied.ModTime = other.ModTime
+	}
+	return reflect.DeepEqual(&copied, other)
+}
+
+// checkEnd checks that no member stands behind the last one. It gives io.EOF if so.
+func (r *IndexedReader) checkEnd() error {
+	m, err := r.reader.Next()
+	var trailing *TrailingError
+	switch {
+	case err == nil:
+		return indexErrorf("%q at offset %d is missing in it", m.Name, m.Header)
+	case err != io.EOF && !errors.As(err, &trailing):
+		return err
+	case r.reader.end != r.index.footer.End:
+		return indexErrorf("the last member ends at offset %d, not at %d", r.reader.end, r.index.footer.End)
+	}
+	return io.EOF
+}
+
+// newTape reads from the end of the member before m on, to the last one that is reached
+// sooner by reading on than from a point.
 func (r *IndexedReader) newTape(m *Member) *tape {
 	x := r.index
 	if x.Compression() == stream.Uncompressed {
@@ -126,13 +171,22 @@ func (r *IndexedReader) newTape(m *Member) *tape {
 		file := io.NewSectionReader(x.archive, 0, r.end)
 		return newFileTape(file, x.archive, 0, r.end)
 	}
-	r.end = m.end
+	r.reachTo(m)
 	for _, next := range r.members {
-		if next.Header < r.end || next.Header > r.end && x.points[x.pointBefore(next.Header)].Offset > r.end {
+		if next.previousEnd < r.end || next.previousEnd > r.end && x.points[x.pointBefore(next.previousEnd)].Offset > r.end {
 			break
 		}
-		r.end = next.end
+		r.reachTo(next)
 	}
-	plain := x.plain(m.Header, r.end, r.workers)
-	return newPlainTape(plain, m.Header, plain.Close)
+	plain := x.plain(m.previousEnd, r.end, r.workers)
+	return newPlainTape(plain, m.previousEnd, plain.Close)
+}
+
+// reachTo has the reader reach to the end of a member, and behind the last one to that of
+// the tarball.
+func (r *IndexedReader) reachTo(m *Member) {
+	r.end = m.end
+	if m.isLast {
+		r.end = r.index.footer.PlainSize
+	}
 }

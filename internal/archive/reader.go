@@ -4,6 +4,23 @@
 // archive/tar parses the headers. What it leaves to others is done here: telling
 // a tarball that was cut from one that ended, going on behind damage, and saying
 // where everything stands.
+//
+// # What an index can do
+//
+// An index is untrusted input. It is used only if its tables add up: each has its
+// checksum, the numbers are possible, and the members cover the tarball from its start to
+// the end of the last one without a gap.
+//
+// Who reads members by an index does not have to trust it in more than that. A member that
+// is read must be the next one behind the end of the member before it, with the name, type,
+// size, time and content of the index, and behind the last one the tarball must end. Who
+// goes through all members and reads some is told if one is missing or altered: those
+// that are not read are compared, too.
+//
+// Two things an index can still do. It can lie about members of which nobody reads any
+// data: a list of members, or a choice among them by name, is what the index says. And who
+// makes both an access point with its window and the checksums of what comes out can forge
+// the data of a compressed archive. [Indexed.Verify] reads the whole archive and finds both.
 package archive
 
 import (
@@ -46,8 +63,11 @@ type Member struct {
 	// Content is what Inspect found out.
 	Content Content
 
-	end      int64 // of the data, rounded up; only an index knows it
-	isSparse bool  // the data stand in pieces; an index does not know it
+	isSparse bool // the data stand in pieces
+	// Only an index knows the following. A member begins where the one before it ends,
+	// and ends at the block border behind its data.
+	previousEnd, end int64
+	isLast           bool
 }
 
 // Walker goes from one member of a tarball to the next: a [*Reader] to all of them as
@@ -82,7 +102,7 @@ type Reader struct {
 	ended       error // what Next returns from now on
 
 	builder *indexBuilder // of NewIndexingReader
-	end     int64         // of the data of the last member, rounded up
+	end     int64         // of the last member that has been left
 	damaged bool          // there was damage
 }
 
@@ -131,7 +151,7 @@ func (r *Reader) Next() (*Member, error) {
 		r.damaged = true
 	}
 	if err == nil && r.builder != nil {
-		err = r.builder.member(m)
+		err = r.builder.member(m, r.end)
 	}
 	return m, err
 }
@@ -151,6 +171,7 @@ func (r *Reader) next() (*Member, error) {
 		if header.Typeflag != tar.TypeXGlobalHeader { // it speaks of others and is no member
 			return r.member, nil
 		}
+		r.leaveMember()
 	}
 	return nil, r.ended
 }
@@ -167,10 +188,13 @@ func (r *Reader) skipData() error {
 	r.tape.atHeader = false
 	said := r.said
 	r.leaveMember()
-	if err == io.EOF || said {
-		return nil
+	if err != io.EOF && !said {
+		err = r.dataDamage(err)
+	} else if err = r.tape.skip(roundUp(r.tape.offset) - r.tape.offset); err != nil {
+		err = r.fail(err)
 	}
-	return r.dataDamage(err)
+	r.end = r.tape.offset
+	return err
 }
 
 // leaveMember forgets the current member.
@@ -195,7 +219,6 @@ func (r *Reader) findHeader() error {
 	if err := t.skip(roundUp(t.offset) - t.offset); err != nil {
 		return r.fail(err)
 	}
-	r.end = t.offset
 	zeros, broken := 0, int64(-1)
 	for {
 		block := t.peek()

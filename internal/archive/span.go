@@ -141,6 +141,11 @@ func (s *span) readPiece(buffer []byte) (piece []byte, offset int64, err error) 
 	if n, err := io.ReadFull(s.src, piece); err != nil {
 		return nil, s.offset, indexErrorf("offset %d: %d of %d bytes: %v", s.offset, n, len(piece), err)
 	}
+	if end == s.index.footer.PlainSize {
+		if n, _ := io.ReadFull(s.src, make([]byte, 1)); n > 0 {
+			return nil, s.offset, indexErrorf("the tarball goes on at offset %d", end)
+		}
+	}
 	both := s.endSum
 	if end%cellSize == 0 || end == s.index.footer.PlainSize {
 		if both, err = s.index.cellSum(cell); err != nil {
