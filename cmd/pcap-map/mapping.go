@@ -107,7 +107,7 @@ func (m *mapping) readCaptures() error {
 	inputs = m.opener.WithoutOutput(inputs, m.problems)
 	m.run.Progress.Start(m.opener.Size(input.Paths(inputs)), nil)
 	err = m.surveyAll(inputs)
-	m.problems.WarnNonCaptures()
+	m.problems.WarnSkipped()
 	if err == nil {
 		err = m.problems.Check() // of a tarball between its members
 	}
@@ -199,7 +199,7 @@ func (m *mapping) summary(head record.Summary) any {
 	m.run.Messages.Infof("%s in %v", m.counters(), m.run.Elapsed().Round(time.Millisecond))
 	return record.MapSummary{
 		Summary: head, Captures: m.captures.Load(), Packets: m.packets.Load(), Bytes: m.bytes.Load(), WireBytes: m.wireBytes.Load(),
-		Damaged: m.damaged.Load(), LostBytes: m.lostBytes.Load(), Failed: m.failed.Load(), Skipped: m.problems.NonCaptures(),
+		Damaged: m.damaged.Load(), LostBytes: m.lostBytes.Load(), Failed: m.failed.Load(), Skipped: m.problems.Skipped(),
 	}
 }
 

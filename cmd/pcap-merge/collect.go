@@ -96,7 +96,7 @@ func (m *merging) fromSelection(selection []input.Selected) (list []candidate) {
 			place = len(list)
 			archives[s.Archive] = place
 			c := candidate{File: input.File{Path: s.Archive}, isArchive: true}
-			if s.Archive == "-" {
+			if c.err = input.CheckRecorded(s.Archive); s.Archive == "-" {
 				c.err = errStdinGone
 			}
 			list = append(list, c)
@@ -108,7 +108,7 @@ func (m *merging) fromSelection(selection []input.Selected) (list []candidate) {
 
 func (m *merging) selectedFile(s input.Selected) candidate {
 	c := candidate{File: input.File{Path: s.Path}, record: &s}
-	if s.Path == "-" {
+	if c.err = input.CheckRecorded(s.Path); s.Path == "-" {
 		c.err = errStdinGone
 	}
 	return c
@@ -360,6 +360,9 @@ func (m *merging) addWanted(c *candidate, add func(wanted *input.Wanted, found *
 // openSparingly opens an archive that stays open until the run ends, as many others
 // may: their descriptors are bounded as those of captures are.
 func (m *merging) openSparingly(path string) (archive.Source, error) {
+	if err := input.CheckRegular(path); err != nil {
+		return nil, err
+	}
 	file, err := m.pool.Open(path)
 	if err != nil {
 		return nil, err

@@ -78,7 +78,7 @@ func (m *merging) mergeAll(out *files.Output) error {
 	if err != nil && writer.HasPackets() {
 		_ = writer.Close() // what is counted as out goes out
 	}
-	m.problems.WarnNonCaptures()
+	m.problems.WarnSkipped()
 	switch {
 	case err != nil:
 		return err

@@ -43,8 +43,9 @@ func configure(flags *tool.Flags, opener *input.Opener) (c config, err error) {
 
 // archiveChoice is what is wanted of one tarball.
 type archiveChoice struct {
-	path   string
-	wanted input.Wanted
+	path       string
+	wanted     input.Wanted
+	fromRecord bool // nobody named it but a record
 }
 
 // chooseMembers reads what is wanted of which tarball.
@@ -100,7 +101,7 @@ func selectMembers(choice archiveChoice, flags *tool.Flags, opener *input.Opener
 		if !known {
 			place = len(choices)
 			places[s.Archive] = place
-			choices = append(choices, archiveChoice{path: s.Archive})
+			choices = append(choices, archiveChoice{path: s.Archive, fromRecord: true})
 		}
 		choices[place].wanted.AddRecord(&s)
 	}

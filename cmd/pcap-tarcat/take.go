@@ -83,7 +83,12 @@ func (t *taker) takeAll() error {
 
 // walk takes what is wanted of one tarball, and says whether it could be read.
 func (t *taker) walk(choice *archiveChoice) (isRead bool, err error) {
-	err = t.archives.WalkWanted(choice.path, choice.wanted.MayWant, func(r archive.Walker, m *archive.Member) error { return t.visit(choice, r, m) })
+	if choice.fromRecord {
+		err = input.CheckRecorded(choice.path)
+	}
+	if err == nil {
+		err = t.archives.WalkWanted(choice.path, choice.wanted.MayWant, func(r archive.Walker, m *archive.Member) error { return t.visit(choice, r, m) })
+	}
 	isRead = err == nil
 	if err := t.archives.PassFailure(choice.path, err); err != nil {
 		return isRead, err

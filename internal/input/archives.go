@@ -127,8 +127,13 @@ func (a *Archives) WalkReader(path string, reader *archive.Reader, visit Visit) 
 	}
 }
 
-// OpenSource opens a file for OpenIndexed.
-func OpenSource(path string) (archive.Source, error) { return os.Open(path) }
+// OpenSource opens a regular file for OpenIndexed.
+func OpenSource(path string) (archive.Source, error) {
+	if err := CheckRegular(path); err != nil {
+		return nil, err
+	}
+	return os.Open(path)
+}
 
 // OpenIndexed opens an archive with its index. It returns nil if there is no index that can
 // be used, after saying why: the archive is to be read as if there was none.

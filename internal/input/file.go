@@ -2,6 +2,7 @@ package input
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -81,8 +82,8 @@ func CheckStdinOnce(operands []string) error {
 }
 
 // Expand turns operands into the files to read: folders are searched, in the order of
-// names, without hidden files. No operand means stdin. What cannot be read is a problem and
-// left out; failed counts it.
+// names, for regular files that are not hidden. No operand means stdin. What cannot be read
+// is a problem and left out; failed counts it.
 func Expand(operands []string, names Names, problems *Problems) (list []File, failed int, err error) {
 	if len(operands) == 0 {
 		return []File{{Path: "-"}}, 0, nil
@@ -117,9 +118,13 @@ func searchFolder(folder string, names Names, problems *Problems) (list []File, 
 			problems.Failed(File{Path: path}, err)
 			failed++
 		case entry.IsDir() || archive.IsIndexPath(path) || !names.Want(below):
+		case isHidden(entry):
+			if LooksLikeCapture(path) {
+				problems.Skip(File{Path: path, Found: true}, "is hidden")
+			}
 		case isRegular(path, entry):
 			list = append(list, File{Path: path, Found: true})
-		case entry.Type()&fs.ModeSymlink != 0 && !passOverLink(path, problems):
+		case !skipIrregular(path, problems):
 			failed++
 		}
 	})
@@ -130,28 +135,27 @@ func searchFolder(folder string, names Names, problems *Problems) (list []File, 
 // may be the next time.
 func RegularFiles(folder string, names Names) (paths []string) {
 	walkFolder(folder, func(path, below string, entry fs.DirEntry, err error) {
-		if err == nil && isRegular(path, entry) && names.Want(below) {
+		if err == nil && !isHidden(entry) && isRegular(path, entry) && names.Want(below) {
 			paths = append(paths, path)
 		}
 	})
 	return paths
 }
 
-// walkFolder visits everything in a folder that is not hidden, in the order of names.
+// walkFolder visits everything in a folder but hidden folders, in the order of names.
 func walkFolder(folder string, visit func(path, below string, entry fs.DirEntry, err error)) {
 	folder += string(filepath.Separator) // or a link to a folder would not be followed
 	_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && path != folder && strings.HasPrefix(entry.Name(), ".") {
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
+		if err == nil && path != folder && entry.IsDir() && isHidden(entry) {
+			return fs.SkipDir
 		}
 		below, _ := filepath.Rel(folder, path)
 		visit(path, below, entry, err)
 		return nil
 	})
 }
+
+func isHidden(entry fs.DirEntry) bool { return strings.HasPrefix(entry.Name(), ".") }
 
 // isRegular follows a symbolic link to a file; folders behind links are left out, which
 // keeps a loop of links from being a loop.
@@ -163,18 +167,39 @@ func isRegular(path string, entry fs.DirEntry) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// passOverLink says what is not followed. A link that should lead to a capture, and leads
-// nowhere, is a failure.
-func passOverLink(path string, problems *Problems) (ok bool) {
+// skipIrregular skips what is no regular file, and no link to one. A link that should lead
+// to a capture, and leads nowhere, is a failure.
+func skipIrregular(path string, problems *Problems) (ok bool) {
+	file := File{Path: path, Found: true}
 	info, err := os.Stat(path)
 	switch {
-	case err != nil && LooksLikeCapture(path):
+	case err == nil && info.IsDir():
+		problems.Skip(file, "is a link to a folder")
+	case err == nil:
+		problems.Skip(file, "is "+files.Kind(info.Mode()))
+	case LooksLikeCapture(path):
 		problems.Failed(File{Path: path}, err)
 		return false
-	case err == nil && info.IsDir():
-		problems.Messages.Warnf("skipped %s, a link to a folder", files.Display(path, ""))
 	}
 	return true
+}
+
+// CheckRecorded refuses what a record names and is no regular file: a device or a named
+// pipe may have no end. What cannot be found is left to whoever opens it.
+func CheckRecorded(path string) error {
+	if err := CheckRegular(path); err != nil {
+		return fmt.Errorf("%w, and a record may name regular files only", err)
+	}
+	return nil
+}
+
+// CheckRegular refuses a device, a named pipe or a socket: opening or reading one may take
+// for ever.
+func CheckRegular(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("is %s", files.Kind(info.Mode()))
+	}
+	return nil
 }
 
 // Opener opens what a tool reads, and knows what it must not read: what it writes.

@@ -197,7 +197,9 @@ func (p *Playback) openNext() error {
 			return nil
 		}
 	}
-	p.problems.WarnNonCaptures()
+	if !p.again {
+		p.problems.WarnSkipped()
+	}
 	if !p.again && p.named > 0 && p.failed == p.named {
 		return tool.ErrReported
 	}

@@ -16,9 +16,15 @@ type Problems struct {
 	Report   *tool.Report
 	Strict   bool // the first problem ends the run
 
-	mutex       sync.Mutex
-	nonCaptures int
-	first       File // of those
+	mutex   sync.Mutex
+	skipped []skipped
+}
+
+// skipped counts the files that were skipped for the same reason.
+type skipped struct {
+	reason string // such as "is no capture"
+	first  File
+	count  int
 }
 
 // NewProblems speaks by the messages and the report of a run, whose tool has --strict.
@@ -63,38 +69,55 @@ func (p *Problems) Failed(file File, err error) {
 }
 
 // NotCapture is a file that is no capture. It is a failure if somebody named the file, or
-// if its name is that of a capture. Other files are skipped; WarnNonCaptures sums them up.
+// if its name is that of a capture. Other files are skipped; WarnSkipped sums them up.
 func (p *Problems) NotCapture(file File, err error) (failed bool) {
 	if !file.Found || LooksLikeCapture(file.Path) {
 		p.Failed(file, err)
 		return true
 	}
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
-	if p.nonCaptures == 0 {
-		p.first = file
-	}
-	p.nonCaptures++
+	p.count(file, "is no capture")
 	p.Report.Skipped(file.Path, file.Archive, err.Error(), 0)
 	return false
 }
 
-// NonCaptures is how many files and members were skipped because they are no captures.
-func (p *Problems) NonCaptures() int {
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
-	return p.nonCaptures
+// Skip leaves out a file that a folder holds. WarnSkipped says so, with the reason, such as
+// "is a device".
+func (p *Problems) Skip(file File, reason string) {
+	p.count(file, reason)
+	p.Report.Skipped(file.Path, file.Archive, reason, 0)
 }
 
-// WarnNonCaptures is one warning about all files that are no captures.
-func (p *Problems) WarnNonCaptures() {
+func (p *Problems) count(file File, reason string) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	switch p.nonCaptures {
-	case 0:
-	case 1:
-		p.Messages.Warnf("skipped %s, which is no capture", p.first.Display())
-	default:
-		p.Messages.Warnf("skipped %d files that are no captures, such as %s", p.nonCaptures, p.first.Display())
+	for i := range p.skipped {
+		if p.skipped[i].reason == reason {
+			p.skipped[i].count++
+			return
+		}
+	}
+	p.skipped = append(p.skipped, skipped{reason, file, 1})
+}
+
+// Skipped is how many files and members were skipped.
+func (p *Problems) Skipped() (total int) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	for _, s := range p.skipped {
+		total += s.count
+	}
+	return total
+}
+
+// WarnSkipped is one warning for each reason why files were skipped.
+func (p *Problems) WarnSkipped() {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	for _, s := range p.skipped {
+		if s.count == 1 {
+			p.Messages.Warnf("skipped %s, which %s", s.first.Display(), s.reason)
+		} else {
+			p.Messages.Warnf("skipped %d files such as %s, which %s", s.count, s.first.Display(), s.reason)
+		}
 	}
 }

@@ -34,7 +34,7 @@ type MapSummary struct {
 	Damaged   int64 `json:"damaged"` // of the captures
 	LostBytes int64 `json:"lost_bytes"`
 	Failed    int64 `json:"failed"`  // inputs and members without a record
-	Skipped   int   `json:"skipped"` // files and members that are no captures and do not look like ones
+	Skipped   int   `json:"skipped"` // files and members that were left out, such as those that are no captures
 }
 
 // MergeSummary ends the report of pcap-merge.
