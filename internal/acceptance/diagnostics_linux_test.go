@@ -52,6 +52,7 @@ var troubles = []string{
 	`mkdir below && cd below && tar -P -cf ../up.tar ../a.pcap && cd .. && pcap-tarcat -C out up.tar`,
 	`mkdir folder && cp a.pcap folder && cp notes.pcap folder/notes.txt && pcap-map folder`,
 	`pcap-merge -q -o folder/all.pcap folder; pcap-merge -o folder/all.pcap folder`,
+	`mkfifo folder/live && pcap-merge -o out.pcap folder; rm folder/live`,
 	`pcap-map --from-records a.pcap`,
 	`pcap-map missing.pcap`,
 	`pcap-merge --shard 4/4 a.pcap`,
