@@ -22,7 +22,7 @@ import (
 	"pcap-replay/internal/lab"
 )
 
-var update = flag.Bool("update", false, "write what is made from the flags into scripts/completions")
+var update = flag.Bool("update", false, "write the completions and the picture of the demo anew")
 
 const completions = "../../scripts/completions"
 

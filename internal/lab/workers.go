@@ -27,6 +27,10 @@ type WorkerSet struct {
 	Seed     uint64        // the same seed makes the same set
 }
 
+// DemoSet is the set of the demo and of the picture in README.md. It is small enough for a
+// minute and large enough to rotate.
+var DemoSet = WorkerSet{Workers: 8, Packets: 40000, Duration: 8 * time.Second, FileSize: 400 << 10, Seed: 1}
+
 // imix are the frame lengths of the Internet mix and how often they come.
 var imix = []struct{ length, weight int }{{60, 7}, {590, 4}, {1514, 1}}
 

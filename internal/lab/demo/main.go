@@ -1,6 +1,9 @@
-// Demo replays a made set of captures in a namespace of its own and shows what
-// arrived. It is what "make demo" runs, with the folder of the tools as its
-// argument.
+// Demo makes captures, replays them in a network namespace of its own and shows what
+// arrived. "make demo" runs it.
+//
+//	demo FOLDER-OF-TOOLS [FOLDER]
+//
+// With FOLDER, the captures stay there.
 package main
 
 import (
@@ -20,8 +23,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// set is small enough for a minute and large enough to rotate.
-var set = lab.WorkerSet{Workers: 8, Packets: 40000, Duration: 8 * time.Second, FileSize: 400 << 10, Seed: 1}
+var set = lab.DemoSet
 
 const (
 	replay = `pcap-tarcat set.tar.gz 'worker.*\.pcap' | pcap-merge | pcap-pace | pcap-inject `
@@ -32,17 +34,18 @@ const (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: demo FOLDER-OF-TOOLS")
+	if len(os.Args) < 2 || len(os.Args) > 3 {
+		fmt.Fprintln(os.Stderr, "usage: demo FOLDER-OF-TOOLS [FOLDER]")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1]); err != nil {
+	if err := run(os.Args[1], os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, "demo: error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(tools string) error {
+// run runs the demo, in a namespace if the machine allows one. folder is empty or one name.
+func run(tools string, folder []string) error {
 	tools, err := filepath.Abs(tools)
 	if err != nil {
 		return err
@@ -51,34 +54,37 @@ func run(tools string) error {
 		return err
 	}
 	if lab.Inside() {
-		return demonstrate(toWire)
+		return demonstrate(toWire, folder)
 	}
-	again := exec.Command("/proc/self/exe", tools)
+	again := exec.Command("/proc/self/exe", append([]string{tools}, folder...)...)
 	again.Stdout, again.Stderr = os.Stdout, os.Stderr
 	lab.Isolate(again)
 	err = again.Start()
 	if lab.IsForbidden(err) {
 		fmt.Printf("This machine allows no network namespace (%v): the packets go into a file instead.\n\n", err)
-		return demonstrate(toFile)
+		return demonstrate(toFile, folder)
 	}
 	return cmp.Or(err, again.Wait())
 }
 
-// demonstrate makes the set, replays it and prints what came of it.
-func demonstrate(pipeline string) error {
-	folder, err := os.MkdirTemp("", "pcap-replay-demo-")
+// demonstrate makes the set, replays it and prints what arrived.
+func demonstrate(pipeline string, folder []string) error {
+	if len(folder) == 0 {
+		temporary, err := os.MkdirTemp("", "pcap-replay-demo-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(temporary)
+		folder = []string{temporary}
+	}
+	if err := errors.Join(os.MkdirAll(folder[0], 0o777), os.Chdir(folder[0])); err != nil {
+		return err
+	}
+	files, err := makeSet(".")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
-	if err := os.Chdir(folder); err != nil {
-		return err
-	}
-	files, err := makeSet(folder)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%d captures of %d workers that rotate out of step, in set.tar.gz: %d packets in %v.\n\n  %s\n\n",
+	fmt.Printf("%d captures of %d workers, whose files do not rotate at the same time, in set.tar.gz: %d packets in %v.\n\n  %s\n\n",
 		len(files), set.Workers, set.Packets, set.Duration, pipeline)
 	received, err := replayed(pipeline)
 	if err != nil {
@@ -90,7 +96,7 @@ func demonstrate(pipeline string) error {
 // makeSet writes the files of the workers and set.tar.gz with them.
 func makeSet(folder string) (files []string, err error) {
 	captures := filepath.Join(folder, "captures")
-	if err := os.Mkdir(captures, 0o777); err != nil {
+	if err := os.MkdirAll(captures, 0o777); err != nil {
 		return nil, err
 	}
 	if files, err = set.Write(captures); err != nil {
@@ -180,10 +186,10 @@ func show(c lab.Comparison) error {
 		return errors.New("what arrived is not what was sent")
 	}
 	_, err := io.WriteString(os.Stdout, `
-Every packet arrived, byte for byte and in the order of the timestamps. Now yours:
+Every packet arrived unchanged and in the order of the timestamps. Now try your own captures:
 
-  pcap-map FOLDER                                      what is in your captures
-  pcap-merge FOLDER | sudo pcap-inject -i INTERFACE    play them, as they happened
+  pcap-map FOLDER                                      describe your captures
+  pcap-merge FOLDER | sudo pcap-inject -i INTERFACE    replay them with their original timing
 `)
 	return err
 }
