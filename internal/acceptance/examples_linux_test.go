@@ -68,6 +68,30 @@ func examplesOf(t *testing.T, page string) (examples []example) {
 	return examples
 }
 
+// examplesOfReadme finds the commands of a section of README.md, which are indented. An
+// empty line ends an example.
+func examplesOfReadme(t *testing.T, section string) (examples []example) {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside, block := false, []string(nil)
+	for at, line := range strings.Split(string(text), "\n") {
+		command, indented := strings.CutPrefix(line, "    ")
+		if heading, ok := strings.CutPrefix(line, "## "); ok {
+			inside = heading == section
+		}
+		if inside && indented {
+			block = append(block, command)
+		} else if block != nil {
+			examples = append(examples, example{at + 1 - len(block), strings.Join(block, "\n")})
+			block = nil
+		}
+	}
+	return examples
+}
+
 // scriptsIn finds the shell in a manifest: lines behind "- |" that are indented
 // more.
 func scriptsIn(manifest example) (scripts []example) {
@@ -147,7 +171,7 @@ var mayBeMissing = []string{
 // exampleLimit is how long one may run.
 const exampleLimit = 20 * time.Second
 
-// Every example in the manual does what it says, as it is typed there.
+// Every example in the manuals and in the README runs as it is typed there.
 func TestExamplesRun(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("examples send frames as root")
@@ -163,6 +187,9 @@ func TestExamplesRun(t *testing.T) {
 	lab.MakePair(t, "eth1", "eth1-peer")
 	linkShims(t, linkTools(t))
 	all := readExamples(t)
+	if all["README.md"] = examplesOfReadme(t, "The pipeline"); len(all["README.md"]) == 0 {
+		t.Error("README.md has no examples")
+	}
 	store := t.TempDir()
 	files := makeStore(t, store)
 	seen := ""
