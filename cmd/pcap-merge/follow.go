@@ -1,9 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
-	"slices"
 
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/merge"
@@ -14,21 +14,22 @@ import (
 // playGrowing writes what is written into a folder, until SIGINT or --idle, and
 // then what is left.
 func (m *merging) playGrowing(writer *stream.Writer) error {
-	follower := merge.NewFollower(m.captures, m.growing, m.config.idle, merge.Options{Mixed: m.config.writer.PcapNG, Trouble: m.growingTrouble})
+	follower := merge.NewFollower(m.captures, m.folder(), merge.Options{Mixed: m.config.writer.PcapNG, Trouble: m.growingTrouble})
 	defer follower.Close()
+	defer context.AfterFunc(m.run.Context, follower.Stop)()
 	defer func() { m.late.Add(follower.Late()) }()
 	m.config.selector.rewind()
 	batch := make([]stream.Packet, input.BatchPackets)
-	for stopped := false; ; {
-		if !stopped && (m.run.Context.Err() != nil || m.config.selector.isPast()) {
+	for {
+		if m.config.selector.isPast() {
 			follower.Stop()
-			stopped = true
 		}
 		n, err := follower.Read(batch)
 		m.named, m.sound = follower.Files(), follower.Files()
+		m.inputCount.Store(int64(follower.Files()))
 		switch {
 		case err == io.EOF:
-			return nil
+			return m.problems.Check()
 		case err != nil:
 			return mergeError(err)
 		case n == 0:
@@ -47,14 +48,25 @@ func (m *merging) playGrowing(writer *stream.Writer) error {
 	}
 }
 
-// growing lists the files of the folder that is followed.
-func (m *merging) growing() (paths []string) {
-	return slices.DeleteFunc(input.RegularFiles(m.config.follow, m.config.names), m.opener.IsOutput)
+// folder is the one that is followed. It is reported when it is gone.
+func (m *merging) folder() merge.Folder {
+	list := func() ([]string, error) {
+		paths, err := input.RegularFiles(m.config.follow, m.config.names)
+		if err != nil {
+			m.problems.Failed(input.File{Path: m.config.follow}, err)
+		}
+		return paths, err
+	}
+	return merge.Folder{Path: m.config.follow, List: list, IsOutput: m.opener.IsOutput, Idle: m.config.idle}
 }
 
 func (m *merging) growingTrouble(file *merge.Input, err error) error {
 	var damage *stream.Damage
+	var unread *merge.UnreadError
 	switch {
+	case errors.As(err, &unread):
+		m.unread.Add(unread.Lost)
+		m.problems.Unread(input.File{Path: file.Path}, unread, unread.Offset, unread.Lost)
 	case errors.As(err, &damage):
 		m.problems.Damage(input.File{Path: file.Path}, damage)
 	case errors.Is(err, stream.ErrNotCapture):

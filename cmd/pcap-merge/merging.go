@@ -36,7 +36,7 @@ type merging struct {
 	again     bool              // the inputs have been played, and their problems have been reported
 
 	// These may be read at any time.
-	inputCount, late, packetsOut, bytesOut atomic.Int64
+	inputCount, late, packetsOut, bytesOut, unread atomic.Int64
 }
 
 func newMerging(run *tool.Run, config config, opener *input.Opener) *merging {
@@ -224,6 +224,7 @@ func (m *merging) summary(head record.Summary) any {
 		PacketsIn: selector.in.Load(), OutOfRange: selector.outOfRange.Load(), OtherShards: selector.otherShards.Load(),
 		Filtered: selector.filtered.Load(), Unwritable: selector.unwritable.Load(), Duplicates: selector.duplicated.Load(),
 		PacketsOut: m.packetsOut.Load(), Bytes: m.bytesOut.Load(), Late: m.late.Load(), Cut: selector.cut.Load(), Spilled: m.runs.Spilled(),
+		Unread: m.unread.Load(),
 	}
 	s.Interrupted = s.PacketsIn - s.OutOfRange - s.OtherShards - s.Filtered - s.Unwritable - s.Duplicates - s.PacketsOut
 	m.run.Messages.Infof("%s, of %d inputs in %v", m.counters(), s.Inputs, m.run.Elapsed().Round(time.Millisecond))

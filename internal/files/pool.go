@@ -66,14 +66,27 @@ func (p *Pool) Open(path string) (*PooledFile, error) {
 	return file, nil
 }
 
-// Path is the path by which the file was opened.
-func (f *PooledFile) Path() string { return f.path }
+// Move says that the file has got another name, by which it is to be opened again.
+func (f *PooledFile) Move(path string) {
+	f.pool.mutex.Lock()
+	defer f.pool.mutex.Unlock()
+	f.path = path
+}
 
 // Info is what stat(2) said when the file was opened first.
 func (f *PooledFile) Info() fs.FileInfo { return f.info }
 
 // Stat gives Info. It never fails.
 func (f *PooledFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+
+// StatNow asks fstat(2) again.
+func (f *PooledFile) StatNow() (fs.FileInfo, error) {
+	if err := f.acquire(); err != nil {
+		return nil, err
+	}
+	defer f.release()
+	return f.file.Stat()
+}
 
 // acquire sees to it that the file is open until release.
 func (f *PooledFile) acquire() error {

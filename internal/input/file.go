@@ -132,14 +132,17 @@ func searchFolder(folder string, names Names, problems *Problems) (list []File, 
 }
 
 // RegularFiles are the files of a folder that may be captures. What cannot be listed now
-// may be the next time.
-func RegularFiles(folder string, names Names) (paths []string) {
+// below the folder may be the next time.
+func RegularFiles(folder string, names Names) (paths []string, err error) {
+	if _, err := os.Stat(folder); err != nil {
+		return nil, err
+	}
 	walkFolder(folder, func(path, below string, entry fs.DirEntry, err error) {
 		if err == nil && !isHidden(entry) && isRegular(path, entry) && names.Want(below) {
 			paths = append(paths, path)
 		}
 	})
-	return paths
+	return paths, nil
 }
 
 // walkFolder visits everything in a folder but hidden folders, in the order of names.

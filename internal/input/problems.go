@@ -54,6 +54,13 @@ func (p *Problems) Damage(file File, d *stream.Damage) {
 	p.Report.Damaged(file.Path, file.Archive, record.Damage{Offset: d.Offset, Lost: d.Lost, Record: d.Record, Reason: d.Reason})
 }
 
+// Unread is a part of a file that was lost while the file was followed. The exit code
+// becomes 3.
+func (p *Problems) Unread(file File, err error, offset, lost int64) {
+	p.Messages.Errorf("%s: %w", file.Display(), err)
+	p.Report.Damaged(file.Path, file.Archive, record.Damage{Offset: offset, Lost: lost, Reason: err.Error()})
+}
+
 // ArchiveDamage is a broken place in a tarball. The exit code becomes 3.
 func (p *Problems) ArchiveDamage(path string, d *archive.Damage) {
 	p.Messages.Errorf("%s: %w", files.Display(path, ""), d)

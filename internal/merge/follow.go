@@ -3,12 +3,11 @@ package merge
 import (
 	"io"
 	"math"
-	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"pcap-replay/internal/files"
 	"pcap-replay/stream"
 )
 
@@ -23,30 +22,27 @@ import (
 type Follower struct {
 	captures *Captures
 	options  Options
-	list     func() []string
-	patience time.Duration // with a file that does not grow
-	idle     time.Duration // ends it all; 0 never does
+	watcher  *watcher
+	stopped  sync.Once
 
 	linkTypes linkTypes
-	known     map[string]bool
-	files     []*followed
+	files     []*followed // that may have packets
 	tree      tournament  // of the files whose next packet cannot be overtaken within its file
 	players   []*followed // by leaf
-	scanned   time.Time
-	grown     time.Time // when a file did last
-	stopping  bool
-	latest    int64 // time given out
+	count     int32       // of all files
+	latest    int64       // time given out
 	late      int64
 }
 
 // followed is one of the files.
 type followed struct {
 	*Input
-	order int32 // in which they were found
-	tail  *tail
-	ahead *lookahead
-	grown time.Time
-	ended bool
+	openErr error // why there is nothing else here
+	order   int32 // in which they were found
+	tail    *tail
+	ahead   *lookahead
+	ended   bool
+	rests   atomic.Bool // the Follower has put it aside until it grows
 
 	held   reorderBuffer
 	due    int64 // time up to which packets cannot be overtaken within the file
@@ -59,7 +55,7 @@ const outside = -1
 
 // grows says whether packets of a file are there or may be about to come.
 func (f *followed) grows(patience time.Duration) bool {
-	return !f.ended && (f.ahead.isReady() || !f.tail.waits.Load() || time.Since(f.grown) < patience)
+	return !f.ended && (f.ahead.isReady() || f.tail.isBusy() || f.tail.grewWithin(patience))
 }
 
 // isAwaited says whether the other files wait for a file.
@@ -68,37 +64,27 @@ func (f *followed) isAwaited(patience time.Duration) bool {
 	return f.grows(patience) && (!isBehind || f.ahead.isReady())
 }
 
-const (
-	// scanInterval is how often the folder is looked at.
-	scanInterval = 100 * time.Millisecond
-	// followInterval is how long Read waits for packets.
-	followInterval = 10 * time.Millisecond
-)
+// followInterval is how long Read waits for packets.
+const followInterval = 10 * time.Millisecond
 
-// NewFollower merges the files that list gives, which is asked again and again. It
-// ends by Stop, or when no file has grown for idle, unless that is 0.
-func NewFollower(captures *Captures, list func() []string, idle time.Duration, options Options) *Follower {
-	now := time.Now()
-	return &Follower{
-		captures: captures, options: options, list: list, idle: idle,
-		patience: max(time.Duration(captures.window), 2*scanInterval),
-		known:    map[string]bool{}, grown: now, latest: math.MinInt64,
-	}
+// NewFollower merges the files of a folder, and those that come. It ends by Stop, or as the
+// folder says. Options.Trouble may be given an [*UnreadError].
+func NewFollower(captures *Captures, folder Folder, options Options) *Follower {
+	return &Follower{captures: captures, options: options, watcher: newWatcher(captures, folder), latest: math.MinInt64}
 }
 
 // Late is how many packets came out behind one with a later time.
 func (f *Follower) Late() int64 { return f.late }
 
 // Files is how many files have been followed.
-func (f *Follower) Files() int { return len(f.known) }
+func (f *Follower) Files() int { return int(f.count) }
 
 // Read gives the next packets that are due, in memory of their own, or none after a
 // short while. The error is io.EOF after the last packet.
 func (f *Follower) Read(dst []stream.Packet) (int, error) {
-	if time.Since(f.scanned) >= scanInterval {
-		if err := f.scan(); err != nil {
-			return 0, err
-		}
+	finished, err := f.takeFiles()
+	if err != nil {
+		return 0, err
 	}
 	n := f.release(dst)
 	if n == 0 {
@@ -116,76 +102,58 @@ func (f *Follower) Read(dst []stream.Packet) (int, error) {
 	switch {
 	case n > 0:
 		return n, nil
-	case f.stopping && len(f.files) == 0:
+	case finished && len(f.files) == 0:
 		return 0, io.EOF
-	case f.idle > 0 && time.Since(f.grown) >= f.idle:
-		f.Stop()
 	}
 	time.Sleep(followInterval)
 	return 0, nil
 }
 
-// Stop has every file end where it ends now.
-func (f *Follower) Stop() {
-	f.stopping = true
-	for _, file := range f.files {
-		file.tail.end()
-	}
-}
+// Stop has every file end where it ends shortly, as soon as no more is written or
+// after a second. It may be called from any goroutine.
+func (f *Follower) Stop() { f.stopped.Do(func() { close(f.watcher.stop) }) }
 
 // Close closes all files.
 func (f *Follower) Close() error {
-	for _, file := range f.files {
-		file.tail.end()
-		if !file.ended {
-			file.ahead.Close()
+	f.watcher.close()
+	for s := range f.watcher.all() {
+		if s.file != nil {
+			s.file.close()
 		}
+	}
+	for _, file := range f.files {
+		file.close()
 	}
 	f.files = nil
 	return nil
 }
 
-// scan opens the files that are new, wakes those that have grown, and ends those
-// that are gone.
-func (f *Follower) scan() error {
-	f.scanned = time.Now()
-	there := map[string]bool{}
-	for _, path := range f.list() {
-		there[path] = true
-		if !f.known[path] && !f.stopping {
-			f.known[path] = true
-			if err := f.open(path); err != nil {
-				return err
-			}
-		}
+// close ends reading.
+func (f *followed) close() {
+	if !f.ended {
+		f.ended = true
+		f.tail.end()
+		f.ahead.Close()
 	}
-	for _, file := range f.files {
-		if !file.ended && file.tail.look(there[file.Path]) {
-			file.grown = time.Now()
-			f.grown = file.grown
-		}
-	}
-	return nil
 }
 
-func (f *Follower) open(path string) error {
-	input := &Input{Path: path}
-	file, err := f.captures.pool.Open(path)
-	if err != nil {
-		return f.options.Trouble(input, err)
+// takeFiles takes the files that the watcher has found, and says whether those are the last.
+func (f *Follower) takeFiles() (finished bool, err error) {
+	found, finished := f.watcher.take()
+	for _, file := range found {
+		if file.openErr != nil {
+			if err := f.options.Trouble(file.Input, file.openErr); err != nil {
+				return finished, err
+			}
+			continue
+		}
+		if file.order == 0 {
+			f.count++
+			file.order = f.count
+		}
+		f.files = append(f.files, file)
 	}
-	grown := time.Time{}
-	if time.Since(file.Info().ModTime()) < f.patience {
-		grown = time.Now()
-	}
-	tail := newTail(file)
-	size := blockSize(len(f.files))
-	ahead := newLookahead(tail, 0, f.captures.blocks, size, batchSize(size))
-	f.files = append(f.files, &followed{
-		Input: input, order: int32(len(f.known)), tail: tail, ahead: ahead, grown: grown,
-		held: newReorderBuffer(f.captures.window), due: math.MinInt64, latest: math.MinInt64, leaf: outside,
-	})
-	return nil
+	return finished, nil
 }
 
 // take reads from the files until a packet is due: always from the file that is behind
@@ -210,7 +178,7 @@ func (f *Follower) take() error {
 // lastOf is the file that the others have to wait for.
 func (f *Follower) lastOf() (last *followed) {
 	for _, file := range f.files {
-		if (last == nil || file.held.latest < last.held.latest) && file.isAwaited(f.patience) {
+		if (last == nil || file.held.latest < last.held.latest) && file.isAwaited(f.patience()) {
 			last = file
 		}
 	}
@@ -228,7 +196,6 @@ func (f *Follower) takeFrom(file *followed) error {
 		file.held.add(&batch[i])
 		file.latest = max(file.latest, batch[i].Time)
 	}
-	f.grown = time.Now()
 	if err != nil && !isDamage(err) {
 		file.ended = true
 		file.ahead.Close()
@@ -248,7 +215,7 @@ func (f *Follower) check(file *followed, linkType stream.LinkType) error {
 
 // release gives the packets that are due, in order.
 func (f *Follower) release(dst []stream.Packet) (n int) {
-	f.files = slices.DeleteFunc(f.files, func(file *followed) bool { return file.ended && file.held.isEmpty() })
+	f.files = slices.DeleteFunc(f.files, f.canRest)
 	for _, file := range f.files {
 		f.settle(file)
 	}
@@ -259,6 +226,27 @@ func (f *Follower) release(dst []stream.Packet) (n int) {
 	}
 	return n
 }
+
+// canRest says that a file has no packets, and puts it aside if some may come later: the
+// watcher brings it back.
+func (f *Follower) canRest(file *followed) bool {
+	if !file.held.isEmpty() {
+		return false
+	}
+	if file.ended {
+		return true
+	}
+	if file.grows(f.patience()) {
+		return false
+	}
+	file.rests.Store(true)
+	if !file.grows(f.patience()) {
+		return true
+	}
+	return !file.rests.CompareAndSwap(true, false) // the watcher has been faster
+}
+
+func (f *Follower) patience() time.Duration { return time.Duration(f.watcher.patience.Load()) }
 
 // isDue says that there is something to release.
 func (f *Follower) isDue() bool {
@@ -277,7 +265,7 @@ func (f *Follower) due() int64 {
 // settle finds out up to which time packets of a file cannot be overtaken within it.
 func (f *Follower) settle(file *followed) {
 	file.due = math.MaxInt64
-	if file.grows(f.patience) {
+	if file.grows(f.patience()) {
 		file.due = before(file.held.latest, f.captures.window)
 	}
 	f.play(file)
@@ -300,68 +288,3 @@ func (f *Follower) play(file *followed) {
 		f.players[file.leaf], file.leaf = nil, outside
 	}
 }
-
-// tail reads a file and waits for more at its end. Its methods but Read and Close
-// are for the goroutine of the Follower.
-type tail struct {
-	file   *files.PooledFile
-	offset atomic.Int64
-	waits  atomic.Bool // at the end of the file
-	wake   chan struct{}
-	ended  chan struct{}
-	isOver bool
-}
-
-func newTail(file *files.PooledFile) *tail {
-	return &tail{file: file, wake: make(chan struct{}, 1), ended: make(chan struct{})}
-}
-
-// Read implements io.Reader.
-func (t *tail) Read(p []byte) (int, error) {
-	for {
-		over := false
-		select {
-		case <-t.ended:
-			over = true // what the file has now is the last
-		default:
-		}
-		n, err := t.file.Read(p)
-		t.offset.Add(int64(n))
-		if n > 0 || err != io.EOF || over {
-			return n, err
-		}
-		t.waits.Store(true)
-		select {
-		case <-t.wake:
-		case <-t.ended:
-		}
-		t.waits.Store(false)
-	}
-}
-
-// look wakes Read when the file has grown, and ends it when it will not any more.
-func (t *tail) look(there bool) (grown bool) {
-	info, err := os.Stat(t.file.Path())
-	if !there || err != nil || !os.SameFile(info, t.file.Info()) || info.Size() < t.offset.Load() {
-		t.end()
-		return false
-	}
-	if info.Size() == t.offset.Load() {
-		return false
-	}
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
-	return true
-}
-
-func (t *tail) end() {
-	if !t.isOver {
-		t.isOver = true
-		close(t.ended)
-	}
-}
-
-// Close implements io.Closer.
-func (t *tail) Close() error { return t.file.Close() }

@@ -18,6 +18,12 @@ import (
 	"pcap-replay/stream"
 )
 
+// folderOf follows all files of a folder.
+func folderOf(path string, idle time.Duration) Folder {
+	list := func() ([]string, error) { return filepath.Glob(filepath.Join(path, "*")) }
+	return Folder{Path: path, List: list, IsOutput: func(string) bool { return false }, Idle: idle}
+}
+
 // TestFollowMergesWhatGrows has workers write and rotate out of step while their
 // folder is followed: everything comes out, in order.
 func TestFollowMergesWhatGrows(t *testing.T) {
@@ -30,15 +36,8 @@ func TestFollowMergesWhatGrows(t *testing.T) {
 			want = append(want, packets)
 			go writeSlowly(t, folder, worker, packets)
 		}
-		list := func() []string {
-			paths, err := filepath.Glob(filepath.Join(folder, "*.pcap"))
-			if err != nil {
-				t.Error(err)
-			}
-			return paths
-		}
 		captures := NewCaptures(files.NewPool(8, nil), 1e9, 8<<20)
-		f := NewFollower(captures, list, 5*time.Second, Options{Trouble: strict})
+		f := NewFollower(captures, folderOf(folder, 5*time.Second), Options{Trouble: strict})
 		defer f.Close()
 		var got []stream.Packet
 		batch := make([]stream.Packet, 100)
@@ -114,7 +113,7 @@ func TestFollowEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		var said []error
-		f := NewFollower(NewCaptures(files.NewPool(8, nil), 1e9, 8<<20), func() []string { return []string{path} }, 0, Options{
+		f := NewFollower(NewCaptures(files.NewPool(8, nil), 1e9, 8<<20), folderOf(folder, 0), Options{
 			Trouble: func(_ *Input, err error) error { said = append(said, err); return nil },
 		})
 		defer f.Close()

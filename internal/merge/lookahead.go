@@ -27,6 +27,7 @@ type lookahead struct {
 	blocks    *blocks
 	blockSize int
 	batchSize int
+	eager     bool // reads as much as memory holds: the file may be gone later
 
 	mutex    sync.Mutex
 	changed  sync.Cond
@@ -73,6 +74,14 @@ const (
 // newLookahead reads src, which it closes in the end.
 func newLookahead(src io.ReadCloser, window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
 	l := prepareLookahead(window, blocks, blockSize, batchSize)
+	go l.run(src)
+	return l
+}
+
+// newTailLookahead reads a file that grows, which it closes in the end.
+func newTailLookahead(src *tail, blocks *blocks, blockSize int) *lookahead {
+	l := prepareLookahead(0, blocks, blockSize, batchSize(blockSize))
+	l.eager = true
 	go l.run(src)
 	return l
 }
@@ -193,7 +202,7 @@ func (l *lookahead) isAhead() bool {
 	if len(l.queue) == 0 {
 		return false
 	}
-	return l.isFull() || l.used >= l.least() && l.beyond() >= int64(blocksBeyond*l.blockSize)
+	return l.isFull() || !l.eager && l.used >= l.least() && l.beyond() >= int64(blocksBeyond*l.blockSize)
 }
 
 // least is how much is read ahead in any case, in bytes.

@@ -205,7 +205,7 @@ func follow(t *testing.T, paths []string, window int64) (got []stream.Packet) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		captures := NewCaptures(files.NewPool(8, nil), window, 8<<20)
-		f := NewFollower(captures, func() []string { return paths }, time.Second, Options{Trouble: strict})
+		f := NewFollower(captures, folderOf(filepath.Dir(paths[0]), time.Second), Options{Trouble: strict})
 		defer f.Close()
 		batch := make([]stream.Packet, 100)
 		for {
@@ -355,7 +355,7 @@ func TestFollowDoesNotWaitForAClockThatIsBehind(t *testing.T) {
 			go writePaced(t, file, packets, gap)
 		}
 		captures := NewCaptures(files.NewPool(8, nil), int64(100*time.Millisecond), 8<<20)
-		f := NewFollower(captures, func() []string { return paths }, 2*time.Second, Options{Trouble: strict})
+		f := NewFollower(captures, folderOf(folder, 2*time.Second), Options{Trouble: strict})
 		defer f.Close()
 		began := time.Now()
 		batch := make([]stream.Packet, 100)

@@ -53,6 +53,7 @@ type MergeSummary struct {
 	Late        int64 `json:"late"`          // behind one with a later time
 	Cut         int64 `json:"cut"`           // by --snaplen
 	Spilled     int64 `json:"spilled_bytes"` // written to --tmp
+	Unread      int64 `json:"unread_bytes"`  // that --follow did not read before they were overwritten or deleted
 }
 
 // PaceSummary ends the report of pcap-pace.

@@ -1,0 +1,90 @@
+package files
+
+import (
+	"bytes"
+	"encoding/binary"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Closings knows which files of some folders have been closed by whoever wrote them, and
+// not been written to since: inotify(7). It sees what processes on this machine do.
+type Closings struct {
+	descriptor int
+	folders    map[int32]string
+	watched    map[string]bool
+	closed     map[string]bool // paths
+}
+
+// NewClosings returns nil, which knows of no file, where the system cannot tell.
+func NewClosings() *Closings {
+	descriptor, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return nil
+	}
+	return &Closings{descriptor: descriptor, folders: map[int32]string{}, watched: map[string]bool{}, closed: map[string]bool{}}
+}
+
+// Watch adds a folder. What happened there before remains unknown.
+func (c *Closings) Watch(folder string) {
+	if c == nil || c.watched[folder] {
+		return
+	}
+	c.watched[folder] = true // a folder that cannot be watched is not tried again
+	watch, err := unix.InotifyAddWatch(c.descriptor, folder, unix.IN_CLOSE_WRITE|unix.IN_MODIFY|unix.IN_CREATE|unix.IN_DELETE|unix.IN_MOVE)
+	if err == nil {
+		c.folders[int32(watch)] = folder
+	}
+}
+
+// Update takes note of what has happened until now.
+func (c *Closings) Update() {
+	if c == nil {
+		return
+	}
+	var events [64 << 10]byte
+	for {
+		n, err := unix.Read(c.descriptor, events[:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n <= 0 {
+			return
+		}
+		for rest := events[:n]; len(rest) >= unix.SizeofInotifyEvent; {
+			rest = c.add(rest)
+		}
+	}
+}
+
+// add takes note of the first event.
+func (c *Closings) add(events []byte) (rest []byte) {
+	order := binary.NativeEndian
+	watch, mask := int32(order.Uint32(events)), order.Uint32(events[4:])
+	end := unix.SizeofInotifyEvent + int(order.Uint32(events[12:]))
+	name, _, _ := bytes.Cut(events[unix.SizeofInotifyEvent:end], []byte{0})
+	path := filepath.Join(c.folders[watch], string(name))
+	switch {
+	case mask&unix.IN_Q_OVERFLOW != 0: // events have been lost
+		clear(c.closed)
+	case mask&unix.IN_IGNORED != 0: // the folder is gone
+		delete(c.watched, c.folders[watch])
+		delete(c.folders, watch)
+	case mask&unix.IN_CLOSE_WRITE != 0:
+		c.closed[path] = true
+	default:
+		delete(c.closed, path)
+	}
+	return events[end:]
+}
+
+// IsClosed says that a file of a folder has been closed. It is false if that is not known.
+func (c *Closings) IsClosed(path string) bool { return c != nil && c.closed[path] }
+
+// Close ends the watch.
+func (c *Closings) Close() {
+	if c != nil {
+		unix.Close(c.descriptor)
+	}
+}

@@ -1,0 +1,386 @@
+package merge
+
+import (
+	"errors"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pcap-replay/internal/files"
+	"pcap-replay/stream"
+)
+
+// Folder is what a [Follower] follows.
+type Folder struct {
+	Path string
+	// List gives the paths of the files that are there. An error ends it all: the folder
+	// is gone.
+	List func() ([]string, error)
+	// IsOutput says that a file is not to be read, since this process writes it.
+	IsOutput func(path string) bool
+	// Idle ends it all when no file has grown for so long; 0 never does.
+	Idle time.Duration
+}
+
+const (
+	// scanInterval is how often the folder is looked at, if that takes less than
+	// a tenth of the time.
+	scanInterval = 100 * time.Millisecond
+	scanShare    = 10
+	// settleTime is how long no file grows before a stop takes effect, and stopTime is how
+	// long that may take: capture tools that got the same signal write what they hold.
+	settleTime = 2 * scanInterval
+	stopTime   = time.Second
+	// forgetTime is how long a deleted file is remembered: a compressed copy of it may
+	// be moved into the folder later.
+	forgetTime = 10 * time.Minute
+)
+
+// watcher looks at a folder again and again. It finds new files, tells the tails of those
+// that have grown, and ends those that are gone. It runs beside the Follower, because
+// files come and go while that waits for its reader.
+//
+// A file is known by its device and inode and by its first bytes. So a renamed file
+// is the same capture, and a file that is written anew is another one. A compressed file
+// is a copy, and not followed, if it unpacks to the first bytes of a file that is known.
+type watcher struct {
+	folder   Folder
+	captures *Captures
+	patience atomic.Int64 // with a file that does not grow, in nanoseconds
+
+	closings  *files.Closings
+	sightings map[files.Identity]*sighting
+	former    []*sighting // of files that have been written anew
+	grown     time.Time   // when a file did last
+
+	mutex    sync.Mutex
+	found    []*followed // that the Follower does not know to be there
+	finished bool        // nothing more will be found
+
+	stop chan struct{} // closed for an end when all that is there has been read
+	quit chan struct{} // closed for an end at once
+	done chan struct{} // closed in the end
+}
+
+// sighting is a capture in the folder.
+type sighting struct {
+	path      string
+	info      fs.FileInfo // of the last look
+	seen      time.Time   // when it was there last
+	signature *signature
+
+	// These are empty until the file has begun so far that it is known what it is.
+	isDecided   bool
+	file        *followed // nil for a copy
+	content     []byte    // the beginning, decompressed
+	compression stream.Compression
+
+	before  *sighting // what was in the file before it was written anew, or nil
+	refused bool      // it cannot be opened, and that has been reported
+}
+
+func newWatcher(captures *Captures, folder Folder) *watcher {
+	w := &watcher{
+		folder: folder, captures: captures, sightings: map[files.Identity]*sighting{}, grown: time.Now(),
+		stop: make(chan struct{}), quit: make(chan struct{}), done: make(chan struct{}),
+	}
+	w.setPatience(scanInterval)
+	w.closings = files.NewClosings()
+	w.closings.Watch(folder.Path)
+	go w.run()
+	return w
+}
+
+func (w *watcher) setPatience(interval time.Duration) {
+	w.patience.Store(max(w.captures.window, int64(2*interval)))
+}
+
+func (w *watcher) run() {
+	defer close(w.done)
+	defer w.closings.Close()
+	stop := w.stop
+	var stopped time.Time
+	for {
+		began := time.Now()
+		err := w.look(false)
+		now := time.Now()
+		isIdle := w.folder.Idle > 0 && now.Sub(w.grown) >= w.folder.Idle
+		isStopped := stop == nil && (now.Sub(w.grown) >= settleTime || now.Sub(stopped) >= stopTime)
+		if err != nil || isIdle || isStopped {
+			w.finish()
+			return
+		}
+		interval := max(scanInterval, scanShare*now.Sub(began))
+		w.setPatience(interval)
+		select {
+		case <-time.After(interval):
+		case <-stop:
+			stop, stopped = nil, time.Now()
+			w.grown = stopped // so that there is another look after settleTime
+		case <-w.quit:
+			return
+		}
+	}
+}
+
+// finish has all files end where they end now.
+func (w *watcher) finish() {
+	_ = w.look(true)
+	for _, s := range w.sightings {
+		if s.file != nil {
+			s.file.tail.end()
+			w.wake(s.file)
+		}
+	}
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.finished = true
+}
+
+// take gives the files that are new or have woken up, and says whether there will be more.
+func (w *watcher) take() (found []*followed, finished bool) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	found, w.found = w.found, nil
+	return found, w.finished
+}
+
+func (w *watcher) add(file *followed) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.found = append(w.found, file)
+}
+
+// wake gives a file that rests back to the Follower.
+func (w *watcher) wake(file *followed) {
+	if file.rests.CompareAndSwap(true, false) {
+		w.add(file)
+	}
+}
+
+// look looks at every file once.
+func (w *watcher) look(isLast bool) error {
+	now := time.Now()
+	w.closings.Update()
+	paths, err := w.folder.List()
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil || !info.Mode().IsRegular() {
+			continue // gone since
+		}
+		id := files.IdentityOf(path, info)
+		s := w.sightings[id]
+		if s == nil {
+			s = &sighting{signature: &signature{}}
+			w.sightings[id] = s
+		}
+		if s.seen.Equal(now) {
+			continue // another name of the same file
+		}
+		s.seen = now
+		if s.path != path {
+			s.move(path)
+			w.closings.Watch(filepath.Dir(path))
+		}
+		w.lookAt(id, s, info, isLast)
+	}
+	for id, s := range w.sightings {
+		if !s.seen.Equal(now) {
+			w.lookAtGone(id, s, now)
+		}
+	}
+	w.former = slices.DeleteFunc(w.former, func(s *sighting) bool { return now.Sub(s.seen) > forgetTime })
+	return err
+}
+
+// move takes note of a new name.
+func (s *sighting) move(path string) {
+	s.path = path
+	if s.file != nil {
+		s.file.tail.file.Move(path)
+	}
+}
+
+// lookAt looks at a file of which stat(2) says info.
+func (w *watcher) lookAt(id files.Identity, s *sighting, info fs.FileInfo, isLast bool) {
+	hasChanged := s.info == nil || info.Size() != s.info.Size() || !info.ModTime().Equal(s.info.ModTime())
+	if (hasChanged || isLast) && !w.isSame(s, info) {
+		s = w.renew(id, s)
+		w.isSame(s, info) // which notes how it begins
+	}
+	s.info = info
+	switch {
+	case !s.isDecided && (hasChanged || isLast || s.refused):
+		w.decide(s, isLast)
+	case s.file != nil && info.Size() < s.file.tail.size.Load():
+		s.file.tail.breakOff(shortened)
+		w.wake(s.file)
+	case s.file != nil && info.Size() > s.file.tail.size.Load():
+		w.grow(s, info.Size())
+	}
+	if s.file != nil {
+		s.file.tail.isDone.Store(w.isDone(s))
+	}
+}
+
+// renew begins a new sighting of a file that has been written anew.
+func (w *watcher) renew(id files.Identity, old *sighting) *sighting {
+	if old.file != nil {
+		old.file.tail.breakOff(overwritten)
+		w.wake(old.file)
+	}
+	w.former = append(w.former, old)
+	s := &sighting{path: old.path, seen: old.seen, signature: &signature{}, before: old}
+	w.sightings[id] = s
+	return s
+}
+
+// isDone says whether whoever wrote a file has closed it. Where the system does not tell,
+// a file that does not grow any more is taken to be closed.
+func (w *watcher) isDone(s *sighting) bool {
+	if w.closings != nil {
+		return w.closings.IsClosed(s.path)
+	}
+	return !s.file.tail.grewWithin(time.Duration(w.patience.Load()))
+}
+
+func (w *watcher) grow(s *sighting, size int64) {
+	s.file.tail.grow(size)
+	w.grown = time.Now()
+	w.wake(s.file)
+}
+
+// isSame says that a file is not written anew.
+func (w *watcher) isSame(s *sighting, info fs.FileInfo) bool {
+	file, err := w.captures.pool.Open(s.path)
+	if err != nil || !os.SameFile(info, file.Info()) {
+		return true // as far as is known: it is gone, or has another name
+	}
+	defer file.Close()
+	return s.signature.isOf(file)
+}
+
+// lookAtGone looks at a file that has no name in the folder any more. If it is open it is
+// read as long as it grows.
+func (w *watcher) lookAtGone(id files.Identity, s *sighting, now time.Time) {
+	switch {
+	case !s.isDecided: // it had no packet
+		delete(w.sightings, id)
+	case s.file == nil || s.file.tail.isOver:
+		if now.Sub(s.seen) > forgetTime {
+			delete(w.sightings, id)
+		}
+	default:
+		tail := s.file.tail
+		info, err := tail.file.StatNow()
+		switch {
+		case err == nil && info.Size() > tail.size.Load():
+			w.grow(s, info.Size())
+		case err != nil || !tail.grewWithin(time.Duration(w.patience.Load())):
+			tail.end()
+			w.wake(s.file)
+		}
+	}
+}
+
+// decide finds out what a file is: a capture that nobody has seen, which is followed from now
+// on, or a copy. Where the file does not hold enough to say, the next look may tell.
+func (w *watcher) decide(s *sighting, isLast bool) {
+	if s.info.Size() == 0 || w.folder.IsOutput(s.path) {
+		return
+	}
+	file, err := w.captures.pool.Open(s.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return
+	case err != nil:
+		if !s.refused {
+			s.refused = true
+			w.add(&followed{Input: &Input{Path: s.path}, openErr: err})
+		}
+		return
+	}
+	s.content, s.compression = s.signature.content(file, s.info.Size())
+	isCopy, isSure := w.isCopy(s)
+	switch {
+	case isCopy:
+		s.isDecided = true
+		file.Close()
+	case isSure || isLast:
+		s.isDecided, s.refused = true, false
+		w.follow(s, file)
+	default:
+		file.Close()
+	}
+}
+
+// isCopy says whether a file is a capture that is known, compressed in another way. It is not
+// sure before the file has a packet.
+func (w *watcher) isCopy(s *sighting) (isCopy, isSure bool) {
+	isSure = holdsPacket(s.content)
+	if s.before != nil && s.before.compression == s.compression && haveSamePacket(s.before.known(), s.content) {
+		return true, true // it has only been cut
+	}
+	others := s.before != nil
+	for other := range w.all() {
+		if other == s || !other.isDecided || other.compression == s.compression {
+			continue
+		}
+		others = true
+		if haveSamePacket(other.known(), s.content) {
+			return true, true
+		}
+	}
+	return false, isSure || !others && s.compression == stream.Uncompressed
+}
+
+// all gives what is and what was in the folder.
+func (w *watcher) all() iter.Seq[*sighting] {
+	return func(yield func(*sighting) bool) {
+		for _, s := range w.sightings {
+			if !yield(s) {
+				return
+			}
+		}
+		for _, s := range w.former {
+			if !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// known is how the content of a capture begins.
+func (s *sighting) known() []byte {
+	if s.compression != stream.Uncompressed {
+		return s.content
+	}
+	s.signature.mutex.Lock()
+	defer s.signature.mutex.Unlock()
+	return s.signature.bytes
+}
+
+func (w *watcher) follow(s *sighting, file *files.PooledFile) {
+	tail := newTail(file, s.signature, s.info.Size())
+	if age := time.Since(s.info.ModTime()); age < time.Duration(w.patience.Load()) {
+		tail.grown.Store(time.Now().UnixNano())
+	}
+	w.grown = time.Now()
+	size := blockSize(int(w.captures.blocks.open.Load()))
+	s.file = &followed{
+		Input: &Input{Path: s.path}, tail: tail, ahead: newTailLookahead(tail, w.captures.blocks, size),
+		held: newReorderBuffer(w.captures.window), leaf: outside,
+	}
+	w.add(s.file)
+}
+
+// close ends everything at once.
+func (w *watcher) close() {
+	close(w.quit)
+	<-w.done
+}
