@@ -1,8 +1,8 @@
 package acceptance
 
 import (
-	"bytes"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -22,6 +22,8 @@ import (
 type deviceFault struct {
 	name    string
 	inflict func(left, right string) error
+	// recover is called once pcap-inject has said words; it may be nil.
+	recover func(left string) error
 	code    int
 	words   string
 }
@@ -31,24 +33,18 @@ const smallerMTU = 600
 var deviceFaults = []deviceFault{
 	{"removed", func(left, _ string) error {
 		return netlink.LinkDel(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: left}})
-	}, exitFailed, `": `},
-	{"down", func(left, _ string) error { return lab.SetDown(left) }, exitFailed, "interface is down"},
-	{"down and up again", func(left, _ string) error {
-		if err := lab.SetDown(left); err != nil {
-			return err
-		}
-		time.Sleep(20 * time.Millisecond) // some packets are due
-		return lab.SetUp(left)
-	}, exitFailed, "interface is down"},
-	{"other end down", func(_, right string) error { return lab.SetDown(right) }, exitFailed, "interface has no carrier"},
-	{"smaller MTU", func(left, _ string) error { return lab.SetMTU(left, smallerMTU) }, exitDamaged, "longer than the MTU allows"},
+	}, nil, exitFailed, `": `},
+	{"down", func(left, _ string) error { return lab.SetDown(left) }, nil, exitFailed, "interface is down"},
+	{"down and up again", func(left, _ string) error { return lab.SetDown(left) }, lab.SetUp, exitFailed, "interface is down"},
+	{"other end down", func(_, right string) error { return lab.SetDown(right) }, nil, exitFailed, "interface has no carrier"},
+	{"smaller MTU", func(left, _ string) error { return lab.SetMTU(left, smallerMTU) }, nil, exitDamaged, "longer than the MTU allows"},
 	{"smaller MTU on both ends", func(left, right string) error {
 		if err := lab.SetMTU(left, smallerMTU); err != nil {
 			return err
 		}
 		return lab.SetMTU(right, smallerMTU)
-	}, exitDamaged, "longer than the MTU allows"},
-	{"smaller MTU on the other end", func(_, right string) error { return lab.SetMTU(right, smallerMTU) }, exitFailed, "refused by the device"},
+	}, nil, exitDamaged, "longer than the MTU allows"},
+	{"smaller MTU on the other end", func(_, right string) error { return lab.SetMTU(right, smallerMTU) }, nil, exitFailed, "refused by the device"},
 }
 
 // Whatever befalls an interface in mid-run, what was sent arrives, and what was
@@ -92,10 +88,14 @@ func injectUnderFault(t *testing.T, fault deviceFault, way, left, right, capture
 		t.Fatal(err)
 	}
 	defer receiver.Close()
-	report := filepath.Join(t.TempDir(), "report.ndjson")
-	command := exec.Command("pcap-inject", "-i", left, "--tx", way, "--report", report, capture)
-	var messages bytes.Buffer
-	command.Stderr = &messages
+	report, stderr := filepath.Join(t.TempDir(), "report.ndjson"), filepath.Join(t.TempDir(), "stderr")
+	messages, err := os.Create(stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer messages.Close()
+	command := exec.CommandContext(t.Context(), "pcap-inject", "-i", left, "--tx", way, "--report", report, capture)
+	command.Stderr = messages
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -103,21 +103,27 @@ func injectUnderFault(t *testing.T, fault deviceFault, way, left, right, capture
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if counted, err := device.Counters(); err != nil || counted.Packets > 200 {
-			break
-		}
-	}
+	lab.Await(t, "200 packets are sent", func() bool {
+		counted, err := device.Counters()
+		return err != nil || counted.Packets > 200
+	})
 	if err := fault.inflict(left, right); err != nil {
 		t.Error(err)
+	}
+	said := func() string { text, _ := os.ReadFile(stderr); return string(text) }
+	if fault.recover != nil {
+		lab.Await(t, fault.words, func() bool { return strings.Contains(said(), fault.words) })
+		if err := fault.recover(left); err != nil {
+			t.Error(err)
+		}
 	}
 	_ = command.Wait()
 	got, err := receiver.Receive(time.Second, 150*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code := command.ProcessState.ExitCode(); code != fault.code || !strings.Contains(messages.String(), fault.words) {
-		t.Errorf("%v, wanted %d and %q:\n%s", command.ProcessState, fault.code, fault.words, messages.String())
+	if code := command.ProcessState.ExitCode(); code != fault.code || !strings.Contains(said(), fault.words) {
+		t.Errorf("%v, wanted %d and %q:\n%s", command.ProcessState, fault.code, fault.words, said())
 	}
 	s := lab.SummaryOf[record.InjectSummary](t, report)
 	if s.PacketsIn != s.Filtered+s.Skipped.Total()+s.ReadAhead+s.PacketsOut || s.Exit != fault.code {

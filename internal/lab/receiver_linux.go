@@ -21,6 +21,9 @@ type Receiver struct {
 	ring   []byte
 	blocks int
 	next   int // block
+
+	taken        int // frames
+	put, dropped int // frames that the kernel has put into the ring, or had no room for
 }
 
 const (
@@ -69,8 +72,8 @@ func (r *Receiver) setUp(index int) error {
 	return unix.Bind(r.socket, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: index})
 }
 
-// Receive gives the frames that have arrived until nothing came for idle, which
-// is over a tenth of a second, but waits up to first for the first one. Their data
+// Receive gives the frames that have arrived until nothing came for idle, and none is left
+// in the ring. It waits up to first for the first one. Their data
 // is the caller's. Where traffic lasts for long it has to run meanwhile: every
 // tenth of a second takes a MiB of the ring.
 func (r *Receiver) Receive(first, idle time.Duration) ([]stream.Packet, error) {
@@ -87,7 +90,10 @@ func (r *Receiver) Receive(first, idle time.Duration) ([]stream.Packet, error) {
 				return packets, err
 			}
 			if n == 0 && err == nil {
-				return packets, nil
+				if err := r.askStatistics(); err != nil || r.taken >= r.put {
+					return packets, err
+				}
+				continue // a block is given out late on a busy machine
 			}
 			if poll[0].Revents&unix.POLLERR != 0 { // the interface went down: asking clears it
 				_, _ = unix.GetsockoptInt(r.socket, unix.SOL_SOCKET, unix.SO_ERROR)
@@ -95,6 +101,7 @@ func (r *Receiver) Receive(first, idle time.Duration) ([]stream.Packet, error) {
 			continue
 		}
 		packets = appendBlock(packets, block, state)
+		r.taken += int(state.Num_pkts)
 		state.Block_status = unix.TP_STATUS_KERNEL
 		r.next = (r.next + 1) % r.blocks
 		if len(packets) > 0 {
@@ -133,13 +140,21 @@ func withTag(frame []byte, header *unix.Tpacket3Hdr) []byte {
 	return append(tagged, frame[12:]...)
 }
 
-// Dropped is how many frames found no room in the ring.
-func (r *Receiver) Dropped() (uint32, error) {
+// askStatistics counts what the kernel has done since it was asked last: packet(7).
+func (r *Receiver) askStatistics() error {
 	s, err := unix.GetsockoptTpacketStatsV3(r.socket, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	if err != nil {
-		return 0, err
+		return fmt.Errorf("statistics of a packet socket: %w", err)
 	}
-	return s.Drops, nil
+	r.put += int(s.Packets - s.Drops)
+	r.dropped += int(s.Drops)
+	return nil
+}
+
+// Dropped is how many frames found no room in the ring.
+func (r *Receiver) Dropped() (int, error) {
+	err := r.askStatistics()
+	return r.dropped, err
 }
 
 // Close stops listening.
