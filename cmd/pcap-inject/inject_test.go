@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"os"
 	"path/filepath"
@@ -60,6 +61,24 @@ func TestInjectTakesTheCorpus(t *testing.T) {
 		if s := lab.SummaryOf[record.InjectSummary](t, report); s.PacketsIn != want || s.PacketsOut+s.Skipped.LinkType != s.PacketsIn {
 			t.Errorf("%s: takes %d packets of %d and sends %d", path, s.PacketsIn, want, s.PacketsOut)
 		}
+	}
+}
+
+// The sections of a stream follow one another by the mean gap: three of 98 ms take 298 ms,
+// and as much more as the last packet was late.
+func TestSectionsHaveNoSeam(t *testing.T) {
+	section := lab.Pcap(lab.Packets(50, lab.Start, 2*time.Millisecond, 100), binary.LittleEndian, true)
+	report := filepath.Join(t.TempDir(), "report")
+	var s record.InjectSummary
+	lab.Await(t, "a run without a stall", func() bool {
+		tooltest.Run(injector(), bytes.Repeat(section, 3), "--delay", "1s", "-w", os.DevNull, "--report", report)
+		s = lab.SummaryOf[record.InjectSummary](t, report)
+		return s.Underruns == 0
+	})
+	const tolerance = 1e-6
+	late := float64(s.Lateness.Max)
+	if took := float64(s.Duration); s.PacketsOut != 150 || took < 0.298-late-tolerance || took > 0.298+late+tolerance {
+		t.Errorf("%d packets took %v s, at most %v s late", s.PacketsOut, took, late)
 	}
 }
 

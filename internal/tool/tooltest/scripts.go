@@ -52,6 +52,9 @@ func Scripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup: func(env *testscript.Env) error {
+			return os.WriteFile(filepath.Join(env.WorkDir, "await"), []byte(await), 0o666)
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"capture": makeCapture,
 			"cut":     cutFile,
@@ -64,6 +67,17 @@ func Scripts(t *testing.T) {
 		},
 	})
 }
+
+// await is a function of bash for scripts: . ./await. A test waits for an event rather than
+// for a time in which it should have happened.
+const await = `# await COMMAND waits until the command succeeds; after a minute it ends the script.
+await() {
+  for _ in {1..600}; do "$@" > /dev/null 2>&1 && return; sleep 0.1; done
+  echo "still fails after a minute: $*" >&2
+  kill $!
+  exit 1
+}
+`
 
 // makeCapture: capture FILE COUNT GAP [START-OFFSET [LENGTH [us]]] makes packets
 // numbered from 0, GAP apart, from 2020-09-13T12:26:40Z + START-OFFSET on.
