@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -37,7 +38,8 @@ const (
 // indexBuilder makes an index while a Reader walks through an archive.
 type indexBuilder struct {
 	archive     *os.File
-	path        string // of the index
+	modified    time.Time // of the archive, at first
+	path        string    // of the index
 	file        *os.File
 	header      indexHeader
 	compression stream.Compression
@@ -86,6 +88,7 @@ func NewIndexingReader(src io.Reader, archive *os.File) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.modified = info.ModTime()
 	// Windows are data of the archive: who may not read that shall not read them.
 	if b.file, err = os.OpenFile(files.Beside(b.path), os.O_RDWR|os.O_CREATE|os.O_EXCL, info.Mode().Perm()&0o666|0o200); err != nil {
 		return nil, err
@@ -342,8 +345,12 @@ func (b *indexBuilder) commit() error {
 	if err != nil {
 		return err
 	}
+	info, err := b.archive.Stat()
+	if err != nil {
+		return err
+	}
 	now.Compression, now.IgnoreZeros = b.header.Compression, b.header.IgnoreZeros
-	if now != b.header {
+	if now != b.header || !info.ModTime().Equal(b.modified) {
 		return errors.New("the archive has changed meanwhile")
 	}
 	if err := b.file.Close(); err != nil {

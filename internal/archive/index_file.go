@@ -40,7 +40,6 @@ type indexHeader struct {
 	Version     uint32
 	Compression uint32
 	ArchiveSize int64
-	ArchiveTime int64             // of the last change, nanoseconds since the Unix epoch
 	Sample      [sha256.Size]byte // of some blocks of the archive
 	IgnoreZeros uint32            // 1: read on behind end markers
 	Checksum    uint32            // CRC-32 of all before it
@@ -107,7 +106,8 @@ func IndexPath(archive string) string { return archive + indexSuffix }
 // IsIndexPath says whether a file is called an index.
 func IsIndexPath(path string) bool { return strings.HasSuffix(path, indexSuffix) }
 
-// describeArchive fills in what an archive is recognised by.
+// describeArchive fills in what an archive is recognised by: its size and a sample of its
+// bytes. A copy has another time, and is the same archive.
 func describeArchive(file Source) (h indexHeader, err error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -116,7 +116,7 @@ func describeArchive(file Source) (h indexHeader, err error) {
 	if !info.Mode().IsRegular() {
 		return h, errors.New("is not a regular file")
 	}
-	h = indexHeader{Magic: indexMagic, Version: indexVersion, ArchiveSize: info.Size(), ArchiveTime: info.ModTime().UnixNano()}
+	h = indexHeader{Magic: indexMagic, Version: indexVersion, ArchiveSize: info.Size()}
 	const blocks, length = 16, 4096
 	hash := sha256.New()
 	block := make([]byte, length)

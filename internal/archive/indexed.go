@@ -37,7 +37,7 @@ type Source interface {
 
 // OpenIndexed opens an archive and its index. The error wraps [fs.ErrNotExist]
 // where there is no index, [ErrStale] where it is of another archive, or of this
-// one before it changed, and is an [*IndexError] where the index is damaged.
+// one before it changed (as far as its size and a sample of its bytes tell), and is an [*IndexError] where the index is damaged.
 func OpenIndexed(path string) (*Indexed, error) {
 	return OpenIndexedWith(path, func(path string) (Source, error) { return os.Open(path) })
 }
@@ -92,7 +92,7 @@ func (x *Indexed) load() error {
 	if err != nil {
 		return err
 	}
-	if now.ArchiveSize != x.header.ArchiveSize || now.ArchiveTime != x.header.ArchiveTime || now.Sample != x.header.Sample {
+	if now.ArchiveSize != x.header.ArchiveSize || now.Sample != x.header.Sample {
 		return ErrStale
 	}
 	if x.footer, err = readIndexFooter(x.index, x.size); err != nil {
