@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path"
@@ -19,7 +20,9 @@ import (
 // a symbolic link: see [os.Root].
 type folder struct {
 	root      *os.Root
-	taken     map[string]bool // what this run has made
+	made      map[string]bool   // names of this run
+	folded    map[string]string // a name of this run, by itself in lower case
+	numbers   map[string]int    // the next one to try for a name that is in made
 	temporary atomic.Pointer[string]
 }
 
@@ -31,7 +34,7 @@ func openFolder(name string) (*folder, error) {
 	if err != nil {
 		return nil, files.WithoutPath(err)
 	}
-	return &folder{root: root, taken: map[string]bool{}}, nil
+	return &folder{root: root, made: map[string]bool{}, folded: map[string]string{}, numbers: map[string]int{}}, nil
 }
 
 // folderFile is a file that gets its name when it is whole.
@@ -47,7 +50,7 @@ func (f *folder) create(member string) (*folderFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	temporary := path.Join(path.Dir(name), fmt.Sprintf(".pcap-tarcat.%08x", rand.Uint32()))
+	temporary := temporaryName(name)
 	file, err := f.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, files.WithoutPath(err)
@@ -56,16 +59,25 @@ func (f *folder) create(member string) (*folderFile, error) {
 	return &folderFile{File: file, folder: f, temporary: temporary, name: name}, nil
 }
 
+// temporaryName is that of a file until it is whole, beside its final name.
+func temporaryName(name string) string {
+	return path.Join(path.Dir(name), fmt.Sprintf(".pcap-tarcat.%08x", rand.Uint32()))
+}
+
 // link gives a file of this run another name.
 func (f *folder) link(file, member string) (name string, err error) {
 	if name, err = f.place(member); err != nil {
 		return "", err
 	}
-	_ = f.root.Remove(name) // of an earlier run
-	if err := f.root.Link(file, name); err != nil {
+	temporary := temporaryName(name)
+	if err := f.root.Link(file, temporary); err != nil {
 		return "", files.WithoutPath(err)
 	}
-	f.taken[name] = true
+	defer f.root.Remove(temporary) // it stays where both names are of one file already
+	if err := f.root.Rename(temporary, name); err != nil {
+		return "", files.WithoutPath(err)
+	}
+	f.markMade(name)
 	return name, nil
 }
 
@@ -78,26 +90,59 @@ func localName(member string) string { return path.Clean(strings.TrimLeft(member
 // overwrites another.
 func (f *folder) place(member string) (string, error) {
 	name := localName(member)
-	if name == "." || !filepath.IsLocal(name) {
+	switch {
+	case name == ".":
+		return "", errors.New("the name is empty")
+	case !filepath.IsLocal(name):
 		return "", errors.New("the name leads out of the folder")
 	}
-	name = f.unused(name)
-	if err := f.root.MkdirAll(path.Dir(name), 0o777); err != nil {
-		return "", files.WithoutPath(err)
+	for {
+		name = f.unused(name)
+		info, err := f.root.Lstat(name)
+		switch {
+		case err == nil && info.IsDir():
+			return "", syscall.EISDIR
+		case err == nil && f.isMade(name, info):
+			f.made[name] = true
+			continue
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return "", files.WithoutPath(err)
+		}
+		if err := f.root.MkdirAll(path.Dir(name), 0o777); err != nil {
+			return "", files.WithoutPath(err)
+		}
+		return name, nil
 	}
-	return name, nil
 }
 
-func (f *folder) unused(name string) string {
-	extension := path.Ext(name)
+// unused puts a number before the extension of a name that this run has used.
+func (f *folder) unused(member string) string {
+	if !f.made[member] {
+		return member
+	}
+	extension := path.Ext(member)
 	if isCompressedExtension(extension) {
-		extension = path.Ext(strings.TrimSuffix(name, extension)) + extension
+		extension = path.Ext(strings.TrimSuffix(member, extension)) + extension
 	}
-	stem := strings.TrimSuffix(name, extension)
-	for i := 2; f.taken[name]; i++ {
-		name = fmt.Sprintf("%s.%d%s", stem, i, extension)
+	stem := strings.TrimSuffix(member, extension)
+	for number := max(2, f.numbers[member]); ; number++ {
+		if name := fmt.Sprintf("%s.%d%s", stem, number, extension); !f.made[name] {
+			f.numbers[member] = number + 1
+			return name
+		}
 	}
-	return name
+}
+
+// isMade says whether a file is one of this run under a name that differs in upper and
+// lower case only: some file systems take them for one.
+func (f *folder) isMade(name string, info fs.FileInfo) bool {
+	other, err := f.root.Lstat(f.folded[strings.ToLower(name)])
+	return err == nil && os.SameFile(info, other)
+}
+
+func (f *folder) markMade(name string) {
+	f.made[name] = true
+	f.folded[strings.ToLower(name)] = name
 }
 
 // commit gives the file its name and the time of its member.
@@ -110,7 +155,7 @@ func (f *folderFile) commit(modified time.Time) error {
 		return files.WithoutPath(err)
 	}
 	f.folder.temporary.Store(nil)
-	f.folder.taken[f.name] = true
+	f.folder.markMade(f.name)
 	return nil
 }
 
@@ -125,6 +170,10 @@ func (f *folder) clean() {
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }
+
+// isTooLarge says whether a file is larger than the file system or a limit allows. Others
+// may be smaller.
+func isTooLarge(err error) bool { return errors.Is(err, syscall.EFBIG) }
 
 // named says where the file is that err is about.
 func (f *folder) named(file string, err error) error {

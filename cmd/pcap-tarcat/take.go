@@ -223,6 +223,9 @@ func (t *taker) leaveOutOther(choice *archiveChoice, m *archive.Member, exactly 
 	switch {
 	case exactly:
 		t.run.Messages.Errorf("%s: %s", files.Display(m.Name, choice.path), reason)
+	case m.Type == archive.Hardlink && t.folder != nil && input.LooksLikeCapture(m.Name):
+		reason += ", which has not been extracted"
+		t.problems.Failed(input.File{Path: m.Name, Archive: choice.path}, errors.New(reason))
 	case m.Type == archive.Hardlink && !choice.wanted.All:
 		t.run.Messages.Warnf("%s: %s, which is left out", files.Display(m.Name, choice.path), reason)
 	case m.Type == archive.Directory || choice.wanted.All:
@@ -252,28 +255,34 @@ func (t *taker) markTaken(path, name, file string) { t.files[memberKey{path, nam
 // already there.
 func (t *taker) link(path string, m *archive.Member) error {
 	if t.folder == nil {
+		t.leaveOut(path, m, fmt.Sprintf("is a hardlink to %q, which was written already", m.Link))
 		return nil
 	}
 	name, err := t.folder.link(t.files[memberKey{path, m.Link}], t.fileName(m))
 	if err != nil {
-		t.leaveOut(path, m, err.Error())
-		t.problems.Failed(input.File{Path: m.Name, Archive: path}, err)
-		return nil
+		return t.notExtracted(path, m, err)
 	}
+	t.taken.Add(1)
 	t.extracted(path, m, name)
+	return nil
+}
+
+// notExtracted reports that a member cannot be extracted. The error is not nil where no other one
+// can be, either.
+func (t *taker) notExtracted(path string, m *archive.Member, err error) error {
+	if isFull(err) {
+		return input.AsStop(t.folder.named(t.fileName(m), err))
+	}
+	t.leaveOut(path, m, err.Error())
+	t.problems.Failed(input.File{Path: m.Name, Archive: path}, err)
 	return nil
 }
 
 // extract writes a member to a file of its own.
 func (t *taker) extract(path string, r archive.Walker, m *archive.Member) error {
 	file, err := t.folder.create(t.fileName(m))
-	if isFull(err) {
-		return t.folder.named(t.fileName(m), err)
-	}
 	if err != nil {
-		t.leaveOut(path, m, err.Error())
-		t.problems.Failed(input.File{Path: m.Name, Archive: path}, err)
-		return nil
+		return t.notExtracted(path, m, err)
 	}
 	compressor, err := stream.Compress(file, t.config.compression)
 	if err == nil {
@@ -282,12 +291,17 @@ func (t *taker) extract(path string, r archive.Walker, m *archive.Member) error 
 	if err == nil {
 		err = input.AsStop(compressor.Close())
 	}
-	if err == nil {
-		err = input.AsStop(file.commit(m.ModTime))
-	}
 	if err != nil {
 		t.folder.clean()
+		if isTooLarge(err) {
+			file.Close()
+			return t.notExtracted(path, m, files.WithoutPath(err))
+		}
 		return t.folder.named(file.name, err)
+	}
+	if err := file.commit(m.ModTime); err != nil {
+		t.folder.clean()
+		return t.notExtracted(path, m, files.WithoutPath(err))
 	}
 	t.taken.Add(1)
 	t.extracted(path, m, file.name)
