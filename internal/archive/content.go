@@ -39,7 +39,7 @@ func (r *Reader) Inspect() {
 		return
 	}
 	source := &headSource{reader: r}
-	r.member.Content = inspect(source, int(min(r.member.Size+1, inspectBlock)))
+	r.member.Content = inspect(source, int(min(r.member.Size, inspectBlock-1)+1))
 	source.stop()
 }
 

@@ -336,7 +336,7 @@ func (r *Reader) dataDamage(err error) error {
 	if r.tape.err == nil {
 		return &Damage{Offset: r.tape.offset, Member: r.members, Reason: "damaged sparse member", Err: err}
 	}
-	missing := max(0, r.member.Offset+r.member.Size-r.tape.offset) // of a sparse member at most
+	missing := max(0, r.member.Size-(r.tape.offset-r.member.Offset)) // of a sparse member at most
 	return r.truncated(r.members, r.tape.offset, missing, fmt.Sprintf("the tarball ends inside member %q", r.member.Name))
 }
 

@@ -424,3 +424,82 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// hugeTar makes a tarball whose second member claims a size that no file has, as a number
+// of GNU tar or as a PAX record.
+func hugeTar(t *testing.T, size uint64, isPAX bool) []byte {
+	t.Helper()
+	tarball := makeTar(t, "first.pcap", capture(2), "huge.pcap", capture(20))
+	start := blockSize + int(roundUp(int64(len(capture(2)))))
+	header := tarball[start : start+blockSize]
+	var extension []byte
+	if isPAX {
+		length := len(" size=\n") + len(fmt.Sprint(size))
+		record := fmt.Sprintf("%d size=%d\n", length+2, size)
+		extension = makeTar(t, "pax", record)[:2*blockSize]
+		extension[156] = 'x'
+		setChecksum(extension[:blockSize])
+	} else {
+		copy(header[124:136], "\x80\x00\x00\x00")
+		binary.BigEndian.PutUint64(header[128:], size)
+	}
+	setChecksum(header)
+	return append(append(bytes.Clone(tarball[:start]), extension...), tarball[start:]...)
+}
+
+func setChecksum(header []byte) {
+	copy(header[checksumStart:checksumEnd], "        ")
+	sum := 0
+	for _, b := range header {
+		sum += int(b)
+	}
+	copy(header[checksumStart:checksumEnd], fmt.Sprintf("%06o\x00 ", sum))
+}
+
+// A member that claims more than the tarball holds is cut there, whether that is a file,
+// in which is skipped by seeking, or a pipe.
+func TestMembersOfImpossibleSize(t *testing.T) {
+	for _, size := range []uint64{1 << 40, 1 << 62, 1<<63 - 1024, 1<<63 - 1, 1 << 63, 1<<64 - 1} {
+		for _, isPAX := range []bool{false, true} {
+			tarball := hugeTar(t, size, isPAX)
+			for _, reads := range []bool{false, true} {
+				for what, src := range map[string]io.Reader{"file": bytes.NewReader(tarball), "pipe": io.MultiReader(bytes.NewReader(tarball)), "gzip": bytes.NewReader(gzipped(t, tarball))} {
+					what := fmt.Sprintf("%d in a %s, PAX: %v, read: %v", size, what, isPAX, reads)
+					r, err := NewReader(src)
+					if err != nil {
+						t.Fatal(err)
+					}
+					members, data, damages := 0, 0, []*Damage(nil)
+					for err == nil {
+						var n int64
+						if _, err = r.Next(); err == nil {
+							members++
+							r.Inspect()
+							if reads {
+								n, err = io.Copy(io.Discard, r)
+								data += int(n)
+							}
+						}
+						if damage := (*Damage)(nil); errors.As(err, &damage) {
+							damages, err = append(damages, damage), nil
+						}
+					}
+					if err != io.EOF || len(damages) == 0 {
+						t.Errorf("%s: %v, damage %v", what, err, damages)
+						continue
+					}
+					if size >= 1<<63 {
+						continue // no header has that size: the rest is passed over
+					}
+					end := int64(len(tarball))
+					if d := damages[0]; members != 2 || len(damages) != 1 || d.Offset != end || !d.Truncated || d.Lost < 1<<39 {
+						t.Errorf("%s: %d members, damage %v, wanted one at offset %d", what, members, damages, end)
+					}
+					if reads && data < len(capture(2))+len(capture(20)) {
+						t.Errorf("%s: %d bytes read", what, data)
+					}
+				}
+			}
+		}
+	}
+}

@@ -155,7 +155,7 @@ func (t *tape) skip(distance int64) error {
 // shorter when it was opened.
 func (t *tape) jump(distance int64) error {
 	buffered := int64(t.src.Buffered())
-	if distance > buffered && t.offset+distance > t.size {
+	if distance > buffered && distance > t.size-t.offset { // a sum could overflow: a member may claim 8 EiB
 		if err := t.lookAtSize(); err != nil {
 			return t.keep(err)
 		}
