@@ -55,7 +55,7 @@ type TrailingError struct {
 
 // Error quotes the first bytes of the trailing data.
 func (e *TrailingError) Error() string {
-	return fmt.Sprintf("%s data is followed by %q, which is no %s data", e.Compression, e.Head, e.Compression)
+	return fmt.Sprintf("%s data is followed by %q, which is not %s data", e.Compression, e.Head, e.Compression)
 }
 
 // Decompress detects the compression of src from its first bytes. It returns a

@@ -403,7 +403,7 @@ func (r *Reader) decompressRest() error {
 		r.layers, r.layersAt = 0, r.Offset()
 	}
 	if r.layers++; r.layers > maxLayers {
-		return fmt.Errorf("%w: compressed more than %d times", ErrNotCapture, maxLayers)
+		return fmt.Errorf("%w: more than %d nested compressions", ErrNotCapture, maxLayers)
 	}
 	rest := io.Reader(bytes.NewReader(bytes.Clone(r.unread())))
 	if r.srcErr == nil {

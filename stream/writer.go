@@ -148,9 +148,9 @@ func (w *Writer) Write(packets []Packet) error {
 func (w *Writer) refuses(packet *Packet) error {
 	switch {
 	case !w.options.Holds(packet.Time) && w.options.PcapNG:
-		return fmt.Errorf("timestamp %d ns: a pcapng begins in 1970", packet.Time)
+		return fmt.Errorf("timestamp %d ns: a pcapng cannot hold times before 1970", packet.Time)
 	case !w.options.Holds(packet.Time):
-		return fmt.Errorf("timestamp %d ns: a pcap holds 1970 to 2106", packet.Time)
+		return fmt.Errorf("timestamp %d ns: a pcap cannot hold times outside 1970 to 2106", packet.Time)
 	case packet.LinkType != w.linkType && !w.options.PcapNG:
 		return &LinkTypeError{w.linkType, packet.LinkType}
 	}
@@ -358,5 +358,5 @@ type LinkTypeError struct{ First, Other LinkType }
 
 // Error names both link types.
 func (e *LinkTypeError) Error() string {
-	return fmt.Sprintf("link type %s after %s: one pcap holds one link type", e.Other, e.First)
+	return fmt.Sprintf("link type %s after %s: a pcap holds only one link type", e.Other, e.First)
 }

@@ -135,7 +135,7 @@ func (f *feeder) begin(first *stream.Packet) error {
 		moment := schedule.Moment(first.Time)
 		if late := f.clock.Now() - moment; late > startTolerance {
 			return tool.WithHint(fmt.Errorf("--at: the first packet was to leave at %s, %v ago",
-				record.Time(first.Time), time.Duration(late).Round(time.Millisecond)), "pcap-pace --start-at stamps packets with moments ahead")
+				record.Time(first.Time), time.Duration(late).Round(time.Millisecond)), "pcap-pace --start-at sets timestamps in the future")
 		}
 		f.epoch.Set(moment)
 	default:
@@ -180,7 +180,7 @@ func (f *feeder) trim(packet *stream.Packet) {
 	}
 	packet.Data = packet.Data[:packet.WireLength]
 	if f.overlong.Add(1) == 1 {
-		f.messages.Warnf("%s: the packet of %s has %d bytes in the capture but %d on the wire: only those are sent, of this packet and others like it",
+		f.messages.Warnf("%s: the packet of %s has %d bytes in the capture but %d on the wire: this packet and others like it are cut to their length on the wire",
 			files.Display(f.playback.Current(), ""), record.Time(packet.Time), captured, packet.WireLength)
 	}
 }
@@ -236,7 +236,7 @@ func (f *feeder) skip(reason frame.SkipReason) (tell bool) {
 
 // tellSkipped says why the packet of a time is not sent.
 func (f *feeder) tellSkipped(time int64, why string) {
-	f.messages.Errorf("packet of %s is not sent, nor others like it: %s", record.Time(time), why)
+	f.messages.Errorf("packet of %s and others like it are not sent: %s", record.Time(time), why)
 }
 
 // reportSkipped writes an event for each kind of packet skipped since the last

@@ -210,7 +210,7 @@ func (in *injection) startThreads() (ended <-chan error) {
 	}
 	if in.sink.isWire() {
 		if err := wire.DropCapabilities(); err != nil {
-			in.run.Messages.Warnf("the privileges of this run could not be given up: %v", err)
+			in.run.Messages.Warnf("cannot drop privileges: %v", err)
 		}
 	}
 	return sent

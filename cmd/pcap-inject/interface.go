@@ -46,7 +46,7 @@ func openWireSink(c *config, messages *tool.Messages) (*wireSink, error) {
 	if err != nil {
 		s.close()
 		if errors.Is(err, wire.ErrPermission) {
-			return nil, tool.WithHint(err, "run it with sudo, or once: sudo setcap cap_net_raw+ep pcap-inject")
+			return nil, tool.WithHint(err, "use sudo, or run once: sudo setcap cap_net_raw+ep pcap-inject")
 		}
 		return nil, err
 	}

@@ -36,11 +36,11 @@ func configure(flags *tool.Flags) (c config, err error) {
 	c.fromRecords = flags.String("from-records")
 	switch operands := flags.Operands(); {
 	case c.fromRecords != "" && !c.draws():
-		return c, tool.UsageErrorf("--from-records draws: it wants --chart or --svg")
+		return c, tool.UsageErrorf("--from-records needs --chart or --svg")
 	case c.fromRecords != "" && len(operands) > 0:
-		return c, tool.UsageErrorf("--from-records takes no captures, such as %q", operands[0])
+		return c, tool.UsageErrorf("--from-records and the operand %q: wanted one of them", operands[0])
 	case c.svg == "-":
-		return c, tool.UsageErrorf("--svg -: wanted a file: stdout is for records")
+		return c, tool.UsageErrorf("--svg -: wanted a file, because stdout is for records")
 	}
 	return c, nil
 }

@@ -133,7 +133,7 @@ func (m *mapping) readRecords() error {
 			return input.RecordsError("--from-records", name, err, "wanted the records of pcap-map, one a line (jq -c)")
 		}
 		if c.Path == "" {
-			return tool.UsageErrorf("--from-records %s: line %d: a record without path", files.Display(name, ""), decoder.Line())
+			return tool.UsageErrorf("--from-records %s: line %d: the record has no path", files.Display(name, ""), decoder.Line())
 		}
 		m.count(&c)
 		m.picture.Add(&c, nil)
@@ -158,7 +158,7 @@ func (m *mapping) put(result *mapped) error {
 		m.problems.Damage(result.file, &stream.Damage{Offset: d.Offset, Lost: d.Lost, Record: d.Record, Reason: d.Reason})
 	}
 	if c.DamageUnlisted > 0 {
-		m.run.Messages.Errorf("%s: %d more broken places", result.file.Display(), c.DamageUnlisted)
+		m.run.Messages.Errorf("%s: %d more damaged places", result.file.Display(), c.DamageUnlisted)
 	}
 	if len(c.Damage) > 0 {
 		m.damaged.Add(1)

@@ -72,7 +72,7 @@ func (m *merging) candidates() ([]candidate, error) {
 }
 
 // errStdinGone is for records that were made of stdin.
-var errStdinGone = errors.New("cannot be selected: it is read only once")
+var errStdinGone = errors.New("cannot be selected, because it can be read only once")
 
 // fromSelection groups the members of one archive, which is read in one pass, and
 // leaves out captures of which all packets are out of range. A file of another size than

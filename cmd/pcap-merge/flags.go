@@ -69,7 +69,7 @@ func checkFolder(flag, path string) error {
 	case err != nil:
 		return tool.UsageErrorf("%s %w", flag, files.Named(path, err))
 	case !info.IsDir():
-		return tool.UsageErrorf("%s %q: is no folder", flag, path)
+		return tool.UsageErrorf("%s %q: is not a folder", flag, path)
 	}
 	return nil
 }
@@ -78,12 +78,12 @@ func checkFolder(flag, path string) error {
 func (c *config) readFollow(flags *tool.Flags) (err error) {
 	if c.follow = flags.String("follow"); c.follow == "" {
 		if flags.IsSet("idle") {
-			return tool.UsageErrorf("--idle and --follow want a folder: --follow FOLDER")
+			return tool.UsageErrorf("--idle needs --follow FOLDER")
 		}
 		return nil
 	}
 	if len(flags.Operands()) > 0 || flags.IsSet("select") || flags.IsSet("loop") {
-		return tool.UsageErrorf("--follow %q stands alone: no operands, --select or --loop beside it", c.follow)
+		return tool.UsageErrorf("--follow %q cannot be combined with operands, --select or --loop", c.follow)
 	}
 	if err := checkFolder("--follow", c.follow); err != nil {
 		return err

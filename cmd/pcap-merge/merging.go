@@ -86,7 +86,7 @@ func (m *merging) mergeAll(out *files.Output) error {
 		return tool.ErrReported
 	}
 	if late := m.late.Load(); late > 0 {
-		m.run.Messages.Warnf("%s went out behind later ones: an input is out of order by more than %v", tool.Plural(late, "packet"), time.Duration(m.config.reorder))
+		m.run.Messages.Warnf("%s written after later ones: an input is out of order by more than %v", tool.Plural(late, "packet"), time.Duration(m.config.reorder))
 	}
 	if err := writer.Close(); err != nil {
 		return tool.OutputError(m.out, err)
@@ -105,9 +105,9 @@ func (m *merging) sayUnwritable() error {
 	case count == 0:
 		return nil
 	case m.config.writer.PcapNG:
-		m.run.Messages.Errorf("%s left out: a pcapng begins in 1970", tool.Plural(count, "packet"))
+		m.run.Messages.Errorf("%s left out: a pcapng cannot hold times before 1970", tool.Plural(count, "packet"))
 	default:
-		m.run.Messages.Errorf("%s left out: a pcap holds 1970 to 2106; --pcapng holds later ones", tool.Plural(count, "packet"))
+		m.run.Messages.Errorf("%s left out: a pcap cannot hold times outside 1970 to 2106; --pcapng holds later ones", tool.Plural(count, "packet"))
 	}
 	return m.problems.Stop()
 }

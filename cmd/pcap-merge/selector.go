@@ -45,7 +45,7 @@ func newSelector(flags *tool.Flags, output *stream.WriterOptions) (s *selector, 
 		return nil, err
 	}
 	if flags.IsSet("dedup-window") && !flags.Bool("dedup") {
-		return nil, tool.UsageErrorf("--dedup-window goes with --dedup")
+		return nil, tool.UsageErrorf("--dedup-window needs --dedup")
 	}
 	if flags.Bool("dedup") {
 		window, err := flags.PositiveDuration("dedup-window")

@@ -41,7 +41,7 @@ func configure(flags *tool.Flags, opener *input.Opener, problems *input.Problems
 	}
 	for _, name := range []string{"span", "select"} {
 		if flags.IsSet(name) && !flags.IsSet("fit") {
-			return c, tool.UsageErrorf("--%s goes with --fit", name)
+			return c, tool.UsageErrorf("--%s needs --fit", name)
 		}
 	}
 	if c.timeScale, err = parseTimeScale(flags); err != nil {
@@ -106,7 +106,7 @@ func (c *config) readStart(flags *tool.Flags) (err error) {
 		}
 		if late := time.Since(time.Unix(0, moment)); late > 0 && !c.asap {
 			return tool.UsageErrorf("--start-at %q is %v ago", text, late.Round(time.Millisecond)).
-				WithHint("wanted a moment ahead, such as \"$(date -d '+5 seconds' +%s)\"")
+				WithHint("wanted a time in the future, such as \"$(date -d '+5 seconds' +%s)\"")
 		}
 		c.startAt, c.lead = &moment, startLead
 	}

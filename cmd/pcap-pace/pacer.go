@@ -248,7 +248,7 @@ func (p *pacer) begin(first int64) {
 		p.base, p.epoch = *p.config.startAt, schedule.Moment(*p.config.startAt)
 	case !p.config.keep && (!p.config.writer.Holds(first) || first == math.MaxInt64): // the last of all times stands for those behind it
 		p.base = 0
-		p.run.Messages.Warnf("the first packet is of %s, which cannot be written: its timestamp becomes that of 1970", time.Unix(0, first).UTC().Format(time.RFC3339))
+		p.run.Messages.Warnf("the first packet is of %s, which the output cannot hold: the stream is moved to 1970", time.Unix(0, first).UTC().Format(time.RFC3339))
 	}
 }
 

@@ -111,7 +111,7 @@ func (t *taker) copy(dst io.Writer, src io.Reader) (n int64, err error) {
 		}
 		size, err := src.Read(t.buffer)
 		if int64(size) > t.config.maxBytes-t.bytes.Load() {
-			return n, input.AsStop(fmt.Errorf("more than %d bytes come out (--max-bytes)", t.config.maxBytes))
+			return n, input.AsStop(fmt.Errorf("the output exceeds %d bytes (--max-bytes)", t.config.maxBytes))
 		}
 		if size > 0 {
 			if _, err := dst.Write(t.buffer[:size]); err != nil {
@@ -133,9 +133,9 @@ func (t *taker) copy(dst io.Writer, src io.Reader) (n int64, err error) {
 func (t *taker) finish() error {
 	switch n := len(t.noCaptures); {
 	case n == 1:
-		t.run.Messages.Warnf("left out %q, which is no capture", t.noCaptures[0])
+		t.run.Messages.Warnf("left out %q, which is not a capture", t.noCaptures[0])
 	case n > 1:
-		t.run.Messages.Warnf("left out %q and %d more that are no captures: -v names them", t.noCaptures[0], n-1)
+		t.run.Messages.Warnf("left out %q and %d more members that are not captures: -v lists them", t.noCaptures[0], n-1)
 	}
 	if t.stream == nil {
 		return nil

@@ -26,7 +26,7 @@ func configure(flags *tool.Flags, opener *input.Opener) (c config, err error) {
 	}
 	for _, pair := range [][2]string{{"raw", "compress"}, {"directory", "output"}, {"list", "directory"}, {"list", "compress"}} {
 		if flags.IsSet(pair[0]) && flags.IsSet(pair[1]) {
-			return c, tool.UsageErrorf("--%s and --%s do not go together", pair[0], pair[1])
+			return c, tool.UsageErrorf("--%s and --%s cannot be combined", pair[0], pair[1])
 		}
 	}
 	c.maxBytes = math.MaxInt64
@@ -88,7 +88,7 @@ func selectMembers(choice archiveChoice, flags *tool.Flags, opener *input.Opener
 		return []archiveChoice{choice}, err
 	}
 	if choice.wanted.HasNames() {
-		return nil, tool.UsageErrorf("--name beside --select wants the tarball as an operand")
+		return nil, tool.UsageErrorf("--name with --select needs the tarball as an operand")
 	}
 	var choices []archiveChoice
 	places := map[string]int{}
@@ -120,7 +120,7 @@ func (c *archiveChoice) addSelection(selection []input.Selected) error {
 		}
 	}
 	if !c.wanted.HasNames() && others != "" {
-		return tool.UsageErrorf("--select: the records are about %q, not about %q", others, c.path)
+		return tool.UsageErrorf("--select: the records are of %q, not of %q", others, c.path)
 	}
 	return nil
 }

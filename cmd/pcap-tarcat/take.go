@@ -113,7 +113,7 @@ func (t *taker) hintIndex(choice *archiveChoice) {
 		return
 	}
 	if _, err := os.Stat(archive.IndexPath(choice.path)); errors.Is(err, fs.ErrNotExist) {
-		t.run.Messages.Say(fmt.Sprintf("hint: pcap-tarls --index %s makes an index: then members are reached at once", files.Display(choice.path, "")))
+		t.run.Messages.Say(fmt.Sprintf("hint: pcap-tarls --index %s makes an index, with which members are read directly", files.Display(choice.path, "")))
 	}
 }
 
@@ -312,6 +312,6 @@ func (t *taker) extract(path string, r archive.Walker, m *archive.Member) error 
 func (t *taker) extracted(path string, m *archive.Member, file string) {
 	t.markTaken(path, m.Name, file)
 	if wanted := localName(t.fileName(m)); file != wanted {
-		t.run.Messages.Warnf("%s: %q is there already: extracted as %q", files.Display(path, ""), wanted, file)
+		t.run.Messages.Warnf("%s: %q already exists: extracted as %q", files.Display(path, ""), wanted, file)
 	}
 }

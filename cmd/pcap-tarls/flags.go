@@ -40,11 +40,11 @@ func configure(flags *tool.Flags) (c config, err error) {
 	c.index, c.verify, c.ignoreZeros = flags.Bool("index"), flags.Bool("verify"), flags.Bool("ignore-zeros")
 	for _, flag := range []string{"index", "verify"} {
 		if flags.Bool(flag) && slices.Contains(c.archives, "-") {
-			return c, tool.UsageErrorf("--%s wants a file: stdin has no index beside it", flag)
+			return c, tool.UsageErrorf("--%s needs a file: stdin has no index", flag)
 		}
 	}
 	if c.index && c.verify {
-		return c, tool.UsageErrorf("--index and --verify do not go together")
+		return c, tool.UsageErrorf("--index and --verify cannot be combined")
 	}
 	switch {
 	case flags.Bool("null"):

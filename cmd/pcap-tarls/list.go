@@ -142,7 +142,7 @@ func (l *lister) verifyIndex(path string) error {
 	if err := indexed.Verify(l.source(in)); err != nil {
 		return fmt.Errorf("index: %w", err)
 	}
-	l.run.Messages.Infof("%s: the index is right", files.Display(path, ""))
+	l.run.Messages.Infof("%s: the index is correct", files.Display(path, ""))
 	return nil
 }
 

@@ -15,11 +15,11 @@ const (
 )
 
 var (
-	errRandomized = errors.New("it is randomized, as only bzip2 before version 0.9.5 does")
-	errCodes      = errors.New("it has no such codes")
-	errSymbol     = errors.New("a code stands for nothing")
-	errTooLong    = errors.New("it is longer than the header of the file says")
-	errOrigin     = errors.New("it does not begin within itself")
+	errRandomized = errors.New("it is randomized, which only bzip2 before version 0.9.5 does")
+	errCodes      = errors.New("its code tables are invalid")
+	errSymbol     = errors.New("it has an unassigned code")
+	errTooLong    = errors.New("it is longer than the file header allows")
+	errOrigin     = errors.New("its origin is beyond its end")
 )
 
 // decoder decompresses blocks, one after the other in the same memory. There is no

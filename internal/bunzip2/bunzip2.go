@@ -165,7 +165,7 @@ func (r *Reader) readHeader() error {
 	case !isFirst:
 		return r.trailing(head)
 	case len(head) == headerSize:
-		return fmt.Errorf("it begins with %q, which is no header", head)
+		return fmt.Errorf("it begins with %q, which is not a header", head)
 	}
 	r.take(8) // which is not there
 	return r.cause()

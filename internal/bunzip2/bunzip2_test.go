@@ -223,7 +223,7 @@ func TestSaysWhatIsBroken(t *testing.T) {
 		"magic":             {flipped(blocks[1].bit + 7), blocks[1].offset, "block 2 begins with 0x304159265359"},
 		"checksum":          {flipped(blocks[1].bit + 48 + 31), blocks[1].offset, "block 2: checksum is 0x"},
 		"randomized":        {flipped(blocks[1].bit + 48 + 32), blocks[1].offset, "block 2: it is randomized"},
-		"first byte":        {flipped(blocks[2].bit + 48 + 33), blocks[2].offset, "block 3: it does not begin within itself"},
+		"first byte":        {flipped(blocks[2].bit + 48 + 33), blocks[2].offset, "block 3: its origin is beyond its end"},
 		"inside":            {flipped(blocks[1].bit - 1000), blocks[0].offset, "block 1: "},
 		"checksum of all":   {flipped(end - 9), 250_000, "checksum of all blocks is 0x"},
 		"cut":               {bytes.NewReader(compressed[:blocks[2].bit/8+100]), blocks[2].offset, "block 3: unexpected EOF"},
@@ -233,7 +233,7 @@ func TestSaysWhatIsBroken(t *testing.T) {
 		"zeros":             {io.MultiReader(bytes.NewReader(compressed), bytes.NewReader(make([]byte, 100_000))), 250_000, ""},
 		"broken source":     {io.MultiReader(bytes.NewReader(compressed[:end/8/2]), iotest.ErrReader(cause)), -1, "cause"},
 		"source behind it":  {io.MultiReader(bytes.NewReader(compressed), iotest.ErrReader(cause)), 250_000, "cause"},
-		"level too low":     {io.MultiReader(strings.NewReader("BZh1"), bytes.NewReader(compress(t, data)[4:])), 0, "block 1: it is longer than the header of the file says"},
+		"level too low":     {io.MultiReader(strings.NewReader("BZh1"), bytes.NewReader(compress(t, data)[4:])), 0, "block 1: it is longer than the file header allows"},
 		"magic in the junk": {io.MultiReader(bytes.NewReader(compressed), bytes.NewReader(small[4:])), 250_000, `bzip2 data is followed by "1AY&"`},
 	} {
 		input, srcErr := io.ReadAll(c.src)

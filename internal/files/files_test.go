@@ -36,7 +36,7 @@ func TestInputNoticesTruncation(t *testing.T) {
 		t.Fatal(err)
 	}
 	data, err := io.ReadAll(in)
-	if len(data) != 60 || err == nil || err.Error() != "has been cut while it was read: wanted 100 bytes, got 60" {
+	if len(data) != 60 || err == nil || err.Error() != "was truncated while it was read: wanted 100 bytes, got 60" {
 		t.Errorf("%d bytes, %v", len(data), err)
 	}
 	if _, err := OpenInput(t.TempDir()); err == nil || err.Error() != "is a folder" {

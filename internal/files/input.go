@@ -52,7 +52,7 @@ func (f *Input) Read(p []byte) (int, error) {
 // was opened.
 func endOf(opened fs.FileInfo, offset int64) error {
 	if size := opened.Size(); offset < size && opened.Mode().IsRegular() {
-		return fmt.Errorf("has been cut while it was read: wanted %d bytes, got %d", size, offset)
+		return fmt.Errorf("was truncated while it was read: wanted %d bytes, got %d", size, offset)
 	}
 	return io.EOF
 }

@@ -55,7 +55,7 @@ func Create(name string) (*Output, error) {
 			return nil, err
 		}
 	case isLink(name):
-		return nil, errors.New("is a link that leads nowhere")
+		return nil, errors.New("is a dangling link")
 	}
 	temporary := Beside(name)
 	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)

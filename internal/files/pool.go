@@ -124,7 +124,7 @@ func (f *PooledFile) reopen() error {
 	if f.info != nil {
 		if info, err := file.Stat(); err != nil || !os.SameFile(info, f.info) {
 			file.Close()
-			return errors.New("has been replaced while it was read")
+			return errors.New("was replaced while it was read")
 		}
 	}
 	f.file = file

@@ -54,7 +54,7 @@ func ParseBytecode(r io.Reader) (*Program, error) {
 	case uint64(len(code)) != count:
 		return nil, fmt.Errorf("%d instructions, wanted %d", len(code), count)
 	case code[count-1].do != retK && code[count-1].do != retA:
-		return nil, fmt.Errorf("instruction %d: is the last one and does not return", count-1)
+		return nil, fmt.Errorf("instruction %d: is the last one, but does not return", count-1)
 	}
 	if err := checkMemory(code); err != nil {
 		return nil, err
@@ -107,15 +107,15 @@ func readInstruction(line string, at, count uint64) (instruction, error) {
 	case (do == divK || do == modK) && i.k == 0:
 		return i, errors.New("divides by zero")
 	case (do == lshK || do == rshK) && i.k > 31:
-		return i, fmt.Errorf("shifts by %d bits, of 32", i.k)
+		return i, fmt.Errorf("shifts by %d bits, but at most 31 are possible", i.k)
 	case (do == ldMemory || do == ldxMemory || do == st || do == stx) && i.k >= bytecodeWords:
 		return i, fmt.Errorf("word %d of memory: there are %d", i.k, bytecodeWords)
 	case do >= ldB && do <= ldW && i.k >= kernelOffsets:
-		return i, errors.New("asks for what only the kernel knows that captured; compile with tcpdump -r FILE -ddd")
+		return i, errors.New("uses data that only the capturing kernel has; compile with tcpdump -r FILE -ddd")
 	case do == ja && uint64(i.k) >= count-at-1:
-		return i, fmt.Errorf("jumps backward or behind the end, by %d", int32(i.k))
+		return i, fmt.Errorf("jumps backward or past the end, by %d", int32(i.k))
 	case do >= jeqK && do <= jsetX && max(number[1], number[2]) >= count-at-1:
-		return i, fmt.Errorf("jumps behind the end, by %d or %d", number[1], number[2])
+		return i, fmt.Errorf("jumps past the end, by %d or %d", number[1], number[2])
 	}
 	i.yes, i.no = uint32(at+1+number[1]), uint32(at+1+number[2])
 	if do == ja {

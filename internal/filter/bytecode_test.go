@@ -45,17 +45,17 @@ func TestBytecodeIsChecked(t *testing.T) {
 		"2\n48 0 0" + accept:           `instruction 0: "48 0 0": wanted code, jt, jf and k`,
 		"2\n48 0 256 0" + accept:       `instruction 0: "256": wanted a number of 8 bits`,
 		"2\n255 0 0 0" + accept:        "instruction 0: code 0xff is unknown",
-		"1\n48 0 0 0":                  "instruction 0: is the last one and does not return",
+		"1\n48 0 0 0":                  "instruction 0: is the last one, but does not return",
 		"2\n52 0 0 0" + accept:         "instruction 0: divides by zero",
 		"2\n148 0 0 0" + accept:        "instruction 0: divides by zero",
-		"2\n100 0 0 32" + accept:       "instruction 0: shifts by 32 bits, of 32",
+		"2\n100 0 0 32" + accept:       "instruction 0: shifts by 32 bits, but at most 31 are possible",
 		"2\n2 0 0 16" + accept:         "instruction 0: word 16 of memory: there are 16",
-		"2\n21 0 1 0" + accept:         "instruction 0: jumps behind the end, by 0 or 1",
-		"2\n5 0 0 1" + accept:          "instruction 0: jumps backward or behind the end, by 1",
-		"2\n5 0 0 4294967295" + accept: "instruction 0: jumps backward or behind the end, by -1",
+		"2\n21 0 1 0" + accept:         "instruction 0: jumps past the end, by 0 or 1",
+		"2\n5 0 0 1" + accept:          "instruction 0: jumps backward or past the end, by 1",
+		"2\n5 0 0 4294967295" + accept: "instruction 0: jumps backward or past the end, by -1",
 		"2\n96 0 0 3" + accept:         "instruction 0: loads word 3 of memory, which may not have been stored",
 		"4\n21 0 1 0\n2 0 0 3\n96 0 0 3" + accept: "instruction 2: loads word 3 of memory, which may not have been stored",
-		"2\n40 0 0 4294963200" + accept:           "instruction 0: asks for what only the kernel knows that captured; compile with tcpdump -r FILE -ddd",
+		"2\n40 0 0 4294963200" + accept:           "instruction 0: uses data that only the capturing kernel has; compile with tcpdump -r FILE -ddd",
 	} {
 		_, err := ParseBytecode(strings.NewReader(text))
 		if err == nil || err.Error() != want {

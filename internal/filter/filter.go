@@ -39,7 +39,7 @@ type Expression struct {
 // type can do is one, too.
 func Parse(text string) (*Expression, error) {
 	if len(text) > maxText {
-		return nil, &SyntaxError{Column: maxText + 1, Reason: fmt.Sprintf("an expression has %d bytes at most", maxText)}
+		return nil, &SyntaxError{Column: maxText + 1, Reason: fmt.Sprintf("an expression may have at most %d bytes", maxText)}
 	}
 	tree, err := parse(text)
 	if err != nil {
@@ -127,7 +127,7 @@ func (e *Expression) compile(link stream.LinkType, literal bool) (*Program, erro
 func (g *generator) refuseFutile(first token) error {
 	refusal := first.refuse("the expression rejects all packets of link type %s", g.outer)
 	if g.futile != nil {
-		refusal = g.futile.refuse("never holds for link type %s, and so the expression rejects all packets", g.outer)
+		refusal = g.futile.refuse("never matches link type %s, so the expression rejects all packets", g.outer)
 	}
 	refusal.futile = true
 	return refusal

@@ -33,7 +33,7 @@ func (n identifier) test(g *generator) *condition {
 		return n.ipv6(g)
 	case tokenMAC:
 		if n.protocol != "link" || n.kind != "" && n.kind != "host" {
-			panic(g.refuse("a MAC address goes with \"ether host\" only"))
+			panic(g.refuse("a MAC address needs \"ether host\""))
 		}
 		return g.etherHost(parseMAC(n.token.text), n.direction)
 	case tokenIPv4:
@@ -55,7 +55,7 @@ func (n identifier) test(g *generator) *condition {
 	case "protochain":
 		return g.protocolChain(number, n.protocol)
 	}
-	panic(g.refuse("gateway wants a name"))
+	panic(g.refuse("gateway needs a host name"))
 }
 
 // leftJustified turns a short network number, such as 10 or 192.168, into an
@@ -74,7 +74,7 @@ func (g *generator) parseIPv4(t token) (address uint32, bits int) {
 	for part := range strings.SplitSeq(t.text, ".") {
 		n, err := strconv.ParseUint(part, 10, 8)
 		if err != nil {
-			panic(t.refuse("is no IPv4 address"))
+			panic(t.refuse("is not an IPv4 address"))
 		}
 		address, bits = address<<8|uint32(n), bits+8
 	}
@@ -90,9 +90,9 @@ func (n identifier) ipv4(g *generator) *condition {
 	case "", "host", "net":
 		return g.host(address<<(32-bits), 0xffffffff<<(32-bits), n.qualifiers)
 	case "gateway":
-		panic(g.refuse("gateway wants a name"))
+		panic(g.refuse("gateway needs a host name"))
 	}
-	panic(g.refuse("%s does not go with an IPv4 address", n.kind))
+	panic(g.refuse("%s cannot be used with an IPv4 address", n.kind))
 }
 
 // network is an IPv4 network with its mask.
@@ -105,7 +105,7 @@ func (n identifier) network(g *generator) *condition {
 		mask = given << (32 - bits)
 	} else {
 		if n.length.number > 32 {
-			panic(n.length.refuse("a mask of IPv4 has 32 bits at most"))
+			panic(n.length.refuse("an IPv4 mask has at most 32 bits"))
 		}
 		mask = uint32(uint64(0xffffffff) << (32 - n.length.number))
 	}
@@ -113,7 +113,7 @@ func (n identifier) network(g *generator) *condition {
 		panic(g.refuse("has bits outside its mask"))
 	}
 	if n.kind != "net" {
-		panic(g.refuse("a mask goes with net only"))
+		panic(g.refuse("a mask needs net"))
 	}
 	return g.host(address, mask, n.qualifiers)
 }
@@ -121,23 +121,23 @@ func (n identifier) network(g *generator) *condition {
 func (n identifier) ipv6(g *generator) *condition {
 	address, err := netip.ParseAddr(n.token.text)
 	if err != nil {
-		panic(g.refuse("is no IPv6 address"))
+		panic(g.refuse("is not an IPv6 address"))
 	}
 	bits := uint32(128)
 	if n.length != nil {
 		bits = n.length.number
 	}
 	if bits > 128 {
-		panic(n.length.refuse("a mask of IPv6 has 128 bits at most"))
+		panic(n.length.refuse("an IPv6 mask has at most 128 bits"))
 	}
 	if netip.PrefixFrom(address, int(bits)).Masked().Addr() != address {
 		panic(g.refuse("has bits outside its mask"))
 	}
 	switch {
 	case n.kind != "" && n.kind != "host" && n.kind != "net":
-		panic(g.refuse("%s does not go with an IPv6 address", n.kind))
+		panic(g.refuse("%s cannot be used with an IPv6 address", n.kind))
 	case n.kind != "net" && bits != 128:
-		panic(g.refuse("a mask goes with net only"))
+		panic(g.refuse("a mask needs net"))
 	}
 	return g.host6(address, int(bits), n.qualifiers)
 }
@@ -209,7 +209,7 @@ func (n identifier) hostName(g *generator, name string) *condition {
 		}
 	}
 	if found == nil {
-		panic(g.refuse("no such host in /etc/hosts; other sources of names are not asked"))
+		panic(g.refuse("no such host in /etc/hosts; names are not looked up elsewhere"))
 	}
 	return found
 }
@@ -238,7 +238,7 @@ func (n identifier) namedPorts(g *generator, first, last string) *condition {
 		protocol = 0
 	}
 	if wanted != 0 && protocol != 0 && wanted != protocol {
-		panic(g.refuse("is no service of %s", n.protocol))
+		panic(g.refuse("is not a service of %s", n.protocol))
 	}
 	return g.ports(min(low, high), max(low, high), max(protocol, wanted), n.direction)
 }
@@ -269,7 +269,7 @@ func (n identifier) protocolName(g *generator, name string) uint32 {
 	case "iso":
 		number, ok = osiProtocols[name]
 	default:
-		panic(g.refuse("%s does not tell what it carries by name", n.protocol))
+		panic(g.refuse("%s has no protocols with names", n.protocol))
 	}
 	if !ok {
 		panic(g.refuse("no such protocol"))
@@ -295,10 +295,10 @@ func (n identifier) gateway(g *generator, name string) *condition {
 		carriers = []string{"ip", "arp", "rarp"}
 	case "ip", "arp", "rarp":
 	default:
-		panic(g.refuse("gateway does not go with %s", n.protocol))
+		panic(g.refuse("gateway cannot be used with %s", n.protocol))
 	}
 	if g.labels > 0 || g.tunnelled {
-		panic(g.refuse("gateway does not work within mpls, geneve and vxlan"))
+		panic(g.refuse("gateway cannot be used within mpls, geneve and vxlan"))
 	}
 	address, ok := etherByName(name)
 	if !ok {
@@ -334,7 +334,7 @@ func (g *generator) both(direction string, source, destination func() *condition
 	case "", "src or dst":
 		return or(source(), destination())
 	}
-	panic(g.refuse("%s goes with a MAC address of 802.11 only", direction))
+	panic(g.refuse("%s is only for MAC addresses of 802.11", direction))
 }
 
 // host is the test for an IPv4 address or network.
@@ -364,13 +364,13 @@ func (g *generator) host(address, mask uint32, q qualifiers) *condition {
 	if q.protocol == "link" {
 		panic(g.refuse("wanted a MAC address such as 1:2:3:4:5:6"))
 	}
-	panic(g.refuse("%s does not go with an IPv4 address", q.protocol))
+	panic(g.refuse("%s cannot be used with an IPv4 address", q.protocol))
 }
 
 // host6 is the test for an IPv6 address or network.
 func (g *generator) host6(address netip.Addr, bits int, q qualifiers) *condition {
 	if q.protocol != "" && q.protocol != "ip6" {
-		panic(g.refuse("%s does not go with an IPv6 address", q.protocol))
+		panic(g.refuse("%s cannot be used with an IPv6 address", q.protocol))
 	}
 	bytes := address.As16()
 	end := func(k uint32) func() *condition {
@@ -405,7 +405,7 @@ func (g *generator) etherHost(address []byte, direction string) *condition {
 // is any of those that have ports.
 func (g *generator) ports(first, last, protocol uint32, direction string) *condition {
 	if last > 65535 {
-		panic(g.refuse("a port is 65535 at most"))
+		panic(g.refuse("a port is at most 65535"))
 	}
 	protocols := []uint32{protocol}
 	if protocol == 0 {
@@ -439,10 +439,10 @@ func (n identifier) decnetAddress(g *generator) uint32 {
 	a, err := strconv.ParseUint(area, 10, 6)
 	b, err2 := strconv.ParseUint(node, 10, 10)
 	if err != nil || err2 != nil {
-		panic(g.refuse("is no DECnet address"))
+		panic(g.refuse("is not a DECnet address"))
 	}
 	if n.kind != "" && n.kind != "host" {
-		panic(g.refuse("%s does not go with a DECnet address", n.kind))
+		panic(g.refuse("%s cannot be used with a DECnet address", n.kind))
 	}
 	return uint32(a<<10 | b)
 }

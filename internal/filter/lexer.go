@@ -267,7 +267,7 @@ func escapedName(text string) token {
 		length = len(text)
 	}
 	if length == 1 {
-		return token{kind: tokenIllegal, text: text[:1], reason: "no name behind the backslash"}
+		return token{kind: tokenIllegal, text: text[:1], reason: "no name after the backslash"}
 	}
 	return token{kind: tokenName, text: text[:length]}
 }
@@ -333,7 +333,7 @@ func parseNumber(text string) (number uint32, reason string) {
 			digit = uint64(digits[i] - '0')
 		}
 		if digit >= base {
-			return 0, fmt.Sprintf("%q is no octal digit", digits[i])
+			return 0, fmt.Sprintf("%q is not an octal digit", digits[i])
 		}
 		if n = n*base + digit; n > 0xffffffff {
 			return 0, name + " number over 32 bits"

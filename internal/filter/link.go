@@ -155,7 +155,7 @@ func (g *generator) carries(protocol uint32) *condition {
 	if isWiFi(g.link) {
 		return and(g.isData(), g.llcCarries(protocol))
 	}
-	panic(g.refuse("link type %s is not supported: only its bytes and its length are", g.link))
+	panic(g.refuse("link type %s is not supported: only tests of its bytes and its length are", g.link))
 }
 
 func (g *generator) isType(protocol uint32) *condition {
@@ -239,7 +239,7 @@ func (g *generator) rawCarries(protocol uint32) *condition {
 func (g *generator) mplsCarries(protocol uint32) *condition {
 	version := map[uint32]uint32{etherIP: 0x40, etherIPv6: 0x60}[protocol]
 	if version == 0 {
-		panic(g.refuse("within mpls only IPv4 and IPv6 can be told apart"))
+		panic(g.refuse("within mpls, only IPv4 and IPv6 can be distinguished"))
 	}
 	return and(g.maskedAt(g.networkAt(0).plus(^uint32(1)), 1, 1, 1), g.maskedAt(g.networkAt(0), 1, 0xf0, version))
 }

@@ -102,7 +102,7 @@ func (p *Packets) Rejected() int64 {
 type ProgramLinkTypeError struct{ First, Other stream.LinkType }
 
 func (e *ProgramLinkTypeError) Error() string {
-	return fmt.Sprintf("a program is for one link type, but there are %s and %s", e.First, e.Other)
+	return fmt.Sprintf("a program works with one link type, but there are %s and %s", e.First, e.Other)
 }
 
 // Hint is the next thing to do.

@@ -444,7 +444,7 @@ func (p *parser) byteTest() node {
 	}
 	argument := p.number()
 	if argument.number > 255 {
-		panic(argument.refuse("a byte is 255 at most"))
+		panic(argument.refuse("a byte is at most 255"))
 	}
 	return byteTest{index: index.number, operator: operator.word, argument: argument.number}
 }

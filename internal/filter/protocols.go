@@ -86,7 +86,7 @@ func (g *generator) protocol(name string) *condition {
 	if name == "icmp6" {
 		return g.ip6Protocol(protocolICMPv6)
 	}
-	panic(g.refuse("is no protocol by itself"))
+	panic(g.refuse("is not a protocol by itself"))
 }
 
 func (g *generator) ipProtocol(number uint32) *condition {
@@ -146,7 +146,7 @@ func (g *generator) protocolNumber(number uint32, within string) *condition {
 		limit(31)
 		return g.isisPacket(number)
 	}
-	panic(g.refuse("%q does not tell what it carries", within))
+	panic(g.refuse("%q has no protocol field", within))
 }
 
 // hasLLC says that small numbers of link-layer protocols are those of 802.2.
@@ -160,7 +160,7 @@ func (g *generator) protocolChain(number uint32, within string) *condition {
 		panic(g.refuse("is over 255"))
 	}
 	if g.payload.base != nil {
-		panic(g.refuse("protochain does not work behind headers of variable length"))
+		panic(g.refuse("protochain does not work after headers of variable length"))
 	}
 	g.unoptimized = true
 	chain := func(family string) *condition {
@@ -174,7 +174,7 @@ func (g *generator) protocolChain(number uint32, within string) *condition {
 	case "":
 		return or(chain("ip"), chain("ip6"))
 	}
-	panic(g.refuse("protochain is for ip and ip6 only"))
+	panic(g.refuse("protochain is only for ip and ip6"))
 }
 
 // notFutile takes note of the first word that no packet can fulfil.

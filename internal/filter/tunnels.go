@@ -15,7 +15,7 @@ var tagLimits = map[string]uint32{"vlan": 0xfff, "mpls": 0xfffff, "pppoes": 0xff
 func (n tag) condition(g *generator) *condition {
 	g.word = n.word
 	if limit := tagLimits[n.word.word]; n.number != nil && n.number.number > limit {
-		panic(n.number.refuse("a number of %s is %d at most", n.word.word, limit))
+		panic(n.number.refuse("a number of %s is at most %d", n.word.word, limit))
 	}
 	switch n.word.word {
 	case "vlan":
@@ -40,7 +40,7 @@ func (n tag) numbered(g *generator, tagged *condition, at position, size, mask, 
 
 func (n tag) vlan(g *generator) *condition {
 	if g.labels > 0 {
-		panic(g.refuse("does not work within mpls"))
+		panic(g.refuse("cannot be used within mpls"))
 	}
 	if g.link != stream.LinkTypeEthernet && (!isWiFi(g.link) || g.link == stream.LinkTypePPI) {
 		panic(g.refuse("link type %s has no VLANs", g.link))
@@ -173,7 +173,7 @@ func (n direction) condition(g *generator) *condition {
 	case stream.LinkTypeLinuxSLL2:
 		sent = g.at(g.header.plus(10), 1, equal, outgoing)
 	default:
-		panic(g.refuse("link type %s does not tell directions", g.link))
+		panic(g.refuse("link type %s does not record directions", g.link))
 	}
 	if n.word.is("outbound") {
 		return sent
@@ -190,7 +190,7 @@ type interfaceIndex struct {
 func (n interfaceIndex) condition(g *generator) *condition {
 	g.word = n.word
 	if g.link != stream.LinkTypeLinuxSLL2 {
-		panic(g.refuse("link type %s does not tell interfaces", g.link))
+		panic(g.refuse("link type %s does not record interfaces", g.link))
 	}
 	return g.at(g.header.plus(4), 4, equal, n.index)
 }
@@ -223,7 +223,7 @@ func (n cast) test(g *generator) *condition {
 	case n.protocol == "ip6" && !broadcast:
 		return and(g.carries(etherIPv6), g.at(g.networkAt(24), 1, equal, 255))
 	}
-	panic(g.refuse("does not go with %s", n.protocol))
+	panic(g.refuse("cannot be used with %s", n.protocol))
 }
 
 func (g *generator) etherMulticast() *condition {

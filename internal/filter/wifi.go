@@ -126,7 +126,7 @@ type wifiControlField struct {
 func (n wifiControlField) condition(g *generator) *condition {
 	g.word = n.word
 	if !isWiFi(g.link) {
-		panic(g.refuse("link type %s has no header of 802.11", g.link))
+		panic(g.refuse("link type %s has no 802.11 header", g.link))
 	}
 	return g.maskedAt(g.header.plus(n.index), 1, n.mask, n.k)
 }
@@ -162,7 +162,7 @@ func (p *parser) wlan() node {
 				return field
 			}
 		}
-		panic(t.refuse("is no subtype of 802.11"))
+		panic(t.refuse("is not an 802.11 subtype"))
 	default:
 		p.unexpected("the name of a subtype")
 	}
@@ -213,7 +213,7 @@ func (p *parser) llc(word token) node {
 	}
 	kind := strings.ToLower(t.name())
 	if _, ok := llcTypes[kind]; !ok && kind != "i" {
-		panic(t.refuse("is no kind of LLC frame"))
+		panic(t.refuse("is not a type of LLC frame"))
 	}
 	p.at++
 	return llcFrame{word: word, kind: kind}
@@ -228,7 +228,7 @@ func (n llcFrame) condition(g *generator) *condition {
 	case isWiFi(g.link):
 		hasLLC = g.isData()
 	default:
-		panic(g.refuse("link type %s has no header of 802.2", g.link))
+		panic(g.refuse("link type %s has no 802.2 header", g.link))
 	}
 	control := g.payload.plus(2)
 	switch n.kind {

@@ -223,14 +223,14 @@ func (f *Fitter) Explain(packet *stream.Packet, reason SkipReason) string {
 	switch reason {
 	case SkippedShort:
 		if packet.WireLength <= uint32(len(packet.Data)) {
-			return fmt.Sprintf("it had %d bytes on the wire", packet.WireLength)
+			return fmt.Sprintf("it had only %d bytes on the wire", packet.WireLength)
 		}
-		return fmt.Sprintf("the capture holds %d bytes of it", len(packet.Data))
+		return fmt.Sprintf("the capture holds only %d bytes of it", len(packet.Data))
 	case SkippedOversize:
 		return fmt.Sprintf("%d bytes, but at most %d can be sent", max(len(packet.Data), int(packet.WireLength)), f.limits.longest(packet.Data))
 	}
 	if err := f.Check(packet.LinkType); err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("what it holds of link type %s has no Ethernet counterpart", packet.LinkType)
+	return fmt.Sprintf("its protocol in link type %s has no Ethernet counterpart", packet.LinkType)
 }

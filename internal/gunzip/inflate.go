@@ -27,7 +27,7 @@ const (
 
 var (
 	errDamaged  = errors.New("deflate data is damaged")
-	errDistance = errors.New("a match reaches back before the start of the data")
+	errDistance = errors.New("a match refers to data before the start")
 )
 
 // inflater decompresses blocks of deflate data, RFC 1951. Its output is a buffer

@@ -82,7 +82,7 @@ func ReadSelection(opener *Opener, name string) ([]Selected, error) {
 		}
 		s := r.selected()
 		if s.Path == "" {
-			return nil, tool.UsageErrorf("--select %s: line %d: a record without path and name", files.Display(name, ""), decoder.Line())
+			return nil, tool.UsageErrorf("--select %s: line %d: the record has no path and name", files.Display(name, ""), decoder.Line())
 		}
 		selection = append(selection, s)
 	}

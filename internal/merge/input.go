@@ -66,7 +66,7 @@ type LinkTypesError struct {
 }
 
 func (e *LinkTypesError) Error() string {
-	return fmt.Sprintf("%s has link type %s, %s has %s: one pcap holds one link type", e.Input, e.First, e.OtherInput, e.Other)
+	return fmt.Sprintf("%s has link type %s, %s has %s: a pcap holds only one link type", e.Input, e.First, e.OtherInput, e.Other)
 }
 
 // String is the name for messages.

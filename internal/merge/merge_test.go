@@ -506,7 +506,7 @@ func TestLinkTypesNameBothInputs(t *testing.T) {
 	for err == nil {
 		_, err = m.Read(batch)
 	}
-	const want = "a.pcap has link type EN10MB, b.pcap has RAW: one pcap holds one link type"
+	const want = "a.pcap has link type EN10MB, b.pcap has RAW: a pcap holds only one link type"
 	if err.Error() != want {
 		t.Errorf("got %q, wanted %q", err, want)
 	}
@@ -770,7 +770,7 @@ func TestFileThatShrinksWhileItIsRead(t *testing.T) {
 	if counts[0] != len(inputs[0]) || counts[2] != len(inputs[2]) || counts[1] < 10000 || counts[1] >= len(inputs[1]) {
 		t.Errorf("%v packets", counts)
 	}
-	if len(said) != 2 || !strings.HasPrefix(said[0], "1: offset 1048") || !strings.HasPrefix(said[1], "1: has been cut while it was read: wanted ") {
+	if len(said) != 2 || !strings.HasPrefix(said[0], "1: offset 1048") || !strings.HasPrefix(said[1], "1: was truncated while it was read: wanted ") {
 		t.Errorf("said %q", said)
 	}
 }

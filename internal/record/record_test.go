@@ -91,11 +91,11 @@ func TestTimesSortAsText(t *testing.T) {
 
 func TestTimesThatAreNone(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                               `time "": wanted such as 1970-01-01T00:00:00.000000000Z`,
-		"monday":                         `time "monday": wanted such as 1970-01-01T00:00:00.000000000Z`,
-		"2020-09-13 12:26:40":            `time "2020-09-13 12:26:40": wanted such as 1970-01-01T00:00:00.000000000Z`,
-		"2262-04-11T23:47:16.854775808Z": `time "2262-04-11T23:47:16.854775808Z" is beyond 64 bits of nanoseconds, 1677 to 2262`,
-		"0001-01-01T00:00:00Z":           `time "0001-01-01T00:00:00Z" is beyond 64 bits of nanoseconds, 1677 to 2262`,
+		"":                               `time "": wanted a time such as 1970-01-01T00:00:00.000000000Z`,
+		"monday":                         `time "monday": wanted a time such as 1970-01-01T00:00:00.000000000Z`,
+		"2020-09-13 12:26:40":            `time "2020-09-13 12:26:40": wanted a time such as 1970-01-01T00:00:00.000000000Z`,
+		"2262-04-11T23:47:16.854775808Z": `time "2262-04-11T23:47:16.854775808Z" is outside 1677 to 2262`,
+		"0001-01-01T00:00:00Z":           `time "0001-01-01T00:00:00Z" is outside 1677 to 2262`,
 	} {
 		var moment record.Time
 		if err := moment.UnmarshalText([]byte(text)); err == nil || err.Error() != want {

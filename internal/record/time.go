@@ -26,10 +26,10 @@ func (t Time) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 func (t *Time) UnmarshalText(text []byte) error {
 	moment, err := time.Parse(time.RFC3339Nano, string(text))
 	if err != nil {
-		return fmt.Errorf("time %q: wanted such as %s", text, Time(0))
+		return fmt.Errorf("time %q: wanted a time such as %s", text, Time(0))
 	}
 	if moment.Before(earliest) || moment.After(latest) {
-		return fmt.Errorf("time %q is beyond 64 bits of nanoseconds, 1677 to 2262", text)
+		return fmt.Errorf("time %q is outside 1677 to 2262", text)
 	}
 	*t = Time(moment.UnixNano())
 	return nil

@@ -52,14 +52,14 @@ type block struct {
 	given      int64 // bytes of the data
 }
 
-var errFields = errors.New("its fields do not fit")
+var errFields = errors.New("its fields are invalid")
 
 // parseHeader takes the header apart, without its checksum: section 3.1. The data
 // passes through filters from the last one to the first.
 func (b *block) parseHeader(header []byte) (filters []filterFlags, err error) {
 	flags := header[1]
 	if flags&reservedFlags != 0 {
-		return nil, fmt.Errorf("flags 0x%02x are not known", flags)
+		return nil, fmt.Errorf("unknown flags 0x%02x", flags)
 	}
 	b.headerSize, b.storedSize, b.plainSize = int64(len(header))+4, -1, -1
 	fields := fields{rest: header[2:]}
@@ -115,14 +115,14 @@ func (f *fields) number() int64 {
 func (r *Reader) open(filters []filterFlags) (io.Reader, error) {
 	last := len(filters) - 1
 	if f := filters[last]; f.id != filterLZMA2 || len(f.properties) != 1 {
-		return nil, fmt.Errorf("filter 0x%x with %d bytes of properties is not known as the last one", f.id, len(f.properties))
+		return nil, fmt.Errorf("filter 0x%x with %d bytes of properties is not supported as the last one", f.id, len(f.properties))
 	}
 	size, err := dictionarySize(filters[last].properties[0])
 	if err != nil {
 		return nil, err
 	}
 	if size > r.maxDictionary {
-		return nil, fmt.Errorf("it wants a dictionary of %d bytes, and %d are allowed", size, r.maxDictionary)
+		return nil, fmt.Errorf("it needs a dictionary of %d bytes, but at most %d are allowed", size, r.maxDictionary)
 	}
 	r.lzma2.reset(int(size))
 	data := io.Reader(&r.lzma2)
@@ -137,7 +137,7 @@ func (r *Reader) open(filters []filterFlags) (io.Reader, error) {
 // dictionarySize is told by the property of LZMA2: section 5.3.1.
 func dictionarySize(property byte) (int64, error) {
 	if property > 40 {
-		return 0, fmt.Errorf("there is no dictionary size %d", property)
+		return 0, fmt.Errorf("dictionary size %d is invalid", property)
 	}
 	if property == 40 {
 		return 1<<32 - 1, nil
@@ -158,5 +158,5 @@ func openFilter(data io.Reader, f filterFlags) (io.Reader, error) {
 			return &filterReader{src: data, filter: branch.new(), offset: offset}, nil
 		}
 	}
-	return nil, fmt.Errorf("filter 0x%x with properties % x is not known", f.id, f.properties)
+	return nil, fmt.Errorf("filter 0x%x with properties % x is not supported", f.id, f.properties)
 }

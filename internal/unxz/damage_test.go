@@ -43,7 +43,7 @@ func TestSaysWhatIsBroken(t *testing.T) {
 		{1, 1, "", `header: it begins with "\xfd6zXZ\x00"`},
 		{7, 1, "", "header: CRC32 is 0x41d912ff, wanted 0x36de2269"},
 		{14, 4, "", "header of block 1: CRC32 is"},
-		{24, 4, "", "block 1: LZMA2 has no such chunk here"},
+		{24, 4, "", "block 1: unexpected LZMA2 chunk"},
 		{30, 1, "helmo, hello", "block 1: CRC32 is 0x"},
 		{40, 1, "hello, hello", "block 1: CRC32 is 0xf3ccc5ff, wanted 0xf3ccc5fe"},
 		{61, 1, "hello, hello, iello", "block 2: CRC32 is"},

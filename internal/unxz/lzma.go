@@ -120,7 +120,7 @@ func (d *lzma) resetState() {
 
 var (
 	errRange    = errors.New("LZMA data does not begin with 0")
-	errDistance = errors.New("a match reaches back before the start of the data")
+	errDistance = errors.New("a match refers to data before the start")
 )
 
 // begin reads what stands before the first bit.

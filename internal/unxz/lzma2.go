@@ -10,9 +10,9 @@ import (
 const stepSize = 32 << 10
 
 var (
-	errControl    = errors.New("LZMA2 has no such chunk here")
-	errProperties = errors.New("LZMA2 allows no such properties")
-	errChunkEnd   = errors.New("an LZMA2 chunk ends elsewhere than its header says")
+	errControl    = errors.New("unexpected LZMA2 chunk")
+	errProperties = errors.New("invalid LZMA2 properties")
+	errChunkEnd   = errors.New("an LZMA2 chunk does not end where its header says")
 )
 
 // What a chunk resets; each one resets what those before it do.

@@ -111,7 +111,7 @@ func (r *Reader) readHeader() error {
 	}
 	r.flags = [2]byte(header[6:8])
 	if r.flags[0] != 0 || r.flags[1] >= byte(len(checkSizes)) {
-		return fmt.Errorf("header: flags % x are not known", r.flags)
+		return fmt.Errorf("header: unknown flags % x", r.flags)
 	}
 	r.check = newCheck(r.flags[1])
 	return nil
@@ -204,7 +204,7 @@ func (r *Reader) readIndex(begin int64) error {
 		return err
 	}
 	if count != r.blocks.count || listed != r.blocks {
-		return fmt.Errorf("it lists %d blocks, which are not the %d before it", count, r.blocks.count)
+		return fmt.Errorf("it lists %d blocks, which differ from the %d before it", count, r.blocks.count)
 	}
 	return nil
 }

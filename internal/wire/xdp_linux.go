@@ -64,7 +64,7 @@ func (r *ring) consumed() uint32 { return atomic.LoadUint32(r.consumer) }
 // takes one.
 func OpenXDP(i *Interface, queue int) (Sender, error) {
 	if i.LinkType != stream.LinkTypeEthernet || !i.HasLinkType {
-		return nil, fmt.Errorf("interface %q: AF_XDP takes Ethernet only: %w", i.Name, ErrLinkType)
+		return nil, fmt.Errorf("interface %q: AF_XDP works only with Ethernet: %w", i.Name, ErrLinkType)
 	}
 	ifreq, err := unix.NewIfreq(i.Name)
 	if err != nil {
@@ -319,7 +319,7 @@ func (s *xdpSender) withdraw() error {
 	for tries := 0; s.transmit.consumed() != s.produced; tries++ {
 		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(s.socket), 0, 0, unix.MSG_DONTWAIT, 0, 0)
 		if tries == xdpFrames {
-			return fmt.Errorf("interface %q: AF_XDP keeps frames that were taken back: %w", s.name, errno)
+			return fmt.Errorf("interface %q: AF_XDP does not release unsent frames: %w", s.name, errno)
 		}
 	}
 	return nil
