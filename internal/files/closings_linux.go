@@ -14,7 +14,7 @@ type Closings struct {
 	descriptor int
 	folders    map[int32]string
 	watched    map[string]bool
-	closed     map[string]bool // paths
+	closed     map[string]bool // by path; false after a write
 }
 
 // NewClosings returns nil, which knows of no file, where the system cannot tell.
@@ -67,20 +67,29 @@ func (c *Closings) add(events []byte) (rest []byte) {
 	path := filepath.Join(c.folders[watch], string(name))
 	switch {
 	case mask&unix.IN_Q_OVERFLOW != 0: // events have been lost
-		clear(c.closed)
+		for path := range c.closed {
+			c.closed[path] = false
+		}
 	case mask&unix.IN_IGNORED != 0: // the folder is gone
 		delete(c.watched, c.folders[watch])
 		delete(c.folders, watch)
-	case mask&unix.IN_CLOSE_WRITE != 0:
-		c.closed[path] = true
-	default:
+	case mask&(unix.IN_DELETE|unix.IN_MOVE) != 0:
 		delete(c.closed, path)
+	default:
+		c.closed[path] = mask&unix.IN_CLOSE_WRITE != 0
 	}
 	return events[end:]
 }
 
-// IsClosed says that a file of a folder has been closed. It is false if that is not known.
-func (c *Closings) IsClosed(path string) bool { return c != nil && c.closed[path] }
+// IsClosed says whether a file of a folder has been closed. It is not known of a file to
+// which nothing has happened.
+func (c *Closings) IsClosed(path string) (closed, known bool) {
+	if c == nil {
+		return false, false
+	}
+	closed, known = c.closed[path]
+	return closed, known
+}
 
 // Close ends the watch.
 func (c *Closings) Close() {

@@ -14,8 +14,8 @@ func (c *Closings) Watch(string) {}
 // Update takes note of what has happened until now.
 func (c *Closings) Update() {}
 
-// IsClosed says that a file of a folder has been closed. It is false if that is not known.
-func (c *Closings) IsClosed(string) bool { return false }
+// IsClosed says whether a file of a folder has been closed, where that is known.
+func (c *Closings) IsClosed(string) (closed, known bool) { return false, false }
 
 // Close ends the watch.
 func (c *Closings) Close() {}

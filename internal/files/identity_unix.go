@@ -16,3 +16,6 @@ func IdentityOf(_ string, info fs.FileInfo) Identity {
 	stat := info.Sys().(*syscall.Stat_t)
 	return Identity{uint64(stat.Dev), stat.Ino}
 }
+
+// IsDeleted says that an open file has no name any more.
+func IsDeleted(info fs.FileInfo) bool { return info.Sys().(*syscall.Stat_t).Nlink == 0 }

@@ -121,7 +121,7 @@ func (f *Follower) Close() error {
 			s.file.close()
 		}
 	}
-	for _, file := range f.files {
+	for _, file := range slices.Concat(f.files, f.watcher.found) {
 		file.close()
 	}
 	f.files = nil
@@ -130,7 +130,7 @@ func (f *Follower) Close() error {
 
 // close ends reading.
 func (f *followed) close() {
-	if !f.ended {
+	if !f.ended && f.openErr == nil {
 		f.ended = true
 		f.tail.end()
 		f.ahead.Close()

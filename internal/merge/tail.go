@@ -3,6 +3,7 @@ package merge
 import (
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,8 +40,7 @@ type tail struct {
 
 	wake  chan struct{}
 	ended chan struct{}
-	// These are for the watcher alone.
-	isOver bool
+	once  sync.Once
 }
 
 func newTail(file *files.PooledFile, signature *signature, size int64) *tail {
@@ -52,7 +52,7 @@ func newTail(file *files.PooledFile, signature *signature, size int64) *tail {
 // Read implements io.Reader.
 func (t *tail) Read(p []byte) (int, error) {
 	for {
-		isLast := t.hasEnded() // what the file has now is the last
+		isLast := t.hasEnded() || t.broken.Load() != nil // what the file has now is the last
 		n, err := t.readOn(p)
 		if n > 0 || err != io.EOF || isLast {
 			return n, err
@@ -146,11 +146,10 @@ func (t *tail) grewWithin(duration time.Duration) bool {
 
 // end has Read end at the largest size seen.
 func (t *tail) end() {
-	if !t.isOver {
-		t.isOver = true
+	t.once.Do(func() {
 		t.file.EndAt(t.size.Load())
 		close(t.ended)
-	}
+	})
 }
 
 // Close implements io.Closer.

@@ -76,7 +76,7 @@ type sighting struct {
 
 	// These are empty until the file has begun so far that it is known what it is.
 	isDecided   bool
-	file        *followed // nil for a copy
+	file        *followed // nil for a copy and for what has ended
 	content     []byte    // the beginning, decompressed
 	compression stream.Compression
 
@@ -91,7 +91,7 @@ func newWatcher(captures *Captures, folder Folder) *watcher {
 	}
 	w.setPatience(scanInterval)
 	w.closings = files.NewClosings()
-	w.closings.Watch(folder.Path)
+	w.closings.Watch(filepath.Clean(folder.Path))
 	go w.run()
 	return w
 }
@@ -111,6 +111,9 @@ func (w *watcher) run() {
 		now := time.Now()
 		isIdle := w.folder.Idle > 0 && now.Sub(w.grown) >= w.folder.Idle
 		isStopped := stop == nil && (now.Sub(w.grown) >= settleTime || now.Sub(stopped) >= stopTime)
+		if isIdle || isStopped {
+			err = w.look(true)
+		}
 		if err != nil || isIdle || isStopped {
 			w.finish()
 			return
@@ -128,18 +131,32 @@ func (w *watcher) run() {
 	}
 }
 
-// finish has all files end where they end now.
+// finish has all files end where the last look has seen them end.
 func (w *watcher) finish() {
-	_ = w.look(true)
 	for _, s := range w.sightings {
-		if s.file != nil {
-			s.file.tail.end()
-			w.wake(s.file)
-		}
+		w.end(s)
 	}
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	w.finished = true
+}
+
+// end has a file end where it has been seen to end, and leaves it to the Follower.
+func (w *watcher) end(s *sighting) {
+	if s.file != nil {
+		s.file.tail.end()
+		w.wake(s.file)
+		s.file = nil
+	}
+}
+
+// breakOff has a file end where it has been read to, and leaves it to the Follower.
+func (w *watcher) breakOff(s *sighting, reason string) {
+	if s.file != nil {
+		s.file.tail.breakOff(reason)
+		w.wake(s.file)
+		s.file = nil
+	}
 }
 
 // take gives the files that are new or have woken up, and says whether there will be more.
@@ -218,8 +235,7 @@ func (w *watcher) lookAt(id files.Identity, s *sighting, info fs.FileInfo, isLas
 	case !s.isDecided && (hasChanged || isLast || s.refused):
 		w.decide(s, isLast)
 	case s.file != nil && info.Size() < s.file.tail.size.Load():
-		s.file.tail.breakOff(shortened)
-		w.wake(s.file)
+		w.breakOff(s, shortened)
 	case s.file != nil && info.Size() > s.file.tail.size.Load():
 		w.grow(s, info.Size())
 	}
@@ -230,21 +246,19 @@ func (w *watcher) lookAt(id files.Identity, s *sighting, info fs.FileInfo, isLas
 
 // renew begins a new sighting of a file that has been written anew.
 func (w *watcher) renew(id files.Identity, old *sighting) *sighting {
-	if old.file != nil {
-		old.file.tail.breakOff(overwritten)
-		w.wake(old.file)
-	}
+	w.breakOff(old, overwritten)
+	old.before = nil
 	w.former = append(w.former, old)
 	s := &sighting{path: old.path, seen: old.seen, signature: &signature{}, before: old}
 	w.sightings[id] = s
 	return s
 }
 
-// isDone says whether whoever wrote a file has closed it. Where the system does not tell,
+// isDone says whether whoever wrote a file has closed it. Where nothing is known of that,
 // a file that does not grow any more is taken to be closed.
 func (w *watcher) isDone(s *sighting) bool {
-	if w.closings != nil {
-		return w.closings.IsClosed(s.path)
+	if closed, known := w.closings.IsClosed(s.path); known {
+		return closed
 	}
 	return !s.file.tail.grewWithin(time.Duration(w.patience.Load()))
 }
@@ -265,26 +279,26 @@ func (w *watcher) isSame(s *sighting, info fs.FileInfo) bool {
 	return s.signature.isOf(file)
 }
 
-// lookAtGone looks at a file that has no name in the folder any more. If it is open it is
-// read as long as it grows.
+// lookAtGone looks at a file that has no name in the folder. If it is open it is read as
+// long as it grows, and longer if it has been moved elsewhere: it may come back.
 func (w *watcher) lookAtGone(id files.Identity, s *sighting, now time.Time) {
-	switch {
-	case !s.isDecided: // it had no packet
-		delete(w.sightings, id)
-	case s.file == nil || s.file.tail.isOver:
-		if now.Sub(s.seen) > forgetTime {
-			delete(w.sightings, id)
-		}
-	default:
+	isForgotten := now.Sub(s.seen) > forgetTime
+	if s.file != nil {
 		tail := s.file.tail
 		info, err := tail.file.StatNow()
 		switch {
-		case err == nil && info.Size() > tail.size.Load():
+		case err != nil && tail.offset.Load() < tail.size.Load():
+			w.breakOff(s, deleted)
+		case err != nil || isForgotten:
+			w.end(s)
+		case info.Size() > tail.size.Load():
 			w.grow(s, info.Size())
-		case err != nil || !tail.grewWithin(time.Duration(w.patience.Load())):
-			tail.end()
-			w.wake(s.file)
+		case files.IsDeleted(info) && !tail.grewWithin(time.Duration(w.patience.Load())):
+			w.end(s)
 		}
+	}
+	if isForgotten || !s.isDecided { // which had no packet
+		delete(w.sightings, id)
 	}
 }
 

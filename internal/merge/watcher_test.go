@@ -1,0 +1,374 @@
+package merge
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+// outcome is what comes out of a folder that is followed.
+type outcome struct {
+	packets []stream.Packet
+	damage  []*stream.Damage
+	unread  []*UnreadError
+	others  []error
+	files   int
+}
+
+// followWhile follows a folder while write writes in it, and for three seconds more.
+func followWhile(t *testing.T, folder string, write func()) (o outcome) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		trouble := func(_ *Input, err error) error {
+			var damage *stream.Damage
+			var unread *UnreadError
+			switch {
+			case errors.As(err, &damage):
+				o.damage = append(o.damage, damage)
+			case errors.As(err, &unread):
+				o.unread = append(o.unread, unread)
+			default:
+				o.others = append(o.others, err)
+			}
+			return nil
+		}
+		f := NewFollower(NewCaptures(files.NewPool(100, nil), 1e9, 0), folderOf(folder, 0), Options{Trouble: trouble})
+		defer f.Close()
+		write()
+		time.Sleep(3 * time.Second)
+		f.Stop()
+		batch := make([]stream.Packet, 100)
+		for {
+			n, err := f.Read(batch)
+			for _, p := range batch[:n] {
+				p.Data = bytes.Clone(p.Data)
+				o.packets = append(o.packets, p)
+			}
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		o.files = f.Files()
+	})
+	return o
+}
+
+// writer writes files in a test, and waits a while after each step.
+type writer struct {
+	t      *testing.T
+	folder string
+}
+
+func (w writer) path(name string) string { return filepath.Join(w.folder, name) }
+
+func (w writer) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	time.Sleep(3 * scanInterval)
+}
+
+// append adds data to a file in two parts.
+func (w writer) append(name string, data []byte) {
+	w.t.Helper()
+	file, err := os.OpenFile(w.path(name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer file.Close()
+	for _, part := range [][]byte{data[:len(data)/2], data[len(data)/2:]} {
+		_, err := file.Write(part)
+		w.must(err)
+	}
+}
+
+func (w writer) rewrite(name string, data []byte) { w.must(os.WriteFile(w.path(name), data, 0o666)) }
+func (w writer) rename(from, to string)           { w.must(os.Rename(w.path(from), w.path(to))) }
+func (w writer) remove(name string)               { w.must(os.Remove(w.path(name))) }
+
+// somePackets are count packets, numbered from first on.
+func somePackets(first, count int) (capture []byte) {
+	packets := lab.Packets(first+count, lab.Start, time.Millisecond, 100)
+	return lab.Pcap(packets[first:], binary.LittleEndian, true)
+}
+
+// TestFollowKnowsFiles by their inode and first bytes: whatever happens to them, each
+// packet comes out once.
+func TestFollowKnowsFiles(t *testing.T) {
+	a, b, c := somePackets(0, 100), somePackets(100, 50), somePackets(150, 70)
+	header := a[:24]
+	const copied = "a plain copy is another capture"
+	type story struct {
+		name  string
+		tell  func(w writer)
+		count int // of packets
+		files int // that are followed
+	}
+	stories := []story{
+		{"renamed while it grows", func(w writer) {
+			w.append("a", a[:1000])
+			w.rename("a", "b")
+			w.append("b", a[1000:])
+			w.rename("b", "a")
+		}, 100, 1},
+		{"names change places", func(w writer) {
+			w.rewrite("a", a)
+			w.rewrite("b", b)
+			w.rename("a", "x")
+			w.rename("b", "a")
+			w.rename("x", "b")
+		}, 150, 2},
+		{"a name is used again", func(w writer) {
+			w.rewrite("a", a)
+			w.rename("a", "a.1")
+			w.rewrite("a", b)
+			w.rename("a.1", "a.2")
+			w.rename("a", "a.1")
+			w.rewrite("a", c)
+		}, 220, 3},
+		{"written anew", func(w writer) {
+			w.rewrite("a", a)
+			w.rewrite("a", b)
+			w.rewrite("a", c)
+		}, 220, 3},
+		{"only its header, and written anew", func(w writer) {
+			w.rewrite("a", header)
+			w.rewrite("a", b)
+			w.rewrite("a", header)
+			w.append("a", c[24:])
+		}, 120, 2},
+		{"deleted and written anew", func(w writer) {
+			w.rewrite("a", a)
+			w.remove("a")
+			w.rewrite("a", b)
+			time.Sleep(3 * time.Second) // until the first one is closed
+			w.remove("a")
+			w.rewrite("a", c)
+		}, 220, 3},
+		{"deleted while it grows", func(w writer) {
+			file, err := os.Create(w.path("a"))
+			w.must(err)
+			_, err = file.Write(a[:1000])
+			w.must(err)
+			w.remove("a")
+			_, err = file.Write(a[1000:])
+			w.must(err)
+			w.must(file.Close())
+		}, 100, 1},
+		{"moved away while it grows, and back after a time", func(w writer) {
+			elsewhere := filepath.Join(w.t.TempDir(), "a")
+			w.append("a", a[:1000])
+			w.must(os.Rename(w.path("a"), elsewhere))
+			time.Sleep(5 * time.Second)
+			w.must(os.Rename(elsewhere, w.path("b")))
+			w.append("b", a[1000:])
+		}, 100, 1},
+		{"linked", func(w writer) {
+			w.append("a", a)
+			w.must(os.Link(w.path("a"), w.path("b")))
+			w.must(os.Symlink("a", w.path("c")))
+		}, 100, 1},
+		{"grows when it was complete long ago", func(w writer) {
+			w.rewrite("a", a[:24+10*116])
+			time.Sleep(10 * time.Second)
+			w.append("a", a[24+10*116:])
+		}, 100, 1},
+		{"begins with half a header", func(w writer) {
+			w.append("a", a[:10])
+			time.Sleep(5 * time.Second)
+			w.append("a", a[10:])
+		}, 100, 1},
+		{copied, func(w writer) {
+			w.rewrite("a", a)
+			w.rewrite("b", a)
+		}, 200, 2},
+	}
+	for i, compressed := range lab.Compressions(t, a) {
+		compression := stream.DetectCompression(compressed).String()
+		stories = append(stories,
+			story{compression + " beside it", func(w writer) {
+				w.append("a", a)
+				w.append("a.gz", compressed)
+				w.remove("a")
+			}, 100, 1},
+			story{compression + " of what was renamed", func(w writer) {
+				w.append("a", a)
+				w.rename("a", "a.1")
+				w.append("a", b)
+				w.append("a.1.gz", compressed)
+				w.remove("a.1")
+			}, 150, 2},
+			story{compression + " moved in when the plain file is gone", func(w writer) {
+				w.append("a", a)
+				w.remove("a")
+				time.Sleep(5 * time.Second)
+				w.rewrite("a", b) // its inode may be that of the one before
+				w.append(".a.gz", compressed)
+				w.rename(".a.gz", "a.gz")
+			}, 150, 2},
+			story{compression + " first", func(w writer) {
+				w.append("a.gz", compressed)
+				w.append("a", a)
+				w.remove("a.gz")
+			}, 100, 1},
+			story{compression + " of another capture", func(w writer) {
+				w.append("b", b)
+				w.append("a.gz", compressed)
+			}, 150, 2},
+		)
+		if i == 0 {
+			other := lab.Compressed(t, a, stream.Zstd)
+			stories = append(stories, story{"compressed twice", func(w writer) {
+				w.append("a.gz", compressed)
+				w.append("a.zst", other)
+			}, 100, 1})
+		}
+	}
+	for _, story := range stories {
+		t.Run(story.name, func(t *testing.T) {
+			folder := t.TempDir()
+			o := followWhile(t, folder, func() { story.tell(writer{t, folder}) })
+			if len(o.packets) != story.count || o.files != story.files {
+				t.Errorf("%d packets of %d files, wanted %d of %d", len(o.packets), o.files, story.count, story.files)
+			}
+			seen := map[uint32]bool{}
+			for i := range o.packets {
+				sequence, _ := lab.Sequence(o.packets[i].Data)
+				seen[sequence] = true
+			}
+			if twice := story.name == copied; !twice && len(seen) != story.count {
+				t.Errorf("%d different packets, wanted %d", len(seen), story.count)
+			}
+			if len(o.damage)+len(o.unread)+len(o.others) > 0 {
+				t.Errorf("trouble: %v %v %v", o.damage, o.unread, o.others)
+			}
+		})
+	}
+}
+
+// TestFollowCountsWhatIsOverwritten has nobody read until a ring of files has been
+// written many times round: every byte has come out or is counted as lost.
+func TestFollowCountsWhatIsOverwritten(t *testing.T) {
+	const rounds, count = 14, 15000
+	folder := t.TempDir()
+	written := int64(0)
+	o := followWhile(t, folder, func() {
+		w := writer{t, folder}
+		for round := range rounds {
+			capture := somePackets(round*count, count+round) // another size each time
+			written += int64(len(capture))
+			w.rewrite(strconv.Itoa(round%2), capture)
+		}
+	})
+	read := int64(24*o.files) + int64(len(o.packets))*(16+100)
+	lost := int64(0)
+	for _, damage := range o.damage {
+		lost += damage.Lost
+	}
+	for _, unread := range o.unread {
+		lost += unread.Lost
+		if unread.AtLeast {
+			t.Errorf("the loss is not known: %v", unread)
+		}
+	}
+	if read+lost != written || lost == 0 || o.files != rounds {
+		t.Errorf("%d bytes of %d files written, %d read, %d lost", written, o.files, read, lost)
+	}
+}
+
+// TestFollowSaysThatMoreMayBeLost has a file written anew at once when it has been
+// closed, as a ring of one file does.
+func TestFollowSaysThatMoreMayBeLost(t *testing.T) {
+	folder := t.TempDir()
+	o := followWhile(t, folder, func() {
+		w := writer{t, folder}
+		a := somePackets(0, 100)
+		file, err := os.Create(w.path("a"))
+		w.must(err)
+		_, err = file.Write(a[:2000])
+		w.must(err)
+		time.Sleep(scanInterval / 2) // so that no look comes between
+		if _, err := file.Write(a[2000:]); err != nil {
+			t.Fatal(err)
+		}
+		file.Close()
+		w.rewrite("a", somePackets(200, 10))
+	})
+	if len(o.unread) != 1 || !o.unread[0].AtLeast || len(o.packets) != 17+10 {
+		t.Errorf("%d packets, unread %v", len(o.packets), o.unread)
+	}
+}
+
+func TestFollowEndsWithItsFolder(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "live")
+	if err := os.Mkdir(folder, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		gone := errors.New("gone")
+		follows := folderOf(folder, 0)
+		list := follows.List
+		follows.List = func() ([]string, error) {
+			if _, err := os.Stat(folder); err != nil {
+				return nil, gone
+			}
+			return list()
+		}
+		f := NewFollower(NewCaptures(files.NewPool(100, nil), 1e9, 0), follows, Options{Trouble: strict})
+		defer f.Close()
+		writer{t, folder}.rewrite("a", somePackets(0, 100))
+		if err := os.RemoveAll(folder); err != nil {
+			t.Fatal(err)
+		}
+		packets, batch := 0, make([]stream.Packet, 100)
+		for {
+			n, err := f.Read(batch)
+			packets += n
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if packets != 100 {
+			t.Errorf("%d packets, wanted 100", packets)
+		}
+	})
+}
+
+func TestHoldsPacket(t *testing.T) {
+	block := func(order binary.AppendByteOrder, kind uint32, body ...byte) (b []byte) {
+		length := uint32(12 + len(body))
+		return order.AppendUint32(append(order.AppendUint32(order.AppendUint32(nil, kind), length), body...), length)
+	}
+	for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
+		section := block(order, sectionBlock, append(order.AppendUint32(nil, 0x1a2b3c4d), make([]byte, 12)...)...)
+		headers := append(section, block(order, 1, make([]byte, 8)...)...)
+		packet := block(order, 6, make([]byte, 120)...)
+		whole := append(bytes.Clone(headers), packet...)
+		for length := range whole {
+			if got, want := holdsPacket(whole[:length]), length >= len(headers)+packetBlockHeader; got != want {
+				t.Errorf("%v: %v with %d bytes of %d", order, got, length, len(whole))
+			}
+		}
+	}
+	if pcap := somePackets(0, 1); holdsPacket(pcap[:39]) || !holdsPacket(pcap[:40]) {
+		t.Error("pcap")
+	}
+}
