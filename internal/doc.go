@@ -9,8 +9,8 @@
 //	input                             operands, folders, records and tarballs to open captures
 //	tool                              what all tools share towards the user
 //	chart                             records drawn in a terminal and as SVG
-//	archive filter merge schedule     the engines
-//	  survey wire
+//	archive compare filter merge      the engines
+//	  schedule survey wire
 //	frame                             link headers, VLAN, IP, checksums, hashes of flows
 //	stream                            captures read and written
 //	files record gunzip bunzip2 unxz  the ground

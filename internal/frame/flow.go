@@ -40,6 +40,21 @@ func pairHash(packet *stream.Packet) uint64 {
 // networkHeader steps over the link layer. An etherType of 0 says that there is no
 // IP behind it.
 func networkHeader(packet *stream.Packet) (header []byte, etherType uint16) {
+	header, etherType = skipVLANTags(afterLinkHeader(packet))
+	switch etherType {
+	case etherTypeMPLS, etherTypeMPLSM:
+		header = skipLabels(header)
+		return header, versionType(header)
+	case etherTypePPPoE:
+		return skipPPPoE(header)
+	}
+	return header, etherType
+}
+
+// afterLinkHeader gives what follows the link header, and its EtherType. A VLAN tag is not
+// part of the link header. An etherType of 0 says that the link type has no EtherType or is
+// not known, or that the frame is too short.
+func afterLinkHeader(packet *stream.Packet) (rest []byte, etherType uint16) {
 	data := packet.Data
 	skip := func(length, typeAt int) ([]byte, uint16) {
 		if len(data) < length {
@@ -49,11 +64,11 @@ func networkHeader(packet *stream.Packet) (header []byte, etherType uint16) {
 	}
 	switch packet.LinkType {
 	case stream.LinkTypeEthernet:
-		header, etherType = skip(14, 12)
+		return skip(EthernetLength, EthernetLength-2)
 	case stream.LinkTypeLinuxSLL:
-		header, etherType = skip(16, 14)
+		return skip(16, 14)
 	case stream.LinkTypeLinuxSLL2:
-		header, etherType = skip(20, 0)
+		return skip(20, 0)
 	case stream.LinkTypeRaw, stream.LinkTypeIPv4, stream.LinkTypeIPv6:
 		return data, versionType(data)
 	case stream.LinkTypeNull, stream.LinkTypeLoop: // the family differs between systems, the version does not
@@ -70,15 +85,7 @@ func networkHeader(packet *stream.Packet) (header []byte, etherType uint16) {
 		}
 		return data[2:], versionType(data[2:])
 	}
-	header, etherType = skipVLANTags(header, etherType)
-	switch etherType {
-	case etherTypeMPLS, etherTypeMPLSM:
-		header = skipLabels(header)
-		return header, versionType(header)
-	case etherTypePPPoE:
-		return skipPPPoE(header)
-	}
-	return header, etherType
+	return nil, 0
 }
 
 // skipLabels steps over MPLS labels of 4 bytes, of which the last one is marked.

@@ -1,0 +1,70 @@
+package compare
+
+import "pcap-replay/internal/record"
+
+// burstScales are the lengths of time in which packets are counted, in nanoseconds.
+var burstScales = [...]int64{1e3, 10e3, 100e3, 1e6, 10e6, 100e6, 1e9}
+
+// bursts counts the packets of one side in parts of time of every scale.
+type bursts [len(burstScales)]burstCount
+
+// burstCount counts in parts of one scale. A packet that comes too late for its part counts
+// in the newest.
+type burstCount struct {
+	first, part int64 // numbers of the first and the newest part
+	inPart      float64
+	packets     float64
+	squares     float64 // of the counts of the parts before the newest
+}
+
+func newBursts() (b bursts) {
+	for i := range b {
+		b[i].part = -1
+	}
+	return b
+}
+
+func (b *bursts) add(nanoseconds float64) {
+	for i, scale := range burstScales {
+		part := int64(nanoseconds) / scale
+		c := &b[i]
+		if c.packets == 0 {
+			c.first, c.part = part, part
+		}
+		if part > c.part {
+			c.squares += c.inPart * c.inPart
+			c.part, c.inPart = part, 0
+		}
+		c.inPart++
+		c.packets++
+	}
+}
+
+// variance of the counts of all parts from the first to the newest.
+func (c *burstCount) variance() float64 {
+	parts := float64(c.part - c.first + 1)
+	mean := c.packets / parts
+	return max((c.squares+c.inPart*c.inPart)/parts-mean*mean, 0)
+}
+
+// burstRatios gives a ratio for each scale that both sides are longer than.
+func burstRatios(reference, capture *bursts) []record.BurstRatio {
+	ratios := []record.BurstRatio{}
+	for i, scale := range burstScales {
+		r, c := &reference[i], &capture[i]
+		if r.part == r.first || c.part == c.first {
+			break
+		}
+		b := record.BurstRatio{Scale: record.Seconds(scale)}
+		switch a, z := r.variance(), c.variance(); {
+		case a == z:
+			one := 1.
+			b.Ratio = &one
+		case a > 0:
+			ratio := z / a
+			b.Ratio = &ratio
+		}
+		ratios = append(ratios, b)
+	}
+	return ratios
+}

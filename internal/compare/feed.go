@@ -1,0 +1,124 @@
+package compare
+
+import (
+	"errors"
+	"io"
+
+	"pcap-replay/internal/record"
+	"pcap-replay/stream"
+)
+
+// Reader is where packets come from. [stream.Reader] is one.
+type Reader interface {
+	// Read is as that of stream.Reader.
+	Read(dst []stream.Packet) (int, error)
+	Section() stream.Section
+}
+
+// feed reads one side ahead, in a goroutine of its own.
+type feed struct {
+	reader  Reader
+	packets []stream.Packet // of the last Read
+	err     error           // that came instead
+	digester
+	batches chan *batch // closed by none: a batch with an error other than damage ends it
+	unused  chan *batch
+	ended   bool
+	stats   record.Compared
+	latest  int64
+}
+
+// batch is packets, or the error that came instead.
+type batch struct {
+	packets []packet
+	err     error
+}
+
+const (
+	batchPackets = 256
+	batchesAhead = 16
+)
+
+func newFeed(reader Reader) *feed {
+	f := &feed{reader: reader, packets: make([]stream.Packet, batchPackets), batches: make(chan *batch, batchesAhead), unused: make(chan *batch, batchesAhead)}
+	for range batchesAhead {
+		f.unused <- &batch{packets: make([]packet, batchPackets)}
+	}
+	return f
+}
+
+// read reads the next packets, or an error.
+func (f *feed) read() {
+	f.packets = f.packets[:cap(f.packets)]
+	var n int
+	n, f.err = f.reader.Read(f.packets)
+	f.packets = f.packets[:n]
+}
+
+// run digests what has been read, and everything that follows, until an error that is
+// no damage, or until stop is closed.
+func (f *feed) run(stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		case b := <-f.unused:
+			b.packets, b.err = b.packets[:len(f.packets)], f.err
+			for i := range f.packets {
+				f.digest(&f.packets[i], &b.packets[i])
+			}
+			end := f.err != nil && !isDamage(f.err)
+			f.batches <- b // has room for all
+			if end {
+				return
+			}
+			f.read()
+		}
+	}
+}
+
+func isDamage(err error) bool {
+	var damage *stream.Damage
+	return errors.As(err, &damage)
+}
+
+// take counts a batch. The error is one that is no damage.
+func (f *feed) take(b *batch) error {
+	switch {
+	case b.err == io.EOF:
+		f.ended = true
+	case b.err != nil && !isDamage(b.err):
+		return b.err
+	}
+	f.count(b.packets)
+	return nil
+}
+
+func (f *feed) release(b *batch) {
+	b.packets = b.packets[:cap(b.packets)]
+	f.unused <- b
+}
+
+func (f *feed) count(packets []packet) {
+	s := &f.stats
+	for i := range packets {
+		p := &packets[i]
+		s.Packets++
+		s.Bytes += int64(p.captured)
+		s.WireBytes += int64(p.length)
+		if p.captured < p.length {
+			s.Truncated++
+		}
+		switch {
+		case p.is(untimed):
+			s.Untimed++
+			continue
+		case s.First == nil:
+			s.First, s.Last = new(record.Time), new(record.Time)
+			*s.First, f.latest = record.Time(p.time), p.time
+		case p.time < f.latest:
+			s.OutOfOrder++
+		}
+		*s.Last, f.latest = record.Time(p.time), max(f.latest, p.time)
+	}
+}

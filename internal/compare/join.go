@@ -1,0 +1,528 @@
+package compare
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"unsafe"
+
+	"pcap-replay/internal/frame"
+	"pcap-replay/internal/record"
+	"pcap-replay/stream"
+)
+
+// ErrLinkTypes says that frames of two link types cannot be held against each other.
+var ErrLinkTypes = errors.New("link types cannot be compared")
+
+// Side is one of the two captures.
+type Side int
+
+// The sides.
+const (
+	Reference Side = iota
+	Capture
+)
+
+func (s Side) String() string { return [...]string{"reference", "capture"}[s] }
+
+// Options say how to compare.
+type Options struct {
+	// Speed is how much faster than the reference the capture is meant to be. 0: to be
+	// estimated.
+	Speed float64
+	// Memory is about how many bytes to use.
+	Memory int64
+	// Tmp is the folder for what memory does not hold. "" is that of the system.
+	Tmp string
+	// Events is how many missing and how many extra packets to give with the result.
+	Events int
+	// Damaged is called for every broken place. It may be nil.
+	Damaged func(Side, *stream.Damage)
+	// Progressed is called now and then with the packets read of both. It may be nil.
+	Progressed func(packets int64)
+}
+
+// Result is what was found.
+type Result struct {
+	// Comparison has every field but the paths.
+	record.Comparison
+	// Series are both rates and the gap error over time.
+	Series Series
+	// GapErrors counts gap errors by [GapErrorBounds].
+	GapErrors []int64
+	// Missing and Extra are the first of them. Their events have neither tool nor path.
+	Missing, Extra []record.Unmatched
+	// LinkTypesDiffer says that MAC addresses were not compared.
+	LinkTypesDiffer bool
+}
+
+const (
+	// lookAhead is how many more packets of the reference than of the capture are read
+	// behind the last pair. So the packets that a packet may belong to are known when it
+	// comes.
+	lookAhead = 4096
+	// minWindow holds what is read ahead and what waits.
+	minWindow = 8 * lookAhead
+	// packetMemory is what a packet in a window costs: itself and, where none has a
+	// partner, its three chains in tables that have just grown.
+	packetMemory = int64(unsafe.Sizeof(packet{}) + 3*(unsafe.Sizeof(uint64(0))+unsafe.Sizeof(chain{}))*2*ofSlots/fullSlots)
+	// minLeftovers keeps the number of runs in the file small.
+	minLeftovers = 1 << 14
+	// leftoverShare is which part of the memory the leftovers of each side have.
+	leftoverShare = 8
+)
+
+// join brings the packets of both sides together.
+type join struct {
+	options Options
+	feeds   [2]*feed
+	// windows hold the packets of both sides, and exact their chains: of the reference, of
+	// all packets; of the capture, of those that wait for theirs to be read.
+	windows [2]*window
+	exact   [2]*chains
+	orphans [2]*chains // by their other keys
+	left    [2]*leftovers
+	clock   clock
+	last    [2]int64 // numbers of the last pair
+	highest int64    // number of the last packet of the reference that has a partner
+
+	result Result
+	timing *timing // nil until the first packet leaves a window
+	order  order
+}
+
+// Compare reads both to their ends. The error is one of reading, or of the files for what
+// memory does not hold. After an error, a Read may still be under way.
+func Compare(reference, capture Reader, options Options) (*Result, error) {
+	j := &join{options: options, feeds: [2]*feed{newFeed(reference), newFeed(capture)}, clock: newClock(options.Speed), last: [2]int64{nobody, nobody}}
+	size := max((options.Memory-options.Memory*2/leftoverShare)/2/packetMemory, minWindow)
+	for side := range j.windows {
+		j.windows[side] = newWindow(size)
+		j.exact[side], j.orphans[side] = newChains(j.windows[side]), newChains(j.windows[side])
+		j.left[side] = &leftovers{limit: max(int(options.Memory/leftoverShare/int64(unsafe.Sizeof(leftover{}))), minLeftovers), folder: options.Tmp}
+		defer j.left[side].close()
+	}
+	if err := j.begin(); err != nil {
+		return nil, err
+	}
+	if err := j.read(); err != nil {
+		return nil, err
+	}
+	if err := j.drain(); err != nil {
+		return nil, err
+	}
+	return j.end()
+}
+
+// begin reads the first packets, which tell link types and snaplens.
+func (j *join) begin() error {
+	var types [2]stream.LinkType
+	seed := newSeed()
+	snaplen := math.MaxInt
+	for side, f := range j.feeds {
+		f.read()
+		for f.err != nil && isDamage(f.err) && len(f.packets) == 0 {
+			j.damaged(Side(side), f.err)
+			f.read()
+		}
+		f.seed = seed
+		if len(f.packets) > 0 {
+			types[side] = f.packets[0].LinkType
+			f.stats.LinkName = types[side].String()
+		}
+		if s := f.reader.Section().Snaplen; s > 0 {
+			snaplen = min(snaplen, int(s))
+		}
+	}
+	bothHavePackets := len(j.feeds[Reference].packets) > 0 && len(j.feeds[Capture].packets) > 0
+	if bothHavePackets && types[Reference] != types[Capture] {
+		j.result.LinkTypesDiffer = true
+		if !frame.BecomesEthernet(types[Reference]) || !frame.BecomesEthernet(types[Capture]) {
+			return fmt.Errorf("%w: reference %s, capture %s", ErrLinkTypes, types[Reference], types[Capture])
+		}
+	}
+	for _, f := range j.feeds {
+		f.snaplen, f.addressless = snaplen, j.result.LinkTypesDiffer
+	}
+	return nil
+}
+
+func (j *join) damaged(side Side, err error) {
+	var damage *stream.Damage
+	if errors.As(err, &damage) {
+		j.feeds[side].stats.Damaged++
+		j.feeds[side].stats.LostBytes += damage.Lost
+		if j.options.Damaged != nil {
+			j.options.Damaged(side, damage)
+		}
+	}
+}
+
+// read reads both sides to their ends.
+func (j *join) read() error {
+	stop := make(chan struct{})
+	defer close(stop)
+	for _, f := range j.feeds {
+		go f.run(stop)
+	}
+	for !j.feeds[Reference].ended || !j.feeds[Capture].ended {
+		side := j.next()
+		f := j.feeds[side]
+		b := <-f.batches
+		if err := f.take(b); err != nil {
+			return fmt.Errorf("%s: %w", side, err)
+		}
+		j.damaged(side, b.err)
+		for i := range b.packets {
+			if err := j.add(side, &b.packets[i]); err != nil {
+				return err
+			}
+		}
+		f.release(b)
+		if j.options.Progressed != nil {
+			j.options.Progressed(int64(len(b.packets)))
+		}
+	}
+	return nil
+}
+
+// next says which side to read.
+func (j *join) next() Side {
+	r, c := j.windows[Reference], j.windows[Capture]
+	aheadR, aheadC := r.end-j.last[Reference], c.end-j.last[Capture]
+	switch {
+	case j.feeds[Reference].ended:
+		return Capture
+	case j.feeds[Capture].ended:
+		return Reference
+	case j.last[Capture] == nobody && r.end+batchPackets > r.size:
+		return Capture // which is more likely to begin with something else
+	case min(aheadR, aheadC) > r.size/4 && j.clock.count > clockPairs:
+		// There is much that only one side has: the times tell which.
+		if j.clock.offset(j.feeds[Reference].latest, j.feeds[Capture].latest) < 0 {
+			return Capture
+		}
+		return Reference
+	case aheadR <= aheadC+lookAhead:
+		return Reference
+	}
+	return Capture
+}
+
+// add takes a packet into the window of its side, and finds its partner if that has come.
+func (j *join) add(side Side, p *packet) error {
+	w := j.windows[side]
+	if w.isFull() {
+		if err := j.retire(side); err != nil {
+			return err
+		}
+	}
+	place, number := w.add()
+	*place = *p
+	if side == Reference {
+		j.addReference(number)
+	} else {
+		j.addCapture(number)
+	}
+	for w.end-w.aged > w.size/2 {
+		j.age(side)
+	}
+	return nil
+}
+
+func (j *join) addReference(number int64) {
+	p := j.windows[Reference].at(number)
+	all := j.exact[Reference]
+	all.add(exactKey, number)
+	waiting := j.exact[Capture]
+	found := waiting.find(exactKey, p.keys[exactKey])
+	if found == nil {
+		return
+	}
+	for waiting.advance(found, exactKey) {
+		candidate := waiting.number(found.cursor)
+		c := waiting.window.at(candidate)
+		same := all.find(exactKey, p.keys[exactKey])
+		if same.length > 1 && j.isRather(all.window.at(all.number(same.latest)), p, c) {
+			c.flags |= suspected
+			waiting.step(found, c, exactKey)
+			continue
+		}
+		j.pair(number, candidate)
+		same.latest = uint32(number)
+		return
+	}
+}
+
+// isRather says that a packet of the capture is more likely a duplicate of one of the
+// reference that has a partner than the partner of another one, by its time.
+func (j *join) isRather(taken, other, c *packet) bool {
+	return taken.partner != nobody && j.clock.miss(taken.time, c.time)+j.clock.guard(true) < j.clock.miss(other.time, c.time)
+}
+
+func (j *join) addCapture(number int64) {
+	c := j.windows[Capture].at(number)
+	all := j.exact[Reference]
+	found := all.find(exactKey, c.keys[exactKey])
+	if found == nil || !all.advance(found, exactKey) {
+		c.flags |= waits
+		j.exact[Capture].add(exactKey, number)
+		return
+	}
+	if partner := j.choose(all, found, exactKey, c); partner != nobody {
+		j.pair(partner, number)
+		found.latest = uint32(partner)
+	} else {
+		c.flags |= suspected
+	}
+}
+
+// maxPassed is how many packets of the same bytes may be missing in a row for the next one
+// to be recognised by its time.
+const maxPassed = 4096
+
+// choose gives the packet of a chain that a packet of the capture belongs to: the next one,
+// unless the times say clearly that it is a later one, or, by nobody, one that has a
+// partner already. There must be a next one.
+func (j *join) choose(all *chains, found *chain, kind keyKind, c *packet) int64 {
+	number := all.number(found.cursor)
+	if found.length == 1 {
+		return number
+	}
+	best, bestMiss, bestSteps := int64(nobody), math.Inf(1), 0
+	short := found.cursor
+	for step := range int(min(found.left, maxPassed)) {
+		candidate, number := all.window.at(all.number(short)), all.number(short)
+		short = candidate.next[kind]
+		if candidate.partner != nobody {
+			continue
+		}
+		miss := j.clock.miss(candidate.time, c.time)
+		fits := miss <= j.clock.guard(number > j.highest)
+		if step == 0 && fits {
+			return number
+		}
+		if fits && miss < bestMiss {
+			best, bestMiss, bestSteps = number, miss, step
+		} else if j.clock.isEarly(candidate.time, c.time, 0) {
+			break // as are all that follow
+		}
+	}
+	if best == nobody {
+		best = number
+	}
+	if found.latest != found.cursor && j.isRather(all.window.at(all.number(found.latest)), all.window.at(best), c) {
+		return nobody
+	}
+	for range bestSteps {
+		all.step(found, all.window.at(all.number(found.cursor)), kind)
+	}
+	return best
+}
+
+// pair makes partners of two packets, by their numbers.
+func (j *join) pair(reference, capture int64) {
+	r, c := j.windows[Reference].at(reference), j.windows[Capture].at(capture)
+	r.partner, r.partnerTime = capture, c.time
+	c.partner, c.partnerTime = reference, r.time
+	if c.is(untimed) {
+		r.flags |= partnerUntimed
+	}
+	if r.is(untimed) {
+		c.flags |= partnerUntimed
+	}
+	if capture > j.last[Capture] { // else it has waited, and the clock knows later ones
+		j.last = [2]int64{reference, capture}
+		if !r.is(untimed) && !c.is(untimed) {
+			j.clock.add(r.time, c.time)
+		}
+	}
+	j.highest = max(j.highest, reference)
+	j.result.countPair(r, c)
+}
+
+// age looks for the partner of a packet that has waited for the same bytes long enough,
+// among those that have as well.
+func (j *join) age(side Side) {
+	w := j.windows[side]
+	number := w.aged
+	w.aged++
+	p := w.at(number)
+	if p.partner != nobody {
+		return
+	}
+	if side == Capture && j.ageCapture(number, p) {
+		return
+	}
+	for _, kind := range []keyKind{rewrittenKey, headerKey} {
+		if p.keys[kind] != 0 && j.pairOrphan(side, number, kind) {
+			return
+		}
+	}
+	p.flags |= orphan
+	j.orphans[side].add(rewrittenKey, number)
+	if p.keys[headerKey] != 0 {
+		j.orphans[side].add(headerKey, number)
+	}
+}
+
+// ageCapture says whether a packet of the capture has the bytes of one of the reference:
+// of one that was passed over, or of one that has a partner.
+func (j *join) ageCapture(number int64, c *packet) bool {
+	all := j.exact[Reference]
+	found := all.find(exactKey, c.keys[exactKey])
+	if found == nil {
+		return false
+	}
+	c.flags |= duplicate
+	short := found.head
+	for range found.length {
+		if found.passed == 0 {
+			return true
+		}
+		p := all.window.at(all.number(short))
+		if p.partner == nobody && all.number(short) < j.windows[Reference].aged {
+			found.passed--
+			c.flags &^= duplicate
+			j.pair(all.number(short), number)
+			return true
+		}
+		short = p.next[exactKey]
+	}
+	return true
+}
+
+// pairOrphan makes a packet the partner of one that has the same key of one kind and has
+// waited for the same bytes long enough as well.
+func (j *join) pairOrphan(side Side, number int64, kind keyKind) bool {
+	p, orphans := j.windows[side].at(number), j.orphans[1-side]
+	found := orphans.find(kind, p.keys[kind])
+	if found == nil || !orphans.advance(found, kind) {
+		return false
+	}
+	partner := orphans.number(found.cursor)
+	if side == Reference {
+		j.pair(number, partner)
+		return true
+	}
+	if partner = j.choose(orphans, found, kind, p); partner == nobody {
+		return false
+	}
+	j.pair(partner, number)
+	found.latest = uint32(partner)
+	return true
+}
+
+// drain brings together what has been read, when nothing more comes.
+func (j *join) drain() error {
+	for _, side := range []Side{Reference, Capture} {
+		for w := j.windows[side]; w.aged < w.end; {
+			j.age(side)
+		}
+	}
+	for _, side := range []Side{Reference, Capture} {
+		for w := j.windows[side]; w.first < w.end; {
+			if err := j.retire(side); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// retire takes the oldest packet out of a window, and counts what became of it.
+func (j *join) retire(side Side) error {
+	if j.timing == nil {
+		j.timing = newTiming(j)
+	}
+	w := j.windows[side]
+	number := w.first
+	p := w.at(number)
+	var err error
+	if side == Reference {
+		err = j.retireReference(number, p)
+		j.exact[side].removeOldest(exactKey)
+	} else {
+		err = j.retireCapture(number, p)
+		if p.is(waits) {
+			j.exact[side].removeOldest(exactKey)
+		}
+	}
+	if p.is(orphan) {
+		j.orphans[side].removeOldest(rewrittenKey)
+		if p.keys[headerKey] != 0 {
+			j.orphans[side].removeOldest(headerKey)
+		}
+	}
+	w.first++
+	return err
+}
+
+func (j *join) retireReference(number int64, r *packet) error {
+	j.timing.addReference(r)
+	if r.partner != nobody {
+		return nil
+	}
+	j.result.Comparison.Missing++
+	if len(j.result.Missing) < j.options.Events {
+		j.result.Missing = append(j.result.Missing, r.event("missing", number))
+	}
+	return j.left[Reference].add(leftover{key: r.keys[exactKey], number: number})
+}
+
+func (j *join) retireCapture(number int64, c *packet) error {
+	j.timing.addCapture(c)
+	if c.partner != nobody {
+		j.order.add(c.partner)
+		return nil
+	}
+	if c.is(duplicate) || j.orphans[Reference].find(rewrittenKey, c.keys[rewrittenKey]) != nil {
+		c.flags |= duplicate
+		j.result.Duplicated++
+	} else {
+		j.result.Comparison.Extra++
+		if len(j.result.Extra) < j.options.Events {
+			j.result.Extra = append(j.result.Extra, c.event("extra", number))
+		}
+	}
+	return j.left[Capture].add(leftover{key: c.keys[exactKey], number: number, duplicate: c.is(duplicate)})
+}
+
+// end pairs the leftovers, and draws the sums.
+func (j *join) end() (*Result, error) {
+	r := &j.result
+	err := pairLeftovers(j.left[Reference], j.left[Capture], func(reference, capture leftover) {
+		r.Matched++
+		r.Displaced++
+		r.Comparison.Missing--
+		r.Missing = without(r.Missing, reference.number)
+		if capture.duplicate {
+			r.Duplicated--
+		} else {
+			r.Comparison.Extra--
+			r.Extra = without(r.Extra, capture.number)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.Reference, r.Capture = j.feeds[Reference].stats, j.feeds[Capture].stats
+	r.Spilled = j.left[Reference].size + j.left[Capture].size
+	r.Reordered, r.ReorderingExtent = j.order.reordered, j.order.extent
+	if j.timing == nil {
+		j.timing = newTiming(j)
+	}
+	j.timing.end(r)
+	return r, nil
+}
+
+// without leaves out the event of a packet that turned out to have a partner.
+func without(events []record.Unmatched, number int64) []record.Unmatched {
+	i, found := slices.BinarySearchFunc(events, number+1, func(e record.Unmatched, packet int64) int { return cmp.Compare(e.Packet, packet) })
+	if !found {
+		return events
+	}
+	return slices.Delete(events, i, i+1)
+}
