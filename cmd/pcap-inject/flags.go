@@ -18,6 +18,7 @@ type config struct {
 	interfaceName string
 	file          string
 	delay         time.Duration
+	maxGap        time.Duration // 0 leaves gaps as they are
 	at, asap      bool
 	policies      frame.Policies
 	tx            txPolicy
@@ -33,6 +34,7 @@ type config struct {
 func configure(flags *tool.Flags) (c config, err error) {
 	conflicts := [][]string{
 		{"interface", "write"}, {"delay", "at"}, {"delay", "asap"}, {"at", "asap"}, {"asap", "fail-late"}, {"asap", "verify"},
+		{"max-gap", "at"}, {"max-gap", "asap"},
 		{"write", "oversize"}, {"write", "short"}, {"write", "link"}, {"write", "tx"}, {"write", "workers"}, {"write", "verify"},
 	}
 	if err := flags.CheckConflicts(conflicts); err != nil {
@@ -43,6 +45,9 @@ func configure(flags *tool.Flags) (c config, err error) {
 		return c, tool.UsageErrorf("wanted -i INTERFACE or -w FILE")
 	}
 	if c.delay, err = flags.Duration("delay"); err != nil {
+		return c, err
+	}
+	if c.maxGap, err = flags.PositiveDuration("max-gap"); err != nil {
 		return c, err
 	}
 	c.at, c.asap, c.realtime = flags.Bool("at"), flags.Bool("asap"), flags.Bool("realtime")

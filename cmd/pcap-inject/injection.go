@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -25,8 +26,10 @@ type injection struct {
 	feeder        *feeder
 	epoch         *schedule.Epoch
 	transmissions []*schedule.Transmission
-	verifiers     []*verifier // of the transmissions, with --verify
-	stalled       atomic.Bool // a stall was told of
+	verifiers     []*verifier    // of the transmissions, with --verify
+	pauses        []atomic.Int64 // moments until which the transmissions pause
+	stalled       atomic.Bool    // a stall was told of
+	paused        atomic.Bool    // a long pause was told of
 }
 
 // sink is where packets go: an interface or a file.
@@ -91,7 +94,7 @@ func (in *injection) prepare(playback *input.Playback) {
 	c := &in.config
 	in.feeder = &feeder{
 		playback: playback, messages: in.run.Messages, report: in.run.Report, filter: c.filter, policies: c.policies,
-		axis: schedule.NewAxis(schedule.TimeScale{}), clock: schedule.System, epoch: in.epoch,
+		axis: schedule.NewAxis(schedule.TimeScale{MaxGap: c.maxGap}), clock: schedule.System, epoch: in.epoch,
 		delay: c.delay, at: c.at, asap: c.asap, limit: c.limit, end: int64(c.duration),
 	}
 	senders := in.sink.senders()
@@ -197,12 +200,13 @@ func (in *injection) abandon() {
 func (in *injection) startThreads() (ended <-chan error) {
 	in.prepareProcess()
 	ready, sent := make(chan struct{}), make(chan error, len(in.transmissions))
-	for _, t := range in.transmissions {
+	in.pauses = make([]atomic.Int64, len(in.transmissions))
+	for i, t := range in.transmissions {
 		go func() {
 			runtime.LockOSThread() // for good: the thread ends with the goroutine
 			in.prepareThread(t)
 			ready <- struct{}{}
-			sent <- in.transmit(t)
+			sent <- in.transmit(t, &in.pauses[i])
 		}()
 	}
 	for range in.transmissions {
@@ -246,15 +250,19 @@ func (in *injection) prepareThread(t *schedule.Transmission) {
 	}
 }
 
-// transmit sends what comes into the ring of a transmission. It reports underruns, and
-// counts and leaves out the frames that the sink refuses.
-func (in *injection) transmit(t *schedule.Transmission) error {
+// transmit sends what comes into the ring of a transmission. It reports underruns and long
+// pauses, and counts and leaves out the frames that the sink refuses.
+func (in *injection) transmit(t *schedule.Transmission, pause *atomic.Int64) error {
 	defer t.Lateness.Settle()
 	for {
 		err := t.Run()
 		var underrun *schedule.Underrun
 		var refusal *schedule.Refusal
+		var longPause *schedule.LongPause
 		switch {
+		case errors.As(err, &longPause):
+			pause.Store(longPause.Until)
+			in.tellPause(longPause)
 		case errors.As(err, &underrun):
 			in.reportUnderrun(underrun)
 		case errors.As(err, &refusal) && in.sink.refusesFrame(refusal.Err):
@@ -281,6 +289,32 @@ func (in *injection) reportUnderrun(u *schedule.Underrun) {
 		Event: "underrun", Tool: in.run.Name(), Time: record.Time(time.Now().UnixNano()),
 		Departure: record.Seconds(u.Departure), Missing: record.Seconds(u.Missing), Stalled: u.Stalled,
 	})
+}
+
+// tellPause says once that nothing will be sent for a while.
+func (in *injection) tellPause(p *schedule.LongPause) {
+	text := in.pauseText(schedule.System.Now())
+	if text == "" || in.run.Messages.Quiet() || in.paused.Swap(true) {
+		return
+	}
+	if p.Departure > 0 && !in.config.at {
+		text += " (--max-gap 1s shortens pauses)"
+	}
+	in.run.Messages.Say(text)
+}
+
+// pauseText says when the next packet leaves, if that takes long.
+func (in *injection) pauseText(now int64) string {
+	next, waits := int64(math.MaxInt64), false
+	for i, t := range in.transmissions {
+		if t.Ring.Len() > 0 {
+			next, waits = min(next, in.pauses[i].Load()), true
+		}
+	}
+	if !waits || next <= now {
+		return ""
+	}
+	return "next packet in " + tool.DurationText(time.Duration(next-now))
 }
 
 // close ends the sink after a run that ended with err. A file that is not complete because

@@ -35,6 +35,7 @@ func injector() *tool.Tool {
 			&cli.StringFlag{Name: "interface", Aliases: []string{"i"}, Usage: "send on `INTERFACE`"},
 			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write frames to `FILE` instead (- for stdout), with their times of sending"},
 			&cli.StringFlag{Name: "delay", Value: "200ms", Usage: "buffer packets for `DURATION` before sending them"},
+			&cli.StringFlag{Name: "max-gap", Usage: "shorten longer gaps to `DURATION`"},
 			&cli.BoolFlag{Name: "at", Usage: "send packets at their timestamps by the wall clock, as pcap-pace --start-at sets them"},
 			&cli.BoolFlag{Name: "asap", Usage: "send as fast as possible"},
 			&cli.StringFlag{Name: "oversize", Value: oversizeWords[0], Usage: "what to do with frames longer than the MTU allows: error (leave out, exit 3), skip, truncate, or segment (cut TCP as TSO does)"},

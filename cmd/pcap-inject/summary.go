@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"pcap-replay/internal/frame"
@@ -11,7 +12,8 @@ import (
 )
 
 func latenessText(l *record.Lateness) string {
-	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, p99.9 %s, max %s", micros(l.P50), micros(l.P90), micros(l.P99), micros(l.P999), micros(l.Max))
+	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, p99.9 %s, max %s",
+		durationText(l.P50), durationText(l.P90), durationText(l.P99), durationText(l.P999), durationText(l.Max))
 }
 
 // figures are the counters at some moment.
@@ -121,6 +123,9 @@ func (in *injection) checkLateness() error {
 
 // saySummary prints the summary for people.
 func (in *injection) saySummary(s *record.InjectSummary) {
+	if s.Exit == tool.ExitFailed && s.PacketsOut == 0 {
+		return // the error says enough
+	}
 	in.run.Messages.Say(fmt.Sprintf("sent %s, %d bytes in %v: %s", tool.Plural(s.PacketsOut, "packet"), s.Bytes,
 		time.Duration(s.Duration*1e9).Round(time.Microsecond), rates(s.PPS, s.BPS)))
 	if s.Lateness != nil {
@@ -185,11 +190,24 @@ func (in *injection) now() record.Progress {
 // line is the counters for SIGUSR1 and the progress line.
 func (in *injection) line() string {
 	e := in.now()
-	late := ""
-	if e.P99 != nil {
-		late = ", p99 " + micros(*e.P99) + " late"
+	line := fmt.Sprintf("%d sent, %s", e.PacketsOut, rates(e.PPS, e.BPS))
+	if in.config.asap {
+		return fmt.Sprintf("%s, buffer %.0f %%", line, 100*e.Buffer)
 	}
-	return fmt.Sprintf("%d sent, %s%s, buffer %.0f %%", e.PacketsOut, rates(e.PPS, e.BPS), late, 100*e.Buffer)
+	now := schedule.System.Now()
+	late := "p99 " + durationText(*e.P99) + " late"
+	if pause := in.pauseText(now); pause != "" {
+		return fmt.Sprintf("%d sent, %s, %s", e.PacketsOut, pause, late)
+	}
+	return fmt.Sprintf("%s, %s, buffer %s ahead", line, late, tool.DurationText(in.ahead(now)))
+}
+
+// ahead is how much of the stream is buffered.
+func (in *injection) ahead(now int64) (most time.Duration) {
+	for _, t := range in.transmissions {
+		most = max(most, t.Ahead(now))
+	}
+	return most
 }
 
 // settled is how many of the packets read have been sent, or will not be.
@@ -228,5 +246,7 @@ func scaled(value float64, unit string) string {
 	return fmt.Sprintf("%.3g G%s", value, unit)
 }
 
-// micros is a short duration for people.
-func micros(seconds float64) string { return fmt.Sprintf("%.1f us", seconds*1e6) }
+// durationText is a duration of a record for people.
+func durationText(seconds float64) string {
+	return tool.DurationText(time.Duration(math.Round(seconds * 1e9)))
+}

@@ -29,6 +29,7 @@ type pacer struct {
 	clock      schedule.Clock
 	wait       func(moment int64) error
 	begun      bool
+	paused     bool  // a long pause was told of
 	epoch      int64 // moment of departure 0
 	base       int64 // timestamp of departure 0
 	seen       int64 // when the clock was last looked at before a write
@@ -278,6 +279,9 @@ func (p *pacer) waitFor(writer *stream.Writer, departure int64) error {
 		if err := writer.Flush(); err != nil {
 			return tool.OutputError(p.out, err)
 		}
+		if due-now > schedule.PauseLimit {
+			p.tellPause(departure, due-now)
+		}
 		if err := p.wait(due); err != nil {
 			return err
 		}
@@ -286,6 +290,19 @@ func (p *pacer) waitFor(writer *stream.Writer, departure int64) error {
 	p.noteLateness(due, now)
 	p.seen = now
 	return p.run.Context.Err()
+}
+
+// tellPause says once that nothing will be written for a while.
+func (p *pacer) tellPause(departure, wait int64) {
+	if p.paused || p.run.Messages.Quiet() {
+		return
+	}
+	p.paused = true
+	text := "next packet in " + tool.DurationText(time.Duration(wait))
+	if scale := &p.config.timeScale; departure > 0 && p.config.fit == 0 && scale.Packets == 0 && scale.Bits == 0 {
+		text += " (--max-gap 1s shortens pauses)"
+	}
+	p.run.Messages.Say(text)
 }
 
 // noteLateness takes note of what goes out after it was due. After a stall the rest goes

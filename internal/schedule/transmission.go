@@ -70,6 +70,20 @@ func (u *Underrun) Error() string {
 	return fmt.Sprintf("packet came %v after its departure", time.Duration(u.Missing))
 }
 
+// LongPause is the error of a packet that is not due for longer than PauseLimit. It comes
+// once for a packet, before the wait.
+type LongPause struct {
+	Departure int64
+	Until     int64 // moment
+}
+
+func (p *LongPause) Error() string {
+	return fmt.Sprintf("next packet leaves %v after the first", time.Duration(p.Departure))
+}
+
+// PauseLimit is how long a wait may be before somebody who watches takes it for a hang.
+const PauseLimit = int64(time.Minute)
+
 // StallLimit is how long a thread may not run, or a call that sends may take, until that
 // is a stall rather than lateness: then the process or the machine was stopped, or what
 // is sent to took nothing. What was missed in a stall is not made up for by a burst.
@@ -112,6 +126,7 @@ type Transmission struct {
 	waiter              *Waiter
 	behind              bool  // packets come too late for a fixed epoch
 	seen                int64 // when this thread last looked at the clock before it sent
+	paused              int64 // moment until which the last long pause was announced
 	touched             byte  // of no meaning
 }
 
@@ -136,11 +151,21 @@ func (t *Transmission) Sent() (packets, frames, bytes int64) {
 // were stalls. The others came too late.
 func (t *Transmission) Underruns() (all, stalls int64) { return t.underruns.Load(), t.stalls.Load() }
 
+// Ahead is how long before its departure the packet was that was read last, as of now. It
+// is 0 when no packet waits. Any goroutine may ask.
+func (t *Transmission) Ahead(now int64) time.Duration {
+	if t.Ring.Len() == 0 {
+		return 0
+	}
+	return time.Duration(max(t.Epoch.after(t.Ring.newest.Load())-now, 0))
+}
+
 // Span gives the moments of the first and the last send, 0 before there was one.
 func (t *Transmission) Span() (began, ended int64) { return t.began.Load(), t.ended.Load() }
 
-// Run sends until the ring is closed and empty, or abandoned. After a [*Refusal] and
-// after an [*Underrun] the caller may call it again: it goes on with the next frame.
+// Run sends until the ring is closed and empty, or abandoned. After a [*Refusal], an
+// [*Underrun] and a [*LongPause] the caller may call it again: it goes on with the next
+// frame.
 // Any other error is that of Flush, and ends the transmission. The caller locks the
 // goroutine to its thread, and settles Lateness at the end.
 func (t *Transmission) Run() error {
@@ -223,6 +248,10 @@ func (t *Transmission) sendFrom(slot int) error {
 	due := t.due(slot)
 	if now >= due {
 		return t.send(slot, t.countDue(slot, now), now)
+	}
+	if due-now > PauseLimit && due != t.paused {
+		t.paused = due
+		return &LongPause{Departure: t.Ring.departures[slot], Until: due}
 	}
 	if !t.waiter.sleepBefore(due) {
 		return nil

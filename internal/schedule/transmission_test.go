@@ -342,6 +342,43 @@ func TestAStopMakesNoBurst(t *testing.T) {
 	}
 }
 
+// A long pause is announced once, before it begins, and then waited for.
+func TestLongPausesAreAnnounced(t *testing.T) {
+	clock := newFakeClock()
+	clock.wakeUps = func() int64 { return 0 }
+	transmission, sender := newTransmission(clock, 16, 1<<16)
+	transmission.Epoch.Set(200e6)
+	fill(t, transmission.Ring, []int64{0, PauseLimit, PauseLimit + 1e6, 3*PauseLimit + 1e6})
+	var pause *LongPause
+	if err := transmission.Run(); !errors.As(err, &pause) || *pause != (LongPause{3*PauseLimit + 1e6, 200e6 + 3*PauseLimit + 1e6}) {
+		t.Fatalf("%v, wanted the pause of two minutes", err)
+	}
+	if len(sender.frames) != 3 {
+		t.Errorf("announced behind %d frames, wanted 3", len(sender.frames))
+	}
+	if err := transmission.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if late := sender.moments[3] - 200e6 - 3*PauseLimit - 1e6; late < 0 || late > 200 {
+		t.Errorf("the packet behind the pause left %d ns late", late)
+	}
+}
+
+func TestAheadIsHowFarTheReaderIs(t *testing.T) {
+	transmission, _ := newTransmission(newFakeClock(), 16, 1<<16)
+	transmission.Epoch.Set(1e9)
+	if ahead := transmission.Ahead(0); ahead != 0 {
+		t.Errorf("an empty ring is %v ahead", ahead)
+	}
+	fill(t, transmission.Ring, []int64{0, 500e6})
+	if ahead := transmission.Ahead(1.2e9); ahead != 300*time.Millisecond {
+		t.Errorf("%v ahead, wanted 300ms", ahead)
+	}
+	if ahead := transmission.Ahead(2e9); ahead != 0 {
+		t.Errorf("%v ahead after the last departure", ahead)
+	}
+}
+
 // Lateness below the limit is made up for: it moves no packet.
 func TestASmallDelayIsNoStall(t *testing.T) {
 	clock := newFakeClock()
@@ -373,7 +410,9 @@ func runToTheEnd(transmission *Transmission) (underruns []*Underrun, refusals []
 		err := transmission.Run()
 		var underrun *Underrun
 		var refusal *Refusal
+		var pause *LongPause
 		switch {
+		case errors.As(err, &pause):
 		case errors.As(err, &underrun):
 			underruns = append(underruns, underrun)
 		case errors.As(err, &refusal):
