@@ -3,11 +3,13 @@ package main
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"pcap-replay/internal/filter"
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/tool"
+	"pcap-replay/internal/wire"
 )
 
 // maxWorkers bounds the memory of the rings.
@@ -42,7 +44,8 @@ func configure(flags *tool.Flags) (c config, err error) {
 	}
 	c.interfaceName, c.file = flags.String("interface"), flags.String("write")
 	if c.interfaceName == "" && c.file == "" {
-		return c, tool.UsageErrorf("wanted -i INTERFACE or -w FILE")
+		return c, tool.UsageErrorf("wanted -i INTERFACE or -w FILE").
+			WithHint("there are the interfaces " + strings.Join(wire.Names(), ", "))
 	}
 	if c.delay, err = flags.Duration("delay"); err != nil {
 		return c, err

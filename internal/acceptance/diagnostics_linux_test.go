@@ -40,7 +40,7 @@ var troubles = []string{
 	`pcap-tarcat a.pcap`,
 	`script -qec 'pcap-merge a.pcap' /dev/null < /dev/null`,
 	`pcap-merge a.pcap > /dev/full`,
-	`pcap-map a.pcap --jobs 2`,
+	`pcap-pace --fit 10 minutes a.pcap`,
 	`pcap-pace --from yesterday a.pcap`,
 	`tar -cf one.tar a.pcap && cat one.tar one.tar > two.tar && pcap-tarls two.tar`,
 	`pcap-tarls --index < one.tar`,

@@ -65,7 +65,7 @@ func (r *Run) start(arguments []string) error {
 		return r.tool.writeVersion(r.Out)
 	}
 	r.Flags = flags
-	if err := r.apply(arguments); err != nil {
+	if err := r.apply(); err != nil {
 		return err
 	}
 	return r.tool.Run(r)

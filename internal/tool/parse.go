@@ -1,9 +1,11 @@
 package tool
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,25 +46,22 @@ func (t *Tool) allFlags() []cli.Flag {
 // here: it prints help by text/template, which keeps the linker from leaving out any
 // method of any type, a third of a binary.
 func (t *Tool) parse(arguments []string) (*Flags, error) {
-	for rest := arguments; ; {
-		set := flag.NewFlagSet(t.Name, flag.ContinueOnError)
-		set.SetOutput(io.Discard) // every message is ours
-		all := t.allFlags()
-		for _, f := range all {
-			if err := declare(set, f); err != nil {
-				return nil, err
-			}
+	set := flag.NewFlagSet(t.Name, flag.ContinueOnError)
+	set.SetOutput(io.Discard) // every message is ours
+	all := t.allFlags()
+	for _, f := range all {
+		if err := declare(set, f); err != nil {
+			return nil, err
 		}
-		err := set.Parse(rest)
-		if err == nil {
-			return &Flags{set}, copyAliases(set, all)
-		}
-		apart := splitShortFlags(set, rest, err)
-		if apart == nil {
-			return nil, asUsageError(err, arguments)
-		}
-		rest = apart
 	}
+	a := arrange(set, arguments)
+	if err := set.Parse(a.arguments()); err != nil {
+		return nil, t.asUsageError(err, set, arguments)
+	}
+	if err := a.checkStrayWord(); err != nil {
+		return nil, err
+	}
+	return &Flags{set}, copyAliases(set, all)
 }
 
 // declare adds a flag to a set.
@@ -85,24 +84,100 @@ type stringList []string
 func (l *stringList) String() string         { return strings.Join(*l, " ") }
 func (l *stringList) Set(value string) error { *l = append(*l, value); return nil }
 
-const unknownFlag = "flag provided but not defined: -"
+// arranged is a command line whose flags and operands stand apart, as the flag package
+// wants them.
+type arranged struct {
+	flags, operands []string
+	// valueBefore is the flag with its value directly before the first operand, if any.
+	valueBefore string
+	// lacksValue says that the last argument is a flag that needs a value.
+	lacksValue bool
+}
 
-// splitShortFlags writes the short flags that stand together in one argument, such as
-// -qv, as arguments of their own, if that is what the flag package could not parse.
-func splitShortFlags(set *flag.FlagSet, arguments []string, err error) []string {
-	name, unknown := strings.CutPrefix(err.Error(), unknownFlag)
-	at := slices.Index(arguments, "-"+name)
-	if !unknown || at < 0 || len(name) < 2 {
-		return nil
+// arguments are the flags and the operands behind them.
+func (a *arranged) arguments() []string {
+	if a.lacksValue {
+		return a.flags // which the flag package refuses
 	}
-	var apart []string
-	for _, letter := range name {
-		if set.Lookup(string(letter)) == nil {
-			return nil
+	return slices.Concat(a.flags, []string{"--"}, a.operands)
+}
+
+// arrange reads arguments as getopt_long(3) does: flags may stand behind operands, short
+// flags without a value may stand together, and the value of a short flag may follow it
+// without a space. Behind "--" every argument is an operand.
+func arrange(set *flag.FlagSet, arguments []string) (a arranged) {
+	lastValue := ""
+	for len(arguments) > 0 {
+		argument := arguments[0]
+		arguments = arguments[1:]
+		if argument == "--" {
+			a.operands = append(a.operands, arguments...)
+			break
+		}
+		if !strings.HasPrefix(argument, "-") || argument == "-" {
+			if len(a.operands) == 0 {
+				a.valueBefore = lastValue
+			}
+			a.operands = append(a.operands, argument)
+			continue
+		}
+		apart, needsValue := splitFlag(set, argument)
+		lastValue = ""
+		a.lacksValue = needsValue && len(arguments) == 0
+		if needsValue && !a.lacksValue {
+			lastValue = argument + " " + arguments[0]
+			apart = append(apart, arguments[0])
+			arguments = arguments[1:]
+		}
+		a.flags = append(a.flags, apart...)
+	}
+	return a
+}
+
+// splitFlag divides an argument such as -qieth1 into flags and a value, and says whether
+// the value of the last flag is the next argument. It leaves an unknown flag whole.
+func splitFlag(set *flag.FlagSet, argument string) (apart []string, needsValue bool) {
+	name, _, hasValue := strings.Cut(strings.TrimLeft(argument, "-"), "=")
+	if known := set.Lookup(name); known != nil {
+		return []string{argument}, !hasValue && !isBool(known)
+	}
+	if strings.HasPrefix(argument, "--") {
+		return []string{argument}, false
+	}
+	letters := argument[1:]
+	for i, letter := range letters {
+		known := set.Lookup(string(letter))
+		if known == nil {
+			return []string{argument}, false
 		}
 		apart = append(apart, "-"+string(letter))
+		if !isBool(known) {
+			if value := letters[i+len(string(letter)):]; value != "" {
+				return append(apart, value), false
+			}
+			return apart, true
+		}
 	}
-	return slices.Replace(slices.Clone(arguments), at, at+1, apart...)
+	return apart, false
+}
+
+// isBool says whether a flag has no value.
+func isBool(f *flag.Flag) bool {
+	value, ok := f.Value.(interface{ IsBoolFlag() bool })
+	return ok && value.IsBoolFlag()
+}
+
+// checkStrayWord finds a value of several words, such as --fit 10 minutes: the second
+// word would be the first of several inputs, and a file of that name does not exist.
+func (a *arranged) checkStrayWord() error {
+	if a.valueBefore == "" || len(a.operands) < 2 || a.operands[0] == "-" || strings.ContainsAny(a.operands[0], "./") {
+		return nil
+	}
+	if _, err := os.Lstat(a.operands[0]); !errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return UsageErrorf("%q after %s is no file", a.operands[0], a.valueBefore).
+		WithHint("a value is one word, such as 10m or 2020-09-13T12:26:40")
 }
 
 // copyAliases gives all names of a flag the value of the one that was given.
@@ -133,11 +208,13 @@ func copyAliases(set *flag.FlagSet, all []cli.Flag) error {
 // invalidValue is what the flag package says of one, and of what kind it is.
 var invalidValue = regexp.MustCompile(`(?s)^invalid (boolean )?value (".*") for(?: flag)? -+([^ :]+): `)
 
+const unknownFlag = "flag provided but not defined: -"
+
 // asUsageError puts what the flag package says of arguments into our words.
-func asUsageError(err error, arguments []string) error {
+func (t *Tool) asUsageError(err error, set *flag.FlagSet, arguments []string) error {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, unknownFlag); ok {
-		return UsageErrorf("unknown flag %q", asTyped(name, arguments)).WithHint("--help lists the flags")
+		return UsageErrorf("unknown flag %q", asTyped(name, arguments)).WithHint(t.hintFor(strings.TrimLeft(name, "-"), set))
 	}
 	if parts := invalidValue.FindStringSubmatch(text); parts != nil {
 		if parts[1] != "" {
@@ -195,26 +272,6 @@ func stdoutError(err error) error {
 		return nil
 	}
 	return files.Named("stdout", err)
-}
-
-// checkOperands finds flags behind operands: the flag package would take them for file
-// names. What stands behind "--" is an operand.
-func (f *Flags) checkOperands(arguments []string) error {
-	operands := f.Operands()
-	before := len(arguments) - len(operands) - 1
-	if before >= 0 && arguments[before] == "--" {
-		return nil
-	}
-	for _, operand := range operands {
-		if operand == "--" {
-			return nil
-		}
-		if strings.HasPrefix(operand, "-") && operand != "-" {
-			return UsageErrorf("flag %q after an operand", operand).
-				WithHint("flags come before operands; after \"--\" every argument is an operand")
-		}
-	}
-	return nil
 }
 
 // mayBeEmpty are the flags that choose: empty, they choose all.

@@ -43,10 +43,7 @@ func newRun(tool *Tool, streams Streams) *Run {
 }
 
 // apply puts the common flags into effect.
-func (r *Run) apply(arguments []string) error {
-	if err := r.Flags.checkOperands(arguments); err != nil {
-		return err
-	}
+func (r *Run) apply() error {
 	if err := r.Flags.checkValues(); err != nil {
 		return err
 	}

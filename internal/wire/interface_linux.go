@@ -15,7 +15,7 @@ import (
 func Lookup(name string) (*Interface, error) {
 	link, err := netlink.LinkByName(name)
 	if errors.As(err, &netlink.LinkNotFoundError{}) || errors.Is(err, unix.ERANGE) { // the latter is a name that none can have
-		return nil, noInterface(name, names())
+		return nil, noInterface(name, Names())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("interface %q: %w", name, err)
@@ -48,7 +48,8 @@ func linkType(encapsulation string) (stream.LinkType, bool) {
 	return 0, false
 }
 
-func names() (names []string) {
+// Names are the names of the interfaces, or none if the kernel does not list them.
+func Names() (names []string) {
 	links, err := netlink.LinkList()
 	if err != nil {
 		return nil

@@ -13,6 +13,9 @@ var errUnsupported = errors.New("sending on an interface works on Linux only; -w
 // Lookup finds an interface by its name.
 func Lookup(string) (*Interface, error) { return nil, errUnsupported }
 
+// Names are the names of the interfaces.
+func Names() []string { return nil }
+
 // Counters asks the device for what it has sent.
 func (*Interface) Counters() (Counters, error) { return Counters{}, errUnsupported }
 
