@@ -90,13 +90,12 @@ func (s *fileSink) failed(err error) error {
 	return s.out.Named(err)
 }
 
-// close ends the capture and gives it its name. What was sent stands in it, also
-// when a signal has ended the run.
+// close ends the capture. What was sent is in it, also when a signal has ended the run.
 func (s *fileSink) close() error {
 	if err := s.writer.Close(); err != nil {
 		return s.failed(err)
 	}
-	return s.out.Commit()
+	return nil
 }
 
 func (s *fileSink) isWire() bool { return false }

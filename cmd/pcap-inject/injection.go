@@ -164,8 +164,8 @@ func (in *injection) send() error {
 		}
 	case <-time.After(stopGrace): // it waits for a silent stream
 	}
-	if err == nil && in.run.Context.Err() != nil {
-		err = context.Cause(in.run.Context)
+	if errors.Is(err, context.Canceled) {
+		return nil // a signal is an ordinary end
 	}
 	return err
 }
@@ -333,7 +333,7 @@ func (in *injection) close(err error) error {
 			in.run.Messages.Warnf("--verify: %v", err)
 		}
 	}
-	if err != nil && in.run.Context.Err() == nil {
+	if err != nil {
 		return nil
 	}
 	return in.sink.close()

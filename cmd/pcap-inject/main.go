@@ -63,6 +63,7 @@ func run(run *tool.Run) error {
 	if err := in.open(); err != nil {
 		return err
 	}
+	run.KeepOutputs()
 	run.SetCounters(in.line)
 	run.SetSummary(in.summary)
 	if in.sink.isWire() {

@@ -81,11 +81,8 @@ func (m *mapping) produce() error {
 		if err := m.picture.WriteSVG(m.svg); err != nil {
 			return m.svg.Named(err)
 		}
-		if err := m.svg.Commit(); err != nil {
-			return err
-		}
 	}
-	return m.out.Commit()
+	return nil
 }
 
 // readCaptures surveys the operands.

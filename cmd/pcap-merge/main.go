@@ -74,6 +74,7 @@ func run(run *tool.Run) error {
 	run.SetSummary(m.summary)
 	if config.follow != "" {
 		run.Drain()
+		run.KeepOutputs()
 	}
 	return m.mergeAll(out)
 }

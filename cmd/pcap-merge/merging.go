@@ -91,10 +91,7 @@ func (m *merging) mergeAll(out *files.Output) error {
 	if err := writer.Close(); err != nil {
 		return tool.OutputError(m.out, err)
 	}
-	if err := m.sayUnwritable(); err != nil {
-		return err
-	}
-	return out.Commit()
+	return m.sayUnwritable()
 }
 
 // sayUnwritable names the packets that have been left out for their times, which

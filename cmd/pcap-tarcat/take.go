@@ -75,10 +75,7 @@ func (t *taker) takeAll() error {
 	if failed == len(t.config.choices) && failed > 0 || t.missing.Load() > 0 && t.taken.Load() == 0 {
 		return tool.ErrReported
 	}
-	if t.out == nil {
-		return nil
-	}
-	return t.out.Commit()
+	return nil
 }
 
 // walk takes what is wanted of one tarball, and says whether it could be read.
@@ -299,7 +296,13 @@ func (t *taker) extract(path string, r archive.Walker, m *archive.Member) error 
 		}
 		return t.folder.named(file.name, err)
 	}
-	if err := file.commit(m.ModTime); err != nil {
+	err = t.run.PublishFile(func() error { return file.commit(m.ModTime) })
+	switch {
+	case err == nil:
+	case t.run.Context.Err() != nil:
+		t.folder.clean()
+		return input.AsStop(err)
+	default:
 		t.folder.clean()
 		return t.notExtracted(path, m, files.WithoutPath(err))
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"sync/atomic"
 
@@ -121,8 +122,11 @@ func (l *lister) indexArchive(path string, visit input.Visit) error {
 	if err := l.archives.WalkReader(path, reader, visit); err != nil {
 		return err
 	}
-	if err := reader.FinishIndex(); err != nil {
+	if err := l.run.PublishFile(reader.FinishIndex); err != nil {
 		return fmt.Errorf("index: %w", files.WithoutPath(err))
+	}
+	if info, err := os.Stat(archive.IndexPath(path)); err == nil {
+		l.run.ListPublished(archive.IndexPath(path), info.Size())
 	}
 	return nil
 }

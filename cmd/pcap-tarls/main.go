@@ -51,8 +51,5 @@ func run(run *tool.Run) error {
 	run.SetCounters(l.counters)
 	run.SetSummary(l.summary)
 	run.Progress.Start(l.archives.Opener.Size(config.archives), nil)
-	if err := l.listAll(); err != nil {
-		return err
-	}
-	return out.Commit()
+	return l.listAll()
 }

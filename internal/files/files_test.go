@@ -44,7 +44,7 @@ func TestInputNoticesTruncation(t *testing.T) {
 	}
 }
 
-// An output appears under its name when it is committed, and then as a whole.
+// An output appears under its name when it is published, and then as a whole.
 func TestOutputAppearsWhole(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, strings.Repeat("long", 63))
@@ -57,14 +57,20 @@ func TestOutputAppearsWhole(t *testing.T) {
 			t.Errorf("%v, %d bytes written", err, out.Written())
 		}
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("it is there before it is committed: %v", err)
+			t.Errorf("it is there before it is published: %v", err)
 		}
 		if commits {
-			if err := out.Commit(); err != nil {
+			if err := errors.Join(out.Finish(), out.Publish()); err != nil {
 				t.Error(err)
 			}
 		}
 		out.Abandon()
+		if out.IsComplete() != commits {
+			t.Errorf("complete: %v, wanted %v", out.IsComplete(), commits)
+		}
+		if _, err := out.Write(nil); !errors.Is(err, ErrShut) {
+			t.Errorf("a write behind the end: %v", err)
+		}
 	}
 	entries, err := os.ReadDir(folder)
 	if err != nil || len(entries) != 1 || entries[0].Name() != filepath.Base(path) {

@@ -8,26 +8,28 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 )
 
-// Output is a stream that is written to, or a file that gets its name only by Commit:
-// nobody sees an incomplete file under it. Write and Abandon may be used concurrently.
+// Output is a stream that is written to, or a file that gets its name only by Publish:
+// nobody sees an incomplete file under it. Its owner calls Shut, Finish, Publish and
+// Abandon; others may call Write at the same time.
 type Output struct {
 	dst       io.Writer
 	name      string // "stdout" for the stream
 	temporary string // "" where the file already has its name
 	written   atomic.Int64
+	shut      atomic.Bool
+	isStream  bool
 
-	mutex sync.Mutex
-	file  *os.File // nil for the stream, and after Commit and Abandon
+	file     *os.File // nil for the stream, and after Finish and Abandon
+	complete bool
 }
 
 // Stdout is an output without a name of its own.
 func Stdout(dst io.Writer) *Output {
 	EnlargePipe(dst)
-	return &Output{dst: dst, name: "stdout"}
+	return &Output{dst: dst, name: "stdout", isStream: true}
 }
 
 // Create creates a file beside its name. What is no regular file, such as /dev/null or a
@@ -94,8 +96,14 @@ type writeError struct {
 func (e *writeError) Error() string { return e.name + ": " + e.err.Error() }
 func (e *writeError) Unwrap() error { return e.err }
 
+// ErrShut is the error of a write to an output after Shut.
+var ErrShut = errors.New("the run has ended")
+
 // Write implements io.Writer.
 func (o *Output) Write(data []byte) (int, error) {
+	if o.shut.Load() {
+		return 0, &writeError{o.Display(), ErrShut}
+	}
 	n, err := o.dst.Write(data)
 	o.written.Add(int64(n))
 	if err != nil {
@@ -135,44 +143,53 @@ func (o *Output) TakesTime() bool {
 	return err == nil && info.Mode()&os.ModeCharDevice == 0
 }
 
-// Commit gives a finished file its name. A stream needs none.
-func (o *Output) Commit() error {
-	file := o.take()
-	if file == nil {
+// Shut makes every later Write fail. A Write that has begun goes on.
+func (o *Output) Shut() { o.shut.Store(true) }
+
+// Finish closes the file, and finds what the file system could not keep.
+func (o *Output) Finish() error {
+	o.Shut()
+	if o.file == nil {
 		return nil
 	}
-	err := file.Close()
-	if err == nil && o.temporary != "" {
-		err = os.Rename(o.temporary, o.name)
-	}
-	if err == nil {
-		return nil
-	}
-	if o.temporary != "" {
-		os.Remove(o.temporary)
-	}
-	return Named(o.name, err)
-}
-
-// Abandon removes what Commit has not finished.
-func (o *Output) Abandon() {
-	file := o.take()
-	if file == nil {
-		return
-	}
-	file.Close()
-	if o.temporary != "" {
-		os.Remove(o.temporary)
-	}
-}
-
-// take gives the file that has to be closed, once.
-func (o *Output) take() *os.File {
-	o.mutex.Lock()
-	defer o.mutex.Unlock()
-	file := o.file
+	err := o.file.Close()
 	o.file = nil
-	return file
+	if err != nil {
+		return Named(o.name, err)
+	}
+	return nil
+}
+
+// Publish gives a finished file its name. A stream needs none.
+func (o *Output) Publish() error {
+	if o.temporary != "" {
+		if err := os.Rename(o.temporary, o.name); err != nil {
+			return Named(o.name, err)
+		}
+		o.temporary = ""
+	}
+	o.complete = true
+	return nil
+}
+
+// IsComplete says whether Publish has succeeded.
+func (o *Output) IsComplete() bool { return o.complete }
+
+// Abandon closes the file, and removes it unless it is complete.
+func (o *Output) Abandon() {
+	_ = o.Finish() // nobody wants the file any more
+	if o.temporary != "" && !o.complete {
+		os.Remove(o.temporary)
+		o.temporary = ""
+	}
+}
+
+// Path is the path of the output as records have it: "-" for the stream.
+func (o *Output) Path() string {
+	if o.isStream {
+		return "-"
+	}
+	return o.name
 }
 
 // Named puts the name of the output before an error of it.

@@ -54,4 +54,16 @@ type Summary struct {
 	Tool    string  `json:"tool"`
 	Exit    int     `json:"exit"`
 	Seconds float64 `json:"seconds"` // the run took, on the clock
+	// Outputs are the files that flags name as outputs, and stdout ("-").
+	Outputs []Output `json:"outputs,omitempty"`
+}
+
+// Output is what became of one output of a run.
+type Output struct {
+	Path    string `json:"path"` // "-" is stdout
+	PathRaw []byte `json:"path_b64,omitempty"`
+	Bytes   int64  `json:"bytes"` // written to it
+	// Complete says that everything is in it, and that a file has got its name. A file
+	// that is not complete has been removed.
+	Complete bool `json:"complete"`
 }

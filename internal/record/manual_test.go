@@ -30,6 +30,7 @@ var explainedRecords = map[string]reflect.Type{
 	"underrun":                   reflect.TypeFor[record.Underrun](),
 	"progress":                   reflect.TypeFor[record.Progress](),
 	"Summaries":                  reflect.TypeFor[record.Summary](),
+	"Outputs":                    reflect.TypeFor[record.Output](),
 	"The summary of pcap-tarls":  reflect.TypeFor[record.TarlsSummary](),
 	"The summary of pcap-tarcat": reflect.TypeFor[record.TarcatSummary](),
 	"The summary of pcap-map":    reflect.TypeFor[record.MapSummary](),

@@ -1,7 +1,6 @@
 package tool
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"syscall"
@@ -65,12 +64,13 @@ func (e *exitError) Unwrap() error { return e.error }
 // WithExitCode makes a failure end the run with this exit code.
 func WithExitCode(err error, code int) error { return &exitError{err, code} }
 
-// exitCode is the exit code of a run that ended with err.
-func (r *Run) exitCode(err error) int {
+// exitCode is the exit code of a run that ended with err. cause is why it was told to end,
+// if it was.
+func (r *Run) exitCode(err, cause error) int {
 	var signalled signalError
 	var coded *exitError
 	switch {
-	case errors.As(context.Cause(r.Context), &signalled):
+	case errors.As(cause, &signalled):
 		return 128 + int(signalled.signal)
 	case err == nil && r.Messages.HaveErrors():
 		return ExitDamaged

@@ -2,17 +2,13 @@ package tool
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"syscall"
-	"time"
 
 	"github.com/urfave/cli/v2"
-
-	"pcap-replay/internal/record"
 )
 
 // Tool is one of the six programs.
@@ -78,64 +74,4 @@ func Version() string {
 		return "devel"
 	}
 	return info.Main.Version
-}
-
-// grace is how long after a signal no byte may move before the runner gives a run up. A
-// read from a silent pipe never ends.
-const grace = time.Second
-
-// wait waits for the end of the run.
-func (r *Run) wait(ended <-chan error) error {
-	select {
-	case err := <-ended:
-		return err
-	case <-r.Context.Done():
-	}
-	if r.drains.Load() {
-		select {
-		case err := <-ended:
-			return err
-		case <-r.hurried:
-		}
-	}
-	tick := time.NewTicker(grace / 20)
-	defer tick.Stop()
-	for moved, since := r.moved(), time.Now(); time.Since(since) < grace; {
-		select {
-		case err := <-ended:
-			return err
-		case <-tick.C:
-			if now := r.moved(); now != moved {
-				moved, since = now, time.Now()
-			}
-		}
-	}
-	return context.Cause(r.Context)
-}
-
-// end reports how the run went, cleans up and returns the exit code.
-func (r *Run) end(err error) int {
-	code := r.exitCode(err)
-	if summarize := r.summarize.Load(); summarize != nil {
-		r.Report.Event((*summarize)(record.Summary{
-			Event: "summary", Tool: r.tool.Name, Exit: code, Seconds: time.Since(r.started).Seconds(),
-		}))
-	}
-	var signalled signalError
-	switch {
-	case err == nil, errors.Is(err, ErrReported):
-	case errors.Is(err, syscall.EPIPE): // nobody is left to read
-	case code > 128 && (errors.Is(err, context.Canceled) || errors.As(err, &signalled)):
-	default:
-		r.Messages.fail(err)
-	}
-	r.Progress.Finish()
-	r.cleanUp()
-	if err := r.Report.close(); err != nil {
-		r.Messages.Errorf("report: %w", err)
-		if code == ExitDone || code == ExitDamaged {
-			code = ExitFailed
-		}
-	}
-	return code
 }

@@ -1,8 +1,8 @@
 package tool
 
 import (
+	"context"
 	"errors"
-	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -78,31 +78,34 @@ func (r *Run) CreateCapture(flag, name string) (*files.Output, error) {
 // OpenStdout gives stdout as an output. The flag would name another one.
 func (r *Run) OpenStdout(binary bool, flag string) (*files.Output, error) {
 	if !IsTerminal(r.Out) {
-		return r.count(files.Stdout(r.Out)), nil
+		return r.add(files.Stdout(r.Out))
 	}
 	if binary {
 		return nil, notText("stdout").WithHint("redirect it, pipe it on, or name a file with " + flag)
 	}
-	return r.count(files.Stdout(r.Progress.Over(r.Out))), nil
+	return r.add(files.Stdout(r.Progress.Over(r.Out)))
 }
 
-// CreateOutput creates the file that a flag names. It is removed at the end of the run
-// unless it has been committed.
+// CreateOutput creates the file that a flag names. The runner gives it its name when the
+// function of the tool has returned nil, and removes it otherwise.
 func (r *Run) CreateOutput(flag, name string) (*files.Output, error) {
 	out, err := files.Create(name)
 	if err != nil {
 		return nil, UsageErrorf("%s %w", flag, files.Named(name, err))
 	}
-	r.OnEnd(out.Abandon)
-	return r.count(out), nil
+	return r.add(out)
 }
 
-// count has the runner see what is written.
-func (r *Run) count(out *files.Output) *files.Output {
+// add hands an output to the runner, unless the run is over.
+func (r *Run) add(out *files.Output) (*files.Output, error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	r.outputs = append(slices.Clip(r.outputs), out)
-	return out
+	if r.over {
+		out.Abandon()
+		return nil, context.Cause(r.Context)
+	}
+	r.outputs = append(r.outputs, out)
+	return out, nil
 }
 
 // notText refuses to write a capture to a terminal.

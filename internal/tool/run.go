@@ -25,7 +25,9 @@ type Run struct {
 	started time.Time
 	err     io.Writer     // stderr
 	drains  atomic.Bool   // the run ends by itself after the first signal
-	hurried chan struct{} // closed by the second signal of a run that drains
+	keeps   atomic.Bool   // a signal leaves its outputs complete
+	hurried chan struct{} // closed by the second signal
+	hurry   func()        // closes hurried
 
 	counters  atomic.Pointer[func() string]
 	summarize atomic.Pointer[func(record.Summary) any]
@@ -33,11 +35,18 @@ type Run struct {
 	mutex    sync.Mutex
 	cleanups []func()
 	outputs  []*files.Output
+	over     bool // no other output is opened
+	// published are the files besides outputs that have got their names.
+	published []record.Output
+
+	publishing sync.Mutex // one file at a time gets its name while the run goes on
 }
 
 func newRun(tool *Tool, streams Streams) *Run {
+	hurried := make(chan struct{})
 	return &Run{
-		In: streams.In, Out: streams.Out, err: streams.Err, tool: tool, started: time.Now(), hurried: make(chan struct{}),
+		In: streams.In, Out: streams.Out, err: streams.Err, tool: tool, started: time.Now(),
+		hurried: hurried, hurry: sync.OnceFunc(func() { close(hurried) }),
 		Messages: &Messages{name: tool.Name, dst: streams.Err}, Report: &Report{tool: tool.Name}, Progress: &Progress{},
 	}
 }
@@ -72,8 +81,12 @@ func (r *Run) Terminal() (columns, lines int, ok bool) { return TerminalSize(r.e
 func (r *Run) Elapsed() time.Duration { return time.Since(r.started) }
 
 // Drain says that the run ends by itself after the first signal, however long that takes.
-// The second signal ends it.
+// The second signal gives it up.
 func (r *Run) Drain() { r.drains.Store(true) }
+
+// KeepOutputs says that a signal is an ordinary end of this run: what it has written when
+// its function returns nil is complete.
+func (r *Run) KeepOutputs() { r.keeps.Store(true) }
 
 // SetCounters says what SIGUSR1 and the progress line show. line may be called at any
 // time from another goroutine.

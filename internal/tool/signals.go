@@ -13,9 +13,10 @@ type signalError struct{ signal syscall.Signal }
 
 func (e signalError) Error() string { return e.signal.String() }
 
-// catchSignals cancels the run on the first SIGINT or SIGTERM; the second one kills it, or
-// ends a run that drains. SIGHUP cancels, too, unless nohup(1) had it ignored: a terminal
-// that goes away sends several, and all mean the same. countersSignals print the counters.
+// catchSignals cancels the run on the first signal that ends a process; the second one
+// gives it up, and the third one kills it. SIGHUP counts once, and not at all where
+// nohup(1) had it ignored: a terminal that goes away sends several, and all mean the same.
+// countersSignals print the counters.
 func (r *Run) catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, slices.Concat(countersSignals, []os.Signal{syscall.SIGINT, syscall.SIGTERM})...)
@@ -40,15 +41,13 @@ func (r *Run) catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 	return func() { signal.Stop(signals); close(done) }
 }
 
-// stop ends the run by a signal.
+// stop ends the run by a signal. Only the goroutine of catchSignals calls it.
 func (r *Run) stop(s syscall.Signal, cancel context.CancelCauseFunc) {
-	again := r.Context.Err() != nil && s != syscall.SIGHUP
 	switch {
-	case !r.drains.Load():
+	case r.Context.Err() == nil:
+		cancel(signalError{s})
+	case s != syscall.SIGHUP:
 		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
-	case again:
-		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
-		close(r.hurried)
+		r.hurry()
 	}
-	cancel(signalError{s})
 }

@@ -1,0 +1,157 @@
+//go:build unix
+
+package acceptance
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/internal/record"
+)
+
+// After a signal the end of the input makes nothing whole: Ctrl-C ends all programs of a
+// pipeline. The old file stays, and the report says so.
+func TestInputsThatEndAfterASignal(t *testing.T) {
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	lab.WriteCapture(t, "a.pcap", lab.Packets(20_000, lab.Start, time.Microsecond, 500))
+	lab.WriteCapture(t, "b.pcap", lab.Packets(20_000, lab.Start, time.Microsecond, 500))
+	shell(t, "tar -cf set.tar a.pcap b.pcap && cat a.pcap b.pcap > sections")
+	var runs sync.WaitGroup
+	defer runs.Wait()
+	for _, c := range []struct {
+		args  []string
+		in    string
+		keeps bool // a signal is an ordinary end
+	}{
+		{[]string{"pcap-tarls", "-o", "out"}, "set.tar", false},
+		{[]string{"pcap-tarcat", "-o", "out"}, "set.tar", false},
+		{[]string{"pcap-tarcat", "-C", "out"}, "set.tar", false},
+		{[]string{"pcap-map", "-o", "out"}, "set.tar", false},
+		{[]string{"pcap-map", "--svg", "out"}, "sections", false},
+		{[]string{"pcap-merge", "-o", "out"}, "set.tar", false},
+		{[]string{"pcap-merge", "-o", "out"}, "sections", false},
+		{[]string{"pcap-pace", "--asap", "-o", "out"}, "sections", false},
+		{[]string{"pcap-inject", "--asap", "-w", "out"}, "sections", true},
+	} {
+		runs.Go(func() {
+			t.Run(strings.Join(c.args, " ")+" < "+c.in, func(t *testing.T) { endAfterSignal(t, c.args, c.in, c.keeps) })
+		})
+	}
+}
+
+func endAfterSignal(t *testing.T, args []string, in string, keeps bool) {
+	data, err := os.ReadFile(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	old := filepath.Join(folder, "out")
+	if args[1] == "-C" {
+		old = filepath.Join(folder, "out", "b.pcap")
+		os.Mkdir(filepath.Dir(old), 0o777)
+	}
+	if err := os.WriteFile(old, []byte("old"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(args[0], append([]string{"--report", "report"}, args[1:]...)...)
+	command.Dir = folder
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var messages bytes.Buffer
+	command.Stderr = &messages
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = stdin.Write(data[:len(data)*3/4])
+	time.Sleep(200 * time.Millisecond) // until it waits for more
+	_ = command.Process.Signal(syscall.SIGINT)
+	time.Sleep(200 * time.Millisecond) // within the second for which it waits on
+	stdin.Close()
+	_ = command.Wait()
+	s := lab.SummaryOf[record.Summary](t, filepath.Join(folder, "report"))
+	if code := command.ProcessState.ExitCode(); err != nil || code != 130 || s.Exit != 130 {
+		t.Errorf("exit %d, %+v, %v: %s", code, s, err, messages.String())
+	}
+	content, err := os.ReadFile(old)
+	if replaced := string(content) != "old"; err != nil || replaced != keeps {
+		t.Errorf("the old file is replaced: %v, wanted %v; %v", replaced, keeps, err)
+	}
+	for _, out := range s.Outputs {
+		if out.Path != "-" && (out.Complete != keeps || keeps && out.Bytes != int64(len(content))) {
+			t.Errorf("the report says %+v of %d bytes", out, len(content))
+		}
+	}
+	noTemporaryFiles(t, folder)
+}
+
+// noTemporaryFiles wants no hidden file below a folder.
+func noTemporaryFiles(t *testing.T, folder string) {
+	t.Helper()
+	_ = filepath.WalkDir(folder, func(path string, _ os.DirEntry, _ error) error {
+		if strings.HasPrefix(filepath.Base(path), ".") {
+			t.Errorf("leaves %s", path)
+		}
+		return nil
+	})
+}
+
+// The second signal ends a run at once, and cleans up all the same.
+func TestSecondSignalsCleanUp(t *testing.T) {
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	lab.WriteCapture(t, "a.pcap", lab.Packets(20_000, lab.Start, time.Microsecond, 500))
+	shell(t, "mkdir folder && cp a.pcap folder && tar -cf set.tar a.pcap")
+	for _, args := range [][]string{
+		{"pcap-tarls", "-o", "out"}, {"pcap-tarcat", "-o", "out"}, {"pcap-tarcat", "-C", "out"}, {"pcap-map", "-o", "out"},
+		{"pcap-merge", "-o", "out"}, {"pcap-pace", "-o", "out"}, {"pcap-inject", "-w", "out"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			folder := t.TempDir()
+			command := exec.Command(args[0], append([]string{"--report", "report"}, args[1:]...)...)
+			command.Dir = folder
+			stdin, err := command.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stdin.Close()
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			data, err := os.ReadFile("a.pcap")
+			if strings.HasPrefix(args[0], "pcap-tar") {
+				data, err = os.ReadFile("set.tar")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(stdin, bytes.NewReader(data[:len(data)/2]))
+			time.Sleep(200 * time.Millisecond) // until it waits for more
+			for range 2 {
+				_ = command.Process.Signal(syscall.SIGTERM)
+				time.Sleep(50 * time.Millisecond)
+			}
+			signalled := time.Now()
+			_ = command.Wait()
+			if took := time.Since(signalled); took > 700*time.Millisecond {
+				t.Errorf("it ends %v after the second signal", took)
+			}
+			s := lab.SummaryOf[record.Summary](t, filepath.Join(folder, "report"))
+			if code := command.ProcessState.ExitCode(); code != 143 || s.Exit != 143 {
+				t.Errorf("exit %d, %+v", code, s)
+			}
+			noTemporaryFiles(t, folder)
+		})
+	}
+}

@@ -1,0 +1,182 @@
+package tool
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"syscall"
+	"time"
+
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/record"
+)
+
+// grace is how long after a signal no byte may move before the runner gives a run up. A
+// read from a silent pipe never ends.
+const grace = time.Second
+
+// settlingTime is how long a run that is given up may take to notice that its outputs take
+// no more. A run that does not wait for a stream ends within microseconds.
+const settlingTime = 100 * time.Millisecond
+
+// wait waits for the end of the run. After a signal it waits as long as bytes move, and
+// after a second one it gives the run up.
+func (r *Run) wait(ended <-chan error) error {
+	select {
+	case err := <-ended:
+		return err
+	case <-r.Context.Done():
+	}
+	var tick <-chan time.Time
+	if !r.drains.Load() {
+		ticker := time.NewTicker(grace / 20)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	for moved, since := r.moved(), time.Now(); ; {
+		select {
+		case err := <-ended:
+			return err
+		case <-r.hurried:
+			return r.giveUp(ended)
+		case <-tick:
+			if now := r.moved(); now != moved {
+				moved, since = now, time.Now()
+			} else if time.Since(since) >= grace {
+				return r.giveUp(ended)
+			}
+		}
+	}
+}
+
+// giveUp ends a run that does not end by itself. Its outputs take no more, so that its
+// counters no longer change, or only as it notices that.
+func (r *Run) giveUp(ended <-chan error) error {
+	for _, out := range r.takeOutputs() {
+		out.Shut()
+	}
+	select {
+	case err := <-ended:
+		if err == nil { // what it has left out was refused
+			err = context.Cause(r.Context)
+		}
+		return err
+	case <-time.After(settlingTime):
+		return context.Cause(r.Context)
+	}
+}
+
+// takeOutputs gives the outputs of the run. From now on, it opens no other.
+func (r *Run) takeOutputs() []*files.Output {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.over = true
+	return r.outputs
+}
+
+// end gives outputs their names, reports how the run went, cleans up and returns the exit
+// code. A signal that comes from now on changes nothing.
+func (r *Run) end(err error) int {
+	cause := context.Cause(r.Context)
+	err = r.settle(err, cause)
+	code := r.exitCode(err, cause)
+	r.writeSummary(code)
+	var signalled signalError
+	switch {
+	case err == nil, errors.Is(err, ErrReported):
+	case errors.Is(err, syscall.EPIPE): // nobody is left to read
+	case code > 128 && (errors.Is(err, context.Canceled) || errors.As(err, &signalled)):
+	default:
+		r.Messages.fail(err)
+	}
+	r.Progress.Finish()
+	r.cleanUp()
+	if err := r.Report.close(); err != nil {
+		r.Messages.Errorf("report: %w", err)
+		if code == ExitDone || code == ExitDamaged {
+			code = ExitFailed
+		}
+	}
+	return code
+}
+
+// settle gives the outputs of a whole run their names, and removes those of any other. It
+// returns why the run has failed, if it has.
+func (r *Run) settle(err, cause error) error {
+	outputs := r.takeOutputs()
+	if isWhole(err) && (cause == nil || r.keeps.Load()) {
+		if failed := publish(outputs); failed != nil {
+			err = failed
+		}
+	}
+	for _, out := range outputs {
+		out.Abandon()
+	}
+	return err
+}
+
+// isWhole says whether a run that returned err has done all its work. An exit code of its
+// own is a verdict on work that is done.
+func isWhole(err error) bool {
+	var verdict *exitError
+	return err == nil || errors.As(err, &verdict)
+}
+
+// publish gives all outputs their names, or none if one of them cannot be kept.
+func publish(outputs []*files.Output) error {
+	for _, out := range outputs {
+		if err := out.Finish(); err != nil {
+			return err
+		}
+	}
+	for _, out := range outputs {
+		if err := out.Publish(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PublishFile gives a file that is complete in itself its name while the run goes on, such
+// as a member or an index. publish does that. It is not called after a signal.
+func (r *Run) PublishFile(publish func() error) error {
+	r.publishing.Lock()
+	defer r.publishing.Unlock()
+	if err := context.Cause(r.Context); err != nil {
+		return err
+	}
+	return publish()
+}
+
+// ListPublished adds a file that PublishFile has given its name to the outputs in the
+// summary.
+func (r *Run) ListPublished(path string, bytes int64) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.published = append(r.published, record.Output{Path: path, PathRaw: record.RawName(path), Bytes: bytes, Complete: true})
+}
+
+// writeSummary ends the report.
+func (r *Run) writeSummary(code int) {
+	head := record.Summary{
+		Event: "summary", Tool: r.tool.Name, Exit: code, Seconds: r.Elapsed().Seconds(), Outputs: r.outputRecords(),
+	}
+	if summarize := r.summarize.Load(); summarize != nil {
+		r.Report.Event((*summarize)(head))
+	} else {
+		r.Report.Event(head)
+	}
+}
+
+// outputRecords say what became of the outputs.
+func (r *Run) outputRecords() []record.Output {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	records := slices.Clone(r.published)
+	for _, out := range r.outputs {
+		records = append(records, record.Output{
+			Path: out.Path(), PathRaw: record.RawName(out.Path()), Bytes: out.Written(), Complete: out.IsComplete(),
+		})
+	}
+	return records
+}
