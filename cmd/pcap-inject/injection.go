@@ -63,8 +63,7 @@ func (in *injection) open() (err error) {
 	if in.sink, err = in.openSink(); err != nil {
 		return err
 	}
-	opener := &input.Opener{In: in.run.In, Out: in.run.Out, Report: in.run.Report, Outputs: []string{in.config.file}}
-	playback, err := input.NewPlayback(in.run.Context, in.run.Flags.Operands(), opener, input.NewProblems(in.run), in.run.Progress)
+	playback, err := input.NewPlayback(in.run.Context, in.run.Flags.Operands(), input.NewOpener(in.run), input.NewProblems(in.run), in.run.Progress)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ type mapping struct {
 func newMapping(run *tool.Run, config config) *mapping {
 	m := &mapping{
 		run: run, config: config, problems: input.NewProblems(run),
-		opener: &input.Opener{In: run.In, Out: run.Out, Report: run.Report, Outputs: []string{run.Flags.String("output"), run.Flags.String("svg")}},
+		opener: input.NewOpener(run),
 	}
 	if config.draws() {
 		m.picture = &chart.Picture{}
@@ -101,7 +101,9 @@ func (m *mapping) readCaptures() error {
 	case failed > 0 && m.problems.Strict:
 		return tool.ErrReported
 	}
-	inputs = m.opener.WithoutOutput(inputs, m.problems)
+	if inputs, err = m.opener.WithoutOutput(inputs, m.problems); err != nil {
+		return err
+	}
 	m.run.Progress.Start(m.opener.Size(input.Paths(inputs)), nil)
 	err = m.surveyAll(inputs)
 	m.problems.WarnSkipped()

@@ -65,7 +65,10 @@ func (m *merging) candidates() ([]candidate, error) {
 	case failed > 0 && m.problems.Strict:
 		return nil, tool.ErrReported
 	}
-	for _, file := range m.opener.WithoutOutput(found, m.problems) {
+	if found, err = m.opener.WithoutOutput(found, m.problems); err != nil {
+		return nil, err
+	}
+	for _, file := range found {
 		list = append(list, candidate{File: file})
 	}
 	return list, nil

@@ -48,6 +48,20 @@ func (m *merging) playGrowing(writer *stream.Writer) error {
 	}
 }
 
+// refuseOutputs refuses an output that is a capture of the folder that is followed.
+func (m *merging) refuseOutputs() error {
+	paths, err := input.RegularFiles(m.config.follow, m.config.names)
+	if err != nil {
+		return nil // the follower says so
+	}
+	for _, path := range paths {
+		if err := m.opener.RefuseOutput(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // folder is the one that is followed. It is reported when it is gone.
 func (m *merging) folder() merge.Folder {
 	list := func() ([]string, error) {

@@ -58,7 +58,7 @@ func merger() *tool.Tool {
 const mergeMemory = 64 << 20
 
 func run(run *tool.Run) error {
-	opener := &input.Opener{In: run.In, Out: run.Out, Report: run.Report, Outputs: []string{run.Flags.String("output")}}
+	opener := input.NewOpener(run)
 	config, err := configure(run.Flags, opener)
 	if err != nil {
 		return err

@@ -55,6 +55,9 @@ func (m *merging) mergeAll(out *files.Output) error {
 	m.out = out
 	play := m.playGrowing
 	if m.config.follow != "" {
+		if err := m.refuseOutputs(); err != nil {
+			return err
+		}
 		m.run.Progress.Start(-1, nil)
 	} else {
 		if err := m.collect(); err != nil {

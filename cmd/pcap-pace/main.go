@@ -49,7 +49,7 @@ func pace() *tool.Tool {
 }
 
 func run(run *tool.Run) error {
-	opener := &input.Opener{In: run.In, Out: run.Out, Report: run.Report, Outputs: []string{run.Flags.String("output")}}
+	opener := input.NewOpener(run)
 	problems := input.NewProblems(run)
 	config, err := configure(run.Flags, opener, problems)
 	if err != nil {

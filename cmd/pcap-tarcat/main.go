@@ -37,12 +37,13 @@ func tarcat() *tool.Tool {
 			input.IgnoreZerosFlag(),
 			tool.StrictFlag(),
 		},
-		Run: run,
+		InputOperands: func(operands []string) []string { return operands[:min(len(operands), 1)] }, // expressions follow
+		Run:           run,
 	}
 }
 
 func run(run *tool.Run) error {
-	opener := &input.Opener{In: run.In, Out: run.Out, Report: run.Report, Outputs: []string{run.Flags.String("output")}}
+	opener := input.NewOpener(run)
 	config, err := configure(run.Flags, opener)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 
+	"pcap-replay/internal/archive"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/tool"
 )
@@ -53,4 +54,15 @@ func configure(flags *tool.Flags) (c config, err error) {
 		c.format = names
 	}
 	return c, nil
+}
+
+// indexes are the indexes that --index writes.
+func indexes(flags *tool.Flags) (paths []string) {
+	if !flags.Bool("index") {
+		return nil
+	}
+	for _, path := range flags.Operands() {
+		paths = append(paths, archive.IndexPath(path))
+	}
+	return paths
 }

@@ -29,7 +29,7 @@ type lister struct {
 
 func newLister(run *tool.Run, config config, out io.Writer) *lister {
 	problems := input.NewProblems(run)
-	opener := &input.Opener{In: run.In, Out: run.Out, Report: run.Report, Outputs: []string{run.Flags.String("output")}}
+	opener := input.NewOpener(run)
 	return &lister{
 		run: run, config: config, problems: problems, print: printer(config.format, out),
 		archives: &input.Archives{

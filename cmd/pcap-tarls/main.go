@@ -34,7 +34,8 @@ func tarls() *tool.Tool {
 			input.IgnoreZerosFlag(),
 			tool.StrictFlag(),
 		},
-		Run: run,
+		SideOutputs: indexes,
+		Run:         run,
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"pcap-replay/internal/archive"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/tool"
+	"pcap-replay/stream"
 )
 
 // File is one file that a tool is to read.
@@ -207,11 +208,13 @@ func CheckRegular(path string) error {
 
 // Opener opens what a tool reads, and knows what it must not read: what it writes.
 type Opener struct {
-	In      io.Reader    // for "-"
-	Out     io.Writer    // stdout
-	Report  *tool.Report // of --report; may be nil
-	Outputs []string     // the files that flags name as outputs; "" and "-" name none
+	In     io.Reader    // for "-"
+	Out    io.Writer    // stdout
+	Claims *tool.Claims // what the run writes
 }
+
+// NewOpener opens the inputs of a run.
+func NewOpener(run *tool.Run) *Opener { return &Opener{In: run.In, Out: run.Out, Claims: run.Claims} }
 
 // Open opens an input; closing stdin does nothing. A file that is also stdout is refused,
 // as cat does.
@@ -255,34 +258,52 @@ func (o *Opener) IsStdout(info fs.FileInfo) bool {
 	return err == nil && os.SameFile(info, outInfo)
 }
 
-// IsOutput says whether a file is one that this run writes, or is going to replace: what
-// an earlier run has left under that name is no input, either.
+// IsOutput says whether a file is one that this run writes, or is going to replace.
 func (o *Opener) IsOutput(path string) bool {
-	info, err := os.Stat(path)
-	if err != nil {
-		return false
-	}
-	if o.IsStdout(info) || o.Report != nil && o.Report.IsFile(info) {
-		return true
-	}
-	return slices.ContainsFunc(o.Outputs, func(name string) bool {
-		if name == "" || name == "-" {
-			return false
-		}
-		output, err := os.Stat(name)
-		return err == nil && os.SameFile(info, output)
-	})
+	_, isOutput := o.Claims.Of(path)
+	return isOutput
 }
 
-// WithoutOutput leaves out the files of folders that this run writes.
-func (o *Opener) WithoutOutput(list []File, problems *Problems) []File {
+// WithoutOutput leaves out the files of folders that this run writes. It refuses an output
+// as RefuseOutput does.
+func (o *Opener) WithoutOutput(list []File, problems *Problems) ([]File, error) {
+	for _, file := range list {
+		if file.Found {
+			if err := o.RefuseOutput(file.Path); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return slices.DeleteFunc(list, func(file File) bool {
 		isOutput := file.Found && o.IsOutput(file.Path)
 		if isOutput {
 			problems.Messages.Warnf("skipped %s, which is the output", file.Display())
 		}
 		return isOutput
-	})
+	}), nil
+}
+
+// RefuseOutput refuses an output that is a capture of a folder: who searches a folder means
+// all of its captures.
+func (o *Opener) RefuseOutput(path string) error {
+	output, isOutput := o.Claims.Of(path)
+	if !isOutput || !isCaptureFile(path) {
+		return nil
+	}
+	return tool.UsageErrorf("%s: %w, of a folder", output, tool.ErrAlsoInput).WithHint("write it to another folder, or remove it first")
+}
+
+// isCaptureFile says whether a file would be read as a capture, or as a tarball.
+func isCaptureFile(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	reader := stream.NewReader(file)
+	defer reader.Close()
+	_, err = reader.Read(make([]stream.Packet, 1))
+	return reader.Sections() > 0 || err != io.EOF && !errors.Is(err, stream.ErrNotCapture) || IsArchiveFile(path)
 }
 
 // Size is how many bytes there are to read, or -1 where that cannot be known.

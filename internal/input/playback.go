@@ -47,7 +47,9 @@ func NewPlayback(ctx context.Context, operands []string, opener *Opener, problem
 	if err != nil {
 		return nil, err
 	}
-	p.files = opener.WithoutOutput(list, problems)
+	if p.files, err = opener.WithoutOutput(list, problems); err != nil {
+		return nil, err
+	}
 	p.named, p.failed = failed, failed
 	if failed > 0 && problems.Strict {
 		return nil, tool.ErrReported

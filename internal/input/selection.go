@@ -33,6 +33,14 @@ type Selected struct {
 	IsOther bool
 }
 
+// file is the file that has to be read for the capture.
+func (s *Selected) file() string {
+	if s.Archive != "" {
+		return s.Archive
+	}
+	return s.Path
+}
+
 // selectionRecord is what the records of pcap-map and pcap-tarls have in common
 // with a selection. Other fields are passed over.
 type selectionRecord struct {
@@ -83,6 +91,9 @@ func ReadSelection(opener *Opener, name string) ([]Selected, error) {
 		s := r.selected()
 		if s.Path == "" {
 			return nil, tool.UsageErrorf("--select %s: line %d: the record has no path and name", files.Display(name, ""), decoder.Line())
+		}
+		if err := opener.Claims.Check(s.file()); err != nil {
+			return nil, err
 		}
 		selection = append(selection, s)
 	}

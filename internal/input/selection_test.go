@@ -3,11 +3,13 @@ package input
 import (
 	"strings"
 	"testing"
+
+	"pcap-replay/internal/tool"
 )
 
 func selectionOf(t *testing.T, text string) ([]Selected, error) {
 	t.Helper()
-	return ReadSelection(&Opener{In: strings.NewReader(text)}, "-")
+	return ReadSelection(&Opener{In: strings.NewReader(text), Claims: &tool.Claims{}}, "-")
 }
 
 func TestSelectionTakesRecordsOfMapAndTarls(t *testing.T) {

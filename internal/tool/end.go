@@ -79,6 +79,9 @@ func (r *Run) takeOutputs() []*files.Output {
 func (r *Run) end(err error) int {
 	cause := context.Cause(r.Context)
 	err = r.settle(err, cause)
+	if errors.Is(err, ErrAlsoInput) {
+		r.Report.discard()
+	}
 	code := r.exitCode(err, cause)
 	r.writeSummary(code)
 	var signalled signalError

@@ -22,6 +22,14 @@ type Flags struct{ set *flag.FlagSet }
 // String is the value of a flag.
 func (f *Flags) String(name string) string { return f.set.Lookup(name).Value.String() }
 
+// value is the value of a flag, or "" where the tool has no such flag.
+func (f *Flags) value(name string) string {
+	if f.set.Lookup(name) == nil {
+		return ""
+	}
+	return f.String(name)
+}
+
 // Bool says whether a flag without a value is set.
 func (f *Flags) Bool(name string) bool { return f.String(name) == "true" }
 

@@ -19,6 +19,11 @@ type Tool struct {
 	Text     string // more of --help
 	Exits    string // exit codes in --help that only this tool has, such as "4 --fail-late"
 	Flags    []cli.Flag
+	// InputOperands are the operands that are files; nil means all of them.
+	InputOperands func(operands []string) []string
+	// SideOutputs are files that the run writes besides those that flags name; nil means
+	// none.
+	SideOutputs func(*Flags) []string
 	// Run does the work. It ends soon after the context of the run is cancelled.
 	Run func(*Run) error
 }

@@ -2,11 +2,12 @@ package tool
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/record"
@@ -17,65 +18,99 @@ import (
 type Report struct {
 	tool string
 
-	mutex   sync.Mutex
-	file    *os.File
-	encoder *record.Encoder
-	err     error
+	mutex    sync.Mutex
+	file     *os.File        // nil where it goes to stdout
+	encoder  *record.Encoder // nil without the flag
+	isNew    bool            // the run has created the file, and written nothing
+	holdsOld bool            // the file may still hold what it held before
+	err      error
 }
 
-// open takes a file name or the number of an open descriptor.
-func (r *Report) open(name string, operands []string, progress *Progress) error {
-	file, err := openReport(name, operands)
-	if err != nil {
-		return err
-	}
+// open takes a file name, the number of an open descriptor, or "-" for stdout.
+func (r *Report) open(name string, run *Run) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	r.file, r.encoder = file, record.NewEncoder(file)
-	if IsTerminal(file) {
-		r.encoder = record.NewEncoder(progress.Over(file))
+	fd, err := strconv.Atoi(name)
+	switch isNumber := err == nil; {
+	case name == "-", isNumber && fd == syscall.Stdout:
+		if run.Flags.dataToStdout() {
+			return UsageErrorf("--report %s: stdout is for data", name).WithHint("name a file, or another descriptor")
+		}
+		r.encodeTo(run.Out, run.Progress)
+		return nil
+	case isNumber:
+		if r.file, err = openDescriptor(fd, run); err != nil {
+			return UsageErrorf("--report %d: %w", fd, err)
+		}
+	default:
+		if err = r.openFile(name); err != nil {
+			return UsageErrorf("--report %w", files.Named(name, err))
+		}
 	}
+	r.encodeTo(r.file, run.Progress)
 	return nil
 }
 
-// openReport refuses an operand: it would be lost before it is read.
-func openReport(name string, operands []string) (*os.File, error) {
-	fd, err := strconv.Atoi(name)
-	if err != nil {
-		info, err := os.Stat(name)
-		if err == nil && info.Mode().IsRegular() && slices.ContainsFunc(operands, func(operand string) bool { return files.Same(name, operand) }) {
-			return nil, errors.New("is also an input")
-		}
-		return os.Create(name)
+func (r *Report) encodeTo(dst io.Writer, progress *Progress) {
+	if IsTerminal(dst) {
+		dst = progress.Over(dst)
 	}
-	file := os.NewFile(uintptr(fd), "descriptor "+name)
-	if file == nil {
-		return nil, errors.New("not a descriptor")
-	}
-	if _, err := file.Stat(); err != nil {
-		return nil, errors.New("the descriptor is not open")
-	}
-	return file, nil
+	r.encoder = record.NewEncoder(dst)
 }
 
-// IsFile says whether the report goes into this file.
-func (r *Report) IsFile(info fs.FileInfo) bool {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	if r.file == nil {
-		return false
+// openFile opens or creates a file. What it holds stays until the first event.
+func (r *Report) openFile(name string) (err error) {
+	r.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	r.isNew, r.holdsOld = err == nil, err != nil
+	if errors.Is(err, fs.ErrExist) {
+		r.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666)
 	}
-	file, err := r.file.Stat()
-	return err == nil && os.SameFile(info, file)
+	return err
+}
+
+// openDescriptor takes a descriptor that this process was started with. The data of the run
+// may go to the same pipe by another number.
+func openDescriptor(fd int, run *Run) (*os.File, error) {
+	if fd < 0 || !isInherited(fd) {
+		return nil, errors.New("the descriptor is not open")
+	}
+	if !isWritable(fd) {
+		return nil, errors.New("the descriptor is not open for writing")
+	}
+	file := os.NewFile(uintptr(fd), "descriptor "+strconv.Itoa(fd))
+	if run.Flags.dataToStdout() && files.PlaceOfStream(file).Is(files.PlaceOfStream(run.Out)) {
+		return nil, errors.New("the data goes to the same file")
+	}
+	return file, nil
 }
 
 // Event writes one event. The first error fails the run at its end.
 func (r *Report) Event(event any) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	if r.encoder != nil && r.err == nil {
+	if r.encoder == nil || r.err != nil {
+		return
+	}
+	if r.holdsOld && files.Mode(r.file).IsRegular() {
+		r.err = r.file.Truncate(0)
+	}
+	r.isNew, r.holdsOld = false, false
+	if r.err == nil {
 		r.err = r.encoder.Encode(event)
 	}
+}
+
+// discard leaves the file as it was.
+func (r *Report) discard() {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.file != nil {
+		r.file.Close()
+	}
+	if r.isNew {
+		os.Remove(r.file.Name())
+	}
+	r.file, r.encoder = nil, nil
 }
 
 // Damaged writes that a part of an input was damaged. archive is "" for a file of its own.
@@ -113,10 +148,10 @@ func (r *Report) Skipped(path, archive, reason string, packets int64) {
 func (r *Report) close() error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	if r.file == nil {
-		return nil
+	err := r.err
+	if r.file != nil {
+		err = errors.Join(err, r.file.Close())
 	}
-	err := errors.Join(r.err, r.file.Close())
 	r.file, r.encoder = nil, nil
 	return err
 }

@@ -20,6 +20,7 @@ type Run struct {
 	Messages *Messages
 	Report   *Report
 	Progress *Progress
+	Claims   *Claims
 
 	tool    *Tool
 	started time.Time
@@ -47,7 +48,7 @@ func newRun(tool *Tool, streams Streams) *Run {
 	return &Run{
 		In: streams.In, Out: streams.Out, err: streams.Err, tool: tool, started: time.Now(),
 		hurried: hurried, hurry: sync.OnceFunc(func() { close(hurried) }),
-		Messages: &Messages{name: tool.Name, dst: streams.Err}, Report: &Report{tool: tool.Name}, Progress: &Progress{},
+		Messages: &Messages{name: tool.Name, dst: streams.Err}, Report: &Report{tool: tool.Name}, Progress: &Progress{}, Claims: &Claims{},
 	}
 }
 
@@ -63,11 +64,15 @@ func (r *Run) apply() error {
 	}
 	r.Progress.configure(r, mode)
 	r.Messages.writeTo(r.Progress.Over(r.err))
+	if err := r.claimOutputs(); err != nil {
+		return err
+	}
 	if name := r.Flags.String("report"); name != "" {
-		if err := r.Report.open(name, r.Flags.Operands(), r.Progress); err != nil {
-			return UsageErrorf("--report %w", files.Named(name, err))
+		if err := r.Report.open(name, r); err != nil {
+			return err
 		}
 	}
+	r.Claims.find()
 	return nil
 }
 
