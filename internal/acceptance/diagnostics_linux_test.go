@@ -53,6 +53,8 @@ var troubles = []string{
 	`mkdir folder && cp a.pcap folder && cp notes.pcap folder/notes.txt && pcap-map folder`,
 	`pcap-merge -q -o folder/all.pcap folder; pcap-merge -o folder/all.pcap folder`,
 	`mkfifo folder/live && pcap-merge -o out.pcap folder; rm folder/live`,
+	`rm folder/all.pcap; pcap-merge -o all.pcap --report folder/report folder`,
+	`pcap-map --report 1 a.pcap`,
 	`pcap-map --from-records a.pcap`,
 	`pcap-map missing.pcap`,
 	`pcap-merge --shard 4/4 a.pcap`,
