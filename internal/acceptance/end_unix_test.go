@@ -99,12 +99,20 @@ func endAfterSignal(t *testing.T, args []string, in string, keeps bool) {
 // noTemporaryFiles wants no hidden file below a folder.
 func noTemporaryFiles(t *testing.T, folder string) {
 	t.Helper()
+	if left := hiddenFiles(folder); len(left) > 0 {
+		t.Errorf("leaves %q", left)
+	}
+}
+
+// hiddenFiles are those below a folder.
+func hiddenFiles(folder string) (paths []string) {
 	_ = filepath.WalkDir(folder, func(path string, _ os.DirEntry, _ error) error {
-		if strings.HasPrefix(filepath.Base(path), ".") {
-			t.Errorf("leaves %s", path)
+		if name := filepath.Base(path); strings.HasPrefix(name, ".") && name != "." {
+			paths = append(paths, path)
 		}
 		return nil
 	})
+	return paths
 }
 
 // The second signal ends a run at once, and cleans up all the same.
@@ -154,4 +162,75 @@ func TestSecondSignalsCleanUp(t *testing.T) {
 			noTemporaryFiles(t, folder)
 		})
 	}
+}
+
+// Every signal that ends a process ends a run with its number, a summary and no temporary
+// file. Only SIGABRT, and SIGQUIT with -v, print what the goroutines do.
+func TestAllSignalsCleanUp(t *testing.T) {
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	lab.WriteCapture(t, "a.pcap", lab.Packets(20_000, lab.Start, time.Microsecond, 500))
+	room := make(chan bool, 12)
+	var runs sync.WaitGroup
+	defer runs.Wait()
+	for _, args := range [][]string{
+		{"pcap-tarls", "-o", "out"}, {"pcap-tarcat", "-o", "out"}, {"pcap-map", "-o", "out"},
+		{"pcap-merge", "-v", "-o", "out"}, {"pcap-pace", "-o", "out"}, {"pcap-inject", "-q", "-w", "out"},
+	} {
+		for _, signal := range []syscall.Signal{
+			syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE,
+			syscall.SIGSEGV, syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGTERM, syscall.SIGXCPU, syscall.SIGXFSZ, syscall.SIGVTALRM, syscall.SIGSYS,
+		} {
+			runs.Go(func() {
+				room <- true
+				defer func() { <-room }()
+				t.Run(args[0]+" "+signal.String(), func(t *testing.T) { endBySignal(t, args, signal) })
+			})
+		}
+	}
+}
+
+func endBySignal(t *testing.T, args []string, signal syscall.Signal) {
+	folder := t.TempDir()
+	command := exec.Command(args[0], append([]string{"--report", "report"}, args[1:]...)...)
+	command.Dir = folder
+	var messages bytes.Buffer
+	command.Stderr = &messages
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); len(hiddenFiles(folder)) == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no output after 10 s: %s", messages.String())
+		}
+	}
+	_ = command.Process.Signal(signal)
+	_ = command.Wait()
+	s := lab.SummaryOf[record.Summary](t, filepath.Join(folder, "report"))
+	if code := command.ProcessState.ExitCode(); code != 128+int(signal) || s.Exit != code {
+		t.Errorf("%v, %+v: %s", command.ProcessState, s, messages.String())
+	}
+	dumps := signal == syscall.SIGABRT || signal == syscall.SIGQUIT && args[1] == "-v"
+	if dumped := strings.Contains(messages.String(), "goroutine "); dumped != dumps {
+		t.Errorf("goroutines: %v, wanted %v: %s", dumped, dumps, messages.String())
+	}
+	noTemporaryFiles(t, folder)
+}
+
+// A file that is longer than allowed is a signal, too: SIGXFSZ.
+func TestFileSizeLimit(t *testing.T) {
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	lab.WriteCapture(t, "a.pcap", lab.Packets(20_000, lab.Start, time.Microsecond, 500))
+	command := exec.Command("bash", "-c", "ulimit -f 100; exec pcap-merge -o out a.pcap")
+	output, _ := command.CombinedOutput()
+	if code := command.ProcessState.ExitCode(); code != 128+int(syscall.SIGXFSZ) && code != exitFailed || strings.Contains(string(output), "goroutine ") {
+		t.Errorf("exit %d: %s", code, output)
+	}
+	noTemporaryFiles(t, ".")
 }

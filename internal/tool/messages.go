@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -20,10 +21,10 @@ type Messages struct {
 	errors atomic.Bool
 }
 
-func (m *Messages) writeTo(dst io.Writer) {
+func (m *Messages) configure(quiet, verbose bool, dst io.Writer) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
-	m.dst = dst
+	m.quiet, m.verbose, m.dst = quiet, verbose, dst
 }
 
 // Say prints "pcap-merge: text".
@@ -71,6 +72,25 @@ func (m *Messages) fail(err error) {
 	if errors.As(err, &hinted) && hinted.Hint() != "" {
 		m.Say("hint: " + hinted.Hint())
 	}
+}
+
+// isVerbose says whether --verbose was given. It may be called while flags are parsed.
+func (m *Messages) isVerbose() bool {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	return m.verbose
+}
+
+// maxDump is how much of a dump of all goroutines is printed, in bytes.
+const maxDump = 1 << 20
+
+// dumpGoroutines prints what each goroutine does, for those who look for a fault.
+func (m *Messages) dumpGoroutines() {
+	stacks := make([]byte, maxDump)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	_, _ = m.dst.Write(append(stacks, '\n'))
 }
 
 // Plural is a number of things for people.

@@ -36,7 +36,7 @@ type Progress struct {
 // configure decides whether to draw: with auto only where stderr is a terminal and stdout
 // is no pipe, so that one tool of a pipeline draws, the last.
 func (p *Progress) configure(r *Run, mode string) {
-	auto := !r.Messages.quiet && IsTerminal(r.err) && os.Getenv("TERM") != "dumb" && !files.IsPipe(r.Out)
+	auto := !r.Flags.Bool("quiet") && IsTerminal(r.err) && os.Getenv("TERM") != "dumb" && !files.IsPipe(r.Out)
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	p.enabled = mode == "always" || mode == "auto" && auto

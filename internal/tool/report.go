@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 	"sync"
-	"syscall"
 
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/record"
@@ -26,13 +25,16 @@ type Report struct {
 	err      error
 }
 
+// stdoutDescriptor is the number of stdout.
+const stdoutDescriptor = 1
+
 // open takes a file name, the number of an open descriptor, or "-" for stdout.
 func (r *Report) open(name string, run *Run) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	fd, err := strconv.Atoi(name)
 	switch isNumber := err == nil; {
-	case name == "-", isNumber && fd == syscall.Stdout:
+	case name == "-", isNumber && fd == stdoutDescriptor:
 		if run.Flags.dataToStdout() {
 			return UsageErrorf("--report %s: stdout is for data", name).WithHint("name a file, or another descriptor")
 		}

@@ -57,13 +57,12 @@ func (r *Run) apply() error {
 	if err := r.Flags.checkValues(); err != nil {
 		return err
 	}
-	r.Messages.quiet, r.Messages.verbose = r.Flags.Bool("quiet"), r.Flags.Bool("verbose")
 	mode, err := r.Flags.OneOf("progress", ProgressModes)
 	if err != nil {
 		return err
 	}
 	r.Progress.configure(r, mode)
-	r.Messages.writeTo(r.Progress.Over(r.err))
+	r.Messages.configure(r.Flags.Bool("quiet"), r.Flags.Bool("verbose"), r.Progress.Over(r.err))
 	if err := r.claimOutputs(); err != nil {
 		return err
 	}

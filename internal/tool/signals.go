@@ -14,14 +14,15 @@ type signalError struct{ signal syscall.Signal }
 func (e signalError) Error() string { return e.signal.String() }
 
 // catchSignals cancels the run on the first signal that ends a process; the second one
-// gives it up, and the third one kills it. SIGHUP counts once, and not at all where
-// nohup(1) had it ignored: a terminal that goes away sends several, and all mean the same.
-// countersSignals print the counters.
+// gives it up, and the third one kills it. SIGHUP counts once: a terminal that goes away
+// sends several, and all mean the same. countersSignals print the counters.
 func (r *Run) catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, slices.Concat(countersSignals, []os.Signal{syscall.SIGINT, syscall.SIGTERM})...)
-	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(signals, syscall.SIGHUP)
+	signal.Notify(signals, slices.Concat(countersSignals, askingSignals)...)
+	for _, s := range endingSignals {
+		if !signal.Ignored(s) { // as nohup(1) has SIGHUP
+			signal.Notify(signals, s)
+		}
 	}
 	done := make(chan struct{})
 	go func() {
@@ -43,11 +44,14 @@ func (r *Run) catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 
 // stop ends the run by a signal. Only the goroutine of catchSignals calls it.
 func (r *Run) stop(s syscall.Signal, cancel context.CancelCauseFunc) {
+	if s == syscall.SIGABRT || s == syscall.SIGQUIT && r.Messages.isVerbose() {
+		r.Messages.dumpGoroutines()
+	}
 	switch {
 	case r.Context.Err() == nil:
 		cancel(signalError{s})
 	case s != syscall.SIGHUP:
-		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
+		signal.Reset(askingSignals...)
 		r.hurry()
 	}
 }
