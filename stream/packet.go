@@ -27,3 +27,14 @@ func (p *Packet) Timestamp() time.Time { return time.Unix(0, p.Time).UTC() }
 // MaxCaptureLength is the largest captured length of most link types, in bytes.
 // It is libpcap's MAXIMUM_SNAPLEN. [LinkType.MaxCaptureLength] has the exceptions.
 const MaxCaptureLength = 256 << 10
+
+// cutFCS takes the frame check sequence, of so many bytes, off the packet. A capture that
+// kept only the start of the frame holds a part of it at most.
+func (p *Packet) cutFCS(length uint32) {
+	length = min(length, p.WireLength)
+	if captured := uint32(len(p.Data)); captured <= p.WireLength {
+		captured = min(captured, p.WireLength-length)
+		p.Data = p.Data[:captured:captured]
+	}
+	p.WireLength -= length
+}

@@ -32,6 +32,7 @@ type pcapLayout struct {
 	lengthsSwapped   bool   // the two lengths stand the other way round: before version 2.3
 	lengthsUncertain bool   // version 2.3 was written both ways
 	linkType         LinkType
+	fcsLength        uint32 // bytes of the frame check sequence that each frame ends in
 	maxLength        uint32 // the largest sound captured length
 }
 
@@ -104,12 +105,11 @@ func parseFileHeader(head []byte) (section Section, layout pcapLayout, oddity st
 	order := section.ByteOrder
 	major, minor := order.Uint16(head[4:]), order.Uint16(head[6:])
 	section.Snaplen = order.Uint32(head[16:])
-	// The upper half holds the length of the frame check sequence and zeros.
-	linkType := LinkType(order.Uint32(head[20:]))
+	linkType, fcsLength := parseLinkField(order.Uint32(head[20:]))
 
 	layout = pcapLayout{
 		swapped: swapped, headerLength: recordHeaderLength, fractionLimit: 1e6, fractionLength: 1e3,
-		linkType: linkType, maxLength: linkType.MaxCaptureLength(),
+		linkType: linkType, fcsLength: fcsLength, maxLength: linkType.MaxCaptureLength(),
 	}
 	switch format {
 	case FormatPcapNano:
@@ -128,6 +128,16 @@ func parseFileHeader(head []byte) (section Section, layout pcapLayout, oddity st
 	}
 	layout.isUncommon = swapped || layout.lengthsSwapped || layout.lengthsUncertain
 	return section, layout, oddity
+}
+
+// parseLinkField reads the last field of a pcap header: the link type, and the length of
+// the frame check sequence in bytes. Draft-ietf-opsawg-pcap, section 4: if bit 26 is set,
+// the upper 4 bits hold that length in units of 16 bits.
+func parseLinkField(field uint32) (link LinkType, fcsLength uint32) {
+	if field&(1<<26) != 0 {
+		fcsLength = field >> 28 * 2
+	}
+	return LinkType(field), fcsLength
 }
 
 // header reads a record header from at least headerLength bytes.

@@ -33,6 +33,7 @@ const (
 const (
 	optionEnd              = 0
 	optionTimeResolution   = 9  // if_tsresol
+	optionFCSLength        = 13 // if_fcslen
 	optionTimeOffset       = 14 // if_tsoffset
 	defaultTimeResolution  = 6
 	resolutionIsPowerOfTwo = 0x80
@@ -41,9 +42,10 @@ const (
 // networkInterface is what an interface description block says of the packets
 // that refer to it.
 type networkInterface struct {
-	linkType LinkType
-	snaplen  uint32
-	clock    interfaceClock
+	linkType  LinkType
+	snaplen   uint32
+	fcsLength uint32 // bytes of the frame check sequence that each frame ends in
+	clock     interfaceClock
 }
 
 // interfaceClock turns the timestamps of an interface into nanoseconds.
@@ -230,6 +232,9 @@ func (r *Reader) parsePacketBlock(kind uint32, block []byte, packet *Packet) (pr
 	packet.Time, packet.Untimed = r.lastTime, !timed
 	packet.Data = block[header : header+int(captured) : header+int(captured)]
 	packet.WireLength = wire
+	if from.fcsLength > 0 && r.withoutFCS {
+		packet.cutFCS(from.fcsLength)
+	}
 	packet.LinkType = from.linkType
 	return ""
 }
@@ -390,37 +395,55 @@ func (r *Reader) addInterface(block []byte) (problem string, lost int64) {
 	if len(r.interfaces) == maxInterfaces {
 		return fmt.Sprintf("over %d interfaces", maxInterfaces), int64(len(block))
 	}
-	resolution, offset, problem := parseInterfaceOptions(order, block[16:len(block)-4])
+	options, problem := parseInterfaceOptions(order, block[16:len(block)-4])
 	linkType, snaplen := LinkType(order.Uint16(block[8:])), order.Uint32(block[12:])
-	r.interfaces = append(r.interfaces, networkInterface{linkType, snaplen, newInterfaceClock(resolution, offset)})
+	r.interfaces = append(r.interfaces, networkInterface{linkType, snaplen, options.fcsLength, newInterfaceClock(options.resolution, options.offset)})
 	r.section.addSnaplen(snaplen, len(r.interfaces) == 1)
 	r.addLinkType(linkType)
 	return problem, 0
 }
 
-// parseInterfaceOptions reads what the options of an interface say of its timestamps,
-// and says what is wrong with them: behind an option that is broken all are, and times
-// may be a thousand times too large.
-func parseInterfaceOptions(order binary.ByteOrder, options []byte) (resolution byte, offset int64, problem string) {
-	resolution = defaultTimeResolution
+// interfaceOptions are what the options of an interface say of its timestamps and frames.
+type interfaceOptions struct {
+	resolution byte
+	offset     int64
+	fcsLength  uint32
+}
+
+// parseInterfaceOptions reads them, and says what is wrong with them: behind an option
+// that is broken all are, and times may be a thousand times too large.
+func parseInterfaceOptions(order binary.ByteOrder, options []byte) (found interfaceOptions, problem string) {
+	found.resolution = defaultTimeResolution
 	for len(options) >= 4 {
 		code, length := order.Uint16(options), int(order.Uint16(options[2:]))
 		options = options[4:]
 		switch {
 		case code == optionEnd:
-			return resolution, offset, problem
+			return found, problem
 		case length > len(options):
-			return resolution, offset, fmt.Sprintf("interface description block: option %d of %d bytes, but %d are left", code, length, len(options))
+			return found, fmt.Sprintf("interface description block: option %d of %d bytes, but %d are left", code, length, len(options))
 		case code == optionTimeResolution && length == 1:
-			resolution = options[0]
+			found.resolution = options[0]
 		case code == optionTimeOffset && length == 8:
-			offset = int64(order.Uint64(options))
+			found.offset = int64(order.Uint64(options))
+		case code == optionFCSLength && length == 1:
+			found.fcsLength = interfaceFCSLength(options[0])
 		case code == optionTimeResolution, code == optionTimeOffset:
 			problem = fmt.Sprintf("interface description block: option %d of %d bytes", code, length)
 		}
 		options = options[min((length+3)&^3, len(options)):]
 	}
-	return resolution, offset, problem
+	return found, problem
+}
+
+// interfaceFCSLength reads if_fcslen. Draft-ietf-opsawg-pcapng, section 4.2, counts it in
+// bits, and gives 4 as its example; programs write bytes. No sequence has less than 16
+// bits, or 16 bytes.
+func interfaceFCSLength(value byte) uint32 {
+	if value >= 16 {
+		return uint32(value) / 8
+	}
+	return uint32(value)
 }
 
 // isBlockValid says whether a whole block is valid in itself, in a section of as many

@@ -54,6 +54,8 @@ type Reader struct {
 	interfaces     []networkInterface // of a pcapng section
 	unknown        []UnknownBlocks    // of all sections
 
+	withoutFCS bool
+
 	records  int64 // given out
 	lastTime int64 // of the last packet of this section
 	hasTime  bool
@@ -102,8 +104,17 @@ func NewBlockReader(src io.Reader, newBlock func(size int) []byte) *Reader {
 func (r *Reader) Reset(src io.Reader) {
 	_ = r.Close() // which has nothing to say that Read has not said
 	clear(r.linkTypeSeenIn)
-	*r = Reader{src: src, newBlock: r.newBlock, block: r.block, trusted: -1, order: binary.LittleEndian, linkTypeSeenIn: r.linkTypeSeenIn, batch: r.batch}
+	*r = Reader{
+		src: src, newBlock: r.newBlock, block: r.block, trusted: -1, order: binary.LittleEndian, linkTypeSeenIn: r.linkTypeSeenIn,
+		withoutFCS: r.withoutFCS, batch: r.batch,
+	}
 }
+
+// LeaveOutFCS makes Read leave out the frame check sequence (FCS) where the capture says
+// that frames end in one: in the pcap header, or by if_fcslen of a pcapng interface. Data
+// then ends before it, and WireLength does not count it. A network card makes a new one
+// for every frame that it sends. Call it before the first Read.
+func (r *Reader) LeaveOutFCS() { r.withoutFCS = true }
 
 // Open returns a Reader of a file. [Reader.Close] closes the file.
 func Open(path string) (*Reader, error) {
@@ -144,6 +155,11 @@ func (r *Reader) Read(dst []Packet) (n int, err error) {
 		default:
 			if n = r.takeRecords(dst); n == 0 {
 				err = r.nextRecord()
+			}
+			if r.withoutFCS && r.layout.fcsLength > 0 {
+				for i := range dst[:n] {
+					dst[i].cutFCS(r.layout.fcsLength)
+				}
 			}
 		}
 		if n > 0 || err != nil {

@@ -220,6 +220,57 @@ func TestOverlongPacketsAreCut(t *testing.T) {
 	}
 }
 
+// Where the capture says that frames end in a frame check sequence, that is not sent, and
+// frames are judged without it, whichever tools stand in front.
+func TestFCSIsNotSent(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	receiver := injectLab(t)
+	var packets []stream.Packet
+	for _, length := range []int{64, 1518, 104} {
+		frame := lab.Frame(0, uint32(length), length)
+		packets = append(packets, stream.Packet{Time: lab.Start, Data: frame, WireLength: uint32(length), LinkType: stream.LinkTypeEthernet})
+	}
+	file := lab.Pcap(packets, binary.LittleEndian, true)
+	if err := os.WriteFile("plain.pcap", file, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	file[23] = 0x24 // two words of 16 bits
+	if err := os.WriteFile("fcs.pcap", file, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		before  string
+		args    []string
+		arrived []int
+	}{
+		{"cat fcs.pcap", nil, []int{60, 1514, 100}},
+		{"cat fcs.pcap", []string{"--verify"}, []int{60, 1514, 100}},
+		{"cat fcs.pcap", []string{"--filter", "len == 100 or len == 1514"}, []int{1514, 100}},
+		{"cat fcs.pcap", []string{"--asap"}, []int{60, 1514, 100}},
+		{"pcap-merge fcs.pcap", nil, []int{60, 1514, 100}},
+		{"pcap-merge --filter 'len == 60' fcs.pcap", nil, []int{60}},
+		{"cat fcs.pcap | pcap-merge --pcapng", nil, []int{60, 1514, 100}},
+		{"pcap-pace fcs.pcap", nil, []int{60, 1514, 100}},
+		{"cat plain.pcap", []string{"--oversize", "truncate"}, []int{64, 1514, 104}},
+	} {
+		t.Run(test.before+" | "+strings.Join(test.args, " "), func(t *testing.T) {
+			if err := os.WriteFile("in.pcap", shell(t, test.before), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			got, _ := inject(t, receiver, exitDone, append(test.args, "in.pcap")...)
+			var lengths []int
+			for i := range got {
+				lengths = append(lengths, len(got[i].Data))
+			}
+			if !slices.Equal(lengths, test.arrived) {
+				t.Errorf("frames of %v bytes arrived, wanted %v", lengths, test.arrived)
+			}
+		})
+	}
+}
+
 // A TCP superframe arrives as its segments, and counts once.
 func TestSuperframesAreSegmented(t *testing.T) {
 	if !lab.InNamespace(t) {

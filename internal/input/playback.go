@@ -216,6 +216,7 @@ func (p *Playback) open(in File, file io.ReadCloser) {
 	p.read.Store(0)
 	p.section = 0
 	p.reader = stream.NewReader(NewSource(p.ctx, file, func(bytes int64) { p.read.Add(bytes) }))
+	p.reader.LeaveOutFCS()
 	p.closers = []io.Closer{p.reader, file}
 }
 

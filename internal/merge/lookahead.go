@@ -108,6 +108,7 @@ func (l *lookahead) run(src io.ReadCloser) {
 	defer close(l.finished)
 	defer src.Close()
 	l.reader = stream.NewBlockReader(src, l.newBlock)
+	l.reader.LeaveOutFCS()
 	defer l.reader.Close()
 	for l.isWanted() {
 		batch := l.blocks.newBatch(l.batchSize)
