@@ -308,10 +308,23 @@ func (r *Reader) readHeader() (*tar.Header, error) {
 	return nil, &Damage{Offset: start, Lost: t.offset - start, Member: r.members, Reason: "damaged header", Err: err}
 }
 
+// maxSparseSize is how large a sparse member may be, in bytes: its holes take no room in a
+// tarball, and their zeros can take for ever to read. A TiB takes about half an hour.
+const maxSparseSize = 1 << 40
+
 // Read reads the data of the current member, from its start also after Inspect.
 // The error is [io.EOF] at its end, a [*Damage] where not all of it is there, or
 // what the source said.
 func (r *Reader) Read(p []byte) (int, error) {
+	if r.tar != nil && r.member.isSparse && r.member.Size > maxSparseSize {
+		r.said = true
+		err := &Damage{
+			Offset: r.member.Offset, Member: r.members,
+			Reason: fmt.Sprintf("sparse member %q claims %d bytes, at most %d are read", r.member.Name, r.member.Size, int64(maxSparseSize)),
+		}
+		r.builder.damage(err)
+		return 0, err
+	}
 	if n := r.head.read(p); n > 0 {
 		return n, nil
 	}

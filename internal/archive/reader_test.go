@@ -434,11 +434,7 @@ func hugeTar(t *testing.T, size uint64, isPAX bool) []byte {
 	header := tarball[start : start+blockSize]
 	var extension []byte
 	if isPAX {
-		length := len(" size=\n") + len(fmt.Sprint(size))
-		record := fmt.Sprintf("%d size=%d\n", length+2, size)
-		extension = makeTar(t, "pax", record)[:2*blockSize]
-		extension[156] = 'x'
-		setChecksum(extension[:blockSize])
+		extension = paxHeader(t, "size", fmt.Sprint(size))
 	} else {
 		copy(header[124:136], "\x80\x00\x00\x00")
 		binary.BigEndian.PutUint64(header[128:], size)
@@ -500,6 +496,51 @@ func TestMembersOfImpossibleSize(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// paxHeader makes an extended header of records.
+func paxHeader(t *testing.T, pairs ...string) []byte {
+	t.Helper()
+	records := ""
+	for i := 0; i < len(pairs); i += 2 {
+		rest := fmt.Sprintf(" %s=%s\n", pairs[i], pairs[i+1])
+		length := len(rest) + 2
+		if length > 99 {
+			t.Fatal("a record of three digits")
+		}
+		records += fmt.Sprint(length) + rest
+	}
+	header := makeTar(t, "pax", records)
+	header = header[:len(header)-2*blockSize]
+	header[156] = 'x'
+	setChecksum(header[:blockSize])
+	return header
+}
+
+// sparseTar makes a tarball of a sparse member that claims a size, and of one behind it.
+func sparseTar(t *testing.T, size int64) []byte {
+	t.Helper()
+	pieces := fmt.Sprintf("1\n0\n%d\n", len(capture(3)))
+	data := pieces + strings.Repeat("\x00", blockSize-len(pieces)) + capture(3)
+	header := paxHeader(t, "GNU.sparse.major", "1", "GNU.sparse.minor", "0", "GNU.sparse.name", "sparse.pcap", "GNU.sparse.realsize", fmt.Sprint(size))
+	tarball := append(header, makeTar(t, "sparse.pcap", data, "behind.pcap", capture(5))...)
+	copy(tarball[len(header)+257:], "ustar\x0000")
+	setChecksum(tarball[len(header):][:blockSize])
+	return tarball
+}
+
+// A sparse member may claim more zeros than anybody can read.
+func TestSparseMemberIsBounded(t *testing.T) {
+	for size, bounded := range map[int64]bool{1 << 20: false, maxSparseSize + 1: true, 1<<63 - 1: true} {
+		files, said := walk(t, sparseTar(t, size))
+		if len(files) != 2 || files[0].Size != size || string(files[1].data) != capture(5) {
+			t.Fatalf("%d bytes: %d members, %v", size, len(files), said)
+		}
+		var damage *Damage
+		if isBounded := len(said) == 1 && errors.As(said[0], &damage) && damage.Offset == files[0].Offset; isBounded != bounded {
+			t.Errorf("%d bytes: %v", size, said)
 		}
 	}
 }
