@@ -1,5 +1,7 @@
 package filter
 
+import "slices"
+
 // assembler turns decisions into instructions. It knows what the accumulator and
 // the index register hold wherever a decision begins, and loads nothing twice.
 type assembler struct {
@@ -9,6 +11,7 @@ type assembler struct {
 	state  state
 	free   uint32 // the first word of memory that is not in use
 	full   bool   // more words were needed than there are
+	sets   []*addressSet
 }
 
 // state is the content of the registers; nil is unknown.
@@ -51,7 +54,7 @@ func assemble(root *decision, registers uint32) (program *Program, ok bool) {
 	if root.isOutcome() {
 		s.code = s.code[s.start[root]:]
 	}
-	return &Program{code: fuse(s.code)}, !s.full
+	return &Program{code: fuse(s.code), sets: s.sets}, !s.full
 }
 
 // leadTo takes note of the state in which a decision is reached.
@@ -103,6 +106,13 @@ func (s *assembler) toA(v *value) {
 			do += ldIndexB - ldB
 		}
 		s.emit(instruction{do: do, k: v.k})
+	case memberValue:
+		do := memberOf
+		if v.a != nil {
+			s.toX(v.a)
+			do = memberOfIndex
+		}
+		s.emit(instruction{do: do, k: v.k, offset: v.size, mask: s.setNumber(v.set)})
 	case negatedValue:
 		s.toA(v.a)
 		s.emit(instruction{do: neg})
@@ -127,6 +137,16 @@ func (s *assembler) toA(v *value) {
 
 var arithmeticOpcodes = map[string]opcode{
 	"+": addK, "-": subK, "*": mulK, "/": divK, "%": modK, "&": andK, "|": orK, "^": xorK, "<<": lshK, ">>": rshK,
+}
+
+// setNumber is the place of a set among those of the program.
+func (s *assembler) setNumber(set *addressSet) uint32 {
+	at := slices.Index(s.sets, set)
+	if at < 0 {
+		at = len(s.sets)
+		s.sets = append(s.sets, set)
+	}
+	return uint32(at)
 }
 
 // both computes left in the accumulator and right in the index register.
@@ -190,7 +210,7 @@ func (v *value) loadsDirectly() bool {
 // usesX says that computing the value changes the index register.
 func (v *value) usesX() bool {
 	switch v.kind {
-	case loadValue:
+	case loadValue, memberValue:
 		return v.a != nil
 	case negatedValue:
 		return v.a.usesX()

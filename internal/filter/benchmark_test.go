@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -26,6 +27,32 @@ func BenchmarkMatch(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(packets)), "ns/packet")
+		})
+	}
+}
+
+// BenchmarkNetworks is the cost of a decision with a list of networks, and of making it.
+func BenchmarkNetworks(b *testing.B) {
+	random := rand.New(rand.NewPCG(1, 2))
+	packets := addressedPackets(random, 1000)
+	for _, count := range []int{100, 5000, 40_000} {
+		text := strings.Join(networks(random, count, ""), " or ")
+		b.Run(fmt.Sprint(count), func(b *testing.B) {
+			program, err := compileFor(text, stream.LinkTypeEthernet)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				for _, packet := range packets {
+					program.Match(packet, 60)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(packets)), "ns/packet")
+		})
+		b.Run(fmt.Sprint("compile ", count), func(b *testing.B) {
+			for b.Loop() {
+				_, _ = compileFor(text, stream.LinkTypeEthernet)
+			}
 		})
 	}
 }

@@ -68,6 +68,14 @@
 // so does a division by 0. Constant divisions by 0 and shifts by more than 31 bits
 // are refused.
 //
+// # Limits
+//
+// An expression has up to 1 MiB, 1,024 terms, and 10,000 operators of arithmetic. 64 and
+// more addresses and networks with the same qualifiers, joined by or, are one term: they
+// become a table, in which an address is found in the same time however many there are.
+// Of a packet that is cut within its addresses, the source is then looked for among all of
+// them before the destination is loaded.
+//
 // # Names
 //
 // Names of hosts come from /etc/hosts, MAC addresses from /etc/ethers, networks from

@@ -28,6 +28,31 @@ func (e *SyntaxError) Error() string {
 // maxText bounds an expression in bytes.
 const maxText = 1 << 20
 
+// maxTerms bounds the terms of an expression, of which a list of addresses is one: the time
+// to compile grows with the square of their number, and is some seconds then.
+const maxTerms = 1024
+
+// maxOperators bounds those of arithmetic.
+const maxOperators = 10_000
+
+// countTerms counts primitives and comparisons.
+func countTerms(tree node) int {
+	count := 0
+	for {
+		switch n := tree.(type) {
+		case nil:
+			return 0
+		case negation:
+			tree = n.node
+		case logical:
+			count += countTerms(n.right)
+			tree = n.left
+		default:
+			return count + 1
+		}
+	}
+}
+
 // Expression is a parsed expression. It may be compiled for any number of link
 // types, also at the same time.
 type Expression struct {
@@ -44,6 +69,10 @@ func Parse(text string) (*Expression, error) {
 	tree, err := parse(text)
 	if err != nil {
 		return nil, err
+	}
+	tree = gather(tree)
+	if terms := countTerms(tree); terms > maxTerms {
+		return nil, tokens(text)[0].refuse("the expression has %d terms, and %d are allowed besides addresses joined by or", terms, maxTerms)
 	}
 	e := &Expression{tree: tree, word: tokens(text)[0]}
 	if err := e.check(); err != nil {

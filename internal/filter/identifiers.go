@@ -24,7 +24,8 @@ func (n identifier) condition(g *generator) *condition {
 
 func (n identifier) test(g *generator) *condition {
 	if n.mask != nil || n.length != nil && n.token.kind == tokenIPv4 {
-		return n.network(g)
+		address, mask := n.network(g)
+		return g.host(address, mask, n.qualifiers)
 	}
 	switch n.token.kind {
 	case tokenName:
@@ -85,10 +86,19 @@ func (n identifier) ipv4(g *generator) *condition {
 	if n.protocol == "decnet" {
 		return g.decnetHost(n.decnetAddress(g), n.direction)
 	}
+	address, mask := n.address4(g)
+	return g.host(address, mask, n.qualifiers)
+}
+
+// address4 is an IPv4 address or network, and the mask that it stands for.
+func (n identifier) address4(g *generator) (address, mask uint32) {
+	if n.mask != nil || n.length != nil {
+		return n.network(g)
+	}
 	address, bits := g.parseIPv4(n.token)
 	switch n.kind {
 	case "", "host", "net":
-		return g.host(address<<(32-bits), 0xffffffff<<(32-bits), n.qualifiers)
+		return address << (32 - bits), 0xffffffff << (32 - bits)
 	case "gateway":
 		panic(g.refuse("gateway needs a host name"))
 	}
@@ -96,10 +106,9 @@ func (n identifier) ipv4(g *generator) *condition {
 }
 
 // network is an IPv4 network with its mask.
-func (n identifier) network(g *generator) *condition {
+func (n identifier) network(g *generator) (address, mask uint32) {
 	address, bits := g.parseIPv4(n.token)
 	address <<= 32 - bits
-	var mask uint32
 	if n.mask != nil {
 		given, bits := g.parseIPv4(*n.mask)
 		mask = given << (32 - bits)
@@ -115,10 +124,16 @@ func (n identifier) network(g *generator) *condition {
 	if n.kind != "net" {
 		panic(g.refuse("a mask needs net"))
 	}
-	return g.host(address, mask, n.qualifiers)
+	return address, mask
 }
 
 func (n identifier) ipv6(g *generator) *condition {
+	address, bits := n.address6(g)
+	return g.host6(address, bits, n.qualifiers)
+}
+
+// address6 is an IPv6 address or network, and how many of its bits count.
+func (n identifier) address6(g *generator) (address netip.Addr, length int) {
 	address, err := netip.ParseAddr(n.token.text)
 	if err != nil {
 		panic(g.refuse("is not an IPv6 address"))
@@ -139,7 +154,7 @@ func (n identifier) ipv6(g *generator) *condition {
 	case n.kind != "net" && bits != 128:
 		panic(g.refuse("a mask needs net"))
 	}
-	return g.host6(address, int(bits), n.qualifiers)
+	return address, int(bits)
 }
 
 // parseMAC reads what macLength has recognized.
@@ -339,11 +354,14 @@ func (g *generator) both(direction string, source, destination func() *condition
 
 // host is the test for an IPv4 address or network.
 func (g *generator) host(address, mask uint32, q qualifiers) *condition {
+	return g.hosts(q, func(at position) *condition { return g.maskedAt(at, 4, mask, address) })
+}
+
+// hosts is the test for IPv4 addresses, of which wanted is one.
+func (g *generator) hosts(q qualifiers, wanted func(at position) *condition) *condition {
 	test := func(protocol, source, destination uint32) *condition {
 		end := func(k uint32) func() *condition {
-			return func() *condition {
-				return and(g.carries(protocol), g.maskedAt(g.networkAt(k), 4, mask, address))
-			}
+			return func() *condition { return and(g.carries(protocol), wanted(g.networkAt(k))) }
 		}
 		return g.both(q.direction, end(source), end(destination))
 	}
@@ -369,20 +387,24 @@ func (g *generator) host(address, mask uint32, q qualifiers) *condition {
 
 // host6 is the test for an IPv6 address or network.
 func (g *generator) host6(address netip.Addr, bits int, q qualifiers) *condition {
+	bytes := address.As16()
+	return g.hosts6(q, func(at position) (all *condition) {
+		for word := range 4 {
+			mask := uint32(uint64(0xffffffff) << (32 - min(max(bits-32*word, 0), 32)))
+			want := binary.BigEndian.Uint32(bytes[4*word:])
+			all = and(all, g.maskedAt(at.plus(4*uint32(word)), 4, mask, want))
+		}
+		return all
+	})
+}
+
+// hosts6 is the test for IPv6 addresses, of which wanted is one.
+func (g *generator) hosts6(q qualifiers, wanted func(at position) *condition) *condition {
 	if q.protocol != "" && q.protocol != "ip6" {
 		panic(g.refuse("%s cannot be used with an IPv6 address", q.protocol))
 	}
-	bytes := address.As16()
 	end := func(k uint32) func() *condition {
-		return func() *condition {
-			all := g.carries(etherIPv6)
-			for word := range 4 {
-				mask := uint32(uint64(0xffffffff) << (32 - min(max(bits-32*word, 0), 32)))
-				want := binary.BigEndian.Uint32(bytes[4*word:])
-				all = and(all, g.maskedAt(g.networkAt(k+4*uint32(word)), 4, mask, want))
-			}
-			return all
-		}
+		return func() *condition { return and(g.carries(etherIPv6), wanted(g.networkAt(k))) }
 	}
 	return g.both(q.direction, end(8), end(24))
 }

@@ -33,9 +33,10 @@ type qualifiers struct {
 
 // parser turns tokens into a tree. Its language is that of libpcap's grammar.
 type parser struct {
-	tokens []token
-	at     int
-	depth  int
+	tokens    []token
+	at        int
+	depth     int
+	operators int // of arithmetic so far
 }
 
 // parse reads a whole expression. An empty one wants every packet: nil.
@@ -265,6 +266,9 @@ func (p *parser) operation(left operand, outer string) operand {
 			return left
 		}
 		p.at++
+		if p.operators++; p.operators > maxOperators {
+			panic(operator.refuse("the expression has more than %d operators of arithmetic", maxOperators))
+		}
 		right := p.operation(p.operand(), operator.word)
 		left = operation{operator: operator, left: left, right: right}
 	}

@@ -5,6 +5,7 @@ import "encoding/binary"
 // Program decides on packets. It may be used by several goroutines at once.
 type Program struct {
 	code    []instruction
+	sets    []*addressSet
 	literal bool // does what is written, and no less
 }
 
@@ -86,6 +87,10 @@ const (
 	// at offset, else 0.
 	chain4
 	chain6
+	// a = 1 if the address of offset bytes at packet[k] or packet[x + k] is in the set with
+	// number mask, else 0.
+	memberOf
+	memberOfIndex
 )
 
 // memoryWords is how many words of memory the machine has: more than the
@@ -279,6 +284,14 @@ func (p *Program) Match(data []byte, wireLength uint32) bool {
 			a >>= x
 		case neg:
 			a = -a
+		case memberOf:
+			if a, ok = p.sets[i.mask].hasAt(data, uint64(i.k), i.offset); !ok {
+				return false
+			}
+		case memberOfIndex:
+			if a, ok = p.sets[i.mask].hasAt(data, uint64(x)+uint64(i.k), i.offset); !ok {
+				return false
+			}
 		case chain4, chain6:
 			a, ok = chainHas(data, i)
 			if !ok {

@@ -12,6 +12,7 @@ type value struct {
 	k        uint32
 	size     uint32 // of a load: 1, 2 or 4 bytes
 	operator string // of arithmetic; ip or ip6 of a chain
+	set      *addressSet
 	words    uint32 // of memory to compute it; follows from the others
 }
 
@@ -24,7 +25,8 @@ const (
 	registerValue // what an assignment on the way here has stored, or 0
 	arithmeticValue
 	negatedValue
-	chainValue // 1 if a protocol stands in the chain of headers at a, else 0
+	chainValue  // 1 if a protocol stands in the chain of headers at a, else 0
+	memberValue // 1 if the address of size bytes at k behind a is in the set, else 0
 )
 
 // values makes each value once.
@@ -59,7 +61,13 @@ func (v *value) countWords() uint32 {
 
 func (v values) constant(k uint32) *value { return v.intern(value{kind: constantValue, k: k}) }
 func (v values) register(k uint32) *value { return v.intern(value{kind: registerValue, k: k}) }
-func (v values) wireLength() *value       { return v.intern(value{kind: wireLengthValue}) }
+
+// member looks for an address at k behind base in a set.
+func (v values) member(set *addressSet, base *value, k, size uint32) *value {
+	return v.intern(value{kind: memberValue, set: set, a: base, k: k, size: size})
+}
+
+func (v values) wireLength() *value { return v.intern(value{kind: wireLengthValue}) }
 
 // load reads size bytes, in network byte order, at k behind base; nil is the
 // beginning of the packet. Offsets known now wrap around at 32 bits, as in
