@@ -26,7 +26,7 @@ var troubles = []string{
 	`pcap-inject -i v0 long.pcap`,
 	`pcap-inject -i v0 short.pcap`,
 	`pcap-inject -i v0 overlong.pcap`,
-	`(head -c 1000 a.pcap; sleep 0.5; tail -c +1001 a.pcap) | pcap-inject --delay 100ms -i v0`,
+	`(head -c 1000 a.pcap; until grep -sq packets_out.:[1-9] sent; do sleep 0.01; done; tail -c +1001 a.pcap) | pcap-inject --delay 100ms --report sent -i v0`,
 	`pcap-inject --delay 2s -i v0 a.pcap & sleep 1; kill -STOP $!; sleep 3; kill -CONT $!; wait $!`,
 	`pcap-inject --fail-late 1ns -i v0 a.pcap`,
 	`pcap-inject --at -i v0 a.pcap`,

@@ -91,16 +91,21 @@ func TestFilesChangeWhileTheyAreRead(t *testing.T) {
 				command := exec.Command(c.args[0], append([]string{"--report", "report.ndjson"}, c.args[1:]...)...)
 				var messages strings.Builder
 				command.Stderr = &messages
-				out, err := command.StdoutPipe()
+				out, in, err := os.Pipe()
 				if err != nil {
 					t.Fatal(err)
 				}
+				defer out.Close()
+				command.Stdout = in
 				if err := command.Start(); err != nil {
 					t.Fatal(err)
 				}
-				hangs := time.AfterFunc(20*time.Second, func() { _ = command.Process.Kill() })
+				hangs := time.AfterFunc(time.Minute, func() { _ = command.Process.Kill() })
 				defer hangs.Stop()
-				got := countWhole(t, &changingReader{Reader: out, then: func() error { return change.change(c.file) }})
+				got := countWhole(t, &changingReader{Reader: out, then: func() error {
+					awaitFull(t, in)
+					return errors.Join(in.Close(), change.change(c.file))
+				}})
 				_ = command.Wait()
 				summary := lab.SummaryOf[map[string]any](t, "report.ndjson")
 				if count, ok := summary["packets_out"].(float64); ok && int(count) != got {
@@ -139,7 +144,6 @@ type changingReader struct {
 func (r *changingReader) Read(data []byte) (int, error) {
 	n, err := r.Reader.Read(data)
 	if then := r.then; then != nil {
-		time.Sleep(50 * time.Millisecond) // the tool goes on until the pipe is full
 		r.then = nil
 		err = errors.Join(err, then())
 	}

@@ -284,7 +284,7 @@ func endFullPipe(t *testing.T, tool string, args ...string) {
 	if _, err := silent.Read(make([]byte, 1)); err != nil {
 		t.Error(err)
 	}
-	time.Sleep(100 * time.Millisecond) // until the pipe is full
+	awaitFull(t, pipe)
 	_ = command.Process.Signal(syscall.SIGTERM)
 	_ = command.Wait()
 	if code := command.ProcessState.ExitCode(); code != 128+int(syscall.SIGTERM) {
@@ -416,7 +416,11 @@ func TestStalledRunsEndWithTheirSummary(t *testing.T) {
 			if err := command.Start(); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(700 * time.Millisecond) // until it waits
+			if c.args == nil {
+				lab.Await(t, "it listens to signals", func() bool { _, err := os.Stat(report); return err == nil })
+			} else {
+				awaitFull(t, full)
+			}
 			signalled := time.Now()
 			_ = command.Process.Signal(syscall.SIGINT)
 			_ = command.Wait()

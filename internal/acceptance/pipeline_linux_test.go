@@ -160,13 +160,13 @@ func startSSHD(t *testing.T) (ssh string) {
 			t.Logf("sshd:\n%s", messages.String())
 		}
 	})
-	for range 100 {
-		if connection, err := net.Dial("tcp", "127.0.0.1:2222"); err == nil {
+	lab.Await(t, "sshd answers", func() bool {
+		connection, err := net.Dial("tcp", "127.0.0.1:2222")
+		if err == nil {
 			connection.Close()
-			break
 		}
-		time.Sleep(50 * time.Millisecond)
-	}
+		return err == nil
+	})
 	return "ssh -p 2222 -i " + key + " -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@127.0.0.1"
 }
 

@@ -15,7 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/lab"
@@ -680,29 +680,22 @@ func TestGoroutinesEnd(t *testing.T) {
 	writeCapture(t, path, capture(rand.New(rand.NewPCG(9, 9)), 0, 50000, lab.Start, 1000, 0), stream.Gzip)
 	plain := filepath.Join(folder, "b")
 	writeCapture(t, plain, capture(rand.New(rand.NewPCG(9, 9)), 0, 50000, lab.Start, 1000, 0), stream.Uncompressed)
-	before := runtime.NumGoroutine()
-	captures := NewCaptures(files.NewPool(16, nil), 1e5, 1<<30)
-	contents := Contents{First: lab.Start, Earliest: lab.Start, Disorder: UnknownDisorder}
-	m, err := New([]*Input{captures.File(path, contents), captures.File(plain, contents)}, Options{Trouble: strict})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.Read(make([]stream.Packet, 10)); err != nil {
-		t.Fatal(err)
-	}
-	m.Close()
-	for range 100 {
-		if runtime.NumGoroutine() <= before {
-			break
+	synctest.Test(t, func(t *testing.T) { // which ends once all its goroutines have
+		captures := NewCaptures(files.NewPool(16, nil), 1e5, 1<<30)
+		contents := Contents{First: lab.Start, Earliest: lab.Start, Disorder: UnknownDisorder}
+		m, err := New([]*Input{captures.File(path, contents), captures.File(plain, contents)}, Options{Trouble: strict})
+		if err != nil {
+			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	if now := runtime.NumGoroutine(); now > before {
-		t.Errorf("%d goroutines, %d before", now, before)
-	}
-	if open := captures.blocks.open.Load(); open != 0 {
-		t.Errorf("%d files read ahead", open)
-	}
+		if _, err := m.Read(make([]stream.Packet, 10)); err != nil {
+			t.Fatal(err)
+		}
+		m.Close()
+		synctest.Wait()
+		if open := captures.blocks.open.Load(); open != 0 {
+			t.Errorf("%d files read ahead", open)
+		}
+	})
 }
 
 // TestEndsOfTime has the times that a broken clock gives.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pcap-replay/internal/lab"
@@ -215,51 +216,51 @@ func TestUnderrunMovesTheOrigin(t *testing.T) {
 		{"at fixed moments", true, []int64{200, 210, 1000, 1000, 1000}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			clock := newFakeClock()
-			clock.wakeUps = func() int64 { return 0 }
-			transmission, sender := newTransmission(clock, 16, 1<<16)
-			transmission.Epoch.Fixed = test.fixed
-			transmission.Epoch.Set(200e6)
-			put := func(departures ...int64) {
-				arrival := clock.now.Load()
-				for i, departure := range departures {
-					packet := stream.Packet{Data: []byte{byte(i)}}
-					transmission.Ring.Put(&packet, departure*1e6, arrival, true)
+			synctest.Test(t, func(t *testing.T) {
+				clock := newFakeClock()
+				clock.wakeUps = func() int64 { return 0 }
+				transmission, sender := newTransmission(clock, 16, 1<<16)
+				transmission.Epoch.Fixed = test.fixed
+				transmission.Epoch.Set(200e6)
+				put := func(departures ...int64) {
+					arrival := clock.now.Load()
+					for i, departure := range departures {
+						packet := stream.Packet{Data: []byte{byte(i)}}
+						transmission.Ring.Put(&packet, departure*1e6, arrival, true)
+					}
+					transmission.Ring.Publish()
 				}
-				transmission.Ring.Publish()
-			}
-			put(0, 10)
-			type outcome struct {
-				underruns []*Underrun
-				err       error
-			}
-			ended := make(chan outcome)
-			go func() {
-				underruns, _, err := runToTheEnd(transmission)
-				ended <- outcome{underruns, err}
-			}()
-			for transmission.Ring.Len() > 0 {
-				time.Sleep(time.Millisecond)
-			}
-			clock.now.Store(1000e6)
-			put(20, 30, 40)
-			transmission.Ring.Close()
-			run := <-ended
-			if run.err != nil {
-				t.Fatal(run.err)
-			}
-			underruns := run.underruns
-			got := make([]int64, len(sender.moments))
-			for i, moment := range sender.moments {
-				got[i] = moment / 1e6
-			}
-			if !slices.Equal(got, test.want) {
-				t.Errorf("left at %v ms, wanted %v", got, test.want)
-			}
-			counted, stalls := transmission.Underruns()
-			if counted != 1 || stalls != 0 || len(underruns) != 1 || underruns[0].Missing/1e6 != 780 || underruns[0].Departure != 20e6 {
-				t.Errorf("%d underruns, %d of them stalls: %v", counted, stalls, underruns)
-			}
+				put(0, 10)
+				type outcome struct {
+					underruns []*Underrun
+					err       error
+				}
+				ended := make(chan outcome)
+				go func() {
+					underruns, _, err := runToTheEnd(transmission)
+					ended <- outcome{underruns, err}
+				}()
+				synctest.Wait() // both have left
+				clock.now.Store(1000e6)
+				put(20, 30, 40)
+				transmission.Ring.Close()
+				run := <-ended
+				if run.err != nil {
+					t.Fatal(run.err)
+				}
+				underruns := run.underruns
+				got := make([]int64, len(sender.moments))
+				for i, moment := range sender.moments {
+					got[i] = moment / 1e6
+				}
+				if !slices.Equal(got, test.want) {
+					t.Errorf("left at %v ms, wanted %v", got, test.want)
+				}
+				counted, stalls := transmission.Underruns()
+				if counted != 1 || stalls != 0 || len(underruns) != 1 || underruns[0].Missing/1e6 != 780 || underruns[0].Departure != 20e6 {
+					t.Errorf("%d underruns, %d of them stalls: %v", counted, stalls, underruns)
+				}
+			})
 		})
 	}
 }
