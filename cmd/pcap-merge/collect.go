@@ -318,10 +318,12 @@ func (m *merging) addArchive(c *candidate) error {
 		records[s.Path] = append(records[s.Path], s)
 	}
 	return m.addWanted(c, func(wanted *input.Wanted, found *bool) error {
-		return indexed.Each(func(member *archive.Member) error {
+		err := indexed.Each(func(member *archive.Member) error {
 			*found = true
 			return m.addIndexed(c, wanted, indexed, member, records[member.Name])
 		})
+		m.archives.PassDamages(c.Path, indexed)
+		return err
 	})
 }
 

@@ -100,7 +100,11 @@ func (l *lister) listArchive(path string) error {
 	}
 	defer indexed.Close()
 	reader := indexed.NewReader(nil)
-	return indexed.Each(func(m *archive.Member) error { return visit(reader, m) })
+	if err := indexed.Each(func(m *archive.Member) error { return visit(reader, m) }); err != nil {
+		return err
+	}
+	l.archives.PassDamages(path, indexed)
+	return nil
 }
 
 // indexArchive lists an archive and writes its index.

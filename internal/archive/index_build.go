@@ -51,6 +51,7 @@ type indexBuilder struct {
 	spare       [][]byte     // windows that are not needed any more
 	members     *memberWriter
 	last        *Member // not in members yet: its content may still be found out
+	damages     []*Damage
 
 	checks  chan *candidate
 	checked chan error // what came of them
@@ -190,6 +191,14 @@ func (b *indexBuilder) flushMember(m *Member, end int64) error {
 	return b.members.add(last)
 }
 
+// damage keeps err if it is damage of the tarball. It may be called on nil.
+func (b *indexBuilder) damage(err error) {
+	var damage *Damage
+	if b != nil && len(b.damages) <= maxDamages && errors.As(err, &damage) {
+		b.damages = append(b.damages, damage)
+	}
+}
+
 // forget keeps the memory of a window for another candidate.
 func (b *indexBuilder) forget(c *candidate) {
 	if !c.chosen {
@@ -308,7 +317,10 @@ func (b *indexBuilder) finish(plainSize, end int64, ignoreZeros bool) error {
 	if err := b.flushMember(nil, end); err != nil {
 		return err
 	}
-	if err := b.members.encoder.Close(); err != nil {
+	if len(b.damages) > maxDamages {
+		return fmt.Errorf("the tarball is damaged in more than %d places", maxDamages)
+	}
+	if err := b.members.finish(b.damages); err != nil {
 		return err
 	}
 	if b.compression == stream.Uncompressed {
@@ -325,7 +337,7 @@ func (b *indexBuilder) finish(plainSize, end int64, ignoreZeros bool) error {
 		PlainSize: plainSize, End: b.members.end,
 		Cells: b.written, CellCount: int64(len(b.sums.cells)), CellsSum: crc32.Checksum(cells, crc32.IEEETable),
 		Points: b.written + int64(len(cells)), PointCount: int64(len(right)), PointsSum: crc32.Checksum(points, crc32.IEEETable),
-		Members: b.written + int64(len(cells)+len(points)), MemberCount: b.members.count, MembersSum: crc32.Checksum(members, crc32.IEEETable),
+		Members: b.written + int64(len(cells)+len(points)), MemberCount: b.members.count, DamageCount: int64(len(b.damages)), MembersSum: crc32.Checksum(members, crc32.IEEETable),
 	}
 	for _, table := range [][]byte{cells, points, members, footer.seal()} {
 		if err := b.write(table); err != nil {

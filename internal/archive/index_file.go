@@ -21,7 +21,7 @@ import (
 //	windows   one zstd frame for each point that has one
 //	cells     CRC-32 of each MiB of the uncompressed tarball, 4 bytes each
 //	points    where decompression can begin: 32 bytes each
-//	members   one zstd frame
+//	members   one zstd frame: the members, and behind them the damages
 //	footer    where the tables are: indexFooter
 //
 // A point's checksum is that of its cell up to the point. Every number of a file is
@@ -55,6 +55,7 @@ type indexFooter struct {
 	PointCount    int64
 	Members       int64
 	MemberCount   int64
+	DamageCount   int64
 	CellsSum      uint32 // CRC-32 of each table
 	PointsSum     uint32
 	MembersSum    uint32
@@ -84,6 +85,8 @@ const (
 	maxPoints = 2 << 20
 	// maxCells bounds the time for the checksums of the cells: a tarball of 64 TiB.
 	maxCells = 64 << 20
+	// maxDamages bounds the memory for the damages of an index: some MiB.
+	maxDamages = 10_000
 	// maxMembersTable bounds the table of members, in bytes.
 	maxMembersTable = 1 << 30
 )
@@ -187,6 +190,7 @@ func readIndexFooter(index io.ReaderAt, size int64) (f indexFooter, err error) {
 	switch {
 	case f.PlainSize < 0 || f.End < 0 || f.End > f.PlainSize,
 		f.Members < headerSize || f.Members > end || f.MemberCount < 0 || f.MemberCount > f.PlainSize/blockSize,
+		f.DamageCount < 0 || f.DamageCount > maxDamages,
 		end-f.Members > maxMembersTable,
 		!isTable(f.Points, f.PointCount, pointSize, f.Members), f.PointCount > maxPoints,
 		!isTable(f.Cells, f.CellCount, 4, f.Points), f.CellCount > maxCells,

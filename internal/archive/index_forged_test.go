@@ -23,6 +23,7 @@ type indexParts struct {
 	cells   []uint32
 	points  []accessPoint
 	members []*Member
+	damages []*Damage
 	footer  indexFooter
 }
 
@@ -43,7 +44,7 @@ func takeApart(t testing.TB, path string) *indexParts {
 	}
 	p := &indexParts{
 		header: x.header, windows: data[headerSize:x.footer.Cells], cells: make([]uint32, x.footer.CellCount),
-		points: x.points, members: members, footer: x.footer,
+		points: x.points, members: members, damages: x.damages, footer: x.footer,
 	}
 	_, _ = binary.Decode(data[x.footer.Cells:], binary.LittleEndian, p.cells)
 	return p
@@ -71,7 +72,7 @@ func (p *indexParts) seal(t testing.TB) []byte {
 			t.Fatal(err)
 		}
 	}
-	if err := w.encoder.Close(); err != nil {
+	if err := w.finish(p.damages); err != nil {
 		t.Fatal(err)
 	}
 	cells, _ := binary.Append(nil, binary.LittleEndian, p.cells)
@@ -212,6 +213,21 @@ var forgeries = []forgery{
 			p.cells, p.footer.PlainSize = p.cells[:n], int64(n)*cellSize
 		}
 	}},
+	{"a member that is cut", func(p *indexParts, place, _ int) {
+		if n := len(p.members); n > 0 {
+			place %= n
+			m := p.members[place]
+			m.Size, m.end = p.footer.PlainSize, p.footer.PlainSize
+			p.members = p.members[:place+1]
+			p.footer.MemberCount, p.footer.End = int64(place)+1, m.end
+			p.addDamage(m.end)
+		}
+	}},
+	{"damage", func(p *indexParts, place, _ int) {
+		if n := len(p.members); n > 0 {
+			p.addDamage(p.members[place%n].Header)
+		}
+	}},
 	{"where the members end", func(p *indexParts, _, amount int) { p.footer.End += int64(amount-128) * blockSize }},
 	{"the compression of the archive", func(p *indexParts, _, amount int) { p.header.Compression = uint32(amount % 7) }},
 	{"the choice of -i", func(p *indexParts, _, _ int) { p.header.IgnoreZeros ^= 1 }},
@@ -223,6 +239,11 @@ func (p *indexParts) drop(place int) {
 		p.members = slices.Delete(p.members, place, place+1)
 		p.footer.MemberCount--
 	}
+}
+
+func (p *indexParts) addDamage(offset int64) {
+	p.damages = append(p.damages[:len(p.damages):len(p.damages)], &Damage{Offset: offset, Truncated: true})
+	p.footer.DamageCount++
 }
 
 func (p *indexParts) end() int64 {

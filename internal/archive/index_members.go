@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -62,6 +64,22 @@ func (w *memberWriter) add(m *Member) error {
 	return err
 }
 
+// finish writes the damages behind the members.
+func (w *memberWriter) finish(damages []*Damage) error {
+	b := w.scratch[:0]
+	for _, d := range damages {
+		b = binary.AppendUvarint(b, uint64(d.Offset))
+		b = binary.AppendUvarint(b, uint64(d.Lost))
+		b = binary.AppendUvarint(b, uint64(d.Member))
+		b = append(b, byte(present(d.Truncated)))
+		b = appendText(b, d.Reason)
+	}
+	if _, err := w.encoder.Write(b); err != nil {
+		return err
+	}
+	return w.encoder.Close()
+}
+
 func present(b bool) int {
 	if b {
 		return 1
@@ -78,6 +96,7 @@ type memberReader struct {
 	src       *bufio.Reader
 	plainSize int64 // of the tarball
 	end       int64 // of the last member
+	isLast    bool  // the next member is the last one
 	err       error
 }
 
@@ -118,7 +137,7 @@ func (r *memberReader) keep(err error) {
 // next reads one member.
 func (r *memberReader) next() (*Member, error) {
 	m := &Member{Name: r.text(), Link: r.text(), Type: Type(r.text()), isSparse: r.number(1) == 1, Size: r.number(math.MaxInt64)}
-	m.previousEnd = r.end
+	m.previousEnd, m.isLast = r.end, r.isLast
 	m.Header = r.distance(m.previousEnd)
 	m.Offset = r.distance(m.Header)
 	m.end = r.distance(m.Offset)
@@ -153,7 +172,20 @@ func (r *memberReader) addsUp(m *Member) bool {
 	default:
 		return false
 	}
-	return m.isSparse || m.Size <= r.plainSize-m.Offset && m.end == roundUp(m.Offset+m.Size)
+	return m.isSparse || r.isCut(m) || m.Size <= r.plainSize-m.Offset && m.end == roundUp(m.Offset+m.Size)
+}
+
+// isCut says whether the tarball ends inside a member.
+func (r *memberReader) isCut(m *Member) bool {
+	return m.isLast && m.end == r.plainSize && m.Size > r.plainSize-m.Offset-blockSize
+}
+
+// damage reads one damage.
+func (r *memberReader) damage() *Damage {
+	return &Damage{
+		Offset: r.number(uint64(r.plainSize)), Lost: r.number(math.MaxInt64), Member: r.number(math.MaxInt64),
+		Truncated: r.number(1) == 1, Reason: r.text(),
+	}
 }
 
 // checkMembers checks that the table of members is whole and adds up.
@@ -165,7 +197,7 @@ func (x *Indexed) checkMembers() error {
 	if sum.Sum32() != x.footer.MembersSum {
 		return indexErrorf("members: wrong checksum")
 	}
-	return x.Each(func(*Member) error { return nil })
+	return x.readMembers(func(*Member) error { return nil }, true)
 }
 
 func (x *Indexed) membersTable() io.Reader {
@@ -174,25 +206,62 @@ func (x *Indexed) membersTable() io.Reader {
 
 // Each calls visit for every member, in the order of the tarball, until it returns
 // an error.
-func (x *Indexed) Each(visit func(*Member) error) error {
+func (x *Indexed) Each(visit func(*Member) error) error { return x.readMembers(visit, false) }
+
+// Damages are those of the tarball when it was indexed.
+func (x *Indexed) Damages() []*Damage { return x.damages }
+
+// readMembers reads the table of members, and the damages behind it if they are not known.
+func (x *Indexed) readMembers(visit func(*Member) error, withDamages bool) error {
 	decoder, err := newZstdDecoder(x.membersTable())
 	if err != nil {
 		return indexErrorf("members: %v", err)
 	}
 	defer decoder.Close()
 	reader := &memberReader{src: bufio.NewReader(decoder), plainSize: x.footer.PlainSize}
+	isCut := false
 	for i := range x.footer.MemberCount {
+		reader.isLast = i == x.footer.MemberCount-1
 		m, err := reader.next()
 		if err != nil {
 			return err
 		}
-		m.isLast = i == x.footer.MemberCount-1
+		isCut = reader.isCut(m)
 		if err := visit(m); err != nil {
 			return err
 		}
+	}
+	if !withDamages {
+		return nil
+	}
+	for range x.footer.DamageCount {
+		x.damages = append(x.damages, reader.damage())
+	}
+	if reader.err != nil {
+		return reader.err
+	}
+	if isCut && !slices.ContainsFunc(x.damages, func(d *Damage) bool { return d.Truncated }) {
+		return indexErrorf("members: the last one of a whole tarball is cut")
 	}
 	if _, err := reader.src.ReadByte(); err != io.EOF || reader.end != x.footer.End {
 		return indexErrorf("members: %d of them end at %d, not at %d, or others follow", x.footer.MemberCount, reader.end, x.footer.End)
 	}
 	return nil
+}
+
+// known gives what the index says of damage that was met in the tarball; nil if that is
+// nothing.
+func (x *Indexed) known(met *Damage) *Damage {
+	for _, d := range x.damages {
+		if d.Offset == met.Offset && d.Truncated == met.Truncated {
+			return d
+		}
+	}
+	return nil
+}
+
+// isKnown says whether an error is damage of which the index says that it is there.
+func (x *Indexed) isKnown(err error) bool {
+	var damage *Damage
+	return errors.As(err, &damage) && x.known(damage) != nil
 }

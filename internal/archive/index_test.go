@@ -251,12 +251,112 @@ func TestIndexIsOfItsArchiveOnly(t *testing.T) {
 	if _, err := OpenIndexed(path); !errors.Is(err, ErrStale) {
 		t.Errorf("another size: %v", err)
 	}
-	os.Remove(IndexPath(path))
-	if err := indexFile(path); err == nil {
-		t.Error("a damaged archive was indexed")
+}
+
+// damagedArchives are cut and damaged tarballs, in every compression that is there.
+func damagedArchives(t *testing.T) map[string][]byte {
+	tarball, _ := noisyTar(t, 4, 200_000)
+	header := 2 * (blockSize + int(roundUp(int64(len(tarball)-2*blockSize)/4-blockSize)))
+	broken := bytes.Clone(tarball)
+	copy(broken[header:], bytes.Repeat([]byte("x"), 2000))
+	tarballs := map[string][]byte{
+		"whole": tarball, "member": tarball[:len(tarball)/2], "header": tarball[:header+100], "end": tarball[:len(tarball)-2*blockSize],
+		"padding": tarball[:len(tarball)-2*blockSize-10], "broken": broken, "both": broken[:len(broken)*3/4],
 	}
-	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*tarx*")); left != nil {
-		t.Errorf("left behind: %q", left)
+	archives := map[string][]byte{}
+	for name, data := range tarballs {
+		archives[name+".tar"] = data
+		for compression, program := range map[string][]string{
+			"gz": {"gzip", "-1c"}, "bz2": {"bzip2", "-1c"}, "xz": {"xz", "-0c", "--block-size=100000"}, "zst": {"zstd", "-c"}, "lz4": {"lz4", "-B4", "-c"},
+		} {
+			if _, err := exec.LookPath(program[0]); err != nil {
+				continue
+			}
+			run := exec.Command(program[0], program[1:]...)
+			run.Stdin = bytes.NewReader(data)
+			compressed, err := run.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			archives[name+".tar."+compression] = compressed
+			if name == "whole" {
+				archives["cut.tar."+compression] = compressed[:len(compressed)*2/3]
+				flipped := bytes.Clone(compressed)
+				flipped[len(flipped)/2] ^= 0x10
+				archives["flipped.tar."+compression] = flipped
+			}
+		}
+	}
+	return archives
+}
+
+// An index of a damaged tarball gives what there is, and the damage.
+func TestIndexOfDamagedTarballs(t *testing.T) {
+	for name, archive := range damagedArchives(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			members, said := walk(t, archive)
+			var damages []*Damage
+			for _, err := range said {
+				if damage := (*Damage)(nil); errors.As(err, &damage) {
+					damages = append(damages, damage)
+				}
+			}
+			if !strings.HasPrefix(name, "whole") && len(damages) == 0 {
+				t.Fatalf("no damage: %v", said)
+			}
+			x, err := OpenIndexed(buildIndex(t, name, archive))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer x.Close()
+			if got := x.Damages(); len(got) != len(damages) {
+				t.Fatalf("%d damages, wanted %d: %v", len(got), len(damages), damages)
+			}
+			for i, got := range x.Damages() {
+				if got.Error() != damages[i].Error() || got.Truncated != damages[i].Truncated || got.Member != damages[i].Member {
+					t.Errorf("damage %d: %v, wanted %v", i+1, got, damages[i])
+				}
+			}
+			if err := x.Verify(bytes.NewReader(archive)); err != nil {
+				t.Errorf("verify: %v", err)
+			}
+			indexed, err := membersOf(x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(indexed) != len(members) {
+				t.Fatalf("%d members, wanted %d", len(indexed), len(members))
+			}
+			r := x.NewReader(indexed)
+			defer r.Close()
+			for _, want := range members {
+				m, err := r.Next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				data, err := io.ReadAll(r)
+				var damage *Damage
+				if err != nil && !errors.As(err, &damage) {
+					t.Fatal(err)
+				}
+				if m.Name != want.Name || m.Header != want.Header || !bytes.Equal(data, want.data) {
+					t.Errorf("%q at %d: %d bytes, wanted %q at %d: %d bytes", m.Name, m.Header, len(data), want.Name, want.Header, len(want.data))
+				}
+				opened, err := x.Open(m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				alone, err := io.ReadAll(opened)
+				opened.Close()
+				if !bytes.Equal(alone, want.data) || err != nil && !errors.As(err, &damage) {
+					t.Errorf("%q alone: %d bytes, wanted %d, error %v", m.Name, len(alone), len(want.data), err)
+				}
+			}
+			if _, err := r.Next(); err != io.EOF {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -24,6 +24,7 @@ type Indexed struct {
 	header  indexHeader
 	footer  indexFooter
 	points  []accessPoint
+	damages []*Damage
 	gunzips sync.Pool // of *gunzip.Reader
 	windows *zstd.Decoder
 }

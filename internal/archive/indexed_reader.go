@@ -88,8 +88,14 @@ func (r *IndexedReader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := r.reader.Read(p)
-	if err == io.EOF && r.current.isLast {
+	var damage *Damage
+	switch {
+	case err == io.EOF && r.current.isLast:
 		err = r.checkEnd()
+	case errors.As(err, &damage):
+		if known := r.index.known(damage); known != nil {
+			return n, known // it says more of the reason
+		}
 	}
 	return n, err
 }
@@ -123,11 +129,12 @@ func (r *IndexedReader) open(want *Member) error {
 	if err := r.reader.skipTo(want.previousEnd); err != nil {
 		return err
 	}
-	m, err := r.reader.Next()
+	m, err := r.next()
 	switch {
+	case err == nil:
 	case r.reader.tape.err != nil && r.reader.tape.err != io.EOF:
 		return r.reader.tape.err
-	case err != nil:
+	default:
 		return indexErrorf("no member at offset %d: %v", want.Header, err)
 	}
 	r.reader.Inspect()
@@ -135,6 +142,16 @@ func (r *IndexedReader) open(want *Member) error {
 		return indexErrorf("%q at offset %d is not as the index says of %q at offset %d", m.Name, m.Header, want.Name, want.Header)
 	}
 	return nil
+}
+
+// next goes to the next member, past the damage of which the index says that it is there.
+func (r *IndexedReader) next() (*Member, error) {
+	for {
+		m, err := r.reader.Next()
+		if !r.index.isKnown(err) {
+			return m, err
+		}
+	}
 }
 
 // equals says whether two members are the same, but for what only an index knows.
@@ -149,7 +166,7 @@ func (m *Member) equals(other *Member) bool {
 
 // checkEnd checks that no member stands behind the last one. It gives io.EOF if so.
 func (r *IndexedReader) checkEnd() error {
-	m, err := r.reader.Next()
+	m, err := r.next()
 	var trailing *TrailingError
 	switch {
 	case err == nil:

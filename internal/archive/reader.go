@@ -103,7 +103,6 @@ type Reader struct {
 
 	builder *indexBuilder // of NewIndexingReader
 	end     int64         // of the last member that has been left
-	damaged bool          // there was damage
 }
 
 // NewReader tells the compression of src by its magic. Data that is not wanted
@@ -120,11 +119,12 @@ func newReader(src io.Reader, watcher watcher) (*Reader, error) {
 }
 
 // FinishIndex gives the index of a NewIndexingReader its name, once Next has
-// returned io.EOF. Of a damaged tarball there is none.
+// returned io.EOF. That of a damaged tarball holds what there is, and the damage.
 func (r *Reader) FinishIndex() error {
-	if r.ended != io.EOF || r.damaged {
-		return errors.New("the tarball is damaged")
+	if r.ended != io.EOF {
+		return errors.New("the tarball has not been read to its end")
 	}
+	_ = r.skipData() // Read has told the damage
 	size := r.tape.size
 	if r.tape.file == nil {
 		size = r.builder.sums.offset
@@ -147,12 +147,10 @@ func (r *Reader) Close() error {
 // [ErrNotArchive]; or what the source said.
 func (r *Reader) Next() (*Member, error) {
 	m, err := r.next()
-	if damage := (*Damage)(nil); errors.As(err, &damage) {
-		r.damaged = true
-	}
 	if err == nil && r.builder != nil {
 		err = r.builder.member(m, r.end)
 	}
+	r.builder.damage(err)
 	return m, err
 }
 
@@ -330,8 +328,9 @@ func (r *Reader) Read(p []byte) (int, error) {
 	}
 	n, err := r.readData(p)
 	if err != nil && err != io.EOF {
-		r.said, r.damaged = true, true
+		r.said = true
 		err = r.dataDamage(err)
+		r.builder.damage(err)
 	}
 	return n, err
 }

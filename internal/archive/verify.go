@@ -2,6 +2,7 @@ package archive
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 
 	"pcap-replay/stream"
@@ -50,8 +51,16 @@ func (x *Indexed) verifyMembers(src io.Reader, sums *cellSums) error {
 	}
 	defer r.Close()
 	r.IgnoreZeros = x.IgnoresZeros()
+	next := func() (*Member, error) {
+		for {
+			m, err := r.Next()
+			if !x.isKnown(err) {
+				return m, err
+			}
+		}
+	}
 	err = x.Each(func(want *Member) error {
-		m, err := r.Next()
+		m, err := next()
 		if err != nil {
 			return indexErrorf("member %q: %v", want.Name, err)
 		}
@@ -67,13 +76,15 @@ func (x *Indexed) verifyMembers(src io.Reader, sums *cellSums) error {
 	if err != nil {
 		return err
 	}
-	m, err := r.Next()
+	m, err := next()
+	var trailing *TrailingError
+	var trailingData *stream.TrailingError
 	switch {
 	case err == nil:
 		return indexErrorf("member %q is missing", m.Name)
 	case r.end != x.footer.End:
 		return indexErrorf("the last member ends at %d, not at %d", r.end, x.footer.End)
-	case r.damaged || err != io.EOF && r.ended != io.EOF:
+	case err != io.EOF && !errors.As(err, &trailing) && !errors.As(err, &trailingData):
 		return err
 	}
 	return nil

@@ -83,7 +83,7 @@ func (a *Archives) Walk(path string, visit Visit) error {
 func (a *Archives) WalkWanted(path string, wants func(*archive.Member) bool, visit Visit) error {
 	if indexed := a.OpenIndexed(path, OpenSource); indexed != nil {
 		defer indexed.Close()
-		return a.walkIndexed(indexed, wants, visit)
+		return a.walkIndexed(path, indexed, wants, visit)
 	}
 	return a.WalkUnindexed(path, visit)
 }
@@ -167,7 +167,7 @@ func (a *Archives) OpenIndexed(path string, open func(path string) (archive.Sour
 const indexedBatch = 10_000
 
 // walkIndexed goes to each wanted member by the index.
-func (a *Archives) walkIndexed(indexed *archive.Indexed, wants func(*archive.Member) bool, visit Visit) error {
+func (a *Archives) walkIndexed(path string, indexed *archive.Indexed, wants func(*archive.Member) bool, visit Visit) error {
 	var batch []*archive.Member
 	err := indexed.Each(func(m *archive.Member) error {
 		if wants(m) {
@@ -183,10 +183,20 @@ func (a *Archives) walkIndexed(indexed *archive.Indexed, wants func(*archive.Mem
 	if err == nil {
 		err = a.walkBatch(indexed, batch, visit)
 	}
+	if err == nil {
+		a.PassDamages(path, indexed)
+	}
 	if err == ErrEnough {
 		return nil
 	}
 	return err
+}
+
+// PassDamages makes problems of the damage that an index tells of its tarball.
+func (a *Archives) PassDamages(path string, indexed *archive.Indexed) {
+	for _, damage := range indexed.Damages() {
+		a.Problems.ArchiveDamage(path, damage)
+	}
 }
 
 func (a *Archives) walkBatch(indexed *archive.Indexed, batch []*archive.Member, visit Visit) error {

@@ -18,6 +18,7 @@ type Problems struct {
 
 	mutex   sync.Mutex
 	skipped []skipped
+	damaged map[archivePlace]bool // damage of tarballs that has been reported
 }
 
 // skipped counts the files that were skipped for the same reason.
@@ -25,6 +26,12 @@ type skipped struct {
 	reason string // such as "is no capture"
 	first  File
 	count  int
+}
+
+// archivePlace is an offset in a tarball.
+type archivePlace struct {
+	path   string
+	offset int64
 }
 
 // NewProblems speaks by the messages and the report of a run, whose tool has --strict.
@@ -61,10 +68,27 @@ func (p *Problems) Unread(file File, err error, offset, lost int64) {
 	p.Report.Damaged(file.Path, file.Archive, record.Damage{Offset: offset, Lost: lost, Reason: err.Error()})
 }
 
-// ArchiveDamage is a broken place in a tarball. The exit code becomes 3.
+// ArchiveDamage is a broken place in a tarball. The exit code becomes 3. The same place is
+// reported once: an index tells it, and the member that is read.
 func (p *Problems) ArchiveDamage(path string, d *archive.Damage) {
+	if !p.isNewDamage(archivePlace{path, d.Offset}) {
+		return
+	}
 	p.Messages.Errorf("%s: %w", files.Display(path, ""), d)
 	p.Report.Damaged(path, "", record.Damage{Offset: d.Offset, Lost: d.Lost, Record: d.Member, Reason: d.Reason})
+}
+
+func (p *Problems) isNewDamage(place archivePlace) bool {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if p.damaged[place] {
+		return false
+	}
+	if p.damaged == nil {
+		p.damaged = map[archivePlace]bool{}
+	}
+	p.damaged[place] = true
+	return true
 }
 
 // Failed is a file that cannot be read, or not to its end. The exit code becomes 3 if
