@@ -21,7 +21,6 @@ type Ring struct {
 	// What the putting side has put, and what it has seen of the taking side:
 	// packets, and bytes of the arena passed, since ever.
 	put, putBytes     uint64
-	departure         int64 // of the last packet put
 	taken, takenBytes uint64
 
 	_         [64]byte // each side writes to a cache line of its own
@@ -81,7 +80,6 @@ func (r *Ring) Put(packet *stream.Packet, departure, arrival int64, last bool) b
 	r.packets[slot].Data = data
 	r.departures[slot], r.arrivals[slot], r.ends[slot] = departure, arrival, begin+size
 	r.lasts[slot] = last
-	r.departure = departure
 	r.put, r.putBytes = r.put+1, begin+size
 	return true
 }
@@ -103,7 +101,9 @@ func (r *Ring) slot(packet uint64) int { return int(packet & uint64(len(r.packet
 
 // Publish shows what was put to the taking side, and wakes it if it waits.
 func (r *Ring) Publish() {
-	r.newest.Store(r.departure)
+	if r.put > 0 {
+		r.newest.Store(r.departures[r.slot(r.put-1)])
+	}
 	r.published.bytes.Store(r.putBytes)
 	r.published.packets.Store(r.put)
 	r.wake()
