@@ -67,7 +67,7 @@ func run(run *tool.Run) error {
 		return err
 	}
 	p := newPacer(run, config, playback, out)
-	run.SetCounters(p.counters)
+	run.SetCounters(p.line)
 	run.SetSummary(p.summary)
 	return p.playAll()
 }

@@ -37,6 +37,7 @@ type pacer struct {
 	// These may be read at any time.
 	in, outOfRange, outOfOrder, disorder, latest atomic.Int64
 	stalls                                       atomic.Int64
+	pause                                        atomic.Int64 // moment until which nothing is due for long
 	packetsOut, bytesOut                         atomic.Int64
 }
 
@@ -280,7 +281,7 @@ func (p *pacer) waitFor(writer *stream.Writer, departure int64) error {
 			return tool.OutputError(p.out, err)
 		}
 		if due-now > schedule.PauseLimit {
-			p.tellPause(departure, due-now)
+			p.tellPause(departure, due)
 		}
 		if err := p.wait(due); err != nil {
 			return err
@@ -292,17 +293,28 @@ func (p *pacer) waitFor(writer *stream.Writer, departure int64) error {
 	return p.run.Context.Err()
 }
 
-// tellPause says once that nothing will be written for a while.
-func (p *pacer) tellPause(departure, wait int64) {
+// tellPause says once that nothing will be written for a while. The progress line shows
+// every such pause.
+func (p *pacer) tellPause(departure, due int64) {
+	p.pause.Store(due)
 	if p.paused || p.run.Messages.Quiet() {
 		return
 	}
 	p.paused = true
-	text := "next packet in " + tool.DurationText(time.Duration(wait))
+	text := p.pauseText()
 	if scale := &p.config.timeScale; departure > 0 && p.config.fit == 0 && scale.Packets == 0 && scale.Bits == 0 {
 		text += " (--max-gap 1s shortens pauses)"
 	}
 	p.run.Messages.Say(text)
+}
+
+// pauseText says when the next packet comes, during a long pause.
+func (p *pacer) pauseText() string {
+	left := p.pause.Load() - p.clock.Now()
+	if left <= 0 {
+		return ""
+	}
+	return "next packet in " + tool.DurationText(time.Duration(left))
 }
 
 // noteLateness takes note of what goes out after it was due. After a stall the rest goes
@@ -347,7 +359,15 @@ func (p *pacer) countWritten(packets, bytes int64) {
 	p.bytesOut.Add(bytes)
 }
 
-// counters is the line for SIGUSR1 and for the end.
+// line is what SIGUSR1 and the progress line show.
+func (p *pacer) line() string {
+	if pause := p.pauseText(); pause != "" {
+		return p.counters() + ", " + pause
+	}
+	return p.counters()
+}
+
+// counters are what went in and out so far.
 func (p *pacer) counters() string {
 	return fmt.Sprintf("%d packets in, %d out (%d bytes)", p.in.Load(), p.packetsOut.Load(), p.bytesOut.Load())
 }
