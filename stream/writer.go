@@ -31,9 +31,9 @@ type WriterOptions struct {
 	// with the next packets. A later call then returns the error of an earlier
 	// write. Close ends the goroutine.
 	Background bool
-	// Written is called after a block of packets has been written or given to the
-	// compressor, with the number of packets and the bytes of their Data. It may
-	// be nil. With Background, the goroutine calls it.
+	// Written is called after a block of packets has been written to dst, with the
+	// number of packets and the bytes of their Data: the compressor holds none of
+	// them any more. It may be nil. With Background, the goroutine calls it.
 	Written func(packets, bytes int64)
 }
 
@@ -124,10 +124,10 @@ func (w *Writer) Write(packets []Packet) error {
 	for i := range packets {
 		packet := &packets[i]
 		if len(w.block)+len(packet.Data)+maxBlockOverhead > cap(w.block) {
-			w.writeBlock(false)
+			w.writeBlock()
 		}
 		if err := w.refuses(packet); err != nil {
-			w.writeBlock(true)
+			w.writeBlock()
 			w.err = cmp.Or(w.err, err)
 		}
 		if w.err != nil {
@@ -235,10 +235,10 @@ func (w *Writer) interfaceID(linkType LinkType) uint32 {
 	return uint32(len(w.interfaces) - 1)
 }
 
-// writeBlock hands the block on; with flush, compressed frames as well.
-func (w *Writer) writeBlock(flush bool) {
+// writeBlock hands the block on.
+func (w *Writer) writeBlock() {
 	if w.err == nil && len(w.block) > 0 {
-		full := fullBlock{w.block, w.packets, w.bytes, flush}
+		full := fullBlock{w.block, w.packets, w.bytes}
 		if w.options.Background {
 			w.block, w.err = w.exchange(full)
 		} else {
@@ -252,13 +252,13 @@ func (w *Writer) writeBlock(flush bool) {
 type fullBlock struct {
 	data           []byte
 	packets, bytes int64
-	flush          bool // compressed frames as well
 }
 
-// put writes a block.
+// put writes a block, compressed frames as well: a packet that is counted as written has
+// left the process. That makes the output longer by less than 0.1 %.
 func (w *Writer) put(block fullBlock) error {
 	_, err := w.dst.Write(block.data)
-	if err == nil && block.flush && w.compressor != nil {
+	if err == nil && w.compressor != nil {
 		err = w.compressor.Flush()
 	}
 	if err == nil && w.options.Written != nil {
@@ -327,7 +327,7 @@ func (b *backgroundWriter) close() error {
 // before waiting for more packets, see [Reader.Buffered]. With Background, it does
 // not wait for the goroutine.
 func (w *Writer) Flush() error {
-	w.writeBlock(true)
+	w.writeBlock()
 	return w.err
 }
 
@@ -341,7 +341,7 @@ func (w *Writer) Close() error {
 	if w.err == nil && !w.started {
 		w.start(w.options.LinkType)
 	}
-	w.writeBlock(false)
+	w.writeBlock()
 	if w.background != nil {
 		w.err = cmp.Or(w.err, w.background.close())
 		w.background = nil

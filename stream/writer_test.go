@@ -112,6 +112,30 @@ func TestFlushReachesALiveReader(t *testing.T) {
 	}
 }
 
+// What is counted as written can be read, whatever becomes of the rest.
+func TestWrittenPacketsCanBeRead(t *testing.T) {
+	packets := lab.Packets(2000, lab.Start, time.Microsecond, 1000)
+	for name, options := range writerOptions {
+		t.Run(name, func(t *testing.T) {
+			var file bytes.Buffer
+			var written int64
+			calls := 0
+			options.Background = false
+			options.Written = func(count, _ int64) {
+				calls++
+				written += count
+				if readable := lab.CountPackets(bytes.Clone(file.Bytes())); int64(readable) != written {
+					t.Errorf("%d packets are counted, and %d can be read", written, readable)
+				}
+			}
+			w := newWriter(&file, options)
+			if err := errors.Join(w.Write(packets), w.Close()); err != nil || written != int64(len(packets)) || calls < 3 {
+				t.Errorf("%d packets in %d blocks, %v", written, calls, err)
+			}
+		})
+	}
+}
+
 func TestWriterWithoutPacketsWritesAHeader(t *testing.T) {
 	for name, options := range writerOptions {
 		options.LinkType = stream.LinkTypeRaw

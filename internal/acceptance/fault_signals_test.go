@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -262,8 +263,12 @@ func TestSignalsEndWritesIntoFullPipes(t *testing.T) {
 	defer runs.Wait()
 	for _, args := range [][]string{
 		{"pcap-tarcat", "set.tar.gz"}, {"pcap-merge", "captures"}, {"pcap-pace", "--asap", "sections"}, {"pcap-inject", "--asap", "-w", "-", "sections"},
+		{"pcap-merge", "-z", "gzip", "--loop", "0", "captures"}, {"pcap-merge", "-z", "zstd", "--loop", "0", "captures"},
+		{"pcap-merge", "-z", "lz4", "--loop", "0", "captures"}, {"pcap-pace", "-z", "gzip", "--asap", "--loop", "0", "sections"},
 	} {
-		runs.Go(func() { t.Run(args[0], func(t *testing.T) { endFullPipe(t, args[0], args[1:]...) }) })
+		runs.Go(func() {
+			t.Run(strings.Join(args, " "), func(t *testing.T) { endFullPipe(t, args[0], args[1:]...) })
+		})
 	}
 }
 
@@ -275,13 +280,14 @@ func endFullPipe(t *testing.T, tool string, args ...string) {
 	}
 	defer silent.Close()
 	defer pipe.Close()
-	reportName := "report of " + tool
+	reportName := filepath.Join(t.TempDir(), "report")
 	command := exec.Command(tool, append([]string{"--report", reportName}, args...)...)
 	command.Stdout = pipe
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := silent.Read(make([]byte, 1)); err != nil {
+	got := make([]byte, 1)
+	if _, err := silent.Read(got); err != nil {
 		t.Error(err)
 	}
 	awaitFull(t, pipe)
@@ -293,6 +299,17 @@ func endFullPipe(t *testing.T, tool string, args ...string) {
 	report, err := os.ReadFile(reportName)
 	if err != nil || !bytes.Contains(report, []byte(`"event":"summary","tool":"`+tool+`","exit":143,`)) {
 		t.Errorf("the report is %q, %v", report, err)
+	}
+	pipe.Close()
+	rest, err := io.ReadAll(silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Of the last block, a part is in the pipe.
+	if s := lab.SummaryOf[struct {
+		Out int `json:"packets_out"`
+	}](t, reportName); s.Out > lab.CountPackets(append(got, rest...)) {
+		t.Errorf("%d packets out, and %d have left the process", s.Out, lab.CountPackets(append(got, rest...)))
 	}
 }
 
