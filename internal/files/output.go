@@ -22,6 +22,7 @@ type Output struct {
 	shut      atomic.Bool
 	isStream  bool
 
+	changes  []string // see Changes
 	file     *os.File // nil for the stream, and after Finish and Abandon
 	complete bool
 }
@@ -64,11 +65,28 @@ func Create(name string) (*Output, error) {
 	if err != nil {
 		return nil, err
 	}
+	out := &Output{dst: file, file: file, temporary: temporary, name: name}
 	if info != nil {
-		_ = file.Chmod(info.Mode().Perm()) // not every file system has modes
+		out.changes = keepAttributes(file, info)
 	}
-	return &Output{dst: file, file: file, temporary: temporary, name: name}, nil
+	return out, nil
 }
+
+// keepAttributes gives a file the owner and the mode of the one that it replaces, and says
+// what of the old one does not stay.
+func keepAttributes(file *os.File, old fs.FileInfo) (changes []string) {
+	if !keepOwner(file, old) {
+		changes = append(changes, "the file is replaced by one of another owner: keeping the owner is not permitted")
+	}
+	_ = file.Chmod(old.Mode().Perm()) // not every file system has modes
+	if countLinks(old) > 1 {
+		changes = append(changes, "the file is replaced under this name only: its other names (hard links) keep the old content")
+	}
+	return changes
+}
+
+// Changes says what else becomes of the file that the output replaces.
+func (o *Output) Changes() []string { return o.changes }
 
 func isLink(name string) bool {
 	info, err := os.Lstat(name)

@@ -93,6 +93,9 @@ func (r *Run) CreateOutput(flag, name string) (*files.Output, error) {
 	if err != nil {
 		return nil, UsageErrorf("%s %w", flag, files.Named(name, err))
 	}
+	for _, change := range out.Changes() {
+		r.Messages.Warnf("%s %s: %s", flag, out.Display(), change)
+	}
 	return r.add(out)
 }
 

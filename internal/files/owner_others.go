@@ -1,0 +1,14 @@
+//go:build !unix
+
+package files
+
+import (
+	"io/fs"
+	"os"
+)
+
+// keepOwner does nothing: files get the owner that the folder gives them.
+func keepOwner(*os.File, fs.FileInfo) bool { return true }
+
+// countLinks takes a file to have one name.
+func countLinks(fs.FileInfo) uint64 { return 1 }

@@ -1,0 +1,40 @@
+//go:build unix
+
+package files
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// keepOwner gives a file the owner and the group of another one, and says whether it has
+// them. The group alone is kept where only that is permitted.
+func keepOwner(file *os.File, old fs.FileInfo) bool {
+	wanted, ok := old.Sys().(*syscall.Stat_t)
+	if !ok {
+		return true
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	got := info.Sys().(*syscall.Stat_t)
+	if got.Uid == wanted.Uid && got.Gid == wanted.Gid {
+		return true
+	}
+	if file.Chown(int(wanted.Uid), int(wanted.Gid)) == nil {
+		return true
+	}
+	_ = file.Chown(-1, int(wanted.Gid))
+	return false
+}
+
+// countLinks is how many names a file has.
+func countLinks(info fs.FileInfo) uint64 {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 1
+	}
+	return uint64(stat.Nlink)
+}
