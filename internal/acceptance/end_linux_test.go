@@ -1,5 +1,3 @@
-//go:build unix
-
 package acceptance
 
 import (
@@ -14,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/lab"
 	"pcap-replay/internal/record"
 )
@@ -233,4 +232,60 @@ func TestFileSizeLimit(t *testing.T) {
 		t.Errorf("exit %d: %s", code, output)
 	}
 	noTemporaryFiles(t, ".")
+}
+
+// No argument controls the terminal, and no message has a second line, whatever is wrong
+// with whichever flag.
+func TestMessagesEscapeArguments(t *testing.T) {
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	lab.WriteCapture(t, "a.pcap", lab.Packets(10, lab.Start, time.Microsecond, 100))
+	shell(t, "tar -cf a.tar a.pcap")
+	const evil = "\x1b]0;owned\x07\n\r\u009b31m\u202e\xff/"
+	for _, args := range [][]string{
+		{"pcap-map", evil}, {"pcap-map", "--" + evil}, {"pcap-map", "-" + evil}, {"pcap-map", "--quiet=" + evil}, {"pcap-map", "--jobs", evil},
+		{"pcap-map", "a.pcap", "-" + evil}, {"pcap-map", "--match", evil + "("}, {"pcap-map", "-o", evil, "a.pcap"}, {"pcap-map", "--report", evil, "a.pcap"},
+		{"pcap-map", "--svg", evil, "a.pcap"}, {"pcap-map", "--progress", evil}, {"pcap-map", "--from-records", evil, "--chart"}, {"pcap-map", "--from-records", "a.pcap", evil},
+		{"pcap-merge", "--tmp", evil, "a.pcap"}, {"pcap-merge", "--follow", evil}, {"pcap-merge", "--filter", evil, "a.pcap"}, {"pcap-merge", "--filter", "host " + evil, "a.pcap"},
+		{"pcap-merge", "--filter-file", evil, "a.pcap"}, {"pcap-merge", "--select", evil}, {"pcap-merge", "--shard", evil}, {"pcap-merge", "--from", evil},
+		{"pcap-merge", "--memory", evil}, {"pcap-merge", "-z", evil, "a.pcap"}, {"pcap-merge", "--reorder", evil}, {"pcap-merge", "--loop", evil},
+		{"pcap-pace", "--speed", evil}, {"pcap-pace", "--pps", evil}, {"pcap-pace", "--fit", evil}, {"pcap-pace", "--start-at", evil},
+		{"pcap-inject", "-i", evil, "a.pcap"}, {"pcap-inject", "-w", evil, "a.pcap"}, {"pcap-inject", "-w", "out", "--oversize", evil}, {"pcap-inject", "-i", "lo", "--tx", evil},
+		{"pcap-inject", "--asap", "-w", "/dev/null", evil},
+		{"pcap-tarcat", evil}, {"pcap-tarcat", "-C", "a.pcap/" + evil, "a.tar"}, {"pcap-tarcat", "a.tar", evil}, {"pcap-tarcat", "a.tar", evil + "("}, {"pcap-tarcat", "--name", evil, "a.tar"},
+		{"pcap-tarcat", "--max-bytes", evil, "a.tar"}, {"pcap-tarls", evil}, {"pcap-tarls", "--index", evil}, {"pcap-tarls", "--verify", evil}, {"pcap-tarls", "--match", evil + "(", "a.tar"},
+	} {
+		command := exec.Command(args[0], args[1:]...)
+		var messages bytes.Buffer
+		command.Stderr = &messages
+		_ = command.Run()
+		if command.ProcessState.Success() || messages.Len() == 0 {
+			t.Errorf("%q: %v, %q", args, command.ProcessState, messages.String())
+		}
+		for line := range strings.Lines(messages.String()) {
+			text, ended := strings.CutSuffix(line, "\n")
+			if !ended || !strings.HasPrefix(line, args[0]+": ") || files.EscapeControls(text) != text {
+				t.Errorf("%q: %q", args, line)
+			}
+		}
+	}
+}
+
+// A plain user who may write to the file of somebody else, and into its folder, replaces
+// it: that is said.
+func TestReplacedFilesOfOthers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives files to others")
+	}
+	lab.NeedProgram(t, "setpriv")
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	lab.WriteCapture(t, "a.pcap", lab.Packets(10, lab.Start, time.Microsecond, 100))
+	for _, c := range []struct{ tool, flag string }{{"pcap-merge", "-o"}, {"pcap-pace", "-o"}, {"pcap-map", "--svg"}, {"pcap-inject", "-w"}} {
+		output := string(shell(t, "chmod 755 ../.. .. && mkdir -p open && chmod 777 open && touch open/out && chown 1234 open/out && chmod 666 open/out && chmod 755 . && chmod 755 $(dirname $(command -v "+c.tool+"))"+
+			" && setpriv --reuid 65534 --clear-groups "+c.tool+" "+c.flag+" open/out < a.pcap 2>&1 > /dev/null && stat -c %u open/out; rm -r open"))
+		if !strings.Contains(output, c.tool+": warning: "+c.flag+" open/out: the file is replaced by one of another owner") || !strings.Contains(output, "\n65534\n") {
+			t.Errorf("%s: %s", c.tool, output)
+		}
+	}
 }

@@ -28,12 +28,16 @@ func Display(path, archive string) string {
 // control characters and bytes that are not UTF-8 become \n or \033, and a backslash is
 // doubled.
 func Escape(name string) string {
+	return EscapeControls(strings.ReplaceAll(name, `\`, `\\`))
+}
+
+// EscapeControls is Escape for text whose names have been escaped already: it leaves
+// backslashes as they are.
+func EscapeControls(name string) string {
 	var b strings.Builder
 	for len(name) > 0 {
 		r, size := utf8.DecodeRuneInString(name)
 		switch {
-		case r == '\\':
-			b.WriteString(`\\`)
 		case strings.ContainsRune("\a\b\f\n\r\t\v", r):
 			b.WriteByte('\\')
 			b.WriteByte("abfnrtv"[strings.IndexRune("\a\b\f\n\r\t\v", r)])

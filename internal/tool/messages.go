@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"pcap-replay/internal/files"
 )
 
 // Messages speaks to people on stderr. It is safe for concurrent use. The zero value is
@@ -27,12 +29,13 @@ func (m *Messages) configure(quiet, verbose bool, dst io.Writer) {
 	m.quiet, m.verbose, m.dst = quiet, verbose, dst
 }
 
-// Say prints "pcap-merge: text".
+// Say prints "pcap-merge: text" as one line. What the text quotes of arguments does not
+// control the terminal.
 func (m *Messages) Say(text string) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	if m.dst != nil {
-		fmt.Fprintf(m.dst, "%s: %s\n", m.name, text)
+		fmt.Fprintf(m.dst, "%s: %s\n", m.name, files.EscapeControls(text))
 	}
 }
 
