@@ -13,7 +13,8 @@
 //	  schedule survey wire
 //	frame                             link headers, VLAN, IP, checksums, hashes of flows
 //	stream                            captures read and written
-//	files record gunzip bunzip2 unxz  the ground
+//	files record gunzip bunzip2       the ground
+//	  unxz privilege
 //
 // lab and acceptance stand beside the house: they test it.
 //

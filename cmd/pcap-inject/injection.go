@@ -11,6 +11,7 @@ import (
 
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/input"
+	"pcap-replay/internal/privilege"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
@@ -211,10 +212,12 @@ func (in *injection) startThreads() (ended <-chan error) {
 	for range in.transmissions {
 		<-ready
 	}
+	drop := privilege.KeepFileAccess // a file gets its name at the end
 	if in.sink.isWire() {
-		if err := wire.DropCapabilities(); err != nil {
-			in.run.Messages.Warnf("cannot drop privileges: %v", err)
-		}
+		drop = privilege.Drop
+	}
+	if err := drop(); err != nil && (in.sink.isWire() || !errors.Is(err, errors.ErrUnsupported)) {
+		in.run.Messages.Warnf("cannot drop privileges: %v", err)
 	}
 	return sent
 }

@@ -50,7 +50,8 @@ func injector() *tool.Tool {
 			&cli.StringFlag{Name: "fail-late", Usage: "exit with code 4 if more than 1 % of the packets are late by more than `DURATION`"},
 			tool.StrictFlag(),
 		}, tool.FilterFlags()),
-		Run: run,
+		DropsPrivileges: true,
+		Run:             run,
 	}
 }
 

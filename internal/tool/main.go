@@ -2,6 +2,7 @@ package tool
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -9,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"pcap-replay/internal/privilege"
 )
 
 // Tool is one of the six programs.
@@ -19,6 +22,9 @@ type Tool struct {
 	Text     string // more of --help
 	Exits    string // exit codes in --help that only this tool has, such as "4 --fail-late"
 	Flags    []cli.Flag
+	// DropsPrivileges says that the tool gives up its privileges itself, when it has used
+	// them, and before it reads an input.
+	DropsPrivileges bool
 	// InputOperands are the operands that are files; nil means all of them.
 	InputOperands func(operands []string) []string
 	// SideOutputs are files that the run writes besides those that flags name; nil means
@@ -38,6 +44,16 @@ type Streams struct {
 // clean up, so it is ignored: the write fails instead.
 func Main(tool *Tool) {
 	signal.Ignore(syscall.SIGPIPE)
+	messages := &Messages{name: tool.Name, dst: os.Stderr}
+	if err := privilege.IgnoreRuntimeVariables(); err != nil {
+		messages.fail(err)
+		os.Exit(ExitFailed)
+	}
+	if !tool.DropsPrivileges {
+		if err := privilege.KeepFileAccess(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			messages.Warnf("cannot drop privileges: %v", err)
+		}
+	}
 	os.Exit(tool.Execute(os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
 }
 

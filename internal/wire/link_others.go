@@ -34,9 +34,6 @@ func (*Interface) QueueDrops() (uint64, error) { return 0, errUnsupported }
 // OpenXDP opens an AF_XDP socket on a transmit queue of an interface.
 func OpenXDP(*Interface, int) (Sender, error) { return nil, errUnsupported }
 
-// DropCapabilities has nothing to give up.
-func DropCapabilities() error { return nil }
-
 // Stamps reads the transmit timestamps of a socket.
 type Stamps struct{}
 

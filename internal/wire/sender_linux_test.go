@@ -12,6 +12,7 @@ import (
 
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/lab"
+	"pcap-replay/internal/privilege"
 	"pcap-replay/internal/wire"
 	"pcap-replay/stream"
 )
@@ -347,7 +348,7 @@ func TestCapabilitiesAreDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sender.Close()
-	if err = wire.DropCapabilities(); errors.Is(err, syscall.ENOTSUP) {
+	if err = privilege.Drop(); errors.Is(err, syscall.ENOTSUP) {
 		t.Skip("built with cgo, whose threads Go does not know")
 	} else if err != nil {
 		t.Fatal(err)

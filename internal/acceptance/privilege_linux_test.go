@@ -1,0 +1,130 @@
+package acceptance
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pcap-replay/internal/lab"
+)
+
+// statusOf reads a field of /proc/PID/status.
+func statusOf(t *testing.T, pid int, field string) string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(regexp.MustCompile(`(?m)^` + field + `:\s*(\S+)$`).FindSubmatch(text)[1])
+}
+
+// A tool that has privileges gives up all but those by which root opens files, before it
+// reads anything.
+func TestToolsGiveUpPrivileges(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root has privileges")
+	}
+	if isCgo() {
+		t.Skip("built with cgo, where not all threads can be reached")
+	}
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	for _, args := range [][]string{
+		{"pcap-tarls"}, {"pcap-tarcat", "-o", "out"}, {"pcap-map"}, {"pcap-merge", "-o", "out"}, {"pcap-pace", "-o", "out"},
+		{"pcap-inject", "-q", "-w", "out"}, {"pcap-inject", "-q", "--realtime", "-w", "-"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			command := exec.Command(args[0], args[1:]...)
+			stdin, err := command.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				stdin.Close()
+				_ = command.Process.Kill()
+				_ = command.Wait()
+			}()
+			lab.Await(t, "no new privileges", func() bool { return statusOf(t, command.Process.Pid, "NoNewPrivs") == "1" })
+			lab.Await(t, "only access to files", func() bool {
+				effective, permitted := statusOf(t, command.Process.Pid, "CapEff"), statusOf(t, command.Process.Pid, "CapPrm")
+				return strings.Trim(effective[:15], "0") == "" && effective == permitted && statusOf(t, command.Process.Pid, "CapInh") == strings.Repeat("0", 16)
+			})
+		})
+	}
+}
+
+// A program with capabilities of its file obeys no variable of the Go runtime, and gives
+// the capabilities up.
+func TestPrivilegedToolsIgnoreRuntimeVariables(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives privileges to a file")
+	}
+	if isCgo() {
+		t.Skip("built with cgo, where not all threads can be reached")
+	}
+	lab.NeedProgram(t, "setcap", "setpriv")
+	folder, err := os.MkdirTemp("/var/tmp", "pcap-tools-*") // whose parents all may pass
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	shell(t, "chmod 755 "+folder+" && cp $(command -v pcap-inject) "+folder)
+	program := filepath.Join(folder, "pcap-inject")
+	if output, err := exec.Command("setcap", "cap_net_raw+ep", program).CombinedOutput(); err != nil {
+		t.Skipf("no capabilities of files here: %v: %s", err, output)
+	}
+	for _, secure := range []bool{true, false} {
+		if !secure {
+			shell(t, "setcap -r "+program)
+		}
+		command := exec.Command("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", program, "-q", "-w", "/dev/null")
+		command.Env = append(os.Environ(), "GODEBUG=gctrace=1", "GOTRACEBACK=all", "GOGC=1", "GOMAXPROCS=1")
+		var messages bytes.Buffer
+		command.Stderr = &messages
+		stdin, err := command.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lab.Await(t, "it waits without privileges", func() bool { return statusOf(t, command.Process.Pid, "NoNewPrivs") == "1" })
+		environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", command.Process.Pid))
+		obeys := bytes.Contains(environment, []byte("GODEBUG=")) || bytes.Contains(environment, []byte("GOGC="))
+		if err != nil || obeys == secure {
+			t.Errorf("secure %v: GODEBUG is there: %v, %v", secure, obeys, err)
+		}
+		if left := statusOf(t, command.Process.Pid, "CapPrm"); left != strings.Repeat("0", 16) {
+			t.Errorf("secure %v: capabilities %s", secure, left)
+		}
+		for range 200 { // what makes garbage is collected with GOGC=1, and gctrace tells
+			if _, err := stdin.Write(lab.Pcap(lab.Packets(100, lab.Start, time.Nanosecond, 500), binary.LittleEndian, true)); err != nil {
+				break
+			}
+		}
+		stdin.Close()
+		done := make(chan error, 1)
+		go func() { done <- command.Wait() }()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			_ = command.Process.Signal(syscall.SIGTERM)
+			<-done
+		}
+		// Before the first function of the program runs, the runtime may collect garbage once.
+		if traced := strings.Contains(messages.String(), "gc 2 @"); traced == secure {
+			t.Errorf("secure %v: %s", secure, messages.String())
+		}
+	}
+}
