@@ -291,6 +291,7 @@ func (m *merging) addSections(src io.Reader, file input.File) error {
 	if !failed || added.Sections > 0 {
 		m.sound++
 	}
+	m.runInputs.Add(int64(len(added.Inputs)))
 	m.addInputs(added.LinkTypes, added.Inputs...)
 	return err
 }

@@ -37,6 +37,8 @@ type merging struct {
 
 	// These may be read at any time.
 	inputCount, late, packetsOut, bytesOut, unread atomic.Int64
+	runInputs                                      atomic.Int64 // those of inputCount that come of streams
+	isDone                                         atomic.Bool  // the merge has ended by itself
 }
 
 func newMerging(run *tool.Run, config config, opener *input.Opener) *merging {
@@ -78,6 +80,7 @@ func (m *merging) mergeAll(out *files.Output) error {
 		return err
 	}
 	err = play(writer)
+	m.isDone.Store(err == nil)
 	if err != nil && writer.HasPackets() {
 		_ = writer.Close() // what is counted as out goes out
 	}
@@ -212,16 +215,31 @@ func (m *merging) countWritten(packets, bytes int64) {
 	m.bytesOut.Add(bytes)
 }
 
+// packetsIn is how many packets have been read: by the merge, and until it is done also of
+// streams that wait for it.
+func (m *merging) packetsIn() int64 {
+	in := m.config.selector.in.Load()
+	if !m.isDone.Load() {
+		in += m.runs.Held()
+	}
+	return in
+}
+
+// countInputs is how many inputs there are, those of a stream that is still read included.
+func (m *merging) countInputs() int {
+	return int(m.inputCount.Load() + max(m.runs.Begun()-m.runInputs.Load(), 0))
+}
+
 // counters is the line for SIGUSR1.
 func (m *merging) counters() string {
-	return fmt.Sprintf("%d packets in, %d out (%d bytes)", m.config.selector.in.Load(), m.packetsOut.Load(), m.bytesOut.Load())
+	return fmt.Sprintf("%d packets in, %d out (%d bytes)", m.packetsIn(), m.packetsOut.Load(), m.bytesOut.Load())
 }
 
 func (m *merging) summary(head record.Summary) any {
 	selector := m.config.selector
 	s := record.MergeSummary{
-		Summary: head, Inputs: int(m.inputCount.Load()),
-		PacketsIn: selector.in.Load(), OutOfRange: selector.outOfRange.Load(), OtherShards: selector.otherShards.Load(),
+		Summary: head, Inputs: m.countInputs(),
+		PacketsIn: m.packetsIn(), OutOfRange: selector.outOfRange.Load(), OtherShards: selector.otherShards.Load(),
 		Filtered: selector.filtered.Load(), Unwritable: selector.unwritable.Load(), Duplicates: selector.duplicated.Load(),
 		PacketsOut: m.packetsOut.Load(), Bytes: m.bytesOut.Load(), Late: m.late.Load(), Cut: selector.cut.Load(), Spilled: m.runs.Spilled(),
 		Unread: m.unread.Load(),

@@ -289,3 +289,71 @@ func TestReplacedFilesOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// mergeCounts are the counters of pcap-merge that tell what was read.
+type mergeCounts struct {
+	record.Summary
+	Inputs      int   `json:"inputs"`
+	In          int64 `json:"packets_in"`
+	Out         int64 `json:"packets_out"`
+	Interrupted int64 `json:"interrupted"`
+}
+
+// What pcap-merge has read of a stream when a signal comes is counted, before it merges
+// anything.
+func TestSignalsCountWhatWasReadOfStreams(t *testing.T) {
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	lab.WriteCapture(t, "a.pcap", lab.Packets(20_000, lab.Start, time.Microsecond, 500))
+	shell(t, "cp a.pcap b.pcap && tar -cf set.tar a.pcap b.pcap")
+	for _, c := range []struct {
+		command string
+		in      int64
+		inputs  int
+	}{
+		{"cat a.pcap; sleep 9", 20_000, 1}, {"cat a.pcap b.pcap; sleep 9", 40_000, 2}, {"cat set.tar; sleep 9", 40_000, 2},
+		{"head -c 5160024 a.pcap; sleep 9", 10_000, 1},
+	} {
+		t.Run(c.command, func(t *testing.T) {
+			folder := t.TempDir()
+			report := filepath.Join(folder, "report")
+			source := exec.Command("bash", "-c", c.command)
+			source.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			pipe, err := source.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			command := exec.Command("pcap-merge", "--report", report, "--memory", "1MiB", "--tmp", folder, "-o", filepath.Join(folder, "out"))
+			command.Stdin = pipe
+			if err := source.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second) // until it has read what there is
+			_ = command.Process.Signal(syscall.SIGINT)
+			_ = command.Wait()
+			_ = syscall.Kill(-source.Process.Pid, syscall.SIGKILL)
+			_ = source.Wait()
+			// What is read ahead of a block may stay uncounted while the next one does not come.
+			s := lab.SummaryOf[mergeCounts](t, report)
+			if s.Exit != 130 || s.In > c.in || s.In < c.in*9/10 || s.Out != 0 || s.Interrupted != s.In || s.Inputs != c.inputs {
+				t.Errorf("%+v, wanted %d packets of %d inputs", s, c.in, c.inputs)
+			}
+		})
+	}
+}
+
+// A disk that is full while a stream is read leaves nothing uncounted, either.
+func TestFullDisksCountWhatWasRead(t *testing.T) {
+	linkTools(t)
+	makeSet(t, lab.WorkerSet{Workers: 4, Packets: 4000, Duration: time.Second, FileSize: 1 << 20, Seed: 5})
+	code, out, messages := inMountNamespace(t, `for i in {1..8}; do cat captures/*; done | pcap-merge --memory 0 --report report > /dev/null; code=$?; cat report; exit $code`)
+	if err := os.WriteFile("report", []byte(out), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if s := lab.SummaryOf[mergeCounts](t, "report"); code != exitFailed || s.In == 0 || s.Out != 0 || s.Interrupted != s.In || s.Inputs == 0 {
+		t.Errorf("exit %d, %+v: %s", code, s, messages)
+	}
+}

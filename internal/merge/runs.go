@@ -3,6 +3,7 @@ package merge
 import (
 	"io"
 	"slices"
+	"sync/atomic"
 
 	"pcap-replay/stream"
 )
@@ -17,9 +18,11 @@ type Runs struct {
 	spill  *spill
 	blocks *blocks // the stream is read into
 
-	count int   // of runs
-	used  int64 // of memory
-	slab  slab  // for packets that are few in their block
+	count        int          // of runs
+	begun        atomic.Int64 // the same, for others
+	added, taken atomic.Int64 // packets
+	used         int64        // of memory
+	slab         slab         // for packets that are few in their block
 }
 
 // NewRuns keeps up to memory bytes in memory and the rest in files in folder,
@@ -35,6 +38,14 @@ const streamMemory = 8 << 20
 
 // Spilled is how many bytes have been written to files. It is safe for concurrent use.
 func (r *Runs) Spilled() int64 { return r.spill.written() }
+
+// Held is how many packets Add has read that no merge has taken yet. It is safe for
+// concurrent use.
+func (r *Runs) Held() int64 { return max(r.added.Load()-r.taken.Load(), 0) }
+
+// Begun is how many sections with packets Add has begun to read. It is safe for concurrent
+// use.
+func (r *Runs) Begun() int64 { return r.begun.Load() }
 
 // Close frees the files.
 func (r *Runs) Close() error { return r.spill.close() }
@@ -97,6 +108,7 @@ func (r *Runs) Add(src io.ReadCloser, path, archive string, trouble func(error) 
 			disorder = newDisorder(r.window)
 		}
 		disorder.observe(batch)
+		r.added.Add(int64(len(batch)))
 		if err := r.append(current, batch, ahead); err != nil {
 			return added, err
 		}
@@ -118,6 +130,7 @@ func (r *Runs) Add(src io.ReadCloser, path, archive string, trouble func(error) 
 
 func (r *Runs) newRun(first *stream.Packet) *run {
 	r.count++
+	r.begun.Add(1)
 	return &run{runs: r, contents: Contents{
 		First: first.Time, Earliest: first.Time, LinkType: first.LinkType, HasLinkType: true,
 	}}
@@ -198,6 +211,7 @@ func (r *runReader) Next() ([]stream.Packet, error) {
 	}
 	result := <-r.loading
 	r.loading, r.current = nil, result.chunk
+	r.run.runs.taken.Add(int64(len(result.packets)))
 	if result.err == nil {
 		r.load()
 	}
