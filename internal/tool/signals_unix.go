@@ -15,9 +15,10 @@ var countersSignals = []os.Signal{syscall.SIGUSR1}
 var askingSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT}
 
 // endingSignals are the others that end a process by default: signal(7). SIGKILL cannot be
-// caught, and SIGPROF is of the Go runtime. A fault of this program is no signal from
+// caught, and SIGPROF is of the Go runtime. SIGXFSZ comes with a failed write, whose error
+// names the file. A fault of this program is no signal from
 // outside: it ends with its own message.
 var endingSignals = append([]os.Signal{
 	syscall.SIGHUP, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGSEGV,
-	syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGXCPU, syscall.SIGXFSZ, syscall.SIGVTALRM, syscall.SIGSYS,
+	syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGXCPU, syscall.SIGVTALRM, syscall.SIGSYS,
 }, systemSignals...)
