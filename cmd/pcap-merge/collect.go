@@ -119,9 +119,12 @@ func (m *merging) selectedFile(s input.Selected) candidate {
 
 // contentsOf is what a record with the time of the first packet says.
 func contentsOf(s *input.Selected) merge.Contents {
-	c := merge.Contents{First: *s.First, Earliest: math.MinInt64, Disorder: merge.UnknownDisorder, Sections: s.Sections}
+	c := merge.Contents{First: *s.First, Earliest: math.MinInt64, Latest: math.MaxInt64, Disorder: merge.UnknownDisorder, Sections: s.Sections}
 	if s.Earliest != nil {
 		c.Earliest = *s.Earliest
+	}
+	if s.Latest != nil {
+		c.Latest = *s.Latest
 	}
 	if s.LinkType != nil {
 		c.LinkType, c.HasLinkType = stream.LinkType(*s.LinkType), true
@@ -446,7 +449,7 @@ func memberContents(records []input.Selected, member *archive.Member) merge.Cont
 			return contentsOf(r)
 		}
 	}
-	c := merge.Contents{First: math.MinInt64, Earliest: math.MinInt64, Disorder: merge.UnknownDisorder, LinkTypes: member.Content.LinkTypes}
+	c := merge.Contents{First: math.MinInt64, Earliest: math.MinInt64, Latest: math.MaxInt64, Disorder: merge.UnknownDisorder, LinkTypes: member.Content.LinkTypes}
 	if member.Content.HasFirst {
 		c.First = member.Content.First
 	}

@@ -118,6 +118,12 @@ func (m *merging) sayUnwritable() error {
 // play writes the merged inputs as often as --loop says. Each round follows the
 // one before as with pcap-pace.
 func (m *merging) play(writer *stream.Writer) error {
+	options := merge.Options{Mixed: m.config.writer.PcapNG, Trouble: m.trouble}
+	inputs, err := m.runs.Fold(m.run.Context, m.inputs, merge.MostOpen, options)
+	if err != nil {
+		return mergeError(err)
+	}
+	m.inputs = inputs
 	shift := int64(0)
 	for round := int64(0); m.config.loop == 0 || round < m.config.loop; round++ {
 		var span schedule.Span

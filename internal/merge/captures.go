@@ -31,6 +31,7 @@ const minMemory = 16 << 20
 type Contents struct {
 	First    int64 // time of the first packet; math.MinInt64 where that is not known
 	Earliest int64 // of all packets; likewise
+	Latest   int64 // of all packets; math.MaxInt64 where that is not known
 	// Disorder is how much later a packet came before another one at most, in
 	// nanoseconds; it is -1 where that is not known.
 	Disorder int64
@@ -75,9 +76,9 @@ func (c *Captures) Peek(path string) (Contents, error) {
 }
 
 func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
-	contents := Contents{First: math.MinInt64, Earliest: math.MinInt64, Disorder: UnknownDisorder}
+	contents := Contents{First: math.MinInt64, Earliest: math.MinInt64, Latest: math.MaxInt64, Disorder: UnknownDisorder}
 	disorder := newDisorder(c.window)
-	earliest := int64(math.MaxInt64)
+	earliest, latest := int64(math.MaxInt64), int64(math.MinInt64)
 	batch := make([]stream.Packet, 64)
 	for seen := false; ; {
 		n, err := r.Read(batch)
@@ -93,13 +94,13 @@ func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 		}
 		disorder.observe(batch[:n])
 		for i := range batch[:n] {
-			earliest = min(earliest, batch[i].Time)
+			earliest, latest = min(earliest, batch[i].Time), max(latest, batch[i].Time)
 		}
 		switch {
 		case err == io.EOF:
 			contents.Disorder, contents.Sections = disorder.most, r.Sections()
 			if seen {
-				contents.Earliest = earliest
+				contents.Earliest, contents.Latest = earliest, latest
 			}
 			return contents, nil
 		case err != nil && !isDamage(err):
@@ -147,7 +148,7 @@ func (c *Captures) File(path string, contents Contents) *Input {
 func (c *Captures) Input(path, archive string, contents Contents, open func() (io.ReadCloser, error)) *Input {
 	return &Input{
 		Path: path, Archive: archive,
-		Start: contents.start(c.window), LinkType: contents.LinkType, HasLinkType: contents.HasLinkType,
+		Start: contents.start(c.window), End: contents.Latest, LinkType: contents.LinkType, HasLinkType: contents.HasLinkType,
 		Open: func(blockSize int) (Reader, error) {
 			src, err := open()
 			if err != nil {

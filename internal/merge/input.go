@@ -51,6 +51,9 @@ type Input struct {
 	// Start is when it has to be open: none of its packets comes earlier, except
 	// behind one that is too late. In nanoseconds since the Unix epoch.
 	Start int64
+	// End is when it can be closed: none of its packets comes later. It is
+	// math.MaxInt64 where that is not known.
+	End int64
 	// LinkType is that of its first packet, where HasLinkType says so.
 	LinkType    stream.LinkType
 	HasLinkType bool

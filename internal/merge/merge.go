@@ -55,17 +55,29 @@ type source struct {
 // New merges inputs, which it opens shortly before their time comes and closes when
 // they are done. Packets of equal time keep the order of the inputs.
 func New(inputs []*Input, options Options) (*Merger, error) {
-	m := &Merger{options: options, latest: math.MinInt64}
+	known, err := checkLinkTypes(inputs, options)
+	if err != nil {
+		return nil, err
+	}
+	m := &Merger{options: options, linkTypes: known, latest: math.MinInt64}
+	m.pending = make([]ranked, len(inputs))
 	for i, input := range inputs {
-		m.pending = append(m.pending, ranked{input, int32(i)})
-		if input.HasLinkType && !options.Mixed {
-			if err := m.linkTypes.check(input, input.LinkType); err != nil {
-				return nil, err
-			}
-		}
+		m.pending[i] = ranked{input, int32(i)}
 	}
 	slices.SortStableFunc(m.pending, func(a, b ranked) int { return cmp.Compare(a.Start, b.Start) })
 	return m, nil
+}
+
+// checkLinkTypes compares the link types that are known before inputs are opened.
+func checkLinkTypes(inputs []*Input, options Options) (known linkTypes, err error) {
+	for _, input := range inputs {
+		if input.HasLinkType && !options.Mixed {
+			if err := known.check(input, input.LinkType); err != nil {
+				return known, err
+			}
+		}
+	}
+	return known, nil
 }
 
 // Late is how many packets came out behind one with a later time.

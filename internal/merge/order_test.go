@@ -127,6 +127,24 @@ var ways = map[string]func(t testing.TB, paths []string, window int64) []*Input{
 		t.Cleanup(func() { runs.Close() })
 		return addSections(t, runs, paths)
 	},
+	"folded": func(t testing.TB, paths []string, window int64) []*Input {
+		return folded(t, openSmall(t, NewCaptures(files.NewPool(8, nil), window, 1<<30), paths, nil), 1<<30)
+	},
+	"folded and spilled": func(t testing.TB, paths []string, window int64) []*Input {
+		return folded(t, openSmall(t, NewCaptures(files.NewPool(8, nil), window, 1<<30), paths, nil), 0)
+	},
+}
+
+// folded folds inputs in pairs, if two of them or more are open at a time.
+func folded(t testing.TB, inputs []*Input, memory int64) []*Input {
+	t.Helper()
+	runs := NewRuns(memory, t.TempDir(), 0, false)
+	t.Cleanup(func() { runs.Close() })
+	inputs, err := runs.Fold(t.Context(), inputs, min(2, max(len(inputs)-1, 1)), Options{Trouble: strict})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return inputs
 }
 
 // openSmall makes inputs of files, in blocks so small that a window is many.

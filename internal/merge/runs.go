@@ -2,6 +2,7 @@ package merge
 
 import (
 	"io"
+	"math"
 	"slices"
 	"sync/atomic"
 
@@ -175,7 +176,7 @@ func (r *Runs) appendChunk(to *run, packets []stream.Packet, size int, ahead *lo
 
 func (r *run) input(path, archive string) *Input {
 	return &Input{
-		Path: path, Archive: archive, Start: r.contents.start(r.runs.window),
+		Path: path, Archive: archive, Start: r.contents.start(r.runs.window), End: math.MaxInt64,
 		LinkType: r.contents.LinkType, HasLinkType: true,
 		Open: func(int) (Reader, error) {
 			return newReorderer(&runReader{run: r}, nil, r.runs.window, r.contents.Disorder), nil

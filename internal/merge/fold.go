@@ -1,0 +1,169 @@
+package merge
+
+import (
+	"context"
+	"io"
+	"math"
+	"slices"
+
+	"pcap-replay/stream"
+)
+
+// MostOpen is how many inputs are open at a time at most: each takes some 12 KiB, so that
+// all of them take 12 MiB.
+const MostOpen = 1024
+
+// Fold makes fewer inputs of those that are more than most at a time: it merges most of them
+// after the other into a run. What comes out of a merge stays the same: the runs follow
+// one another as their inputs do, and a merge of runs takes the packets in the same order.
+// Inputs that fit are given back as they are. Options are those of the merge to come.
+func (r *Runs) Fold(ctx context.Context, inputs []*Input, most int, options Options) ([]*Input, error) {
+	if mostAtATime(inputs) <= most {
+		return inputs, nil
+	}
+	if _, err := checkLinkTypes(inputs, options); err != nil {
+		return nil, err
+	}
+	var folded []*Input
+	for group := range slices.Chunk(inputs, most) {
+		run, err := r.fold(ctx, group, options)
+		if err != nil {
+			return nil, err
+		}
+		if run != nil {
+			folded = append(folded, run)
+		}
+		clear(group) // their memory goes
+	}
+	return folded, r.spill.flush()
+}
+
+// mostAtATime is how many inputs are open at a time at most.
+func mostAtATime(inputs []*Input) int {
+	type event struct {
+		time int64
+		step int // 1 opens an input, -1 closes one
+	}
+	events := make([]event, 0, 2*len(inputs))
+	for _, input := range inputs {
+		events = append(events, event{input.Start, 1}, event{max(input.End, input.Start), -1})
+	}
+	slices.SortFunc(events, func(a, b event) int {
+		switch {
+		case a.time < b.time, a.time == b.time && a.step > b.step:
+			return -1
+		case a == b:
+			return 0
+		}
+		return 1
+	})
+	open, most := 0, 0
+	for _, event := range events {
+		open += event.step
+		most = max(most, open)
+	}
+	return most
+}
+
+// fold merges inputs into one; it is nil if they have no packets.
+func (r *Runs) fold(ctx context.Context, inputs []*Input, options Options) (*Input, error) {
+	merger, err := New(inputs, options)
+	if err != nil {
+		return nil, err
+	}
+	defer merger.Close()
+	first := *inputs[0]
+	w := runWriter{run: &run{runs: r, contents: Contents{Earliest: math.MaxInt64}}}
+	r.count++
+	batch := make([]stream.Packet, maxBatch)
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		n, err := merger.Read(batch)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		for i := range batch[:n] {
+			if err := w.add(&batch[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := w.flush(); err != nil {
+		return nil, err
+	}
+	if len(w.run.chunks) == 0 {
+		return nil, nil
+	}
+	return &Input{
+		Path: first.Path, Archive: first.Archive, Start: w.run.contents.Earliest, End: math.MaxInt64,
+		LinkType: w.run.contents.LinkType, HasLinkType: true,
+		Open: func(int) (Reader, error) { return &runReader{run: w.run}, nil },
+	}, nil
+}
+
+// runWriter puts packets at the end of a run, in chunks of its own.
+type runWriter struct {
+	run     *run
+	packets []stream.Packet
+	data    []byte
+}
+
+// foldedChunk is the size of a chunk in bytes, unless a packet is larger: the runs that
+// are read at a time hold two chunks each.
+const foldedChunk = 32 << 10
+
+// add copies a packet.
+func (w *runWriter) add(packet *stream.Packet) error {
+	if full := len(w.packets) == cap(w.packets) || len(packet.Data) > cap(w.data)-len(w.data); full {
+		if err := w.flush(); err != nil {
+			return err
+		}
+		w.makeRoom(len(packet.Data))
+	}
+	c := &w.run.contents
+	if !c.HasLinkType {
+		c.LinkType, c.HasLinkType = packet.LinkType, true
+	}
+	c.Earliest = min(c.Earliest, packet.Time)
+	start := len(w.data)
+	w.data = append(w.data, packet.Data...)
+	copied := *packet
+	copied.Data = w.data[start:len(w.data):len(w.data)]
+	w.packets = append(w.packets, copied)
+	return nil
+}
+
+// makeRoom makes room for a chunk, which begins with size bytes.
+func (w *runWriter) makeRoom(size int) {
+	if w.packets == nil {
+		w.packets = make([]stream.Packet, 0, foldedChunk/64)
+	}
+	if cap(w.data) < max(size, foldedChunk) {
+		w.data = make([]byte, 0, max(size, foldedChunk))
+	}
+}
+
+// flush ends a chunk.
+func (w *runWriter) flush() error {
+	if len(w.packets) == 0 {
+		return nil
+	}
+	r := w.run.runs
+	if size := int64(packetSize*cap(w.packets) + cap(w.data)); r.used+size <= r.memory {
+		r.used += size
+		w.run.chunks = append(w.run.chunks, chunk{packets: w.packets})
+		w.packets, w.data = nil, nil
+		return nil
+	}
+	taken := make(chan struct{})
+	spilled, err := r.spill.add(w.packets, func() { close(taken) })
+	<-taken
+	w.run.chunks = append(w.run.chunks, chunk{spilled: spilled})
+	w.packets, w.data = w.packets[:0], w.data[:0]
+	return err
+}
