@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -22,40 +23,70 @@ import (
 // candidate is a file, stream or archive on its way to becoming inputs.
 type candidate struct {
 	input.File
-	info      fs.FileInfo     // nil for stdin
-	record    *input.Selected // of the file; nil where there is none
-	outdated  *input.Outdated // how the file differs from it; nil where it does not
-	contents  merge.Contents
+	record    *input.Selected  // of the file; nil where there is none
+	peeked    *peeked          // from peek to add; nil for stdin and archives
 	members   []input.Selected // of an archive, those that records name; nil for all
 	isArchive bool
 	err       error // of the peek
 }
 
-// collect finds out what there is to merge. Streams are read here.
+// peeked is what a look at a file has shown.
+type peeked struct {
+	info     fs.FileInfo
+	outdated *input.Outdated // how the file differs from its record; nil where it does not
+	contents merge.Contents
+}
+
+// peekBatch is how many files are looked at before inputs are made of them: what is known
+// of a file takes half a KiB in between.
+const peekBatch = 4096
+
+// collect finds out what there is to merge: the selection and then the operands. Streams
+// are read here.
 func (m *merging) collect() error {
-	candidates, err := m.candidates()
+	selected := m.fromSelection(m.config.selection)
+	named, err := m.operands()
 	if err != nil {
 		return err
 	}
-	m.run.Progress.Start(input.TimesSize(m.sizeOf(candidates), m.config.loop), nil)
-	m.peek(candidates)
-	for i := range candidates {
-		if m.run.Context.Err() != nil {
-			return m.run.Context.Err()
+	m.run.Progress.Start(input.TimesSize(m.sizeOf(selected, named), m.config.loop), nil)
+	if err := m.addAll(selected); err != nil {
+		return err
+	}
+	for files := range slices.Chunk(named, peekBatch) {
+		candidates := make([]candidate, len(files))
+		for i, file := range files {
+			candidates[i].File = file
 		}
-		if err := m.add(&candidates[i]); err != nil {
+		if err := m.addAll(candidates); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// candidates lists the selection and then the operands. Without either, stdin is
+// addAll makes inputs of candidates.
+func (m *merging) addAll(candidates []candidate) error {
+	for batch := range slices.Chunk(candidates, peekBatch) {
+		m.peek(batch)
+		for i := range batch {
+			if m.run.Context.Err() != nil {
+				return m.run.Context.Err()
+			}
+			if err := m.add(&batch[i]); err != nil {
+				return err
+			}
+			batch[i].peeked = nil
+		}
+	}
+	return nil
+}
+
+// operands lists the files that the operands name. Without them and a selection, stdin is
 // read.
-func (m *merging) candidates() ([]candidate, error) {
-	list := m.fromSelection(m.config.selection)
+func (m *merging) operands() ([]input.File, error) {
 	if m.config.selects && len(m.run.Flags.Operands()) == 0 {
-		return list, nil
+		return nil, nil
 	}
 	found, failed, err := input.Expand(m.run.Flags.Operands(), m.config.names, m.problems)
 	m.named += failed
@@ -65,13 +96,7 @@ func (m *merging) candidates() ([]candidate, error) {
 	case failed > 0 && m.problems.Strict:
 		return nil, tool.ErrReported
 	}
-	if found, err = m.opener.WithoutOutput(found, m.problems); err != nil {
-		return nil, err
-	}
-	for _, file := range found {
-		list = append(list, candidate{File: file})
-	}
-	return list, nil
+	return m.opener.WithoutOutput(found, m.problems)
 }
 
 // errStdinGone is for records that were made of stdin.
@@ -140,10 +165,10 @@ func contentsOf(s *input.Selected) merge.Contents {
 	return c
 }
 
-func (m *merging) sizeOf(candidates []candidate) int64 {
-	paths := make([]string, len(candidates))
-	for i, c := range candidates {
-		paths[i] = c.Path
+func (m *merging) sizeOf(selected []candidate, named []input.File) int64 {
+	paths := input.Paths(named)
+	for _, c := range selected {
+		paths = append(paths, c.Path)
 	}
 	return m.opener.Size(paths)
 }
@@ -170,13 +195,18 @@ func (m *merging) peekOne(c *candidate) {
 	if c.Path == "-" || c.isArchive || c.err != nil {
 		return
 	}
-	if c.info, c.err = os.Stat(c.Path); c.err != nil || !c.info.Mode().IsRegular() {
+	var info fs.FileInfo
+	if info, c.err = os.Stat(c.Path); c.err != nil {
+		return
+	}
+	c.peeked = &peeked{info: info}
+	if !info.Mode().IsRegular() {
 		return
 	}
 	if c.record != nil && m.believe(c) {
 		return
 	}
-	if c.contents, c.err = m.captures.Peek(c.Path); errors.Is(c.err, stream.ErrNotCapture) && input.IsArchiveFile(c.Path) {
+	if c.peeked.contents, c.err = m.captures.Peek(c.Path); errors.Is(c.err, stream.ErrNotCapture) && input.IsArchiveFile(c.Path) {
 		c.isArchive, c.err = true, nil
 	}
 }
@@ -188,10 +218,11 @@ func (m *merging) peekOne(c *candidate) {
 // that has none.
 func (m *merging) believe(c *candidate) bool {
 	var err error
-	if c.outdated, err = m.compareFile(c.record, c.info); err != nil || c.outdated != nil || c.record.First == nil {
+	p := c.peeked
+	if p.outdated, err = m.compareFile(c.record, p.info); err != nil || p.outdated != nil || c.record.First == nil {
 		return false
 	}
-	c.contents = contentsOf(c.record)
+	p.contents = contentsOf(c.record)
 	return true
 }
 
@@ -218,7 +249,7 @@ func (m *merging) compareFile(s *input.Selected, info fs.FileInfo) (*input.Outda
 // add makes inputs of a candidate, or says why not.
 func (m *merging) add(c *candidate) error {
 	err := c.err
-	if err == nil && c.info != nil && m.opener.IsStdout(c.info) {
+	if err == nil && c.peeked != nil && m.opener.IsStdout(c.peeked.info) {
 		err = input.ErrIsOutput
 	}
 	if errors.Is(err, stream.ErrNotCapture) {
@@ -229,9 +260,9 @@ func (m *merging) add(c *candidate) error {
 		return m.problems.Stop()
 	}
 	m.named++
-	if err == nil && c.outdated != nil {
-		m.problems.Outdated(c.File, c.outdated)
-		if m.problems.Strict && !c.outdated.Grown {
+	if err == nil && c.peeked != nil && c.peeked.outdated != nil {
+		m.problems.Outdated(c.File, c.peeked.outdated)
+		if m.problems.Strict && !c.peeked.outdated.Grown {
 			return tool.ErrReported
 		}
 	}
@@ -241,11 +272,11 @@ func (m *merging) add(c *candidate) error {
 		return m.problems.Stop()
 	case c.isArchive:
 		return m.addArchive(c)
-	case c.Path == "-" || !c.info.Mode().IsRegular() || c.contents.Sections > 1:
+	case c.Path == "-" || !c.peeked.info.Mode().IsRegular() || c.peeked.contents.Sections > 1:
 		return m.addStream(c)
 	}
 	m.sound++
-	m.addInputs(c.contents.LinkTypes, m.captures.File(c.Path, c.contents))
+	m.addInputs(c.peeked.contents.LinkTypes, m.captures.File(c.Path, c.peeked.contents))
 	return nil
 }
 

@@ -146,6 +146,7 @@ func (c *Captures) File(path string, contents Contents) *Input {
 // Input is a capture to be merged that open opens. It may be opened again when it
 // has been closed.
 func (c *Captures) Input(path, archive string, contents Contents, open func() (io.ReadCloser, error)) *Input {
+	disorder, uncompressed := contents.Disorder, contents.Uncompressed // all that is kept of the contents
 	return &Input{
 		Path: path, Archive: archive,
 		Start: contents.start(c.window), End: contents.Latest, LinkType: contents.LinkType, HasLinkType: contents.HasLinkType,
@@ -154,20 +155,20 @@ func (c *Captures) Input(path, archive string, contents Contents, open func() (i
 			if err != nil {
 				return nil, err
 			}
-			return c.read(src, contents, blockSize), nil
+			return c.read(src, disorder, uncompressed, blockSize), nil
 		},
 	}
 }
 
 // read looks ahead as far as is needed to put packets in order.
-func (c *Captures) read(src io.ReadCloser, contents Contents, blockSize int) Reader {
+func (c *Captures) read(src io.ReadCloser, disorder int64, uncompressed bool, blockSize int) Reader {
 	batch := batchSize(blockSize)
-	if contents.Disorder != UnknownDisorder {
-		return newReorderer(newLookahead(src, 0, c.blocks, blockSize, batch), nil, c.window, contents.Disorder)
+	if disorder != UnknownDisorder {
+		return newReorderer(newLookahead(src, 0, c.blocks, blockSize, batch), nil, c.window, disorder)
 	}
 	file, isFile := src.(*files.PooledFile)
 	var ahead *lookahead
-	if isFile && contents.Uncompressed {
+	if isFile && uncompressed {
 		ahead = newFileLookahead(file, c.window, c.blocks, blockSize, batch)
 	} else {
 		ahead = newLookahead(src, c.window, c.blocks, blockSize, batch)
