@@ -20,8 +20,8 @@ import (
 	"pcap-replay/stream"
 )
 
-// pictureOf makes a picture of captures that begin at the given seconds behind
-// lab.Start and run for four.
+// pictureOf makes a picture of captures that begin at the given seconds after lab.Start and
+// run for four seconds.
 func pictureOf(names []string, starts ...int) *Picture {
 	p := &Picture{}
 	for i, name := range names {
@@ -34,8 +34,8 @@ func pictureOf(names []string, starts ...int) *Picture {
 	return p
 }
 
-// No line of a chart is wider than the terminal, and no chart longer, whatever
-// the names and however many captures there are.
+// No line of a chart is wider than the terminal, and no chart has more lines than the
+// terminal, for any names and any number of captures.
 func TestChartFits(t *testing.T) {
 	var names []string
 	var starts []int
@@ -53,7 +53,7 @@ func TestChartFits(t *testing.T) {
 		if size.Lines > 0 && len(lines) >= max(size.Lines, frameLines+1) || size.Lines == 0 && len(lines) != len(names)+frameLines-1 {
 			t.Errorf("%v: %d lines", size, len(lines))
 		}
-		for _, line := range lines[:len(lines)-2] { // the words may wrap
+		for _, line := range lines[:len(lines)-2] { // the two lines of text may wrap
 			if width := uniseg.StringWidth(line); width > max(size.Columns, minColumns) {
 				t.Errorf("%v: a line of %d Columns: %s", size, width, line)
 			}
@@ -74,7 +74,7 @@ func TestChartShowsOverlap(t *testing.T) {
 	} {
 		got := []rune(lines[i] + strings.Repeat(" ", 60))
 		for column, r := range []rune(want) {
-			if (got[column] == ' ') != (r == ' ') && column%12 != 8 { // but for the borders
+			if (got[column] == ' ') != (r == ' ') && column%12 != 8 { // except at the borders
 				t.Errorf("line %q, wanted about %q", lines[i], want)
 				break
 			}
@@ -129,8 +129,8 @@ func TestSVGIsWellFormed(t *testing.T) {
 	}
 }
 
-// However short a capture is on the axis, it is seen, and its words come wherever
-// one points into its row.
+// A capture is visible, however short it is on the axis, and its text appears wherever the
+// pointer is in its row.
 func TestSVGShowsShortCaptures(t *testing.T) {
 	const year = 365 * 86400
 	var page bytes.Buffer

@@ -1,5 +1,5 @@
-// Package chart draws records of captures: when each one runs and how fast its packets
-// come, in characters for a terminal or as SVG.
+// Package chart draws records of captures as text for a terminal or as SVG: when each
+// capture runs, and its packet rate over time.
 package chart
 
 import (
@@ -15,25 +15,25 @@ import (
 	"pcap-replay/internal/survey"
 )
 
-// Picture shows when captures run: one row for each, on a common axis of time. Its zero
-// value has no rows.
+// Picture shows when captures run: one row for each capture, on a common time axis. Its
+// zero value has no rows.
 type Picture struct {
 	rows       []captureRow
 	start, end int64 // of the axis, in nanoseconds since the Unix epoch
-	timed      int   // rows that are on it
+	timed      int   // rows that have times
 }
 
 // captureRow is one capture.
 type captureRow struct {
 	name       string // safe for a terminal
-	timed      bool   // it has packets with times, and start and end
+	timed      bool   // it has packets with times, so start and end are valid
 	start, end int64
 	packets    int64
 	damaged    bool
-	rate       *survey.Rate // nil where only start and end are known
+	rate       *survey.Rate // nil if only start and end are known
 }
 
-// Add adds a row for a capture. rate is nil where only its start and end are known.
+// Add adds a row for a capture. rate is nil if only its start and end are known.
 func (p *Picture) Add(c *record.Capture, rate *survey.Rate) {
 	row := captureRow{
 		name:    files.Display(record.Name(c.Path, c.PathRaw), record.Name(c.Archive, c.ArchiveRaw)),
@@ -54,21 +54,21 @@ func (p *Picture) Add(c *record.Capture, rate *survey.Rate) {
 // span is the length of the axis in nanoseconds, at least one.
 func (p *Picture) span() float64 { return float64(uint64(p.end)-uint64(p.start)) + 1 }
 
-// position gives the place of a time on an axis of a length.
+// position returns the position of a time on an axis of the given length.
 func (p *Picture) position(t int64, length float64) float64 {
 	return float64(uint64(t)-uint64(p.start)) / p.span() * length
 }
 
-// band is one line of the picture: one row, or several where there are more than
-// fit.
+// band is one line of the picture. It shows one row, or several rows if there are more rows
+// than lines.
 type band struct {
 	rows    []captureRow
-	running []int     // captures that run, by column
+	running []int     // number of captures that run, by column
 	packets []float64 // by column
-	rated   bool      // packets says something
+	rated   bool      // packets is valid
 }
 
-// groups divides the rows among at most limit bands; 0 is no limit.
+// groups divides the rows among at most limit bands. A limit of 0 means no limit.
 func (p *Picture) groups(limit int) [][]captureRow {
 	size := 1
 	if limit > 0 {
@@ -77,7 +77,7 @@ func (p *Picture) groups(limit int) [][]captureRow {
 	return slices.Collect(slices.Chunk(p.rows, size))
 }
 
-// bands draws groups of rows into columns.
+// bands computes the columns of each group of rows.
 func (p *Picture) bands(groups [][]captureRow, columns int) []band {
 	bands := make([]band, len(groups))
 	for i, rows := range groups {
@@ -116,12 +116,12 @@ func peak(bands []band) (packets float64) {
 	return packets
 }
 
-// columnRate turns packets in one column into packets a second.
+// columnRate converts a number of packets in one column to packets per second.
 func (p *Picture) columnRate(packets float64, columns int) float64 {
 	return packets * float64(columns) / p.span() * 1e9
 }
 
-// running adds up how many captures run, by column.
+// running counts the captures that run, by column.
 func running(bands []band, columns int) []int {
 	sum := make([]int, columns)
 	for _, b := range bands {
@@ -152,8 +152,7 @@ func (p *Picture) atOnce() (most int) {
 	return most
 }
 
-// commonFolder is the folder that all names begin with, which need not be said
-// with each.
+// commonFolder is the folder with which all names begin. The picture names it only once.
 func (p *Picture) commonFolder() string {
 	if len(p.rows) == 0 {
 		return ""
@@ -173,7 +172,7 @@ type tick struct {
 	label string
 }
 
-// tickSteps are the round lengths of time, in nanoseconds.
+// tickSteps are round durations, in nanoseconds.
 var tickSteps = func() (steps []int64) {
 	for power := int64(1); power < 1e9; power *= 10 {
 		steps = append(steps, power, 2*power, 5*power)
@@ -184,7 +183,7 @@ var tickSteps = func() (steps []int64) {
 		day, 2*day, 7*day, 14*day, 30*day, 90*day, 180*day, year, 2*year, 5*year, 10*year, 20*year, 50*year, 100*year)
 }()
 
-// ticks marks round times, so that their labels fit onto an axis of a length of
+// ticks returns marks at round times whose labels fit onto an axis of the given number of
 // characters.
 func (p *Picture) ticks(characters int) (ticks []tick) {
 	for _, step := range tickSteps {
@@ -203,7 +202,7 @@ func (p *Picture) ticks(characters int) (ticks []tick) {
 	return ticks
 }
 
-// tickLayout writes as much of a time as changes from tick to tick.
+// tickLayout returns the time layout with the parts that change from tick to tick.
 func (p *Picture) tickLayout(step int64) string {
 	layout := "15:04:05"
 	switch {
@@ -222,13 +221,13 @@ func (p *Picture) tickLayout(step int64) string {
 
 const tickDecimals = "000000000"
 
-// describeRange writes the whole axis: where it begins and ends, and how long it is.
+// describeRange describes the axis: its start, its end and its duration.
 func (p *Picture) describeRange() string {
 	const layout = "2006-01-02 15:04:05.000"
 	return time.Unix(0, p.start).UTC().Format(layout) + " to " + time.Unix(0, p.end).UTC().Format(layout) + " UTC, " + p.length()
 }
 
-// length writes how long the axis is, as exactly as anybody wants to know.
+// length returns the duration of the axis with a sensible precision.
 func (p *Picture) length() string {
 	length := time.Duration(p.end - p.start)
 	switch {
@@ -242,7 +241,7 @@ func (p *Picture) length() string {
 	return length.String()
 }
 
-// plural is a number of things for people.
+// plural formats a number and a noun.
 func plural(number int64, thing string) string {
 	if number == 1 {
 		return "1 " + thing

@@ -17,20 +17,20 @@ import (
 const (
 	svgWidth    = 1200
 	svgMargin   = 16
-	svgHead     = 96 // words, how many run at once, and the axis
-	svgAtOnce   = 32 // height of how many run at once
+	svgHead     = 96 // title, number of captures at once, and axis
+	svgAtOnce   = 32 // height of the number of captures at once
 	svgMaxRows  = 2000
-	svgNames    = 42   // letters of a name at most
-	svgNameSize = 0.62 // width of a letter, of the size of the font
-	svgLeast    = 2    // width of a capture, that it is seen
-	// The labels of the axis come again after so many rows, in a strip of so much
-	// height: one sees them wherever one has scrolled to.
+	svgNames    = 42   // maximum length of a name in characters
+	svgNameSize = 0.62 // width of a character, relative to the font size
+	svgLeast    = 2    // minimum width of a capture, so that it is visible
+	// The labels of the axis are repeated after this many rows, in a strip of this height,
+	// so they are visible at any scroll position.
 	svgAxisEvery = 40
 	svgAxisStrip = 18
 )
 
-// svgStyle colours the picture for light and dark surroundings. Some viewers do
-// not know variables, so that every colour stands twice.
+// svgStyle has the colors for light and dark color schemes. Some viewers do not support
+// variables, so each color is repeated.
 const svgStyle = `
 text { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #333 }
 .paper { fill: #fff } .grid { stroke: #ddd } .soft { fill: #767676 }
@@ -74,7 +74,7 @@ func (p *Picture) WriteSVG(dst io.Writer) error {
 
 func (p *svgPage) printf(format string, values ...any) { fmt.Fprintf(p.dst, format, values...) }
 
-// layOut makes the rows as high as their number allows.
+// layOut chooses the height of the rows by their number.
 func (p *svgPage) layOut(groups [][]captureRow) {
 	switch {
 	case len(groups) <= 60:
@@ -126,7 +126,7 @@ func (p *svgPage) drawHead() {
 	}
 }
 
-// rowTop is where a row begins, below the strip of labels that may stand there.
+// rowTop is the upper edge of a row, below a strip of labels if there is one.
 func (p *svgPage) rowTop(row int) float64 {
 	strips := row / svgAxisEvery
 	if row == len(p.bands) {
@@ -135,7 +135,8 @@ func (p *svgPage) rowTop(row int) float64 {
 	return svgHead + float64(row)*p.rowHeight + float64(strips)*svgAxisStrip
 }
 
-// drawBand draws a row: its name, when it runs, its rate, and words to hover for.
+// drawBand draws a row: its name, when it runs, its rate, and the text that appears below
+// the pointer.
 func (p *svgPage) drawBand(i int, top float64) {
 	b := &p.bands[i]
 	y := p.rowTop(i)
@@ -143,7 +144,7 @@ func (p *svgPage) drawBand(i int, top float64) {
 	p.printf(`<g class="row"><title>%s</title>`, escapeXML(b.describe()))
 	class := "band"
 	if i%2 == 1 {
-		class = "odd" // not seen, but all of the row can be hovered over
+		class = "odd" // invisible, but the pointer finds the whole row
 	}
 	p.printf(`<rect class="%s" y="%g" width="%d" height="%g"/>`, class, y, svgWidth, p.rowHeight)
 	name := fitName(groupName(b.rows, p.folder), svgNames)
@@ -154,7 +155,7 @@ func (p *svgPage) drawBand(i int, top float64) {
 			from, to := p.position(row.start, p.width), p.position(row.end, p.width)
 			class := "run"
 			if to-from < svgLeast {
-				class = "rate" // there is no room to show one, but for where it runs
+				class = "rate" // there is only room to show where it runs
 			}
 			p.printf(`<rect class="%s" x="%.1f" y="%g" width="%.1f" height="%g"/>`, class, p.left+from, y+1, max(to-from, svgLeast), height)
 		}
@@ -175,7 +176,7 @@ func (p *svgPage) drawBand(i int, top float64) {
 	p.printf("</g>\n")
 }
 
-// steps is the outline of heights, from 0 to 1, above a base line.
+// steps returns the outline of heights, from 0 to 1, above a base line.
 func (p *svgPage) steps(heights []float64, base, scale float64) string {
 	var path []byte
 	step := p.width / float64(len(heights))
@@ -198,7 +199,7 @@ func (p *svgPage) steps(heights []float64, base, scale float64) string {
 	return string(path)
 }
 
-// describe says what a band is, one line a capture.
+// describe describes a band, with one line for each capture.
 func (b *band) describe() string {
 	const most = 20
 	var lines []string

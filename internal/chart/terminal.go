@@ -12,20 +12,20 @@ import (
 	"github.com/rivo/uniseg"
 )
 
-// Size is how many characters and lines a picture may have; 0 lines is no limit.
+// Size is the size of a picture in characters and lines. 0 lines means no limit.
 type Size struct{ Columns, Lines int }
 
 const (
 	minColumns = 40
-	// frameLines is how many lines a chart has besides those of captures: how
-	// many run at once, two of the axis, two of words, and the prompt.
+	// frameLines is the number of lines of a chart besides those of captures: one for the
+	// number of captures at once, two for the axis, two for text, and the prompt.
 	frameLines = 6
 )
 
 // blocks are the heights of a rate, in eighths of a line.
 var blocks = []rune("▁▂▃▄▅▆▇█")
 
-// WriteText draws the picture in characters.
+// WriteText writes the picture as text.
 func (p *Picture) WriteText(dst io.Writer, size Size) error {
 	columns := max(size.Columns, minColumns)
 	limit := 0
@@ -62,7 +62,7 @@ func (p *Picture) WriteText(dst io.Writer, size Size) error {
 	return err
 }
 
-// nameMargin is how many columns the names take: what they need, up to a limit.
+// nameMargin is the width of the names in columns, which is limited.
 func nameMargin(groups [][]captureRow, folder string, limit int) int {
 	margin := len("at once")
 	for _, rows := range groups {
@@ -71,8 +71,7 @@ func nameMargin(groups [][]captureRow, folder string, limit int) int {
 	return min(margin, limit)
 }
 
-// groupName is the name of the first row below a folder, and how many others there
-// are.
+// groupName is the name of the first row below a folder, and the number of other rows.
 func groupName(rows []captureRow, folder string) string {
 	name := strings.TrimPrefix(rows[0].name, folder)
 	if others := len(rows) - 1; others > 0 {
@@ -81,8 +80,8 @@ func groupName(rows []captureRow, folder string) string {
 	return name
 }
 
-// fitName makes a name exactly as wide as the margin. Names differ at their end,
-// so the beginning goes.
+// fitName makes a name as wide as the margin. It cuts the beginning, because names usually
+// differ at their end.
 func fitName(name string, width int) string {
 	for missing := uniseg.StringWidth(name) - width; missing > 0; missing = uniseg.StringWidth(name) - width {
 		_, rest, _, _ := uniseg.FirstGraphemeClusterInString(strings.TrimPrefix(name, "…"), -1)
@@ -91,8 +90,8 @@ func fitName(name string, width int) string {
 	return name + strings.Repeat(" ", max(0, width-uniseg.StringWidth(name)))
 }
 
-// draw draws a band: blocks for the rate, a thin line where a capture runs
-// without packets, a thick one where the rate is not known.
+// draw draws a band: blocks for the rate, a thin line where a capture runs without packets,
+// and a thick line where the rate is not known.
 func (b *band) draw(top float64) string {
 	line := make([]rune, len(b.running))
 	for column := range line {
@@ -122,13 +121,13 @@ func drawCounts(counts []int) string {
 	return string(line)
 }
 
-// block is the character for an amount over 0 of at most top.
+// block returns the block character for an amount above 0 and up to top.
 func block(amount, top float64) rune {
 	height := int(math.Ceil(amount / top * float64(len(blocks))))
 	return blocks[min(max(height, 1), len(blocks))-1]
 }
 
-// writeAxis draws the axis, and the labels of its ticks beneath.
+// writeAxis draws the axis, and the labels of its ticks below it.
 func (p *Picture) writeAxis(page *bytes.Buffer, margin, width int) {
 	axis := []rune(strings.Repeat("─", width))
 	labels := strings.Repeat(" ", width)
@@ -149,7 +148,7 @@ func writeLine(page *bytes.Buffer, name string, margin int, line string) {
 	page.WriteByte('\n')
 }
 
-// shortNumber writes three digits and a unit.
+// shortNumber formats a number with three digits and a unit.
 func shortNumber(n float64) string {
 	for _, unit := range []string{"", "k", "M", "G", "T"} {
 		if n < 999.5 {

@@ -1,6 +1,6 @@
 package record
 
-// Capture is what pcap-map says of one capture.
+// Capture is the record of pcap-map for one capture.
 type Capture struct {
 	Path    string `json:"path"`
 	PathRaw []byte `json:"path_b64,omitempty"`
@@ -14,7 +14,7 @@ type Capture struct {
 	Compression string   `json:"compression"`
 	LinkType    *uint16  `json:"link_type"`
 	LinkName    string   `json:"link_name,omitempty"`
-	LinkTypes   []uint16 `json:"link_types,omitempty"` // all of them, where there are several
+	LinkTypes   []uint16 `json:"link_types,omitempty"` // all of them, if there are several
 	Snaplen     uint32   `json:"snaplen"`
 	Sections    int      `json:"sections"`
 	Size        int64    `json:"size"` // as stored
@@ -22,7 +22,7 @@ type Capture struct {
 	Bytes       int64    `json:"bytes"`      // captured
 	WireBytes   int64    `json:"wire_bytes"` // on the wire
 	MaxPacket   uint32   `json:"max_packet"` // captured
-	First       *Time    `json:"first"`      // of the first and last packet as they stand in the file
+	First       *Time    `json:"first"`      // of the first and last packet in file order
 	Last        *Time    `json:"last"`
 	Earliest    *Time    `json:"earliest"` // the range of all timestamps
 	Latest      *Time    `json:"latest"`
@@ -30,20 +30,20 @@ type Capture struct {
 	PPS         float64  `json:"pps"`
 	BPS         float64  `json:"bps"` // bits a second, of wire_bytes
 	OutOfOrder  int64    `json:"out_of_order"`
-	MaxDisorder float64  `json:"max_disorder"`       // seconds by which a packet comes too late at most
+	MaxDisorder float64  `json:"max_disorder"`       // largest disorder in seconds
 	Truncated   int64    `json:"truncated"`          // packets cut by a snaplen
-	Overlong    int64    `json:"overlong,omitempty"` // packets with more bytes here than on the wire
+	Overlong    int64    `json:"overlong,omitempty"` // packets longer in the capture than on the wire
 	Untimed     int64    `json:"untimed,omitempty"`
 	// UnknownBlocks are the pcapng blocks of unregistered types, which were skipped.
 	UnknownBlocks []UnknownBlocks `json:"unknown_blocks,omitempty"`
 	Damage        []Damage        `json:"damage,omitempty"`
-	// DamageUnlisted counts the broken places for which Damage has no room.
+	// DamageUnlisted counts the damaged places that Damage does not list.
 	DamageUnlisted int64 `json:"damage_unlisted,omitempty"`
-	// LostBytes is what all broken places together have cost.
+	// LostBytes is the number of bytes lost in all damaged places.
 	LostBytes int64 `json:"lost_bytes,omitempty"`
 }
 
-// Damage is a broken place in a capture; offsets count from its start, after
+// Damage is a damaged place in a capture. Offsets count from its start, after
 // decompression.
 type Damage struct {
 	Offset int64  `json:"offset"`
@@ -59,7 +59,7 @@ type UnknownBlocks struct {
 	Bytes  int64  `json:"bytes"`
 }
 
-// Member is what pcap-tarls says of one member of a tarball.
+// Member is the record of pcap-tarls for one member of a tarball.
 type Member struct {
 	Archive    string `json:"archive"`
 	ArchiveRaw []byte `json:"archive_b64,omitempty"`
@@ -69,7 +69,7 @@ type Member struct {
 	ModTime    Time   `json:"mtime"`
 	Type       string `json:"type"`   // file, directory, symlink, hardlink, ...
 	Offset     int64  `json:"offset"` // of the data in the uncompressed tarball
-	// The rest stands where the member is a capture.
+	// The following fields are set if the member is a capture.
 	Format      string  `json:"format,omitempty"`
 	Compression string  `json:"compression,omitempty"`
 	LinkType    *uint16 `json:"link_type,omitempty"`

@@ -1,6 +1,6 @@
 package record
 
-// Damaged is the report event for a broken place that was skipped.
+// Damaged is the report event for a damaged place that was skipped.
 type Damaged struct {
 	Event      string `json:"event"` // "damaged"
 	Tool       string `json:"tool"`
@@ -11,8 +11,7 @@ type Damaged struct {
 	Damage
 }
 
-// Failed is the report event for an input that could not be read at all, or
-// not to its end.
+// Failed is the report event for an input that could not be read, or not to its end.
 type Failed struct {
 	Event      string `json:"event"` // "failed"
 	Tool       string `json:"tool"`
@@ -23,7 +22,7 @@ type Failed struct {
 	Reason     string `json:"reason"`
 }
 
-// Skipped is the report event for something left out on purpose.
+// Skipped is the report event for input that was left out on purpose.
 type Skipped struct {
 	Event      string `json:"event"` // "skipped"
 	Tool       string `json:"tool"`
@@ -35,8 +34,7 @@ type Skipped struct {
 	Reason     string `json:"reason"`
 }
 
-// Outdated is the report event for a capture that is not as its record says: it
-// has changed since.
+// Outdated is the report event for a capture that has changed since its record was made.
 type Outdated struct {
 	Event      string `json:"event"` // "outdated"
 	Tool       string `json:"tool"`
@@ -47,7 +45,7 @@ type Outdated struct {
 	Reason     string `json:"reason"`
 }
 
-// Summary begins the last event of every report. A tool embeds it and adds its
+// Summary is the first part of the last event of a report. A tool embeds it and adds its
 // counters.
 type Summary struct {
 	Event   string  `json:"event"` // "summary"

@@ -17,7 +17,7 @@ import (
 	"pcap-replay/internal/record"
 )
 
-// explainedRecords are the types behind the sections of pcap-records(5).
+// explainedRecords are the types that the sections of pcap-records(5) describe.
 var explainedRecords = map[string]reflect.Type{
 	"Captures":                   reflect.TypeFor[record.Capture](),
 	"Damaged places":             reflect.TypeFor[record.Damage](),
@@ -43,23 +43,23 @@ var explainedRecords = map[string]reflect.Type{
 	"Events":                     reflect.TypeFor[eventRecord](),
 }
 
-// escapes of mdoc(7) that stand in examples, and what the reader sees.
+// escapes of mdoc(7) in examples, and the characters that they print.
 var escapes = strings.NewReplacer(`\-`, `-`, `\e`, `\`, `\(aq`, `'`, `\(dq`, `"`, `\(bs`, `\`, `\&`, ``)
 
-// eventRecord is what all events have; their own sections leave it out.
+// eventRecord has the fields of all events, which their own sections leave out.
 type eventRecord struct {
 	Event string `json:"event"`
 	Tool  string `json:"tool"`
 }
 
-// explainedField is one of the page, such as
+// explainedField is a field in the page, such as
 //
 //	.It Ic size Pq integer, bytes, such as 1000
 type explainedField struct {
 	typ, example, text string
 }
 
-// explainedFields gives those of each section.
+// explainedFields returns the fields of each section.
 func explainedFields(t *testing.T) map[string]map[string]explainedField {
 	t.Helper()
 	page, err := os.ReadFile("../../man/pcap-records.5")
@@ -90,8 +90,7 @@ func explainedFields(t *testing.T) map[string]map[string]explainedField {
 	return sections
 }
 
-// recordFields gives the fields of a record by their names, those of records
-// that it embeds, too.
+// recordFields returns the fields of a record by name, including those of embedded records.
 func recordFields(record reflect.Type) map[string]reflect.StructField {
 	fields := map[string]reflect.StructField{}
 	for i := range record.NumField() {
@@ -106,7 +105,7 @@ func recordFields(record reflect.Type) map[string]reflect.StructField {
 	return fields
 }
 
-// typeName is how the page calls the type of a field.
+// typeName is the name of a field's type in the page.
 func typeName(field reflect.Type) string {
 	switch {
 	case field == reflect.TypeFor[record.Time]():
@@ -129,8 +128,8 @@ func typeName(field reflect.Type) string {
 	return "integer"
 }
 
-// What pcap-records(5) says of records and what they are is the same: fields,
-// types, examples, and what is absent or null.
+// pcap-records(5) agrees with the records: fields, types, examples, and what may be absent
+// or null.
 func TestThePageExplainsTheRecords(t *testing.T) {
 	explained := explainedFields(t)
 	for section, record := range explainedRecords {
@@ -166,7 +165,7 @@ func TestThePageExplainsTheRecords(t *testing.T) {
 	}
 }
 
-// checkField compares one field with what is said of it.
+// checkField compares a field with its description.
 func checkField(t *testing.T, name string, field reflect.StructField, said explainedField) {
 	t.Helper()
 	if typ := typeName(field.Type); said.typ != typ && !strings.HasPrefix(said.typ, typ+", ") {
@@ -193,9 +192,9 @@ func checkField(t *testing.T, name string, field reflect.StructField, said expla
 	}
 }
 
-// No record is written that the page does not know.
+// The page describes every record.
 func TestAllRecordsAreExplained(t *testing.T) {
-	// What records are read into has fields of several.
+	// Records are read into a type that has the fields of several.
 	known := []string{"selectionRecord"}
 	for _, record := range explainedRecords {
 		known = append(known, record.Name())
@@ -227,12 +226,12 @@ func TestAllRecordsAreExplained(t *testing.T) {
 			})
 		}
 	}
-	if wanted := len(explainedRecords); found < wanted { // eventRecord is of the test, selectionRecord is not explained
+	if wanted := len(explainedRecords); found < wanted { // eventRecord is only in the test, and selectionRecord is not described
 		t.Errorf("%d records found, wanted %d", found, wanted)
 	}
 }
 
-// hasJSON says whether a type has fields with names in JSON.
+// hasJSON reports whether a type has fields with JSON names.
 func hasJSON(declared *ast.TypeSpec) bool {
 	record, ok := declared.Type.(*ast.StructType)
 	return ok && slices.ContainsFunc(record.Fields.List, func(field *ast.Field) bool {

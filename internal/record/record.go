@@ -1,7 +1,7 @@
-// Package record holds the NDJSON records that the tools print and read: one
-// object a line, written whole. The same field has the same name and unit
-// everywhere: times are UTC text with nine decimals, durations seconds as
-// numbers, sizes bytes. It is the only package that knows json-iterator.
+// Package record has the NDJSON records that the tools write and read. Each record is one
+// JSON object on one line, written with one Write. A field has the same name and unit in
+// all records: times are UTC text with nine decimals, durations are numbers of seconds, and
+// sizes are in bytes. It is the only package that uses json-iterator.
 package record
 
 import (
@@ -17,16 +17,16 @@ import (
 	jsoniter "github.com/json-iterator/go"
 )
 
-// MaxLineLength is the longest line that a Decoder takes, in bytes.
+// MaxLineLength is the longest line that a Decoder accepts, in bytes.
 const MaxLineLength = 16 << 20
 
-// json keeps <, > and & as they are: records are read by people, not by browsers.
+// json does not escape <, > and &, because people read records.
 var json = jsoniter.Config{ValidateJsonRawMessage: true, SortMapKeys: true}.Froze()
 
 // Encoder writes records. It is not safe for concurrent use.
 type Encoder struct{ dst io.Writer }
 
-// NewEncoder writes to dst with one Write a record.
+// NewEncoder returns an Encoder that writes each record to dst with one Write.
 func NewEncoder(dst io.Writer) *Encoder { return &Encoder{dst} }
 
 // Encode writes v as one line.
@@ -42,8 +42,8 @@ func (e *Encoder) Encode(v any) error {
 	return err
 }
 
-// replacement stands for what is not UTF-8 in a name: RFC 8259, section 8.1, wants
-// UTF-8, and json-iterator leaves everything as it is.
+// replacement replaces invalid UTF-8 in names. RFC 8259, section 8.1, requires UTF-8, but
+// json-iterator does not check it.
 var replacement = []byte("\uFFFD")
 
 // Decoder reads records line by line.
@@ -52,14 +52,14 @@ type Decoder struct {
 	line  int
 }
 
-// NewDecoder reads from src.
+// NewDecoder returns a Decoder that reads from src.
 func NewDecoder(src io.Reader) *Decoder {
 	lines := bufio.NewScanner(src)
 	lines.Buffer(make([]byte, 64<<10), MaxLineLength)
 	return &Decoder{lines: lines}
 }
 
-// ReadError says that records could not be read on, whatever they hold.
+// ReadError is an error of the source of the records.
 type ReadError struct {
 	Line int
 	Err  error
@@ -68,9 +68,8 @@ type ReadError struct {
 func (e *ReadError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
 func (e *ReadError) Unwrap() error { return e.Err }
 
-// Decode reads the next record into v, passing over empty lines. It returns
-// io.EOF at the end; other errors name the line, and are a [*ReadError] where it is
-// not the line's fault.
+// Decode reads the next record into v and skips empty lines. It returns io.EOF at the end.
+// Other errors name the line. They are a [*ReadError] if the source failed.
 func (d *Decoder) Decode(v any) error {
 	for d.lines.Scan() {
 		d.line++
@@ -82,7 +81,7 @@ func (d *Decoder) Decode(v any) error {
 			return fmt.Errorf("line %d: not a record: begins with %q", d.line, line[:min(len(line), 8)])
 		}
 		err := json.Unmarshal(line, v)
-		if err != nil && d.lines.Err() != nil { // half a line
+		if err != nil && d.lines.Err() != nil { // the line is incomplete
 			return &ReadError{d.line, d.lines.Err()}
 		}
 		if err != nil {
@@ -98,8 +97,8 @@ func (d *Decoder) Decode(v any) error {
 	return io.EOF
 }
 
-// problem is what json-iterator says, without the excerpts of the line that it
-// adds: a line may be anything, and long. Of a time, it is what Time says.
+// problem is the message of json-iterator without its excerpts of the line, which may be
+// long and have any content. For a time, it is the message of Time.
 func problem(err error) string {
 	const most = 200
 	text, _, _ := strings.Cut(err.Error(), ", error found in #")
@@ -110,11 +109,11 @@ func problem(err error) string {
 	return strings.ReplaceAll(quoted, `\"`, `"`)
 }
 
-// Line is the number of the line that Decode read last, counted from 1.
+// Line is the number of the line that Decode read last. It counts from 1.
 func (d *Decoder) Line() int { return d.line }
 
-// RawName gives what belongs into the name_b64 field beside a name: its bytes
-// where the name is not UTF-8 and the text field would lose some, else nil.
+// RawName returns the value of the _b64 field of a name: its bytes if the name is not
+// UTF-8, and otherwise nil.
 func RawName(name string) []byte {
 	if utf8.ValidString(name) {
 		return nil
@@ -122,7 +121,7 @@ func RawName(name string) []byte {
 	return []byte(name)
 }
 
-// Name undoes RawName: the raw bytes win over the text.
+// Name is the inverse of RawName: it prefers the raw bytes to the text.
 func Name(text string, raw []byte) string {
 	if len(raw) > 0 {
 		return string(raw)

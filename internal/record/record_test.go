@@ -18,7 +18,7 @@ import (
 	"pcap-replay/internal/record"
 )
 
-// pointer is for the fields of a record that may be absent.
+// pointer makes the value of a field that may be absent.
 func pointer[T any](value T) *T { return &value }
 
 // full has a value in every field.
@@ -33,8 +33,8 @@ var full = record.Capture{
 	Damage:        []record.Damage{{Offset: 24, Lost: 16, Record: 1, Reason: `a "reason" <&>`}}, DamageUnlisted: 4, LostBytes: 99,
 }
 
-// The names and the form of fields are a promise: others may come, but those of
-// the golden record stay. Whoever reads records reads these.
+// The names and the format of fields are stable: fields may be added, but those of the
+// golden record stay.
 func TestCaptureStaysCompatible(t *testing.T) {
 	golden, err := os.ReadFile("testdata/capture.ndjson")
 	if err != nil {
@@ -132,8 +132,8 @@ func (w *writes) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A record is written whole: those of several processes do not mix in a file that
-// they append to.
+// A record is written with one Write, so records of several processes that append to one
+// file do not mix.
 func TestEncodeWritesOnce(t *testing.T) {
 	var w writes
 	encoder := record.NewEncoder(&w)
@@ -199,8 +199,8 @@ func TestDecodeSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// Whatever the line: it is a record or it is refused, and a record that was read
-// is written and read again as it was.
+// Any line is a valid record or is refused, and a valid record survives writing and
+// reading.
 func FuzzDecode(f *testing.F) {
 	golden, err := os.ReadFile("testdata/capture.ndjson")
 	if err != nil {

@@ -1,7 +1,7 @@
 package record
 
-// The last event of every report is a summary. It accounts for everything: what went in
-// is what came out and what is counted between the two.
+// The last event of every report is a summary. The packets read are the packets written
+// plus those counted as left out.
 
 // TarlsSummary ends the report of pcap-tarls.
 type TarlsSummary struct {
@@ -17,11 +17,11 @@ type TarlsSummary struct {
 // TarcatSummary ends the report of pcap-tarcat.
 type TarcatSummary struct {
 	Summary
-	Members int64 `json:"members"` // that came by
+	Members int64 `json:"members"` // members that were read
 	Taken   int64 `json:"taken"`
-	LeftOut int64 `json:"left_out"`  // wanted, but no captures or without data
+	LeftOut int64 `json:"left_out"`  // requested, but not captures or without data
 	Missing int   `json:"not_found"` // named, but not in the tarball
-	Bytes   int64 `json:"bytes"`     // given out, before -z
+	Bytes   int64 `json:"bytes"`     // before compression by -z
 }
 
 // MapSummary ends the report of pcap-map.
@@ -34,7 +34,7 @@ type MapSummary struct {
 	Damaged   int64 `json:"damaged"` // of the captures
 	LostBytes int64 `json:"lost_bytes"`
 	Failed    int64 `json:"failed"`  // inputs and members without a record
-	Skipped   int   `json:"skipped"` // files and members that were left out, such as those that are no captures
+	Skipped   int   `json:"skipped"` // files and members that were left out, such as those that are not captures
 }
 
 // MergeSummary ends the report of pcap-merge.
@@ -45,12 +45,12 @@ type MergeSummary struct {
 	OutOfRange  int64 `json:"out_of_range"` // --from and --to
 	OtherShards int64 `json:"other_shards"`
 	Filtered    int64 `json:"filtered"`
-	Unwritable  int64 `json:"unwritable"` // of times that the output does not hold
+	Unwritable  int64 `json:"unwritable"` // with times that the output cannot hold
 	Duplicates  int64 `json:"duplicates"`
 	Interrupted int64 `json:"interrupted"` // read, but the run was ended
 	PacketsOut  int64 `json:"packets_out"`
 	Bytes       int64 `json:"bytes"`         // captured, of packets_out
-	Late        int64 `json:"late"`          // behind one with a later time
+	Late        int64 `json:"late"`          // written after a packet with a later time
 	Cut         int64 `json:"cut"`           // by --snaplen
 	Spilled     int64 `json:"spilled_bytes"` // written to --tmp
 	Unread      int64 `json:"unread_bytes"`  // that --follow did not read before they were overwritten or deleted
@@ -66,7 +66,7 @@ type PaceSummary struct {
 	Bytes       int64   `json:"bytes"`        // captured, of packets_out
 	OutOfOrder  int64   `json:"out_of_order"` // that went out at once
 	MaxDisorder float64 `json:"max_disorder"` // seconds
-	MaxLateness float64 `json:"max_lateness"` // seconds by which a packet came out too late
+	MaxLateness float64 `json:"max_lateness"` // seconds by which a packet was written too late
 	Stalls      int64   `json:"stalls"`       // how often writing stood still
 }
 
@@ -76,14 +76,14 @@ type InjectSummary struct {
 	PacketsIn   int64     `json:"packets_in"`
 	Filtered    int64     `json:"filtered"`
 	Skipped     NotSent   `json:"skipped"`
-	ReadAhead   int64     `json:"read_ahead"` // when the run was ended before the stream
+	ReadAhead   int64     `json:"read_ahead"` // read, but not sent when the run was stopped
 	PacketsOut  int64     `json:"packets_out"`
-	Frames      int64     `json:"frames"` // that packets_out were sent as
+	Frames      int64     `json:"frames"` // frames of packets_out
 	Bytes       int64     `json:"bytes"`  // of frames
 	Duration    float64   `json:"duration"`
 	PPS         float64   `json:"pps"`      // of packets_out
 	BPS         float64   `json:"bps"`      // of bytes, in bits
-	Overlong    int64     `json:"overlong"` // with more bytes in the capture than on the wire
+	Overlong    int64     `json:"overlong"` // longer in the capture than on the wire
 	Padded      int64     `json:"padded"`
 	Truncated   int64     `json:"truncated"`
 	Segmented   int64     `json:"segmented"`
@@ -93,7 +93,7 @@ type InjectSummary struct {
 	Stamped     int64     `json:"stamped,omitempty"`  // frames, by the kernel
 	Verified    *Lateness `json:"verified,omitempty"` // lateness by the kernel's stamps
 	Underruns   int64     `json:"underruns"`
-	Stalls      int64     `json:"stalls"` // of underruns: sending stood still
+	Stalls      int64     `json:"stalls"` // underruns because sending was blocked
 	Interface   string    `json:"interface,omitempty"`
 	Tx          string    `json:"tx,omitempty"`
 	Retries     uint64    `json:"retries"` // because the device had no room
@@ -109,7 +109,7 @@ type NotSent struct {
 	LinkType int64 `json:"link_type"`
 }
 
-// Lateness is how much later than planned packets left, in seconds.
+// Lateness is how late packets left, in seconds.
 type Lateness struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`
@@ -118,7 +118,8 @@ type Lateness struct {
 	Max  float64 `json:"max"`
 }
 
-// Device is what a network device counted during a run, whoever sent it.
+// Device has the counters of a network device during a run, which include the frames of
+// other programs.
 type Device struct {
 	Packets uint64 `json:"tx_packets"`
 	Dropped uint64 `json:"tx_dropped"`
@@ -136,7 +137,7 @@ type Underrun struct {
 	Stalled   bool    `json:"stalled"`   // sending stood still
 }
 
-// Progress is the report event for how pcap-inject is doing, twice a second.
+// Progress is the report event of pcap-inject that is written twice a second.
 type Progress struct {
 	Event      string   `json:"event"` // "progress"
 	Tool       string   `json:"tool"`

@@ -14,15 +14,15 @@ import (
 	"pcap-replay/stream"
 )
 
-// indexed is what INDEX.tsv says of a capture: the columns of a careful parser,
-// which stops at the first defect, and the range of times that capinfos gives.
+// indexed is what INDEX.tsv says of a capture: the columns of a careful parser, which stops
+// at the first defect, and the time range of capinfos.
 type indexed struct {
 	path, note string
 	columns    map[string]string
 }
 
-// defects are the notes on captures that are broken. The other notes are about
-// packets that are odd and whole.
+// defects are the notes on damaged captures. The other notes are on packets that are
+// unusual but intact.
 var defects = map[string]string{
 	"trunc-rec-hdr": "record header: wanted",
 	"trunc-data":    "record: wanted",
@@ -30,7 +30,7 @@ var defects = map[string]string{
 	"short-header":  "file header: wanted 24 bytes, got 7",
 }
 
-// exceptions are the columns in which we know better, and why.
+// exceptions are the columns in which the index is wrong, with the reason.
 var exceptions = map[string]map[string]string{
 	"Pcap++Test/PcapExamples/pcapng-example.pcapng": {
 		"last": beyond2262, "latest": beyond2262, "earliest": beyond2262,
@@ -51,8 +51,8 @@ var exceptions = map[string]map[string]string{
 	"tcpdump/timestamp_invalid_nano.pcap":         {"latest": capinfosFraction},
 }
 
-// headersOfZeros are captures with record headers without lengths and times, which are
-// damage for us and packets for the index.
+// headersOfZeros are captures with record headers of zeros, which are damage here and
+// packets in the index.
 var headersOfZeros = map[string]int64{ // packets
 	"joincap/bad_end.pcap":          850,
 	"joincap/bad_first_header.pcap": 850,
@@ -88,7 +88,7 @@ func readIndex(t *testing.T) (corpus string, entries []indexed) {
 		if e.columns["compression"] == "" {
 			e.columns["compression"] = "none"
 		}
-		if strings.Trim(row["capinfos_first"], "n/a") != "" { // capinfos gives up at the first packet without a time
+		if strings.Trim(row["capinfos_first"], "n/a") != "" { // capinfos stops at the first packet without a time
 			e.columns["earliest"], e.columns["latest"] = padTime(row["capinfos_first"]), padTime(row["capinfos_last"])
 		}
 		entries = append(entries, e)
@@ -96,7 +96,7 @@ func readIndex(t *testing.T) (corpus string, entries []indexed) {
 	return corpus, entries
 }
 
-// formatName is how records call a format of the index.
+// formatName is the name in records of a format of the index.
 func formatName(format string) string {
 	format = strings.TrimSuffix(strings.TrimSuffix(format, "-le"), "-be")
 	switch format {
@@ -138,8 +138,8 @@ func TestCorpusAgreesWithIndex(t *testing.T) {
 	}
 }
 
-// checkBroken wants every packet that the index found before the defect, and the
-// defect named.
+// checkBroken requires every packet that the index found before the defect, and a report of
+// the defect.
 func checkBroken(t *testing.T, want indexed, got record.Capture, defect string) {
 	t.Helper()
 	if packets, _ := strconv.ParseInt(want.columns["packets"], 10, 64); got.Packets < packets {
@@ -153,7 +153,7 @@ func checkBroken(t *testing.T, want indexed, got record.Capture, defect string) 
 	}
 }
 
-// columnsOf puts a record as the index has it.
+// columnsOf converts a record to the columns of the index.
 func columnsOf(c record.Capture) map[string]string {
 	return map[string]string{
 		"format": c.Format, "compression": c.Compression, "link types": linkTypes(c),

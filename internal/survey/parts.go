@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	// minPart is how long a part of a file must be to be worth a core, in bytes.
+	// minPart is the length in bytes from which reading a part on its own core is worth it.
 	minPart = 16 << 20
-	// maxLeap is how far apart two parts may be, in nanoseconds. A Reader looks
-	// closer at records that are far from the one before.
+	// maxLeap is the largest time between two parts, in nanoseconds. A Reader checks
+	// records more closely if they are far from the one before.
 	maxLeap = uint64(24 * time.Hour)
 	// The lengths of headers, in bytes: pcap-savefile(5).
 	fileHeader   = 24
 	recordHeader = 16
 )
 
-// TakeParts is [Take] for a plain pcap file of size bytes, with several parts of it
-// read at the same time. ok is false where they do not make a whole, and the file
-// must be read in one piece: it is small, damaged, compressed, a pcapng, holds
-// several sections, or is out of order from one part to another.
+// TakeParts is [Take] for a plain pcap file of size bytes, and reads several parts of it at
+// the same time. If ok is false, the file must be read in one piece: it is small, damaged,
+// compressed, a pcapng, holds several sections, or is out of order from one part to
+// another.
 //
-// Where a part begins is a guess at first. It is proved right by the part before
-// it, which must come to a record there without damage: so did the one before
-// that, and the first begins where the file does.
+// The beginning of a part is a guess at first. It is proved by the part before it, which
+// must arrive at a record there without damage. The first part begins where the file
+// begins.
 func TakeParts(file io.ReaderAt, size int64, parts int) (capture record.Capture, ok bool) {
 	parts = int(min(int64(parts), size/minPart))
 	if parts < 2 {
@@ -62,7 +62,7 @@ func TakeParts(file io.ReaderAt, size int64, parts int) (capture record.Capture,
 	return whole.end(readers[0]), true
 }
 
-// readHeader reads the file header of a pcap; ok is false where there is none.
+// readHeader reads the file header of a pcap. ok is false if there is none.
 func readHeader(file io.ReaderAt) (header []byte, ok bool) {
 	header = make([]byte, fileHeader)
 	if _, err := file.ReadAt(header, 0); err != nil {
@@ -76,22 +76,22 @@ func readHeader(file io.ReaderAt) (header []byte, ok bool) {
 	return header, format == stream.FormatPcap || format == stream.FormatPcapNano
 }
 
-// readerAt reads a file from an offset on as if the records before were not there.
+// readerAt returns a Reader that starts at an offset of the file.
 func readerAt(file io.ReaderAt, header []byte, offset, size int64) *stream.Reader {
 	return stream.NewReader(io.MultiReader(bytes.NewReader(header), io.NewSectionReader(file, offset, size-offset)))
 }
 
-// findRecord looks for a record at or behind an offset, as a Reader does behind a
-// broken one.
+// findRecord looks for a record at or after an offset, as a Reader does after a damaged
+// one.
 func findRecord(file io.ReaderAt, header []byte, size, offset int64) int64 {
 	broken := append(bytes.Clone(header), bytes.Repeat([]byte{0xff}, recordHeader)...)
 	r := readerAt(file, broken, offset, size)
-	_, _ = r.Read(make([]stream.Packet, 1)) // gives the damage
+	_, _ = r.Read(make([]stream.Packet, 1)) // reports the damage
 	return offset + r.Offset() - int64(len(broken))
 }
 
-// readPart reads up to the record that begins at end, and says whether one does,
-// and all was sound before it.
+// readPart reads up to the record that begins at end. It returns whether there is one, and
+// everything before it is intact.
 func (s *survey) readPart(r *stream.Reader, end int64) bool {
 	s.latest = math.MinInt64
 	batch := make([]stream.Packet, batchSize)
@@ -113,8 +113,8 @@ func (s *survey) readPart(r *stream.Reader, end int64) bool {
 	return r.Sections() == 1
 }
 
-// join adds the part that follows, and says whether it could: a packet that is
-// earlier than one of another part cannot be counted any more.
+// join adds the next part and returns whether it could. It cannot if a packet is earlier
+// than one of another part, because this disorder cannot be counted.
 func (s *survey) join(next *survey) bool {
 	if !s.timed || !next.timed || next.earliest < s.latest || uint64(next.first)-uint64(s.last) > maxLeap {
 		return false

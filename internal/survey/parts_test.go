@@ -13,7 +13,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// largePackets is enough of them for three parts.
+// largePackets are enough packets for three parts.
 func largePackets() []stream.Packet {
 	random := rand.New(rand.NewPCG(7, 8))
 	frame := lab.Frame(0, 0, 65000)
@@ -25,14 +25,14 @@ func largePackets() []stream.Packet {
 	return packets
 }
 
-// changed is a large capture with its packets changed.
+// changed is a large capture with modified packets.
 func changed(change func(packets []stream.Packet)) []byte {
 	packets := largePackets()
 	change(packets)
 	return pcap(packets)
 }
 
-// In parts or in one piece: the same record, or none.
+// Reading in parts gives the same record as reading in one piece, or none.
 func TestTakePartsAgreesWithTake(t *testing.T) {
 	for name, c := range map[string]struct {
 		parts bool // the file can be read in parts
@@ -88,8 +88,8 @@ func TestTakePartsAgreesWithTake(t *testing.T) {
 	}
 }
 
-// Packets that carry captures are full of what looks like records. Whether parts
-// are enough is luck then; a wrong sum it must never be.
+// Packets that carry captures are full of data that looks like records. Reading in parts
+// may fail then, but it must never give wrong sums.
 func TestTakePartsOfNestedCaptures(t *testing.T) {
 	file := changed(func(packets []stream.Packet) {
 		for i := range packets {

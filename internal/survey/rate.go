@@ -5,19 +5,19 @@ import (
 	"slices"
 )
 
-// rateBuckets is how many parts of time a Rate tells apart at most. It halves
-// them when a capture outgrows them, so a long one has at least half as many.
+// rateBuckets is the maximum number of time buckets of a Rate. When a capture outgrows
+// them, pairs of buckets are merged, so a long capture uses at least half of them.
 const rateBuckets = 512
 
-// Rate counts packets over time in memory that is bounded, however long the
-// capture. The zero value is ready to use.
+// Rate counts packets over time in bounded memory, for any duration. The zero value is
+// ready to use.
 type Rate struct {
 	shift  uint  // a bucket is 2^shift nanoseconds long
-	first  int64 // number of the bucket that counts[0] counts, from the Unix epoch on
+	first  int64 // bucket number of counts[0], counted from the Unix epoch
 	counts []uint32
 }
 
-// add counts a packet at a time in nanoseconds since the Unix epoch.
+// add counts a packet. Its time is in nanoseconds since the Unix epoch.
 func (r *Rate) add(time int64) {
 	bucket := time>>r.shift - r.first
 	if uint64(bucket) >= uint64(len(r.counts)) {
@@ -29,7 +29,7 @@ func (r *Rate) add(time int64) {
 	}
 }
 
-// stretch makes room for a time that no bucket holds.
+// stretch extends the buckets to a time that is outside them.
 func (r *Rate) stretch(time int64) {
 	if len(r.counts) == 0 {
 		r.first, r.counts = time>>r.shift, make([]uint32, 1, rateBuckets)
@@ -45,8 +45,8 @@ func (r *Rate) stretch(time int64) {
 	r.counts = append(r.counts, make([]uint32, last-first+1-int64(len(r.counts)))...)
 }
 
-// coarser says by how many bits buckets must grow for those from first to last
-// to be no more than there may be.
+// coarser returns by how many bits the buckets must grow so that the range from first to
+// last needs no more than the maximum number.
 func coarser(first, last int64) uint {
 	by := uint(max(0, bits.Len64(uint64(last)-uint64(first))-bits.Len(rateBuckets-1)))
 	for uint64(last>>by)-uint64(first>>by) >= rateBuckets {
@@ -55,7 +55,7 @@ func coarser(first, last int64) uint {
 	return by
 }
 
-// halve makes one bucket of 2^by.
+// halve merges each 2^by buckets into one.
 func (r *Rate) halve(by uint) {
 	if by == 0 {
 		return
@@ -73,8 +73,8 @@ func (r *Rate) halve(by uint) {
 }
 
 // Spread adds the packets to columns, which divide the time from start to end (in
-// nanoseconds since the Unix epoch) evenly. What stands in a bucket is taken to
-// be spread evenly over it; what lies outside goes to the first or last column.
+// nanoseconds since the Unix epoch) evenly. It spreads the packets of a bucket evenly over
+// the time of the bucket. Packets outside go to the first or last column.
 func (r *Rate) Spread(columns []float64, start, end int64) {
 	if len(columns) == 0 || end < start {
 		return
@@ -90,8 +90,8 @@ func (r *Rate) Spread(columns []float64, start, end int64) {
 	}
 }
 
-// distance is how many nanoseconds lie from one time to another, which may be more
-// than 63 bits of them.
+// distance is the number of nanoseconds between two times, which may need more than 63
+// bits.
 func distance(from, to int64) float64 {
 	if to < from {
 		return -distance(to, from)
@@ -99,7 +99,7 @@ func distance(from, to int64) float64 {
 	return float64(uint64(to) - uint64(from))
 }
 
-// spread divides an amount among the columns that the range touches.
+// spread divides an amount among the columns that a range touches.
 func spread(columns []float64, from, to, amount float64) {
 	last := len(columns) - 1
 	lower, upper := clamp(from, last), clamp(to, last)

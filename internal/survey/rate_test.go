@@ -11,7 +11,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// checkSpread wants every packet in some column, however many there are.
+// checkSpread requires every packet in a column, for any number of columns.
 func checkSpread(t *testing.T, rate *survey.Rate, start, end int64, packets float64) {
 	t.Helper()
 	for _, count := range []int{1, 7, 1000} {
@@ -53,7 +53,7 @@ func TestRateHoldsEveryPacket(t *testing.T) {
 	}
 }
 
-// Two bursts stay two bursts, at their times.
+// Two bursts remain two bursts at their times.
 func TestRateKeepsShape(t *testing.T) {
 	packets := append(lab.Packets(1000, lab.Start, 1000, 60), lab.Packets(500, lab.Start+75e9, 1000, 60)...)
 	packets = append(packets, lab.Packets(1, lab.Start+100e9, 1, 60)...)
@@ -66,7 +66,7 @@ func TestRateKeepsShape(t *testing.T) {
 	}
 }
 
-// The same packets in any order make the same picture.
+// The same packets in any order give the same picture.
 func TestRateDoesNotDependOnOrder(t *testing.T) {
 	packets := lab.Packets(2000, lab.Start, 3_456_789, 60)
 	want := make([]float64, 50)
@@ -75,7 +75,7 @@ func TestRateDoesNotDependOnOrder(t *testing.T) {
 	got := make([]float64, 50)
 	rateOf(t, packets).Spread(got, lab.Start, lab.Start+1999*3_456_789)
 	for i := range want {
-		if math.Abs(got[i]-want[i]) > 5 { // a bucket more or less at the borders
+		if math.Abs(got[i]-want[i]) > 5 { // one bucket of tolerance at the borders
 			t.Errorf("column %d: %g, wanted %g", i, got[i], want[i])
 		}
 	}

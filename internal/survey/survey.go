@@ -1,5 +1,4 @@
-// Package survey reads a capture once, from its first packet to its last, and
-// says what is in it.
+// Package survey reads a capture once from start to end, and describes it.
 package survey
 
 import (
@@ -11,43 +10,44 @@ import (
 	"pcap-replay/stream"
 )
 
-// MaxDamage is how many broken places a survey lists. More are counted only.
+// MaxDamage is the number of damaged places that a survey lists. Further ones are only
+// counted.
 const MaxDamage = 100
 
-// batchSize is how many packets are asked for at a time: enough to make the call
-// cheap, few enough to stay in the fastest cache.
+// batchSize is the number of packets per call of Read: large enough to make the call cheap,
+// and small enough to stay in the L1 cache.
 const batchSize = 256
 
-// batches are used again: there may be many small captures.
+// batches are reused, because there may be many small captures.
 var batches = sync.Pool{New: func() any { return new([batchSize]stream.Packet) }}
 
-// Take reads r to its end and says what is in it: every field of the record but
-// path, archive, offset and size. Several sections are one capture. Rate, unless
-// it is nil, gathers the packets over time.
+// Take reads r to its end and fills every field of the record except path, archive, offset
+// and size. Several sections count as one capture. Rate collects the packets over time,
+// unless it is nil.
 //
-// A broken place in the capture is no error: it is listed. The error is what
-// kept Take from reading on: one that wraps [stream.ErrNotCapture], or what the
-// source said. The record holds what was found before.
+// Damage in the capture is not an error: the record lists it. The error is what kept Take
+// from reading on: one that wraps [stream.ErrNotCapture], or an error of the source. The
+// record then holds what was read before.
 func Take(r *stream.Reader, rate *Rate) (record.Capture, error) {
 	s := survey{latest: math.MinInt64, rate: rate}
 	err := s.read(r)
 	return s.end(r), err
 }
 
-// survey is what has been found so far.
+// survey is the state of Take.
 type survey struct {
 	capture   record.Capture
 	rate      *Rate
-	section   stream.Section // the newest
+	section   stream.Section // the latest one
 	unlimited bool           // a section has no snaplen
 
 	timed            bool // a packet had a time
 	first, last      int64
-	earliest, latest int64  // of all times, in nanoseconds
+	earliest, latest int64  // in nanoseconds
 	disorder         uint64 // the largest, in nanoseconds
 }
 
-// read takes note of everything up to the end, which is no error.
+// read reads to the end of the capture, where it returns nil.
 func (s *survey) read(r *stream.Reader) error {
 	pooled := batches.Get().(*[batchSize]stream.Packet)
 	defer batches.Put(pooled)
@@ -68,7 +68,7 @@ func (s *survey) read(r *stream.Reader) error {
 	}
 }
 
-// add takes note of packets.
+// add counts packets.
 func (s *survey) add(packets []stream.Packet) {
 	c := &s.capture
 	c.Packets += int64(len(packets))
@@ -95,7 +95,7 @@ func (s *survey) add(packets []stream.Packet) {
 			s.latest = p.Time
 		} else {
 			c.OutOfOrder++
-			s.disorder = max(s.disorder, uint64(s.latest)-uint64(p.Time)) // right beyond 63 bits, too
+			s.disorder = max(s.disorder, uint64(s.latest)-uint64(p.Time)) // correct even beyond 63 bits
 			s.earliest = min(s.earliest, p.Time)
 		}
 		if s.rate != nil {
@@ -104,8 +104,8 @@ func (s *survey) add(packets []stream.Packet) {
 	}
 }
 
-// update takes the newest snapshot of the section, or the next section. The first
-// section gives format and compression; files whose sections differ are rare.
+// update takes the latest snapshot of the section, or the next section. The format and
+// compression of the first section stand for all, since they rarely differ.
 func (s *survey) update(section stream.Section) {
 	switch {
 	case section.Format == stream.FormatUnknown:
@@ -118,8 +118,8 @@ func (s *survey) update(section stream.Section) {
 	s.section = section
 }
 
-// addSnaplen takes the snaplen of a section that has ended, since each interface
-// may raise it.
+// addSnaplen takes the snaplen of a section when it has ended, because each interface may
+// raise it.
 func (s *survey) addSnaplen() {
 	s.unlimited = s.unlimited || s.section.Snaplen == 0
 	s.capture.Snaplen = max(s.capture.Snaplen, s.section.Snaplen)
@@ -135,7 +135,7 @@ func (s *survey) addDamage(d *stream.Damage) {
 	c.Damage = append(c.Damage, record.Damage{Offset: d.Offset, Lost: d.Lost, Record: d.Record, Reason: d.Reason})
 }
 
-// end draws the sums.
+// end computes the sums.
 func (s *survey) end(r *stream.Reader) record.Capture {
 	c := &s.capture
 	c.Sections = r.Sections()

@@ -17,7 +17,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// atSeconds makes packets of 100 bytes at the given seconds behind lab.Start.
+// atSeconds makes packets of 100 bytes at the given seconds after lab.Start.
 func atSeconds(seconds ...float64) []stream.Packet {
 	packets := lab.Packets(len(seconds), lab.Start, 0, 100)
 	for i, s := range seconds {
@@ -71,7 +71,7 @@ func TestTakeOfNothing(t *testing.T) {
 	}
 }
 
-// One packet, and several of one time, have no rate, and not an infinite one.
+// One packet, or several with equal times, have a rate of 0 and not an infinite one.
 func TestTakeWithoutDuration(t *testing.T) {
 	for _, packets := range [][]stream.Packet{atSeconds(1), atSeconds(1, 1, 1)} {
 		got := take(t, pcap(packets))
@@ -127,8 +127,8 @@ func TestTakeLeavesUntimedPacketsOutOfTheTimes(t *testing.T) {
 	}
 }
 
-// Wherever a capture is cut, every whole packet counts, and what is lost is what
-// the file has more than those.
+// If a capture is cut at any position, all whole packets count, and the rest is reported as
+// lost.
 func TestTakeOfCutCapture(t *testing.T) {
 	whole := pcap(atSeconds(0, 1, 2, 3, 4))
 	for size := 24; size < len(whole); size++ {
@@ -151,7 +151,7 @@ func TestTakeOfCutCapture(t *testing.T) {
 func TestTakeListsDamageUpToABound(t *testing.T) {
 	const places = survey.MaxDamage + 20
 	file := simplePackets(0)
-	for range places { // packets that claim more than their blocks hold
+	for range places { // packets that are longer than their blocks
 		file = append(file, 6, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0)
 		file = append(file, 0, 0, 0, 0, 0, 0, 0, 0, 99, 0, 0, 0, 99, 0, 0, 0, 32, 0, 0, 0)
 	}
@@ -161,7 +161,7 @@ func TestTakeListsDamageUpToABound(t *testing.T) {
 	}
 }
 
-// A source that fails gives what came before it, and says why it ended.
+// If the source fails, the survey has what came before, and returns the error.
 func TestTakeOfFailingSource(t *testing.T) {
 	failure := errors.New("cable pulled")
 	src := io.MultiReader(bytes.NewReader(pcap(atSeconds(0, 1, 2))), iotest.ErrReader(failure))
@@ -185,7 +185,7 @@ func TestTakeAllocatesNothingPerPacket(t *testing.T) {
 	}
 }
 
-// Whatever the bytes: the survey ends, and its sums hold together.
+// For any bytes, the survey ends, and its sums are consistent.
 func FuzzTake(f *testing.F) {
 	f.Add(pcap(atSeconds(1, 2)))
 	f.Add(simplePackets(2))
