@@ -8,21 +8,20 @@ import (
 	"pcap-replay/stream"
 )
 
-// ErrTooShort says that a frame is shorter than its link-layer header.
+// ErrTooShort means that a frame is shorter than its link-layer header.
 var ErrTooShort = errors.New("frame is shorter than a link-layer header")
 
-// ErrNoEthernet says that a frame of another link type cannot become an Ethernet
-// frame.
+// ErrNoEthernet means that a frame of another link type cannot become an Ethernet frame.
 var ErrNoEthernet = errors.New("has no Ethernet counterpart")
 
-// The addresses of frames whose link type has none: locally administered.
+// Addresses for frames whose link type has none. They are locally administered.
 var (
 	noSource      = [6]byte{0x02, 0, 0, 0, 0, 0x01}
 	noDestination = [6]byte{0x02, 0, 0, 0, 0, 0x02}
 	broadcast     = [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 )
 
-// BecomesEthernet says whether frames of a link type can become Ethernet frames.
+// BecomesEthernet reports whether frames of a link type can become Ethernet frames.
 func BecomesEthernet(link stream.LinkType) bool {
 	switch link {
 	case stream.LinkTypeEthernet, stream.LinkTypeRaw, stream.LinkTypeIPv4, stream.LinkTypeIPv6,
@@ -32,9 +31,8 @@ func BecomesEthernet(link stream.LinkType) bool {
 	return false
 }
 
-// AppendEthernet appends the packet as an Ethernet frame to dst. What the link
-// type does not tell is made up: the source address, and the destination address
-// of unicast.
+// AppendEthernet appends the packet as an Ethernet frame to dst. It makes up what the link
+// type does not have: the source address, and the destination address of unicast packets.
 func AppendEthernet(dst []byte, packet *stream.Packet) ([]byte, error) {
 	data := packet.Data
 	switch packet.LinkType {
@@ -42,7 +40,7 @@ func AppendEthernet(dst []byte, packet *stream.Packet) ([]byte, error) {
 		return append(dst, data...), nil
 	case stream.LinkTypeRaw, stream.LinkTypeIPv4, stream.LinkTypeIPv6:
 		return appendIP(dst, data, packet.LinkType)
-	case stream.LinkTypeNull, stream.LinkTypeLoop: // four bytes with the address family, then as RAW
+	case stream.LinkTypeNull, stream.LinkTypeLoop: // four bytes with the address family, then RAW
 		if len(data) < 4 {
 			return dst, tooShort(packet)
 		}
@@ -76,8 +74,8 @@ func appendFrame(dst []byte, destination, source [6]byte, etherType uint16, data
 	return append(dst, data...)
 }
 
-// destinationOf gives the address that a packet goes to: multicast by RFC 1112 and
-// RFC 2464, broadcast, or the one that stands for every unicast address.
+// destinationOf returns the destination address of a packet: multicast by RFC 1112 and RFC
+// 2464, broadcast, or a fixed unicast address.
 func destinationOf(etherType uint16, data []byte) [6]byte {
 	switch {
 	case etherType == etherTypeIPv4 && len(data) >= 20:
@@ -94,8 +92,8 @@ func destinationOf(etherType uint16, data []byte) [6]byte {
 	return noDestination
 }
 
-// cooked is where the fields of a Linux cooked header stand: LINKTYPE_LINUX_SLL
-// and LINKTYPE_LINUX_SLL2.
+// cooked has the offsets of the fields of a Linux cooked header: LINKTYPE_LINUX_SLL and
+// LINKTYPE_LINUX_SLL2.
 type cooked struct {
 	length, packetType, addressLength, address, protocol int
 	wide                                                 bool // the first two fields have two bytes

@@ -17,21 +17,21 @@ const (
 	SkippedOversize
 	SkippedShort
 	SkippedLinkType
-	SkipReasons // how many there are
+	SkipReasons // number of reasons
 )
 
 func (r SkipReason) String() string {
 	return [...]string{"", "oversize", "short", "link type"}[r]
 }
 
-// Policies are what to do with frames that cannot be sent as they are.
+// Policies say what to do with frames that cannot be sent as they are.
 type Policies struct {
 	Oversize OversizePolicy
 	Short    ShortPolicy
 	Link     LinkPolicy
 }
 
-// OversizePolicy is what to do with a frame that is longer than can be sent.
+// OversizePolicy says what to do with a frame that is longer than can be sent.
 type OversizePolicy int
 
 const (
@@ -41,7 +41,7 @@ const (
 	OversizeSegment                        // send it as the segments that TSO makes of it
 )
 
-// ShortPolicy is what to do with a frame of which the capture holds only a part.
+// ShortPolicy says what to do with a frame of which the capture holds only a part.
 type ShortPolicy int
 
 const (
@@ -50,32 +50,33 @@ const (
 	ShortSkip                    // do not send it
 )
 
-// LinkPolicy is what to do with a frame of another link type.
+// LinkPolicy says what to do with a frame of another link type.
 type LinkPolicy int
 
 const (
 	LinkRefuse   LinkPolicy = iota // do not send it; this is an error
-	LinkEthernet                   // give it an Ethernet header where that can be done
+	LinkEthernet                   // give it an Ethernet header if possible
 )
 
-// Asked says that a policy asks for a packet to be skipped, so that this is no error.
+// Asked reports whether a policy requests that the packet is skipped, so that this is not
+// an error.
 func (p Policies) Asked(reason SkipReason) bool {
 	return reason == SkippedOversize && p.Oversize == OversizeSkip || reason == SkippedShort && p.Short == ShortSkip
 }
 
 // Limits say which frames can be sent.
 type Limits struct {
-	// Accepts says why frames of a link type cannot be sent as they are. It is asked
-	// when the link type changes.
+	// Accepts returns the reason why frames of a link type cannot be sent as they are. It
+	// is called when the link type changes.
 	Accepts func(stream.LinkType) error
-	// Shortest and Longest are lengths of a frame in bytes. An Ethernet frame with a
-	// tag of 802.1Q may be longer by the tag.
+	// Shortest and Longest are limits for the length of a frame, in bytes. An Ethernet
+	// frame with an 802.1Q tag may be longer by the tag.
 	Shortest, Longest int
-	// Ethernet says that frames are sent as Ethernet frames.
+	// Ethernet means that frames are sent as Ethernet frames.
 	Ethernet bool
 }
 
-// longest is the length of the longest frame that begins so.
+// longest is the maximum length of a frame that begins with data.
 func (l *Limits) longest(frame []byte) int {
 	if l.Ethernet {
 		return MaxLength(frame, l.mtu())
@@ -85,8 +86,8 @@ func (l *Limits) longest(frame []byte) int {
 
 func (l *Limits) mtu() int { return l.Longest - EthernetLength }
 
-// Fitter makes frames that can be sent of packets. One goroutine uses it; the counters
-// may be read by any.
+// Fitter turns packets into frames that can be sent. One goroutine uses it, and any
+// goroutine may read the counters.
 type Fitter struct {
 	limits   Limits
 	policies Policies
@@ -102,12 +103,12 @@ type Fitter struct {
 	Padded, Truncated, Segmented atomic.Int64
 }
 
-// NewFitter gives a Fitter for frames within limits.
+// NewFitter returns a Fitter for frames within limits.
 func NewFitter(limits Limits, policies Policies) *Fitter {
 	return &Fitter{limits: limits, policies: policies}
 }
 
-// Check says why no frames of a link type can be sent.
+// Check returns the reason why no frames of a link type can be sent.
 func (f *Fitter) Check(link stream.LinkType) error {
 	if link == f.link && f.hasLink {
 		return nil
@@ -125,9 +126,9 @@ func (f *Fitter) makesEthernet() bool {
 	return f.limits.Ethernet && f.policies.Link == LinkEthernet
 }
 
-// Frames gives the frames to send for the one packet in packets: mostly packets itself.
-// They are valid until the next call. The packet has no more bytes than it had on the
-// wire.
+// Frames returns the frames to send for the one packet in packets, which is usually packets
+// itself. They are valid until the next call. The packet must not have more bytes than its
+// length on the wire.
 func (f *Fitter) Frames(packets []stream.Packet) ([]stream.Packet, SkipReason) {
 	packet := &packets[0]
 	if f.Check(packet.LinkType) != nil {
@@ -149,7 +150,7 @@ func (f *Fitter) Frames(packets []stream.Packet) ([]stream.Packet, SkipReason) {
 	return f.shorten()
 }
 
-// fits says that a packet is sent as it is.
+// fits reports whether a packet is sent as it is.
 func (f *Fitter) fits(packet *stream.Packet) bool {
 	length := len(packet.Data)
 	return length >= f.limits.Shortest && length <= f.limits.longest(packet.Data) && uint64(length) >= uint64(packet.WireLength) &&
@@ -172,7 +173,7 @@ func (f *Fitter) makeEthernet(packet *stream.Packet) SkipReason {
 	return NotSkipped
 }
 
-// lengthen treats a frame of which the capture has kept only a part.
+// lengthen applies the policy for a frame of which the capture holds only a part.
 func (f *Fitter) lengthen(frame *stream.Packet) SkipReason {
 	wanted := int(min(frame.WireLength, math.MaxInt32))
 	switch {
@@ -198,7 +199,7 @@ func (f *Fitter) lengthen(frame *stream.Packet) SkipReason {
 	return NotSkipped
 }
 
-// shorten treats the frame where it is too long.
+// shorten applies the policy for a frame that is too long.
 func (f *Fitter) shorten() ([]stream.Packet, SkipReason) {
 	frame := &f.frame[0]
 	longest := f.limits.longest(frame.Data)
@@ -218,7 +219,7 @@ func (f *Fitter) shorten() ([]stream.Packet, SkipReason) {
 	return nil, SkippedOversize
 }
 
-// Explain says what is wrong with a packet that Frames has skipped.
+// Explain describes why Frames has skipped a packet.
 func (f *Fitter) Explain(packet *stream.Packet, reason SkipReason) string {
 	switch reason {
 	case SkippedShort:

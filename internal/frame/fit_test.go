@@ -11,7 +11,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// ethernetLimits are those of an Ethernet interface with an MTU of 1500.
+// ethernetLimits are the limits of an Ethernet interface with an MTU of 1500.
 var ethernetLimits = frame.Limits{Shortest: frame.EthernetLength, Longest: 1514, Ethernet: true, Accepts: acceptEthernet}
 
 func acceptEthernet(link stream.LinkType) error {
@@ -77,7 +77,7 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// A frame that is sent as it is costs no memory, nor does one that is padded.
+// Frames that are sent unchanged or padded do not allocate memory.
 func TestFramesDoesNotAllocate(t *testing.T) {
 	fitter := frame.NewFitter(ethernetLimits, frame.Policies{})
 	data := lab.Frame(0, 0, 100)
@@ -96,7 +96,7 @@ func TestFramesDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// FuzzFrames: whatever a packet claims, what is made of it fits, or it is skipped for a
+// FuzzFrames checks that for any packet, the frames fit, or the packet is skipped with a
 // reason.
 func FuzzFrames(f *testing.F) {
 	f.Add(lab.Frame(0, 0, 100), uint32(100), uint16(1), uint8(0))

@@ -7,23 +7,23 @@ import (
 	"pcap-replay/stream"
 )
 
-// Shard says whether a packet is in share index of count, counted from 0. All packets
-// between two IP addresses, in both directions, are in the same share: so no flow is
-// split, whether its packets are fragmented or not. Every packet is in exactly one share,
-// on whatever machine it is asked for.
+// Shard reports whether a packet is in share index of count, where index counts from 0. All
+// packets between two IP addresses, in both directions, are in the same share, so no flow
+// is split, even if its packets are fragmented. Every packet is in exactly one share, and
+// all machines agree on it.
 func Shard(packet *stream.Packet, index, count uint32) bool { return ShardOf(packet, count) == index }
 
-// ShardOf is which share of count a packet is in.
+// ShardOf returns the share of count that holds a packet.
 func ShardOf(packet *stream.Packet, count uint32) uint32 {
 	share, _ := bits.Mul64(pairHash(packet), uint64(count))
 	return uint32(share)
 }
 
-// pairHash is the same for all packets between two IP addresses, in both directions.
-// Ports do not count: of the fragments of a datagram, only the first one has them, and it
-// may come last. VLAN tags, MPLS labels and PPPoE are stepped over. Of a
-// tunnel, the outer addresses count. What is not IP is told by its pair of MAC addresses,
-// or, where there are none, not at all.
+// pairHash is equal for all packets between two IP addresses, in both directions. Ports do
+// not count, because only the first fragment of a datagram has them, and it may arrive
+// last. VLAN tags, MPLS labels and PPPoE headers are skipped. For a tunnel, the outer
+// addresses count. For packets that are not IP, the pair of MAC addresses counts. Packets
+// without MAC addresses have the same hash.
 func pairHash(packet *stream.Packet) uint64 {
 	network, etherType := networkHeader(packet)
 	switch {
@@ -37,8 +37,7 @@ func pairHash(packet *stream.Packet) uint64 {
 	return hashPair(nil, nil)
 }
 
-// networkHeader steps over the link layer. An etherType of 0 says that there is no
-// IP behind it.
+// networkHeader skips the link layer. An etherType of 0 means that no IP packet follows.
 func networkHeader(packet *stream.Packet) (header []byte, etherType uint16) {
 	header, etherType = skipVLANTags(afterLinkHeader(packet))
 	switch etherType {
@@ -71,7 +70,7 @@ func afterLinkHeader(packet *stream.Packet) (rest []byte, etherType uint16) {
 		return skip(20, 0)
 	case stream.LinkTypeRaw, stream.LinkTypeIPv4, stream.LinkTypeIPv6:
 		return data, versionType(data)
-	case stream.LinkTypeNull, stream.LinkTypeLoop: // the family differs between systems, the version does not
+	case stream.LinkTypeNull, stream.LinkTypeLoop: // the address family differs between systems, the IP version does not
 		if len(data) < 4 {
 			return nil, 0
 		}
@@ -88,7 +87,7 @@ func afterLinkHeader(packet *stream.Packet) (rest []byte, etherType uint16) {
 	return nil, 0
 }
 
-// skipLabels steps over MPLS labels of 4 bytes, of which the last one is marked.
+// skipLabels skips MPLS labels of 4 bytes. The last one is marked.
 func skipLabels(header []byte) []byte {
 	for len(header) >= 4 {
 		isLast := header[2]&1 != 0
@@ -99,7 +98,7 @@ func skipLabels(header []byte) []byte {
 	return nil
 }
 
-// skipPPPoE steps over a header of 6 bytes and the protocol of PPP.
+// skipPPPoE skips a PPPoE header of 6 bytes and the PPP protocol.
 func skipPPPoE(header []byte) ([]byte, uint16) {
 	const length, pppIPv4, pppIPv6 = 8, 0x0021, 0x0057
 	if len(header) < length {
@@ -126,7 +125,7 @@ func versionType(network []byte) uint16 {
 	return 0
 }
 
-// hashPair hashes two addresses, whichever comes first.
+// hashPair hashes two addresses, independent of their order.
 func hashPair(a, b []byte) uint64 { return Mix(hashAddress(a) + hashAddress(b)) }
 
 func hashAddress(address []byte) (hash uint64) {
@@ -139,8 +138,7 @@ func hashAddress(address []byte) (hash uint64) {
 	return Mix(hash)
 }
 
-// Mix is the finalizer of MurmurHash3: every bit of the result depends on every
-// bit of x.
+// Mix is the finalizer of MurmurHash3: each bit of the result depends on each bit of x.
 func Mix(x uint64) uint64 {
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd

@@ -14,8 +14,8 @@ import (
 	"pcap-replay/stream"
 )
 
-// TestNoFlowIsSplit compares with the TCP and UDP streams that tshark finds in all
-// Ethernet captures of the corpus, with the fragments that it reassembles.
+// TestNoFlowIsSplit compares the shares with the TCP and UDP streams that tshark finds in
+// all Ethernet captures of the corpus, including the fragments that it reassembles.
 func TestNoFlowIsSplit(t *testing.T) {
 	if _, err := exec.LookPath("tshark"); err != nil {
 		t.Skip("no tshark here")
@@ -48,7 +48,7 @@ func TestNoFlowIsSplit(t *testing.T) {
 	}
 }
 
-// ethernetOfCorpus gives the Ethernet packets of all captures.
+// ethernetOfCorpus returns the Ethernet packets of all captures.
 func ethernetOfCorpus(t *testing.T) (packets []stream.Packet) {
 	corpus, rows := lab.CorpusIndex(t)
 	for _, row := range rows {
@@ -62,12 +62,12 @@ func ethernetOfCorpus(t *testing.T) (packets []stream.Packet) {
 				continue
 			}
 			if err != nil {
-				break // no capture, or unreadable
+				break // not a capture, or unreadable
 			}
 			if packet.LinkType == stream.LinkTypeEthernet {
 				kept := *packet
 				kept.Data = append([]byte(nil), packet.Data...)
-				kept.Time = lab.Start + int64(len(packets))*1000 // some captures have times that a pcap does not hold
+				kept.Time = lab.Start + int64(len(packets))*1000 // some captures have times that a pcap cannot hold
 				packets = append(packets, kept)
 			}
 		}
@@ -76,15 +76,15 @@ func ethernetOfCorpus(t *testing.T) (packets []stream.Packet) {
 	return packets
 }
 
-// flowFrame is a packet of a flow that tshark knows.
+// flowFrame is a packet of a flow that tshark found.
 type flowFrame struct {
 	number     int // from 1
 	flow       string
 	isFragment bool
 }
 
-// tsharkFlows gives the packets that belong to a TCP or UDP stream. Tunnels are not
-// looked into: a packet with two IP headers is left out.
+// tsharkFlows returns the packets of TCP and UDP streams. It leaves out tunnels, which have
+// two IP headers.
 func tsharkFlows(t *testing.T, path string) (frames []flowFrame) {
 	command := exec.Command("tshark", "-r", path, "-n", "-T", "fields", "-E", "occurrence=a",
 		"-o", "ip.defragment:TRUE", "-o", "ipv6.defragment:TRUE", "-o", "ip.check_checksum:FALSE",
@@ -97,7 +97,7 @@ func tsharkFlows(t *testing.T, path string) (frames []flowFrame) {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	flowOf := map[string]string{} // by the number of the packet
+	flowOf := map[string]string{} // by packet number
 	reassembledIn := map[int]string{}
 	lines := bufio.NewScanner(output)
 	for lines.Scan() {

@@ -22,8 +22,8 @@ func fromHex(t *testing.T, text string) []byte {
 	return data
 }
 
-// The parts of frames: two MAC addresses, an IPv4 header of UDP from 10.0.0.1 to
-// 10.0.0.2 and back, ports 1000 and 53, and the same in IPv6.
+// Parts of frames: two MAC addresses, an IPv4 header of UDP from 10.0.0.1 to 10.0.0.2 and
+// back, ports 1000 and 53, and the same in IPv6.
 const (
 	macs     = "020000000001 020000000002"
 	macsBack = "020000000002 020000000001"
@@ -35,7 +35,7 @@ const (
 	ip6Back  = "20010db8000000000000000000000002 20010db8000000000000000000000001"
 )
 
-// TestPacketsBetweenTwoHosts has frames that belong together.
+// TestPacketsBetweenTwoHosts checks that frames between two hosts are in the same share.
 func TestPacketsBetweenTwoHosts(t *testing.T) {
 	for name, pair := range map[string][2]stream.Packet{
 		"IPv4":       {ethernet(t, macs+"0800"+ipv4+ports), ethernet(t, macsBack+"0800"+ipv4Back+back)},
@@ -69,7 +69,8 @@ func ethernet(t *testing.T, text string) stream.Packet {
 	return stream.Packet{Data: fromHex(t, text), LinkType: stream.LinkTypeEthernet}
 }
 
-// TestHostsPart has many pairs of hosts in shares of nearly equal size, each packet in one.
+// TestHostsPart checks that many pairs of hosts give shares of nearly equal size, and that
+// each packet is in one share.
 func TestHostsPart(t *testing.T) {
 	const pairs, shards = 6000, 7
 	var sizes [shards]int
@@ -93,8 +94,8 @@ func TestHostsPart(t *testing.T) {
 	}
 }
 
-// TestHashOfShards does not change without need: shards are taken on several machines,
-// perhaps by several versions.
+// TestHashOfShards keeps the hash stable, because several machines, perhaps with several
+// versions, take shares of one set.
 func TestHashOfShards(t *testing.T) {
 	packet := ethernet(t, macs+"0800"+ipv4+ports)
 	const want = 0x51474bcc23ee4fa9
@@ -103,7 +104,7 @@ func TestHashOfShards(t *testing.T) {
 	}
 }
 
-// TestShardTakesAnything cuts frames of every kind everywhere.
+// TestShardTakesAnything cuts frames of all kinds at every position.
 func TestShardTakesAnything(t *testing.T) {
 	corpus := lab.Corpus(t)
 	batch := make([]stream.Packet, 64)

@@ -1,6 +1,6 @@
-// Package frame knows the contents of frames: link headers, EtherTypes, VLAN tags, IP
-// headers and checksums. It makes Ethernet frames of others, cuts TCP superframes into
-// segments, and makes packets fit what an interface takes: [Fitter].
+// Package frame handles the contents of frames: link headers, EtherTypes, VLAN tags, IP
+// headers and checksums. It converts frames to Ethernet, cuts TCP superframes into
+// segments, and makes packets fit an interface: see [Fitter].
 package frame
 
 import "encoding/binary"
@@ -24,26 +24,26 @@ const (
 	etherTypeMPLS  = 0x8847 // RFC 3032
 	etherTypeMPLSM = 0x8848 // with a label assigned upstream: RFC 5332
 	etherTypePPPoE = 0x8864 // session: RFC 2516
-	// Up to maxEtherLength, the type field is the length of an 802.3 frame.
+	// Values up to maxEtherLength are the length of an 802.3 frame.
 	maxEtherLength = 1500
 	minEtherType   = 0x0600
 )
 
 const protocolTCP = 6
 
-// Of the third word of an IPv4 header: RFC 791.
+// Bits of the flags and fragment offset of an IPv4 header: RFC 791.
 const (
 	moreFragment = 0x2000
 	fragmentMask = 0x1fff
 )
 
-// isVLANTag tells the tags of 802.1Q, 802.1ad and what came before that.
+// isVLANTag reports whether an EtherType is a VLAN tag: 802.1Q, 802.1ad or its predecessor.
 func isVLANTag(etherType uint16) bool {
 	return etherType == etherTypeVLAN || etherType == etherTypeQinQ || etherType == etherTypeQinQ1
 }
 
-// skipVLANTags steps over the tags in front of a network header. An EtherType of 0 says
-// that there is none.
+// skipVLANTags skips the VLAN tags before a network header. An EtherType of 0 means that
+// there is none.
 func skipVLANTags(header []byte, etherType uint16) ([]byte, uint16) {
 	for isVLANTag(etherType) {
 		if len(header) < VLANTagLength {
@@ -54,7 +54,7 @@ func skipVLANTags(header []byte, etherType uint16) ([]byte, uint16) {
 	return header, etherType
 }
 
-// networkOffset finds the network header of an Ethernet frame.
+// networkOffset returns the offset of the network header of an Ethernet frame.
 func networkOffset(data []byte) (offset int, etherType uint16) {
 	if len(data) < EthernetLength {
 		return len(data), 0
@@ -63,8 +63,8 @@ func networkOffset(data []byte) (offset int, etherType uint16) {
 	return len(data) - len(header), etherType
 }
 
-// MaxLength is how long an Ethernet frame that begins so may be on an interface with an
-// MTU. Of all tags, only an outer one of 802.1Q comes on top of the MTU:
+// MaxLength is the maximum length of an Ethernet frame that begins with data, on an
+// interface with the given MTU. Only an outer 802.1Q tag is allowed in addition to the MTU:
 // packet_extra_vlan_len_allowed in net/packet/af_packet.c of Linux.
 func MaxLength(frame []byte, mtu int) int {
 	if len(frame) >= EthernetLength && binary.BigEndian.Uint16(frame[12:]) == etherTypeVLAN {

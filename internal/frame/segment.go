@@ -8,7 +8,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// ErrNoSegments says that a frame cannot be cut into segments.
+// ErrNoSegments means that a frame cannot be cut into segments.
 var ErrNoSegments = errors.New("cannot be segmented")
 
 // Offsets and flags of a TCP header: RFC 9293, section 3.1; CWR: RFC 3168.
@@ -19,27 +19,28 @@ const (
 	flagCWR     = 0x80
 )
 
-// Segmenter cuts TCP frames that are longer than the MTU, as a network card does
-// for a host that leaves it to segment (TSO), whose captures hold such frames.
-// Its zero value is ready. It reuses what it returns.
+// Segmenter cuts TCP frames that are longer than the MTU, as a NIC with TSO does. Captures
+// of a host with TSO hold such frames. The zero value is ready to use. It reuses the memory
+// of what it returns.
 type Segmenter struct {
 	buffer  []byte
 	packets []stream.Packet
 }
 
-// superframe is an Ethernet frame with more TCP data than a wire takes.
+// superframe is an Ethernet frame with more TCP data than fits into one frame on the wire.
 type superframe struct {
 	data               []byte
-	network, transport int // where those headers begin
-	payload            int // where the data begins
+	network, transport int // offsets of the headers
+	payload            int // offset of the data
 	isIPv6             bool
 }
 
-// Segment cuts the frame into frames that an Ethernet interface with that MTU
-// takes. All of them have its time. They are valid until the next call.
+// Segment cuts the frame into frames for an Ethernet interface with the given MTU. All of
+// them have the time of the frame. They are valid until the next call.
 //
-// As with TSO, sequence numbers and IPv4 identifications go on, FIN and PSH stay
-// on the last segment, CWR on the first (RFC 3168), and checksums are made anew.
+// As with TSO, sequence numbers and IPv4 identifications count up, FIN and PSH are set only
+// on the last segment, CWR only on the first one (RFC 3168), and checksums are computed
+// anew.
 func (s *Segmenter) Segment(packet *stream.Packet, mtu int) ([]stream.Packet, error) {
 	frame, err := parseSuperframe(packet)
 	if err != nil {
@@ -66,7 +67,8 @@ func (s *Segmenter) Segment(packet *stream.Packet, mtu int) ([]stream.Packet, er
 	return s.packets, nil
 }
 
-// reserve empties the buffer and makes it large enough, so that it does not move.
+// reserve empties the buffer and makes it large enough, so that later appends do not move
+// it.
 func (s *Segmenter) reserve(size int) {
 	if cap(s.buffer) < size {
 		s.buffer = make([]byte, 0, size)
@@ -74,7 +76,7 @@ func (s *Segmenter) reserve(size int) {
 	s.buffer = s.buffer[:0]
 }
 
-// parseSuperframe finds the headers of a TCP frame, and drops what pads it.
+// parseSuperframe finds the headers of a TCP frame and removes padding.
 func parseSuperframe(packet *stream.Packet) (frame superframe, err error) {
 	data := packet.Data
 	if packet.LinkType != stream.LinkTypeEthernet {
@@ -108,8 +110,8 @@ func parseSuperframe(packet *stream.Packet) (frame superframe, err error) {
 	return frame, nil
 }
 
-// parseIPv4 gives where the transport header begins and the packet ends. A length
-// of 0 is what a host leaves to its card, or what does not fit 16 bits.
+// parseIPv4 returns the offset of the transport header and the end of the packet. A length
+// of 0 means that the host left it to its NIC, or that it does not fit into 16 bits.
 func parseIPv4(data []byte, network int) (transport, end int, err error) {
 	if len(data) < network+minIPv4 {
 		return 0, 0, fmt.Errorf("frame without a whole IPv4 header %w", ErrNoSegments)
@@ -131,7 +133,7 @@ func parseIPv4(data []byte, network int) (transport, end int, err error) {
 	return network + header, network + length, nil
 }
 
-// parseIPv6 is parseIPv4 for IPv6, past extension headers that every packet of a
+// parseIPv6 is parseIPv4 for IPv6. It skips extension headers that all packets of a
 // connection may have: RFC 8200, section 4.
 func parseIPv6(data []byte, network int) (transport, end int, err error) {
 	if len(data) < network+ipv6Length {
@@ -161,8 +163,8 @@ func parseIPv6(data []byte, network int) (transport, end int, err error) {
 	}
 }
 
-// finish makes headers right in segment number k, whose data begins offset bytes
-// into that of the frame.
+// finish completes the headers of segment number k, whose data begins at this offset in the
+// data of the frame.
 func (f *superframe) finish(segment []byte, k, offset int, last bool) {
 	ip, tcp := segment[f.network:], segment[f.transport:]
 	if f.isIPv6 {

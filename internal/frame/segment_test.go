@@ -15,7 +15,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// superframe makes a TCP frame of any length, as a host leaves it to its card.
+// superframe makes a TCP frame of any length, as a host with TSO passes it to its NIC.
 func superframe(t testing.TB, isIPv6, tagged bool, payload []byte) stream.Packet {
 	t.Helper()
 	tcp := &layers.TCP{
@@ -50,8 +50,8 @@ func superframe(t testing.TB, isIPv6, tagged bool, payload []byte) stream.Packet
 	return stream.Packet{Time: lab.Start, Data: data, WireLength: uint32(len(data)), LinkType: stream.LinkTypeEthernet}
 }
 
-// serializedAgain has gopacket make the frame again, with lengths and checksums
-// of its own.
+// serializedAgain lets gopacket serialize the frame again, with lengths and checksums of
+// its own.
 func serializedAgain(t *testing.T, frame []byte) []byte {
 	t.Helper()
 	packet := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
@@ -76,7 +76,7 @@ func TestSegmentsAreWhatACardSends(t *testing.T) {
 	var segmenter frame.Segmenter
 	for _, c := range []struct{ isIPv6, tagged bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
 		packet := superframe(t, c.isIPv6, c.tagged, payload)
-		packet.Data = append(packet.Data, 0, 0, 0) // padding is no data
+		packet.Data = append(packet.Data, 0, 0, 0) // padding is not data
 		segments, err := segmenter.Segment(&packet, 1500)
 		if err != nil {
 			t.Fatal(err)
@@ -135,10 +135,10 @@ func TestWhatIsNoSuperframeIsSaid(t *testing.T) {
 	}
 }
 
-// Tags that the interface has no room for beside its MTU make segments shorter.
+// VLAN tags that count towards the MTU make segments shorter.
 func TestSegmentsWithTagsFit(t *testing.T) {
 	for _, c := range []struct {
-		tags    string // behind the addresses
+		tags    string // after the addresses
 		longest int
 	}{
 		{"", 1514},
@@ -165,13 +165,14 @@ func TestSegmentDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// FuzzSegment: whatever is cut has all of its data, and nothing is over the MTU.
+// FuzzSegment checks that the segments have all the data, and that none is longer than the
+// MTU.
 func FuzzSegment(f *testing.F) {
 	for _, isIPv6 := range []bool{false, true} {
-		f.Add(superframe(f, isIPv6, isIPv6, make([]byte, 60)).Data, 100) // small seeds are minimized fast
+		f.Add(superframe(f, isIPv6, isIPv6, make([]byte, 60)).Data, 100) // small seeds are minimized quickly
 	}
 	f.Fuzz(func(t *testing.T, data []byte, mtu int) {
-		if len(data) > 1<<16 || mtu < 68 { // the least that IPv4 wants: RFC 791
+		if len(data) > 1<<16 || mtu < 68 { // minimum MTU of IPv4: RFC 791
 			return
 		}
 		var segmenter frame.Segmenter

@@ -2,9 +2,9 @@ package lab
 
 import "math/rand/v2"
 
-// Bzip2Magics gives noise that has bzip2 write its magics into blocks: that of the end and
-// then that of a block. A block says in a bitmap which bytes it has, and these are just
-// those whose bits spell them.
+// Bzip2Magics returns noise that makes bzip2 write its magic numbers into blocks: that of
+// the end, and then that of a block. A bitmap in the block shows which bytes it uses. The
+// bytes are chosen so that the bits of this bitmap are the magic numbers.
 func Bzip2Magics(size int) []byte {
 	const firstByte = 0x80
 	var alphabet []byte

@@ -1,5 +1,5 @@
-// Package lab is what tests, the demo and the benchmarks stand on: captures made
-// to order, network namespaces with a veth pair between them, and a receiver.
+// Package lab has the tools of tests, the demo and the benchmarks: generated captures,
+// network namespaces with a veth pair, and a receiver.
 package lab
 
 import (
@@ -9,11 +9,11 @@ import (
 	"pcap-replay/stream"
 )
 
-// Start is when made captures begin: 2020-09-13T12:26:40Z.
+// Start is the time of the first packet of generated captures: 2020-09-13T12:26:40Z.
 const Start int64 = 1600000000e9
 
-// MinFrame is the shortest frame that Frame makes: Ethernet, IPv4, UDP and a
-// sequence number of four bytes, padded to what Ethernet wants.
+// MinFrame is the length of the shortest frame that Frame makes: Ethernet, IPv4, UDP and a
+// sequence number of four bytes, padded to the minimum of Ethernet.
 const MinFrame = 60
 
 // Frame makes a UDP frame of length bytes with correct checksums, from
@@ -39,13 +39,13 @@ func Frame(flow uint16, sequence uint32, length int) []byte {
 	}
 	checksum := ^fold(sum(udp) + sum(ip[12:20]) + 17 + uint32(len(udp)))
 	if checksum == 0 {
-		checksum = 0xffff // 0 says that there is none: RFC 768
+		checksum = 0xffff // 0 means no checksum: RFC 768
 	}
 	binary.BigEndian.PutUint16(udp[6:], checksum)
 	return frame
 }
 
-// Sequence reads the number that Frame wrote; ok is false for other frames.
+// Sequence returns the sequence number that Frame wrote. ok is false for other frames.
 func Sequence(frame []byte) (sequence uint32, ok bool) {
 	if len(frame) < 46 || binary.BigEndian.Uint16(frame[36:]) != 20000 {
 		return 0, false
@@ -53,7 +53,7 @@ func Sequence(frame []byte) (sequence uint32, ok bool) {
 	return binary.BigEndian.Uint32(frame[42:]), true
 }
 
-// sum adds 16-bit words as the Internet checksum does: RFC 1071.
+// sum adds 16-bit words for the Internet checksum: RFC 1071.
 func sum(data []byte) (total uint32) {
 	for ; len(data) >= 2; data = data[2:] {
 		total += uint32(binary.BigEndian.Uint16(data))
@@ -71,8 +71,8 @@ func fold(total uint32) uint16 {
 	return uint16(total)
 }
 
-// Packets makes count packets from start on, gap apart, of length bytes each,
-// numbered from 0.
+// Packets makes count packets of length bytes, numbered from 0. The first one is at start,
+// and the others follow with equal gaps.
 func Packets(count int, start int64, gap time.Duration, length int) []stream.Packet {
 	packets := make([]stream.Packet, count)
 	for i := range packets {
@@ -84,9 +84,8 @@ func Packets(count int, start int64, gap time.Duration, length int) []stream.Pac
 	return packets
 }
 
-// Pcap encodes packets as a pcap file, independently of stream.Writer: with
-// nanoseconds or microseconds, in either byte order. The link type is that of the
-// first packet.
+// Pcap encodes packets as a pcap file, independently of stream.Writer, with nanoseconds or
+// microseconds and in either byte order. The link type is that of the first packet.
 func Pcap(packets []stream.Packet, order binary.AppendByteOrder, nanoseconds bool) []byte {
 	magic, unit, link := uint32(0xa1b2c3d4), int64(1000), stream.LinkTypeEthernet
 	if nanoseconds {

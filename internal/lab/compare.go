@@ -8,20 +8,20 @@ import (
 	"pcap-replay/stream"
 )
 
-// Comparison is how what arrived differs from what was sent.
+// Comparison says how the packets that arrived differ from those that were sent.
 type Comparison struct {
 	Sent, Received           int
 	SentBytes, ReceivedBytes int64
-	// Same says that the same frames arrived, byte for byte, in the same order.
+	// Same means that the same frames arrived in the same order, byte for byte.
 	Same bool
-	// Gap50 and Gap99 are quantiles of the gap error: how much longer or shorter
-	// than sent the gap between two packets is that arrived.
+	// Gap50 and Gap99 are percentiles of the gap error, which is how much the gap between
+	// two packets that arrived differs from that between the packets that were sent.
 	Gap50, Gap99 time.Duration
-	// Drift is how much longer or shorter than sent the whole replay took.
+	// Drift is how much the duration of the whole replay differs from that of the capture.
 	Drift time.Duration
 }
 
-// Compare compares frames and their times. Quantiles need at least two frames.
+// Compare compares frames and their times. The percentiles need at least two frames.
 func Compare(sent, received []stream.Packet) (c Comparison) {
 	c.Sent, c.Received = len(sent), len(received)
 	c.Same = len(sent) == len(received)

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Corpus gives the folder of captures that other projects collected, which
-// stands beside this project's tree, or skips the test where it is missing.
+// Corpus returns the folder of captures of other projects, which is beside the tree of this
+// project. It skips the test if the folder is missing.
 func Corpus(t testing.TB) string {
 	t.Helper()
 	folder, err := os.Getwd()
@@ -28,9 +28,9 @@ func Corpus(t testing.TB) string {
 	return corpus
 }
 
-// CorpusIndex gives the folder of Corpus and the rows of its INDEX.tsv by the
-// names of the columns: what a careful parser, which stops at the first defect,
-// and capinfos say of each capture.
+// CorpusIndex returns the folder of Corpus and the rows of its INDEX.tsv by column name.
+// They say what capinfos, and a careful parser that stops at the first defect, found in
+// each capture.
 func CorpusIndex(t testing.TB) (corpus string, rows []map[string]string) {
 	t.Helper()
 	corpus = Corpus(t)
@@ -58,7 +58,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// CorpusCaptures gives every file of the corpus that is named as a capture, with its data.
+// CorpusCaptures returns all files of the corpus whose names are those of captures, with
+// their data.
 func CorpusCaptures(t testing.TB) iter.Seq2[string, []byte] {
 	t.Helper()
 	corpus := Corpus(t)

@@ -20,12 +20,11 @@ import (
 // namespace of its own.
 const insideVariable = "PCAP_REPLAY_LAB"
 
-// Inside says whether this process runs in a namespace made by Isolate.
+// Inside reports whether this process runs in a namespace made by Isolate.
 func Inside() bool { return os.Getenv(insideVariable) != "" }
 
-// Isolate has command run in a network namespace of its own, which ends with it.
-// Where this process is not root, it is made root of a user namespace:
-// user_namespaces(7).
+// Isolate makes command run in a network namespace of its own, which ends with it. If this
+// process is not root, the command becomes root of a user namespace: user_namespaces(7).
 func Isolate(command *exec.Cmd) {
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() != 0 {
@@ -39,30 +38,30 @@ func Isolate(command *exec.Cmd) {
 	command.Env = append(command.Env, insideVariable+"=1")
 }
 
-// IsForbidden says whether err, from starting an isolated command, means that
-// this machine allows no namespaces.
+// IsForbidden reports whether err, from starting an isolated command, means that this
+// machine does not allow namespaces.
 func IsForbidden(err error) bool {
 	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL)
 }
 
-// InNamespace runs the calling test again in a network namespace of its own, and
-// says so there:
+// InNamespace runs the calling test again in a network namespace of its own, where it
+// returns true:
 //
 //	func TestSending(t *testing.T) {
 //		if !lab.InNamespace(t) {
-//			return // the other process has run it
+//			return // the other process ran it
 //		}
 //		lab.MakePair(t, "left", "right")
 //		...
 //
-// Where namespaces are forbidden the test is skipped. A subtest that is skipped there is
-// skipped here, too.
+// If namespaces are forbidden, the test is skipped. A subtest that is skipped in the
+// namespace is also skipped here.
 func InNamespace(t *testing.T) bool {
 	t.Helper()
 	if Inside() {
 		return true
 	}
-	runtime.LockOSThread() // Pdeathsig is of the thread that starts the child
+	runtime.LockOSThread() // Pdeathsig depends on the thread that starts the child
 	defer runtime.UnlockOSThread()
 	pattern := "^" + regexp.QuoteMeta(t.Name()) + "$"
 	command := exec.Command("/proc/self/exe", "-test.run="+pattern, "-test.v=true", "-test.timeout=2m")
@@ -88,8 +87,7 @@ func InNamespace(t *testing.T) bool {
 	return false
 }
 
-// skippedTests gives the reasons of tests that were skipped, by their names, out of what
-// go test -v printed.
+// skippedTests returns the reasons of skipped tests by name, from the output of go test -v.
 func skippedTests(output []byte) map[string]string {
 	skipped, reasons, running := map[string]string{}, map[string]string{}, ""
 	for line := range strings.Lines(string(output)) {
@@ -110,9 +108,9 @@ var (
 	skipLine    = regexp.MustCompile(`^ *--- SKIP: (\S+)`)
 )
 
-// Pair makes a veth pair in the namespace of this process, with both ends up.
-// IPv6 is off there, also for interfaces to come, so that nothing but what is sent
-// crosses it. The loopback interface is set up as well.
+// Pair makes a veth pair in the namespace of this process and sets both ends up. It turns
+// IPv6 off, also for later interfaces, so that only the frames of the test cross the pair.
+// It sets the loopback interface up as well.
 func Pair(left, right string) error {
 	attributes := netlink.NewLinkAttrs()
 	attributes.Name = left
@@ -121,9 +119,10 @@ func Pair(left, right string) error {
 	if err := netlink.LinkAdd(pair); err != nil {
 		return fmt.Errorf("veth pair %s, %s: %w", left, right, err)
 	}
-	// The default counts for an interface whose MTU was below 1280, too small for IPv6.
+	// The default applies to an interface whose MTU was below 1280, which is too small for
+	// IPv6.
 	for _, name := range []string{"default", left, right} {
-		// Only a sysctl turns IPv6 off; a kernel without IPv6 has none.
+		// Only a sysctl turns IPv6 off. A kernel without IPv6 does not have it.
 		setting := filepath.Join("/proc/sys/net/ipv6/conf", name, "disable_ipv6")
 		if err := os.WriteFile(setting, []byte("1"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
@@ -149,7 +148,7 @@ func MakePair(t testing.TB, left, right string) {
 // SetUp sets an interface up.
 func SetUp(name string) error { return change(name, netlink.LinkSetUp) }
 
-// SetDown sets an interface down. The other end of a veth pair loses its carrier.
+// SetDown sets an interface down. The peer of a veth then has no carrier.
 func SetDown(name string) error { return change(name, netlink.LinkSetDown) }
 
 // SetMTU changes the MTU of an interface.
@@ -168,5 +167,5 @@ func change(name string, how func(netlink.Link) error) error {
 	return nil
 }
 
-// htons is for protocol numbers in socket addresses.
+// htons converts protocol numbers for socket addresses.
 func htons(v uint16) uint16 { return v<<8 | v>>8 }

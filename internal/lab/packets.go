@@ -17,7 +17,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// WriteCapture writes packets into a file, as Pcap does with nanoseconds.
+// WriteCapture writes packets to a file, as Pcap does with nanoseconds.
 func WriteCapture(t testing.TB, name string, packets []stream.Packet) {
 	t.Helper()
 	if err := os.WriteFile(name, Pcap(packets, binary.LittleEndian, true), 0o666); err != nil {
@@ -25,7 +25,7 @@ func WriteCapture(t testing.TB, name string, packets []stream.Packet) {
 	}
 }
 
-// ReadPackets reads a stream, past damage, into memory.
+// ReadPackets reads a stream into memory and skips damage.
 func ReadPackets(t testing.TB, src io.Reader) (packets []stream.Packet) {
 	t.Helper()
 	for packet, err := range stream.NewReader(src).Packets() {
@@ -69,8 +69,8 @@ func WantPackets(t testing.TB, got, want []stream.Packet) {
 	}
 }
 
-// Compressions gives data in every compression, those included that only other programs
-// write, if they are there.
+// Compressions returns data in every compression, including those that only other programs
+// write, if they are installed.
 func Compressions(t testing.TB, data []byte) (all [][]byte) {
 	t.Helper()
 	for _, compression := range []stream.Compression{stream.Gzip, stream.LZ4, stream.Zstd} {
@@ -92,7 +92,7 @@ func Compressions(t testing.TB, data []byte) (all [][]byte) {
 	return all
 }
 
-// Compressed gives data in a compression that stream writes.
+// Compressed returns data in a compression that package stream writes.
 func Compressed(t testing.TB, data []byte, compression stream.Compression) []byte {
 	t.Helper()
 	var compressed bytes.Buffer
@@ -109,7 +109,8 @@ func Compressed(t testing.TB, data []byte, compression stream.Compression) []byt
 	return compressed.Bytes()
 }
 
-// Decompressed undoes any compression: frames may be cut differently.
+// Decompressed decompresses data of any compression. Compressed frames may be cut
+// differently.
 func Decompressed(t testing.TB, data []byte) []byte {
 	t.Helper()
 	source, _, err := stream.Decompress(bytes.NewReader(data))
@@ -124,7 +125,7 @@ func Decompressed(t testing.TB, data []byte) []byte {
 	return plain
 }
 
-// Tar makes a tarball. A name may end in " again", which is left out: members may have the
+// Tar makes a tarball. A suffix " again" of a name is left out, so members may have the
 // same name.
 func Tar(t testing.TB, members map[string][]byte) []byte {
 	t.Helper()
@@ -144,7 +145,7 @@ func Tar(t testing.TB, members map[string][]byte) []byte {
 	return tarball.Bytes()
 }
 
-// SummaryOf reads the end of a report.
+// SummaryOf reads the summary at the end of a report.
 func SummaryOf[Summary any](t testing.TB, report string) (s Summary) {
 	t.Helper()
 	text, err := os.ReadFile(report)
@@ -159,7 +160,7 @@ func SummaryOf[Summary any](t testing.TB, report string) (s Summary) {
 	return s
 }
 
-// CountPackets reads a capture past all damage.
+// CountPackets counts the packets of a capture and skips damage.
 func CountPackets(data []byte) (packets int) {
 	for _, err := range stream.NewReader(bytes.NewReader(data)).Packets() {
 		if err == nil {

@@ -13,9 +13,9 @@ import (
 	"pcap-replay/stream"
 )
 
-// Receiver takes the frames that arrive on an interface, with the kernel's
-// receive timestamps. They wait in a ring that the kernel fills, so that nothing
-// disturbs the sender: see Documentation/networking/packet_mmap.rst.
+// Receiver receives the frames that arrive on an interface, with the kernel's receive
+// timestamps. The kernel writes them to a ring, so nothing disturbs the sender:
+// Documentation/networking/packet_mmap.rst.
 type Receiver struct {
 	socket int
 	ring   []byte
@@ -28,7 +28,7 @@ type Receiver struct {
 
 const (
 	receiverBlockSize = 1 << 20
-	receiverFrameSize = 2048 // of no meaning to TPACKET_V3, but checked
+	receiverFrameSize = 2048 // not used by TPACKET_V3, but checked
 )
 
 // NewReceiver listens on an interface with a ring of size bytes.
@@ -59,7 +59,7 @@ func (r *Receiver) setUp(index int) error {
 	request := unix.TpacketReq3{
 		Block_size: receiverBlockSize, Block_nr: uint32(r.blocks),
 		Frame_size: receiverFrameSize, Frame_nr: uint32(r.blocks) * receiverBlockSize / receiverFrameSize,
-		Retire_blk_tov: 100, // milliseconds until a block is given out that is not full
+		Retire_blk_tov: 100, // milliseconds until the kernel passes on a block that is not full
 	}
 	if err := unix.SetsockoptTpacketReq3(r.socket, unix.SOL_PACKET, unix.PACKET_RX_RING, &request); err != nil {
 		return err
@@ -72,10 +72,10 @@ func (r *Receiver) setUp(index int) error {
 	return unix.Bind(r.socket, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: index})
 }
 
-// Receive gives the frames that have arrived until nothing came for idle, and none is left
-// in the ring. It waits up to first for the first one. Their data
-// is the caller's. Where traffic lasts for long it has to run meanwhile: every
-// tenth of a second takes a MiB of the ring.
+// Receive returns the frames that arrived until no frame came for idle and the ring is
+// empty. It waits up to first for the first frame. The caller owns the data. If the traffic
+// lasts long, it must run meanwhile, because each tenth of a second takes 1 MiB of the
+// ring.
 func (r *Receiver) Receive(first, idle time.Duration) ([]stream.Packet, error) {
 	var packets []stream.Packet
 	wait := first
@@ -93,9 +93,9 @@ func (r *Receiver) Receive(first, idle time.Duration) ([]stream.Packet, error) {
 				if err := r.askStatistics(); err != nil || r.taken >= r.put {
 					return packets, err
 				}
-				continue // a block is given out late on a busy machine
+				continue // on a busy machine, the kernel passes on a block late
 			}
-			if poll[0].Revents&unix.POLLERR != 0 { // the interface went down: asking clears it
+			if poll[0].Revents&unix.POLLERR != 0 { // the interface went down: reading the error clears it
 				_, _ = unix.GetsockoptInt(r.socket, unix.SOL_SOCKET, unix.SO_ERROR)
 			}
 			continue
@@ -125,7 +125,7 @@ func appendBlock(packets []stream.Packet, block []byte, state *unix.TpacketHdrV1
 	return packets
 }
 
-// withTag copies a frame, and puts the VLAN tag back that the kernel takes out.
+// withTag copies a frame and restores the VLAN tag that the kernel removed.
 func withTag(frame []byte, header *unix.Tpacket3Hdr) []byte {
 	if header.Status&unix.TP_STATUS_VLAN_VALID == 0 {
 		return append([]byte(nil), frame...)
@@ -140,7 +140,7 @@ func withTag(frame []byte, header *unix.Tpacket3Hdr) []byte {
 	return append(tagged, frame[12:]...)
 }
 
-// askStatistics counts what the kernel has done since it was asked last: packet(7).
+// askStatistics adds what the kernel has counted since the last call: packet(7).
 func (r *Receiver) askStatistics() error {
 	s, err := unix.GetsockoptTpacketStatsV3(r.socket, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	if err != nil {
@@ -151,7 +151,7 @@ func (r *Receiver) askStatistics() error {
 	return nil
 }
 
-// Dropped is how many frames found no room in the ring.
+// Dropped is the number of frames that did not fit into the ring.
 func (r *Receiver) Dropped() (int, error) {
 	err := r.askStatistics()
 	return r.dropped, err

@@ -11,9 +11,9 @@ import (
 // Tools are the names of the six tools.
 var Tools = []string{"pcap-tarls", "pcap-tarcat", "pcap-map", "pcap-merge", "pcap-pace", "pcap-inject"}
 
-// BuildTools builds the tools into a folder, and puts it behind all others in PATH. They
-// are built as the test is: with the race detector, and with coverage, whose counters go to
-// GOCOVERDIR if that is set.
+// BuildTools builds the tools into a folder, and appends it to PATH. They are built like
+// the test: with the race detector, or with coverage, whose counters go to GOCOVERDIR if
+// that is set.
 func BuildTools(folder string) error {
 	arguments := []string{"build", "-o", folder + string(filepath.Separator)}
 	if raceDetector {

@@ -15,15 +15,15 @@ import (
 	"pcap-replay/stream"
 )
 
-// WorkerSet is a capture as moloch (Arkime) leaves it: a load balancer deals the
-// flows of a link out to several workers, and each writes what it gets into files
-// of its own, which it rotates when they are full. As they fill at different
-// speeds, the files rotate out of step.
+// WorkerSet is a set of captures as moloch (Arkime) writes it: a load balancer distributes
+// the flows of a link to several workers, and each worker writes its packets to files of
+// its own, which it rotates when they are full. The workers get different amounts of
+// traffic, so their files do not rotate at the same time.
 type WorkerSet struct {
 	Workers  int
 	Packets  int           // of all workers
 	Duration time.Duration // of the whole set
-	FileSize int           // at which a worker rotates, in bytes; each differs a little
+	FileSize int           // in bytes, at which a worker rotates; it differs slightly between workers
 	Seed     uint64        // the same seed makes the same set
 }
 
@@ -40,8 +40,8 @@ type capturedPacket struct {
 	worker int
 }
 
-// packets makes the packets of all workers in the order of time and, where that
-// is equal, of workers. Gaps are exponentially distributed.
+// packets makes the packets of all workers, sorted by time and then by worker. The gaps are
+// exponentially distributed.
 func (s WorkerSet) packets() []capturedPacket {
 	random := rand.New(rand.NewPCG(s.Seed, 0))
 	mean := float64(s.Duration) / float64(s.Packets)
@@ -61,8 +61,8 @@ func (s WorkerSet) packets() []capturedPacket {
 	return packets
 }
 
-// workerOf deals flows out unevenly, as hashing does: each worker gets one share
-// more than the one before.
+// workerOf distributes flows unevenly, as a hash does: each worker gets one share more than
+// the one before.
 func (s WorkerSet) workerOf(flow uint16) (worker int) {
 	share := int(flow) % (s.Workers * (s.Workers + 1) / 2)
 	for ; share > worker; worker++ {
@@ -80,7 +80,7 @@ func imixLength(at int) int {
 	return imix[0].length
 }
 
-// Merged gives the packets of the set in the order of time.
+// Merged returns the packets of the set in time order.
 func (s WorkerSet) Merged() []stream.Packet {
 	captured := s.packets()
 	packets := make([]stream.Packet, len(captured))
@@ -90,8 +90,8 @@ func (s WorkerSet) Merged() []stream.Packet {
 	return packets
 }
 
-// Write writes the files of the set into a folder and gives their names in the
-// order of worker and time.
+// Write writes the files of the set to a folder and returns their names, sorted by worker
+// and time.
 func (s WorkerSet) Write(folder string) ([]string, error) {
 	shares := make([][]stream.Packet, s.Workers)
 	for _, packet := range s.packets() {
@@ -115,7 +115,7 @@ func (s WorkerSet) Write(folder string) ([]string, error) {
 	return names, nil
 }
 
-// WriteTar writes files into a tarball, under their base names in folder.
+// WriteTar writes files to a tarball, with their base names below folder.
 func WriteTar(dst io.Writer, folder string, files []string) error {
 	files = slices.SortedFunc(slices.Values(files), cmp.Compare[string])
 	w := tar.NewWriter(dst)

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// A set is what the demo says: every worker has files, and they are out of step.
+// A set is as the demo describes it: every worker has files, and they do not rotate at the
+// same time.
 func TestWorkersRotateOutOfStep(t *testing.T) {
 	set := WorkerSet{Workers: 8, Packets: 20000, Duration: time.Second, FileSize: 100 << 10, Seed: 1}
 	folder := t.TempDir()

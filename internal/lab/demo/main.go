@@ -110,8 +110,8 @@ func makeSet(folder string) (files []string, err error) {
 	return files, os.WriteFile("set.tar.gz", tarball.Bytes(), 0o666)
 }
 
-// replayed runs the pipeline and gives what arrived on the other end of the wire,
-// or what it wrote.
+// replayed runs the pipeline and returns what arrived at the other end of the wire, or what
+// it wrote.
 func replayed(pipeline string) ([]stream.Packet, error) {
 	if pipeline == toFile {
 		if err := shell(pipeline); err != nil {
