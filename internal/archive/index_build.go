@@ -293,7 +293,7 @@ func (b *indexBuilder) rightPoints(plainSize int64) (points []accessPoint, err e
 		case !c.wrong:
 			points = append(points, c.accessPoint)
 		case c.Offset == 0 || b.compression == stream.Gzip || b.compression == stream.Bzip2:
-			return nil, fmt.Errorf("offset %d: decompression from here gives something else than before", c.Offset)
+			return nil, fmt.Errorf("offset %d: decompression from here gives different data", c.Offset)
 		}
 	}
 	return points, nil
@@ -363,7 +363,7 @@ func (b *indexBuilder) commit() error {
 	}
 	now.Compression, now.IgnoreZeros = b.header.Compression, b.header.IgnoreZeros
 	if now != b.header || !info.ModTime().Equal(b.modified) {
-		return errors.New("the archive has changed meanwhile")
+		return errors.New("the archive has changed during the run")
 	}
 	if err := b.file.Close(); err != nil {
 		return err

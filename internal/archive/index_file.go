@@ -91,8 +91,8 @@ const (
 	maxMembersTable = 1 << 30
 )
 
-// ErrStale says that an index is not that of the archive as it is now.
-var ErrStale = errors.New("is not of this archive as it is now")
+// ErrStale means that an index does not match the archive.
+var ErrStale = errors.New("does not match the archive")
 
 // IndexError says that an index is damaged or does not fit its archive.
 type IndexError struct{ Reason string }
@@ -159,7 +159,7 @@ func readIndexHeader(index io.ReaderAt) (h indexHeader, err error) {
 	_, _ = binary.Decode(data, binary.LittleEndian, &h)
 	switch {
 	case h.Magic != indexMagic:
-		return h, indexErrorf("it does not begin as one")
+		return h, indexErrorf("it does not begin with the magic number")
 	case h.Version != indexVersion:
 		return h, fmt.Errorf("version %d, wanted %d", h.Version, indexVersion)
 	case !bytes.Equal(h.seal(), data):

@@ -152,7 +152,7 @@ func (r *memberReader) next() (*Member, error) {
 	c.HasFirst = r.number(1) == 1
 	c.First = r.signed()
 	if r.err == nil && !r.addsUp(m) {
-		r.err = indexErrorf("members: the numbers of %q do not add up", m.Name)
+		r.err = indexErrorf("members: the numbers of %q are inconsistent", m.Name)
 	}
 	r.end = m.end
 	return m, r.err

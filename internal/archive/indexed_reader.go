@@ -139,7 +139,7 @@ func (r *IndexedReader) open(want *Member) error {
 	}
 	r.reader.Inspect()
 	if !m.equals(want) {
-		return indexErrorf("%q at offset %d is not as the index says of %q at offset %d", m.Name, m.Header, want.Name, want.Header)
+		return indexErrorf("%q at offset %d differs from the entry of the index for %q at offset %d", m.Name, m.Header, want.Name, want.Header)
 	}
 	return nil
 }

@@ -156,7 +156,7 @@ func (a *Archives) OpenIndexed(path string, open func(path string) (archive.Sour
 		return nil
 	}
 	if indexed.IgnoresZeros() != a.IgnoreZeros {
-		a.Problems.Messages.Infof("%s: made with another choice of -i: it is not used", index)
+		a.Problems.Messages.Infof("%s: made with a different -i: it is not used", index)
 		indexed.Close()
 		return nil
 	}

@@ -81,7 +81,7 @@ func (r *Run) OpenStdout(binary bool, flag string) (*files.Output, error) {
 		return r.add(files.Stdout(r.Out))
 	}
 	if binary {
-		return nil, notText("stdout").WithHint("redirect it, pipe it on, or name a file with " + flag)
+		return nil, notText("stdout").WithHint("redirect it, pipe it, or name a file with " + flag)
 	}
 	return r.add(files.Stdout(r.Progress.Over(r.Out)))
 }
@@ -113,7 +113,7 @@ func (r *Run) add(out *files.Output) (*files.Output, error) {
 
 // notText refuses to write a capture to a terminal.
 func notText(name string) *UsageError {
-	return UsageErrorf("%s is a terminal, and a capture is not text", name)
+	return UsageErrorf("%s is a terminal, and a capture is binary", name)
 }
 
 // OutputError names the output in an error of writing a capture to it.

@@ -218,7 +218,7 @@ func (t *Tool) asUsageError(err error, set *flag.FlagSet, arguments []string) er
 	}
 	if parts := invalidValue.FindStringSubmatch(text); parts != nil {
 		if parts[1] != "" {
-			return UsageErrorf("%s takes no value, such as %s", dashed(parts[3]), parts[2])
+			return UsageErrorf("%s takes no value, but got %s", dashed(parts[3]), parts[2])
 		}
 		return UsageErrorf("%s %s: wanted a whole number", dashed(parts[3]), parts[2])
 	}

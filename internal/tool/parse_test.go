@@ -38,7 +38,7 @@ func TestFlagsAreParsed(t *testing.T) {
 		{args: []string{"-0x"}, err: `unknown flag "-0x"`},
 		{args: []string{"--nope"}, err: `unknown flag "--nope"`},
 		{args: []string{"--loop", "many"}, err: `--loop "many": wanted a whole number`},
-		{args: []string{"--null=perhaps"}, err: `--null takes no value, such as "perhaps"`},
+		{args: []string{"--null=perhaps"}, err: `--null takes no value, but got "perhaps"`},
 		{args: []string{"-o"}, err: `flag "-o" needs a value`},
 		{args: []string{"-o", "a", "--output", "b"}, err: "--output and -o are the same flag: wanted one of them"},
 	} {

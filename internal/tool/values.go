@@ -31,7 +31,7 @@ func ParseTime(flag, text string) (int64, error) {
 			return nanoseconds, nil
 		}
 	}
-	return 0, UsageErrorf("--%s %q: not a time: wanted such as %s or Unix seconds", flag, text, record.Time(1600000000e9))
+	return 0, UsageErrorf("--%s %q: wanted a time such as %s, or Unix seconds", flag, text, record.Time(1600000000e9))
 }
 
 // ParseDuration reads a Go duration such as 1h30m, or seconds.
@@ -41,7 +41,7 @@ func ParseDuration(flag, text string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		return 0, UsageErrorf("--%s %q: not a duration: wanted such as 90s, 1h30m or 250ms", flag, text)
+		return 0, UsageErrorf("--%s %q: wanted a duration such as 90s, 1h30m or 250ms", flag, text)
 	}
 	return d, nil
 }
@@ -75,7 +75,7 @@ func ParseSize(flag, text string) (int64, error) {
 	if n, ok := parseWithUnit(text, sizeUnits); ok && n >= 0 && n < math.MaxInt64 {
 		return int64(n), nil
 	}
-	return 0, UsageErrorf("--%s %q: not a size: wanted such as 65536, 256MiB or 1GB", flag, text)
+	return 0, UsageErrorf("--%s %q: wanted a size such as 65536, 256MiB or 1GB", flag, text)
 }
 
 var rateUnits = map[string]float64{"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
@@ -85,7 +85,7 @@ func ParseRate(flag, text string) (float64, error) {
 	if n, ok := parseWithUnit(text, rateUnits); ok && n > 0 && !math.IsInf(n, 0) {
 		return n, nil
 	}
-	return 0, UsageErrorf("--%s %q: not a rate: wanted a number over 0, such as 5000, 10M or 2.5G", flag, text)
+	return 0, UsageErrorf("--%s %q: wanted a rate over 0, such as 5000, 10M or 2.5G", flag, text)
 }
 
 func parseWithUnit(text string, units map[string]float64) (float64, bool) {
