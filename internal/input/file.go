@@ -23,11 +23,11 @@ import (
 type File struct {
 	Path    string // "-" is stdin
 	Archive string // the tarball that Path is a member of, or ""
-	// Found says that a folder or a tarball was searched, and nobody named this file.
+	// Found means that the file was found in a folder or a tarball, and was not named.
 	Found bool
 }
 
-// Display is the name in messages, safe for a terminal.
+// Display is the name for messages, safe for a terminal.
 func (f File) Display() string { return files.Display(f.Path, f.Archive) }
 
 // Paths are the paths of files.
@@ -39,18 +39,18 @@ func Paths(list []File) []string {
 	return paths
 }
 
-// Names is which files of a folder and which members of a tarball are wanted.
+// Names selects files of folders and members of tarballs.
 type Names struct {
-	match  *regexp.Regexp // on the path below the folder; nil for all
+	match  *regexp.Regexp // matches the path below the folder; nil for all
 	suffix string
 }
 
-// Want says whether a file or member is wanted.
+// Want reports whether a file or member is selected.
 func (n Names) Want(path string) bool {
 	return strings.HasSuffix(path, n.suffix) && (n.match == nil || n.match.MatchString(path))
 }
 
-// NameFlags choose among the files of a folder and the members of a tarball.
+// NameFlags select among the files of a folder and the members of a tarball.
 func NameFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "match", Usage: "in folders and tarballs, read only names that match `REGEXP`"},
@@ -69,12 +69,13 @@ func ParseNames(flags *tool.Flags) (n Names, err error) {
 	return n, nil
 }
 
-// LooksLikeCapture says whether a file is named as captures are, compressed ones included.
+// LooksLikeCapture reports whether the name of a file is that of a capture, which may be
+// compressed.
 func LooksLikeCapture(path string) bool { return captureName.MatchString(path) }
 
 var captureName = regexp.MustCompile(`(?i)\.(pcap|pcapng|cap|dmp)\d*(\.(gz|lz4|zst|xz|bz2))?$`)
 
-// CheckStdinOnce finds stdin named twice: there would be nothing left of it.
+// CheckStdinOnce refuses operands that name stdin twice, because it can be read only once.
 func CheckStdinOnce(operands []string) error {
 	if first := slices.Index(operands, "-"); first >= 0 && slices.Contains(operands[first+1:], "-") {
 		return tool.UsageErrorf("stdin (-) is named twice")
@@ -82,9 +83,9 @@ func CheckStdinOnce(operands []string) error {
 	return nil
 }
 
-// Expand turns operands into the files to read: folders are searched, in the order of
-// names, for regular files that are not hidden. No operand means stdin. What cannot be read
-// is a problem and left out; failed counts it.
+// Expand turns operands into the files to read. It searches folders, in the order of names,
+// for regular files that are not hidden. No operand means stdin. Files that cannot be read
+// are reported and left out; failed is their number.
 func Expand(operands []string, names Names, problems *Problems) (list []File, failed int, err error) {
 	if len(operands) == 0 {
 		return []File{{Path: "-"}}, 0, nil
@@ -132,8 +133,8 @@ func searchFolder(folder string, names Names, problems *Problems) (list []File, 
 	return list, failed
 }
 
-// RegularFiles are the files of a folder that may be captures. What cannot be listed now
-// below the folder may be the next time.
+// RegularFiles returns the files of a folder that may be captures. It ignores folders below
+// it that cannot be listed now, because the next call may list them.
 func RegularFiles(folder string, names Names) (paths []string, err error) {
 	if _, err := os.Stat(folder); err != nil {
 		return nil, err
@@ -146,9 +147,9 @@ func RegularFiles(folder string, names Names) (paths []string, err error) {
 	return paths, nil
 }
 
-// walkFolder visits everything in a folder but hidden folders, in the order of names.
+// walkFolder visits everything in a folder except hidden folders, in the order of names.
 func walkFolder(folder string, visit func(path, below string, entry fs.DirEntry, err error)) {
-	folder += string(filepath.Separator) // or a link to a folder would not be followed
+	folder += string(filepath.Separator) // otherwise a link to a folder would not be followed
 	_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && path != folder && entry.IsDir() && isHidden(entry) {
 			return fs.SkipDir
@@ -161,8 +162,8 @@ func walkFolder(folder string, visit func(path, below string, entry fs.DirEntry,
 
 func isHidden(entry fs.DirEntry) bool { return strings.HasPrefix(entry.Name(), ".") }
 
-// isRegular follows a symbolic link to a file; folders behind links are left out, which
-// keeps a loop of links from being a loop.
+// isRegular follows a symbolic link to a file. It does not follow links to folders, which
+// may form a loop.
 func isRegular(path string, entry fs.DirEntry) bool {
 	if entry.Type()&fs.ModeSymlink == 0 {
 		return entry.Type().IsRegular()
@@ -171,8 +172,8 @@ func isRegular(path string, entry fs.DirEntry) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// skipIrregular skips what is no regular file, and no link to one. A link that should lead
-// to a capture, and leads nowhere, is a failure.
+// skipIrregular skips everything that is neither a regular file nor a link to one. A
+// dangling link with the name of a capture is a failure.
 func skipIrregular(path string, problems *Problems) (ok bool) {
 	file := File{Path: path, Found: true}
 	info, err := os.Stat(path)
@@ -188,8 +189,8 @@ func skipIrregular(path string, problems *Problems) (ok bool) {
 	return true
 }
 
-// CheckRecorded refuses what a record names and is no regular file: a device or a named
-// pipe may have no end. What cannot be found is left to whoever opens it.
+// CheckRecorded refuses records of files that are not regular, because a device or a named
+// pipe may have no end. Missing files are reported when they are opened.
 func CheckRecorded(path string) error {
 	if err := CheckRegular(path); err != nil {
 		return fmt.Errorf("%w, and a record may name regular files only", err)
@@ -198,7 +199,7 @@ func CheckRecorded(path string) error {
 }
 
 // CheckRegular refuses a device, a named pipe or a socket: opening or reading one may take
-// for ever.
+// forever.
 func CheckRegular(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("is %s", files.Kind(info.Mode()))
@@ -206,18 +207,18 @@ func CheckRegular(path string) error {
 	return nil
 }
 
-// Opener opens what a tool reads, and knows what it must not read: what it writes.
+// Opener opens the inputs of a tool, and refuses those that are its outputs.
 type Opener struct {
 	In     io.Reader    // for "-"
 	Out    io.Writer    // stdout
-	Claims *tool.Claims // what the run writes
+	Claims *tool.Claims // outputs of the run
 }
 
-// NewOpener opens the inputs of a run.
+// NewOpener returns an Opener for the inputs of a run.
 func NewOpener(run *tool.Run) *Opener { return &Opener{In: run.In, Out: run.Out, Claims: run.Claims} }
 
-// Open opens an input; closing stdin does nothing. A file that is also stdout is refused,
-// as cat does.
+// Open opens an input. Closing stdin does nothing. Like cat, it refuses a file that is also
+// stdout.
 func (o *Opener) Open(path string) (io.ReadCloser, error) {
 	if path == "-" {
 		if err := o.CheckStdin(); err != nil {
@@ -237,10 +238,10 @@ func (o *Opener) Open(path string) (io.ReadCloser, error) {
 	return file, nil
 }
 
-// ErrIsOutput refuses to read what is written.
+// ErrIsOutput means that an input is also an output.
 var ErrIsOutput = errors.New("is also the output")
 
-// CheckStdin refuses to read from a person.
+// CheckStdin refuses to read from a terminal.
 func (o *Opener) CheckStdin() error {
 	if tool.IsTerminal(o.In) {
 		return tool.UsageErrorf("stdin is a terminal").WithHint("name a file, or pipe a capture in")
@@ -248,7 +249,7 @@ func (o *Opener) CheckStdin() error {
 	return nil
 }
 
-// IsStdout says whether a file is the stdout of this process.
+// IsStdout reports whether a file is the stdout of this process.
 func (o *Opener) IsStdout(info fs.FileInfo) bool {
 	out, ok := o.Out.(*os.File)
 	if !ok || !info.Mode().IsRegular() {
@@ -258,14 +259,14 @@ func (o *Opener) IsStdout(info fs.FileInfo) bool {
 	return err == nil && os.SameFile(info, outInfo)
 }
 
-// IsOutput says whether a file is one that this run writes, or is going to replace.
+// IsOutput reports whether this run writes or will replace a file.
 func (o *Opener) IsOutput(path string) bool {
 	_, isOutput := o.Claims.Of(path)
 	return isOutput
 }
 
-// WithoutOutput leaves out the files of folders that this run writes. It refuses an output
-// as RefuseOutput does.
+// WithoutOutput leaves out the files of folders that this run writes. Like RefuseOutput, it
+// refuses an output that is a capture of such a folder.
 func (o *Opener) WithoutOutput(list []File, problems *Problems) ([]File, error) {
 	for _, file := range list {
 		if file.Found {
@@ -283,8 +284,8 @@ func (o *Opener) WithoutOutput(list []File, problems *Problems) ([]File, error) 
 	}), nil
 }
 
-// RefuseOutput refuses an output that is a capture of a folder: who searches a folder means
-// all of its captures.
+// RefuseOutput refuses an output that is a capture of a folder, because a search of the
+// folder is meant to find all of its captures.
 func (o *Opener) RefuseOutput(path string) error {
 	output, isOutput := o.Claims.Of(path)
 	if !isOutput || !isCaptureFile(path) {
@@ -293,7 +294,7 @@ func (o *Opener) RefuseOutput(path string) error {
 	return tool.UsageErrorf("%s: %w, of a folder", output, tool.ErrAlsoInput).WithHint("write it to another folder, or remove it first")
 }
 
-// isCaptureFile says whether a file would be read as a capture, or as a tarball.
+// isCaptureFile reports whether a file would be read as a capture or as a tarball.
 func isCaptureFile(path string) bool {
 	file, err := os.Open(path)
 	if err != nil {
@@ -306,7 +307,7 @@ func isCaptureFile(path string) bool {
 	return reader.Sections() > 0 || err != io.EOF && !errors.Is(err, stream.ErrNotCapture) || IsArchiveFile(path)
 }
 
-// Size is how many bytes there are to read, or -1 where that cannot be known.
+// Size is the number of bytes to read, or -1 if it is unknown.
 func (o *Opener) Size(paths []string) (total int64) {
 	for _, path := range paths {
 		info, err := o.stat(path)
@@ -318,7 +319,7 @@ func (o *Opener) Size(paths []string) (total int64) {
 	return total
 }
 
-// stat is os.Stat, for stdin as well.
+// stat is os.Stat, but also works for stdin.
 func (o *Opener) stat(path string) (fs.FileInfo, error) {
 	if path != "-" {
 		return os.Stat(path)

@@ -9,18 +9,18 @@ import (
 	"pcap-replay/internal/record"
 )
 
-// Outdated is how a capture differs from the record that was made of it.
+// Outdated says how a capture differs from its record.
 type Outdated struct {
 	Reason string
-	Grown  bool // it has got longer, and nothing else is known to have changed
+	Grown  bool // it has grown, and nothing else is known to have changed
 }
 
-// firstTolerance is how far the first packet may be from the time in its record.
-// A program that handled the record may have kept milliseconds only.
+// firstTolerance is the allowed difference between the first packet and its time in the
+// record. A program that processed the record may have kept only milliseconds.
 const firstTolerance = time.Millisecond
 
-// CompareSize compares a size in bytes with the record. It gives nil where they
-// agree, or where the record has none.
+// CompareSize compares a size in bytes with the record. It returns nil if they agree, or if
+// the record has no size.
 func (s *Selected) CompareSize(size int64) *Outdated {
 	if s.Size == nil || *s.Size == size {
 		return nil
@@ -52,8 +52,8 @@ func (s *Selected) CompareFileSize() *Outdated {
 	return s.CompareSize(info.Size())
 }
 
-// CompareMember compares a member of a tarball. A record without an offset may be
-// about another member of that name. A tarball does not grow inside.
+// CompareMember compares a member of a tarball. A record without an offset may be that of
+// another member with the same name. Members of a tarball do not grow.
 func (s *Selected) CompareMember(m *archive.Member) *Outdated {
 	if s.Offset == nil || *s.Offset != m.Offset {
 		return nil

@@ -12,35 +12,35 @@ import (
 	"pcap-replay/stream"
 )
 
-// Playback is inputs as one stream: the sections of one file after another.
+// Playback plays inputs as one stream: the sections of one file after another.
 type Playback struct {
 	ctx      context.Context
 	opener   *Opener
 	problems *Problems
 	progress *tool.Progress
 	files    []File
-	opened   map[int]io.ReadCloser // ahead of their time; nil for what could not be opened
+	opened   map[int]io.ReadCloser // opened in advance; nil if opening failed
 	start    int64                 // of stdin, if it is a file that is played again
 
 	next    int // index of the file to open
 	current File
 	reader  *stream.Reader
 	closers []io.Closer
-	read    atomic.Int64 // bytes of the file that is open
-	before  int64        // bytes of those that have been played
-	section int          // of the packets read last: its number in the file, from 1
+	read    atomic.Int64 // size of the open file
+	before  int64        // size of the files that have been played
+	section int          // of the last packets: its number in the file, counted from 1
 
 	again  bool // the files have been played, and their problems have been reported
-	named  int  // files that count, those that cannot be read included
+	named  int  // files, including those that cannot be read
 	failed int
 }
 
-// BatchPackets is how many packets are read at a time: enough for a system call or a lock
-// per batch to cost nothing, few enough to stay in the cache of a processor (512 times
+// BatchPackets is the number of packets that are read at a time: enough to make a system
+// call or a lock per batch negligible, and few enough to stay in the CPU cache (512 times
 // 1,500 bytes).
 const BatchPackets = 512
 
-// NewPlayback finds the files that the operands name.
+// NewPlayback returns a Playback of the files that the operands name.
 func NewPlayback(ctx context.Context, operands []string, opener *Opener, problems *Problems, progress *tool.Progress) (*Playback, error) {
 	p := &Playback{ctx: ctx, opener: opener, problems: problems, progress: progress, opened: map[int]io.ReadCloser{}}
 	list, failed, err := Expand(operands, Names{}, problems)
@@ -57,7 +57,7 @@ func NewPlayback(ctx context.Context, operands []string, opener *Opener, problem
 	return p, p.checkStdin()
 }
 
-// checkStdin refuses a terminal before anything else is done.
+// checkStdin refuses a terminal before anything is read.
 func (p *Playback) checkStdin() error {
 	for _, file := range p.files {
 		if file.Path == "-" {
@@ -67,14 +67,14 @@ func (p *Playback) checkStdin() error {
 	return nil
 }
 
-// Size is how many bytes there are to read, or -1 where that cannot be known.
+// Size is the number of bytes to read, or -1 if it is unknown.
 func (p *Playback) Size() int64 { return p.opener.Size(Paths(p.files)) }
 
-// Current is the path of the file that is read.
+// Current is the path of the current file.
 func (p *Playback) Current() string { return p.current.Path }
 
-// CheckRewinds says why the files cannot be read more than once, if so. The flag is the
-// one that wants that; hint is what to do instead.
+// CheckRewinds returns an error if the files cannot be read more than once. flag is the
+// flag that requires this, and hint is an alternative.
 func (p *Playback) CheckRewinds(flag, hint string) error {
 	for _, in := range p.files {
 		var file any = p.opener.In
@@ -116,11 +116,11 @@ func (p *Playback) Rewind() error {
 	return nil
 }
 
-// ForgetPosition has the progress begin anew after a Rewind.
+// ForgetPosition restarts the progress after a Rewind.
 func (p *Playback) ForgetPosition() { p.before = 0 }
 
-// OpenAhead opens the files now, as far as there are descriptors: later, there may not be
-// the privilege.
+// OpenAhead opens the files in advance, up to the limit of descriptors, because the
+// privilege to open them may be dropped later.
 func (p *Playback) OpenAhead() error {
 	for i, in := range p.files {
 		if len(p.opened) >= files.DescriptorLimit()/2 {
@@ -138,9 +138,9 @@ func (p *Playback) OpenAhead() error {
 	return nil
 }
 
-// Read puts packets of one section into batch, as soon as there are any, and says whether
-// they are its first. Their data is valid until the next call. It returns io.EOF after the
-// last file. Problems end the run with --strict only.
+// Read reads packets of one section into batch as soon as there are any, and reports
+// whether they are the first of the section. Their data is valid until the next call. It
+// returns io.EOF after the last file. Problems with files end the run only with --strict.
 func (p *Playback) Read(batch []stream.Packet) (n int, begins bool, err error) {
 	for {
 		if p.reader == nil {
@@ -164,8 +164,8 @@ func (p *Playback) Read(batch []stream.Packet) (n int, begins bool, err error) {
 	}
 }
 
-// position is how many bytes of this file have been played: as exactly as can be, as a
-// small one is read at once, and then played for hours.
+// position is the number of bytes of this file that have been played. It is as exact as
+// possible, because a small file is read at once and then played for hours.
 func (p *Playback) position() int64 {
 	if section := p.reader.Section(); section.Format != stream.FormatUnknown && section.Compression == stream.Uncompressed {
 		return p.reader.Offset()
@@ -173,11 +173,11 @@ func (p *Playback) position() int64 {
 	return p.read.Load()
 }
 
-// Buffered says whether Read will return packets without waiting for the source.
+// Buffered reports whether Read will return packets without waiting for the source.
 func (p *Playback) Buffered() bool { return p.reader != nil && p.reader.Buffered() }
 
-// openNext opens the next file. At the end of all it returns io.EOF, or ErrReported if none
-// could be read.
+// openNext opens the next file. After the last one it returns io.EOF, or ErrReported if no
+// file could be read.
 func (p *Playback) openNext() error {
 	for p.next < len(p.files) {
 		index := p.next
@@ -243,7 +243,7 @@ func (p *Playback) notOpened(in File, err error) error {
 	return p.problems.Stop()
 }
 
-// settle makes a problem of an error of the reader, or returns it.
+// settle reports an error of the reader as a problem, or returns it.
 func (p *Playback) settle(err error) error {
 	var damage *stream.Damage
 	switch {

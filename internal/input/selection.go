@@ -11,25 +11,24 @@ import (
 	"pcap-replay/internal/tool"
 )
 
-// Selected is one capture that a selection names. What the record does not say
-// is nil.
+// Selected is one capture of a selection. Fields that the record does not have are nil.
 type Selected struct {
 	Path    string // below Archive, if that is set
 	Archive string // "" for a file of its own
-	// First is the time of the first packet, Earliest and Latest are the range
-	// of all, in nanoseconds since the Unix epoch.
+	// First is the time of the first packet. Earliest and Latest are the range of all
+	// packets. All are in nanoseconds since the Unix epoch.
 	First, Earliest, Latest *int64
-	// Size is that of the file or of the member's data, in bytes.
+	// Size is the size of the file or of the member's data, in bytes.
 	Size *int64
 	// Offset is where a member's data begins in the uncompressed archive.
 	Offset   *int64
 	LinkType *uint16
 	Sections int
-	// OutOfOrder is how many packets come behind a later one, MaxDisorder by how
-	// many seconds at most.
+	// OutOfOrder is the number of packets that follow a later one, and MaxDisorder the
+	// largest disorder in seconds.
 	OutOfOrder  *int64
 	MaxDisorder float64
-	// IsOther says that pcap-tarls found a member to be no capture.
+	// IsOther means that pcap-tarls found that the member is not a capture.
 	IsOther bool
 }
 
@@ -41,16 +40,16 @@ func (s *Selected) file() string {
 	return s.Path
 }
 
-// selectionRecord is what the records of pcap-map and pcap-tarls have in common
-// with a selection. Other fields are passed over.
+// selectionRecord has the fields of the records of pcap-map and pcap-tarls that a selection
+// needs. Other fields are ignored.
 type selectionRecord struct {
 	Path       string       `json:"path"`
 	PathRaw    []byte       `json:"path_b64"`
-	Name       string       `json:"name"` // what pcap-tarls calls the path of a member
+	Name       string       `json:"name"` // path of a member in records of pcap-tarls
 	NameRaw    []byte       `json:"name_b64"`
 	Archive    string       `json:"archive"`
 	ArchiveRaw []byte       `json:"archive_b64"`
-	Type       string       `json:"type"` // what kind of member, of pcap-tarls only
+	Type       string       `json:"type"` // type of a member in records of pcap-tarls
 	Format     string       `json:"format"`
 	Size       *int64       `json:"size"`
 	Offset     *int64       `json:"offset"`
@@ -64,10 +63,9 @@ type selectionRecord struct {
 	MaxDisorder float64 `json:"max_disorder"`
 }
 
-// ReadSelection reads records of pcap-map or pcap-tarls from a file, or from
-// stdin ("-"). Folders, links and other members that hold no data are passed
-// over. A selection that cannot be read as a whole is the user's mistake: to
-// replay half of what was meant helps nobody.
+// ReadSelection reads records of pcap-map or pcap-tarls from a file, or from stdin ("-").
+// It skips folders, links and other members without data. If it cannot read the whole
+// selection, this is a usage error, because half of a selection is of no use.
 func ReadSelection(opener *Opener, name string) ([]Selected, error) {
 	src, err := OpenRecords(opener, name)
 	if err != nil {
@@ -99,8 +97,7 @@ func ReadSelection(opener *Opener, name string) ([]Selected, error) {
 	}
 }
 
-// RecordsError says why records cannot be taken, which is the user's mistake if they can be
-// read.
+// RecordsError is the error of invalid records. It is a usage error if they could be read.
 func RecordsError(flag, name string, err error, hint string) error {
 	var unread *record.ReadError
 	if errors.As(err, &unread) {

@@ -12,8 +12,8 @@ import (
 	"pcap-replay/internal/files"
 )
 
-// Source is an input as it is stored. What is read from it is counted, and reading ends
-// when the run does.
+// Source is an input as it is stored. It counts the bytes that are read, and ends when the
+// run ends.
 type Source struct {
 	ctx   context.Context
 	file  io.Reader
@@ -23,7 +23,8 @@ type Source struct {
 	reached  int64 // what is before has been counted
 }
 
-// NewSource reads a file until ctx is cancelled. count is told how many bytes were read.
+// NewSource returns a Source that reads a file until ctx is cancelled. count is called with
+// the number of bytes read.
 func NewSource(ctx context.Context, file io.Reader, count func(bytes int64)) *Source {
 	return &Source{ctx: ctx, file: file, count: count}
 }
@@ -46,8 +47,8 @@ func (s *Source) reach(position int64) {
 	}
 }
 
-// Seek implements io.Seeker where the source is a file. What is skipped is done with; a
-// seek to the end only asks for the size.
+// Seek implements io.Seeker if the source is a file. Skipped bytes count as read. A seek to
+// the end only returns the size.
 func (s *Source) Seek(offset int64, whence int) (int64, error) {
 	seeker, ok := s.file.(io.Seeker)
 	if !ok {
@@ -64,7 +65,7 @@ func (s *Source) Seek(offset int64, whence int) (int64, error) {
 	return position, nil
 }
 
-// ReadAt implements io.ReaderAt where the source is a file.
+// ReadAt implements io.ReaderAt if the source is a file.
 func (s *Source) ReadAt(p []byte, offset int64) (int, error) {
 	file, ok := s.file.(*files.Input)
 	if !ok {
@@ -73,9 +74,9 @@ func (s *Source) ReadAt(p []byte, offset int64) (int, error) {
 	return file.ReadAt(p, offset)
 }
 
-// Sender is a source of which parts go to a pipe in a quicker way than by copying.
+// Sender is a source that can pass parts to a pipe without copying.
 type Sender interface {
-	// SendTo sends a part, or the beginning of it, and says how much of it that was.
+	// SendTo sends a part, or its beginning, and returns the number of bytes sent.
 	SendTo(dst *os.File, offset, size int64) int64
 }
 
@@ -90,7 +91,8 @@ func (s *Source) SendTo(dst *os.File, offset, size int64) int64 {
 	return n
 }
 
-// indexedSource is an archive that is read by its index. What is read is counted.
+// indexedSource is an archive that is read through its index. It counts the bytes that are
+// read.
 type indexedSource struct {
 	archive.Source
 	count func(bytes int64)
@@ -104,7 +106,7 @@ func (s *indexedSource) ReadAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// SendTo implements Sender. What was read last, with a header, may be sent now.
+// SendTo implements Sender. It may send data that was already read with a header.
 func (s *indexedSource) SendTo(dst *os.File, offset, size int64) int64 {
 	file, ok := s.Source.(*os.File)
 	if !ok {
@@ -115,8 +117,8 @@ func (s *indexedSource) SendTo(dst *os.File, offset, size int64) int64 {
 	return n
 }
 
-// TimesSize is how many bytes there are to read in rounds of a loop; -1 if that is not
-// known, or if there is no end (0 rounds).
+// TimesSize is the number of bytes to read in all rounds of a loop. It is -1 if it is
+// unknown, or if there is no end (0 rounds).
 func TimesSize(total, rounds int64) int64 {
 	if total < 0 || rounds == 0 || total > math.MaxInt64/rounds-1 {
 		return -1

@@ -7,14 +7,14 @@ import (
 	"pcap-replay/internal/archive"
 )
 
-// Wanted is which members of a tarball are wanted, and which of those have been found.
+// Wanted has the selected members of a tarball, and records which were found.
 type Wanted struct {
-	All bool // every capture: nothing was named
+	All bool // every capture, because nothing was named
 
 	patterns []*wantedPattern
 	members  map[string][]*wantedMember // by name
 	ordered  []*wantedMember            // as they were named
-	missing  int                        // of members, those that have not been found
+	missing  int                        // members that have not been found
 }
 
 type wantedPattern struct {
@@ -22,10 +22,10 @@ type wantedPattern struct {
 	found bool
 }
 
-// wantedMember is one that is named exactly.
+// wantedMember is a member that is named exactly.
 type wantedMember struct {
 	name   string
-	offset *int64    // tells members of one name apart; nil for all of them
+	offset *int64    // distinguishes members with the same name; nil for all of them
 	record *Selected // nil where there is none
 	found  bool
 }
@@ -34,15 +34,15 @@ func (m *wantedMember) is(member *archive.Member) bool {
 	return m.offset == nil || *m.offset == member.Offset
 }
 
-// AddPattern wants the members whose name matches.
+// AddPattern selects the members whose names match.
 func (w *Wanted) AddPattern(pattern *regexp.Regexp) {
 	w.patterns = append(w.patterns, &wantedPattern{Regexp: pattern})
 }
 
-// Add wants the members of a name.
+// Add selects the members with a name.
 func (w *Wanted) Add(name string) { w.add(&wantedMember{name: name}) }
 
-// AddRecord wants the member that a record names.
+// AddRecord selects the member of a record.
 func (w *Wanted) AddRecord(s *Selected) {
 	w.add(&wantedMember{name: s.Path, offset: s.Offset, record: s})
 }
@@ -56,7 +56,7 @@ func (w *Wanted) add(m *wantedMember) {
 	w.missing++
 }
 
-// Compare says how a member differs from its record; nil: not at all.
+// Compare returns how a member differs from its record, or nil.
 func (w *Wanted) Compare(member *archive.Member) *Outdated {
 	for _, m := range w.members[member.Name] {
 		if m.record == nil {
@@ -69,7 +69,7 @@ func (w *Wanted) Compare(member *archive.Member) *Outdated {
 	return nil
 }
 
-// MayWant says whether a member is wanted, without counting it as found.
+// MayWant reports whether a member is selected, without counting it as found.
 func (w *Wanted) MayWant(member *archive.Member) bool {
 	for _, m := range w.members[member.Name] {
 		if m.is(member) {
@@ -84,7 +84,7 @@ func (w *Wanted) MayWant(member *archive.Member) bool {
 	return w.All
 }
 
-// Find says whether a member is wanted, and whether that is by its exact name.
+// Find reports whether a member is selected, and whether by its exact name.
 func (w *Wanted) Find(member *archive.Member) (wanted, exactly bool) {
 	for _, m := range w.members[member.Name] {
 		if !m.is(member) {
@@ -105,16 +105,16 @@ func (w *Wanted) Find(member *archive.Member) (wanted, exactly bool) {
 	return wanted, exactly
 }
 
-// HasPatterns says whether members are wanted by patterns.
+// HasPatterns reports whether patterns select members.
 func (w *Wanted) HasPatterns() bool { return len(w.patterns) > 0 }
 
-// HasNames says whether members that are named have not been found yet.
+// HasNames reports whether named members have not been found yet.
 func (w *Wanted) HasNames() bool { return w.missing > 0 }
 
-// IsComplete says that no other member can be wanted.
+// IsComplete reports whether no other member can be selected.
 func (w *Wanted) IsComplete() bool { return !w.All && len(w.patterns) == 0 && w.missing == 0 }
 
-// NotFound says what was wanted and is not in the tarball.
+// NotFound returns errors for what was selected, but is not in the tarball.
 func (w *Wanted) NotFound() (reasons []string) {
 	for _, p := range w.patterns {
 		if !p.found {

@@ -6,49 +6,50 @@ import (
 	"pcap-replay/stream"
 )
 
-// TimeScale says how an [Axis] differs from the time that the packets tell.
+// TimeScale says how an [Axis] changes the times of the packets.
 type TimeScale struct {
 	Speed Speed
-	// MaxGap shortens longer gaps between departures; 0 leaves them.
+	// MaxGap shortens longer gaps between departures. 0 means no limit.
 	MaxGap time.Duration
-	// Packets and Bits space the packets evenly by their number or by their
-	// lengths on the wire, whatever their timestamps. At most one is set, and
-	// then neither Speed nor MaxGap.
+	// Packets and Bits space the packets evenly by their number or by their lengths on the
+	// wire, whatever their timestamps. At most one of them is set, and then neither Speed
+	// nor MaxGap.
 	Packets, Bits Rate
 }
 
-// Axis maps the packets of a stream, in their order, to departures. A packet out
-// of order leaves at once and does not move the axis; one without a timestamp
-// leaves with the packet before it.
+// Axis maps the packets of a stream, in order, to departures. A packet out of order leaves
+// at once and does not move the axis. A packet without a timestamp leaves with the packet
+// before it.
 //
-// The sections of a stream follow one another. One that starts when the last one
-// ended or later keeps its gap; one that starts earlier follows after the mean
-// gap of the last one that takes time, or after a millisecond, as in a loop. So does one
-// that starts at the same time as the last one, if that takes no time.
+// The sections of a stream follow one another. If a section starts when the previous one
+// ended, or later, the gap between them is kept. If it starts earlier, as in a loop, it
+// follows after the mean gap of the last section that has a duration, or after a
+// millisecond. This also applies to a section that starts at the same time as the previous
+// one, if that has no duration.
 //
-// Departures never fall, and end at [math.MaxInt64], after 292 years.
+// Departures never decrease, and end at [math.MaxInt64], after 292 years.
 type Axis struct {
 	scale TimeScale
 
 	packets, bits uint64 // before this one
 
-	position  int64 // elapsed on the source's time, sections joined
-	cut       int64 // off the departures, by MaxGap
+	position  int64 // elapsed time of the source, with sections joined
+	cut       int64 // removed from the departures by MaxGap
 	departure int64 // of the packet before
 
-	start   *int64 // the time that departs first; nil is that of the first packet
+	start   *int64 // time of departure 0; nil means that of the first packet
 	begins  bool   // the next packet with a timestamp is the first of a section
 	started bool   // some packet had a timestamp
 	span    Span   // of this section so far
-	meanGap int64  // of the last section that takes time
+	meanGap int64  // of the last section with a duration
 	untimed bool   // this section has packets without a timestamp
-	again   bool   // the section before had no others
+	again   bool   // the previous section had only these
 
 	outOfOrder  int64
 	maxDisorder int64
 }
 
-// NewAxis gives the axis of a stream.
+// NewAxis returns the axis of a stream.
 func NewAxis(scale TimeScale) *Axis {
 	if scale.Speed == (Speed{}) {
 		scale.Speed = Speed{1, 1}
@@ -56,18 +57,18 @@ func NewAxis(scale TimeScale) *Axis {
 	return &Axis{scale: scale, meanGap: lonelyGap}
 }
 
-// StartAt says that the departure of time is 0, rather than that of the first
-// packet, which is not before it.
+// StartAt makes time the time of departure 0, instead of that of the first packet, which is
+// not before it.
 func (a *Axis) StartAt(time int64) { a.start = &time }
 
-// BeginSection says that the next packet is the first of a section.
+// BeginSection means that the next packet is the first of a section.
 func (a *Axis) BeginSection() {
 	a.again = a.begins && a.untimed
 	a.begins, a.untimed = true, false
 }
 
-// Departure gives when the next packet leaves, in nanoseconds from the first, or
-// from the start.
+// Departure returns when the next packet leaves, in nanoseconds from the first packet, or
+// from the time of StartAt.
 func (a *Axis) Departure(packet *stream.Packet) int64 {
 	switch {
 	case a.scale.Packets > 0:
@@ -83,11 +84,11 @@ func (a *Axis) Departure(packet *stream.Packet) int64 {
 	return a.departure
 }
 
-// OutOfOrder is how many packets came behind a later one of their section, and
-// by how many nanoseconds at most.
+// OutOfOrder returns the number of packets that follow a later one of their section, and
+// the largest disorder in nanoseconds.
 func (a *Axis) OutOfOrder() (packets, most int64) { return a.outOfOrder, a.maxDisorder }
 
-// advance moves position to the packet and says whether it may have moved.
+// advance moves position to the packet, and reports whether it may have moved.
 func (a *Axis) advance(packet *stream.Packet) bool {
 	switch {
 	case packet.Untimed:
@@ -118,8 +119,8 @@ func (a *Axis) beginAt(time int64) {
 	a.span.add(time)
 }
 
-// advanceUntimed moves position between two sections without any timestamp, as the
-// rounds of a loop over one are.
+// advanceUntimed moves position between two sections without any timestamps, such as the
+// rounds of a loop.
 func (a *Axis) advanceUntimed() bool {
 	moves := a.again
 	a.untimed, a.again = true, false
@@ -129,7 +130,7 @@ func (a *Axis) advanceUntimed() bool {
 	return moves
 }
 
-// seam is the gap between the section that ends and the one that starts at time.
+// seam is the gap between the previous section and the one that starts at time.
 func (a *Axis) seam(time int64) int64 {
 	gap, takesTime := a.span.meanGap()
 	if takesTime {

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Clock tells moments and waits for them. [System] is the machine's; tests have
-// one of their own, on which spinning ends.
+// Clock reads the time and waits. [System] is that of the machine. Tests use clocks of
+// their own.
 type Clock interface {
-	// Now is the moment in nanoseconds.
+	// Now returns the current moment in nanoseconds.
 	Now() int64
-	// SleepUntil returns at or after a moment, by as much as it takes to wake up.
+	// SleepUntil returns at a moment, or later by the time of a wake-up.
 	SleepUntil(moment int64)
 }
 
@@ -42,8 +42,8 @@ func (c *systemClock) noteSuspension(suspended int64) {
 	}
 }
 
-// WallTime gives a moment of the system clock as Unix nanoseconds. The offset is
-// taken once: a step of the wall clock during a run moves no packet.
+// WallTime converts a moment of the system clock to Unix nanoseconds. The offset is
+// measured once, so a step of the wall clock during a run moves no packet.
 func WallTime(moment int64) int64 { return moment + wallOffset }
 
 // Moment is the inverse of WallTime.

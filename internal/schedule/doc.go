@@ -1,8 +1,7 @@
-// Package schedule says when packets leave. [Axis] maps the timestamps of a
-// stream to departures: pure functions, in integers. [Transmission] sees to it
-// that packets leave then: a reader fills a [Ring] ahead of time, and one thread
-// sleeps, spins and sends.
+// Package schedule decides when packets leave. [Axis] maps the timestamps of a stream to
+// departures, with pure functions of integers. [Transmission] sends the packets at these
+// departures: a reader fills a [Ring] ahead of time, and one thread sleeps, spins and
+// sends.
 //
-// Departures are nanoseconds from that of the first packet. Moments are
-// nanoseconds on the clock of [Clock].
+// Departures are nanoseconds from the first packet. Moments are nanoseconds on a [Clock].
 package schedule

@@ -7,23 +7,23 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Lateness counts by how much packets left after their departures. One goroutine
-// records; any may ask meanwhile, and never makes the recording one wait.
+// Lateness is a histogram of how late packets left. One goroutine records. Any goroutine
+// may read it, and never blocks the recording one.
 type Lateness struct {
 	mutex     sync.Mutex
 	histogram *hdrhistogram.Histogram
-	waiting   []int64 // recorded while somebody asked
+	waiting   []int64 // recorded during a read
 }
 
-// The histogram holds from 1 ns to a minute with an error of at most 1 %. What is
-// later counts as a minute.
+// The histogram covers 1 ns to one minute with an error of at most 1 %. Later values count
+// as one minute.
 const (
 	maxLateness       = int64(60e9)
 	latenessDigits    = 2
 	latenessWaitLimit = 1 << 12
 )
 
-// NewLateness gives an empty one.
+// NewLateness returns an empty histogram.
 func NewLateness() *Lateness {
 	return &Lateness{
 		histogram: hdrhistogram.New(1, maxLateness, latenessDigits),
@@ -31,7 +31,7 @@ func NewLateness() *Lateness {
 	}
 }
 
-// Record takes nanoseconds.
+// Record adds a lateness in nanoseconds.
 func (l *Lateness) Record(late int64) {
 	if !l.mutex.TryLock() {
 		if len(l.waiting) < cap(l.waiting) {
@@ -52,7 +52,8 @@ func (l *Lateness) add(late int64) {
 	_ = l.histogram.RecordValue(min(max(late, 0), maxLateness)) // never out of range
 }
 
-// Settle counts what is waiting. The recording goroutine calls it at the end.
+// Settle counts the values recorded during reads. The recording goroutine calls it at the
+// end.
 func (l *Lateness) Settle() {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
@@ -62,10 +63,10 @@ func (l *Lateness) Settle() {
 	l.waiting = l.waiting[:0]
 }
 
-// Quantiles of lateness in nanoseconds.
+// Percentiles of lateness in nanoseconds.
 type Quantiles struct{ P50, P90, P99, P999, Max int64 }
 
-// MergeLateness gives the quantiles over all of several threads.
+// MergeLateness returns the percentiles over several threads.
 func MergeLateness(all ...*Lateness) Quantiles {
 	if len(all) == 1 {
 		all[0].mutex.Lock()
@@ -75,9 +76,9 @@ func MergeLateness(all ...*Lateness) Quantiles {
 	return quantiles(mergeHistograms(all))
 }
 
-// CountLateness counts, over all of several threads, the packets that were later
-// than the bound before and not later than each bound, in rising nanoseconds. What
-// is later than the last one counts there, too.
+// CountLateness counts, over several threads, the packets whose lateness is above the
+// previous bound and not above each bound. The bounds are in rising nanoseconds. The last
+// one also includes everything above it.
 func CountLateness(bounds []int64, all ...*Lateness) []int64 {
 	counts := make([]int64, len(bounds))
 	for _, bar := range mergeHistograms(all).Distribution() {

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Speed is how much faster time passes than it did: a fraction, so that 1.9 is
-// 1.9 however long the stream. The zero Speed is 1.
+// Speed is the ratio between the time of the source and that of the replay. It is a
+// fraction, so that rounding errors do not add up. The zero Speed is 1.
 type Speed struct {
-	source, departure uint64 // so much of the source passes in so much of the replay
+	source, departure uint64 // time of the source and time of the replay
 }
 
 // The bounds of a Speed. Beyond them, a day becomes less than a millisecond or a
@@ -21,7 +21,7 @@ const (
 	minSpeed = 1 / maxSpeed
 )
 
-// ParseSpeed reads a number over 0: 2, 0.5, 1.9, 1e-3, 1/3.
+// ParseSpeed parses a number above 0: 2, 0.5, 1.9, 1e-3, 1/3.
 func ParseSpeed(text string) (Speed, error) {
 	speed, ok := new(big.Rat).SetString(text)
 	if !ok {
@@ -30,7 +30,8 @@ func ParseSpeed(text string) (Speed, error) {
 	if value, _ := speed.Float64(); value < minSpeed || value > maxSpeed {
 		return Speed{}, fmt.Errorf("wanted a number from %g to %g", float64(minSpeed), float64(maxSpeed))
 	}
-	// More digits than fit are dropped from both: the bounds leave enough.
+	// Digits that do not fit are dropped from both numbers. The bounds leave enough of
+	// them.
 	surplus := uint(max(0, speed.Num().BitLen()-63, speed.Denom().BitLen()-63))
 	return Speed{
 		source:    new(big.Int).Rsh(speed.Num(), surplus).Uint64(),
@@ -38,8 +39,8 @@ func ParseSpeed(text string) (Speed, error) {
 	}, nil
 }
 
-// Fit gives the speed at which span takes duration. A span of 0 takes no time at
-// any speed.
+// Fit returns the speed at which span takes duration. A span of 0 takes no time at any
+// speed.
 func Fit(span int64, duration time.Duration) Speed {
 	if span <= 0 || duration <= 0 {
 		return Speed{}
@@ -47,7 +48,7 @@ func Fit(span int64, duration time.Duration) Speed {
 	return Speed{source: uint64(span), departure: uint64(duration)}
 }
 
-// departures gives how long elapsed nanoseconds of the source take.
+// departures returns how long elapsed nanoseconds of the source take.
 func (s Speed) departures(elapsed int64) int64 {
 	if s.source == s.departure {
 		return elapsed
@@ -55,10 +56,10 @@ func (s Speed) departures(elapsed int64) int64 {
 	return scale(uint64(elapsed), s.departure, s.source)
 }
 
-// Rate is a number a second, in millionths. The zero Rate is none.
+// Rate is a number per second, in millionths. The zero Rate means none.
 type Rate uint64
 
-// NewRate takes a number a second.
+// NewRate converts a number per second.
 func NewRate(perSecond float64) (Rate, error) {
 	millionths := math.Round(perSecond * 1e6)
 	if !(millionths >= 1 && millionths < math.MaxInt64) {
@@ -67,11 +68,11 @@ func NewRate(perSecond float64) (Rate, error) {
 	return Rate(millionths), nil
 }
 
-// departure gives when count of them have passed.
+// departure returns when count of them have passed.
 func (r Rate) departure(count uint64) int64 { return scale(count, 1e15, uint64(r)) }
 
-// scale gives value x multiplier / divisor, at most [math.MaxInt64]. The product
-// has 128 bits.
+// scale returns value x multiplier / divisor, at most [math.MaxInt64]. The product has 128
+// bits.
 func scale(value, multiplier, divisor uint64) int64 {
 	high, low := bits.Mul64(value, multiplier)
 	if high >= divisor {

@@ -7,19 +7,19 @@ import (
 	"pcap-replay/stream"
 )
 
-// Span is the time that the packets of one section take: from the first one to the
-// latest one. Packets without a timestamp take none.
+// Span is the time from the first packet of a section to the latest one. Packets without a
+// timestamp do not count.
 type Span struct {
 	first, latest int64
 	timed         int64 // packets that have a timestamp
 	packets       int64
 }
 
-// lonelyGap follows a section that takes no time, because it has one packet or all at
-// the same time: a loop over one packet is no flood.
+// lonelyGap follows a section without a duration, which has one packet or only equal times.
+// It keeps a loop over one packet from becoming a flood.
 const lonelyGap = int64(time.Millisecond)
 
-// Add takes in the next packets of the section.
+// Add adds the next packets of the section.
 func (s *Span) Add(packets []stream.Packet) {
 	s.packets += int64(len(packets))
 	for i := range packets {
@@ -37,12 +37,12 @@ func (s *Span) add(time int64) {
 	s.timed++
 }
 
-// IsEmpty says that the section has no packets.
+// IsEmpty reports whether the section has no packets.
 func (s *Span) IsEmpty() bool { return s.packets == 0 }
 
-// Round is how much later than the section the same section begins in the next round
-// of a loop, in nanoseconds: it follows after the mean gap between two packets, or after
-// a millisecond where the section takes no time. It is at most [math.MaxInt64].
+// Round is the time from one round of a loop to the next, in nanoseconds: the section
+// follows after the mean gap between two packets, or after a millisecond if it has no
+// duration. It is at most [math.MaxInt64].
 func (s *Span) Round() int64 {
 	gap, ok := s.meanGap()
 	if !ok {
@@ -53,7 +53,7 @@ func (s *Span) Round() int64 {
 
 func (s *Span) length() int64 { return distance(s.first, s.latest) }
 
-// meanGap is the mean gap between two packets, unless the section takes no time.
+// meanGap is the mean gap between two packets if the section has a duration.
 func (s *Span) meanGap() (gap int64, ok bool) {
 	if s.length() == 0 {
 		return 0, false
@@ -61,13 +61,14 @@ func (s *Span) meanGap() (gap int64, ok bool) {
 	return s.length() / (s.timed - 1), true
 }
 
-// distance is how far it is from earlier to later, at most [math.MaxInt64]:
-// timestamps of pcapng span the whole range.
+// distance is the time from earlier to later, at most [math.MaxInt64]: timestamps of pcapng
+// span the whole range.
 func distance(earlier, later int64) int64 {
 	return int64(min(uint64(later)-uint64(earlier), math.MaxInt64))
 }
 
-// Later adds nanoseconds that are not negative to a time, up to the last one that there is.
+// Later adds nanoseconds, which are not negative, to a time. The result is at most the last
+// possible time.
 func Later(a, b int64) int64 {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64
