@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math/big"
 	"runtime"
 
 	"pcap-replay/internal/files"
@@ -16,6 +17,12 @@ type config struct {
 	chart       bool   // instead of records
 	svg         string // a file; "" without
 	fromRecords string // a file to draw from; "" without
+
+	// For --against:
+	reference string  // "" without
+	speed     float64 // 0: to be estimated
+	memory    int64   // bytes
+	tmp       string  // a folder
 }
 
 // descriptorsOfJob is how many files a job has open at most: a tarball twice and its index.
@@ -34,6 +41,9 @@ func configure(flags *tool.Flags) (c config, err error) {
 	c.jobs = min(c.jobs, max(files.DescriptorLimit()/descriptorsOfJob, 1))
 	c.chart, c.svg, c.ignoreZeros = flags.Bool("chart"), flags.String("svg"), flags.Bool("ignore-zeros")
 	c.fromRecords = flags.String("from-records")
+	if err := c.readComparison(flags); err != nil {
+		return c, err
+	}
 	switch operands := flags.Operands(); {
 	case c.fromRecords != "" && !c.draws():
 		return c, tool.UsageErrorf("--from-records needs --chart or --svg")
@@ -43,6 +53,57 @@ func configure(flags *tool.Flags) (c config, err error) {
 		return c, tool.UsageErrorf("--svg -: wanted a file, because stdout is for records")
 	}
 	return c, nil
+}
+
+// readComparison reads --against and the flags that belong to it.
+func (c *config) readComparison(flags *tool.Flags) (err error) {
+	if !flags.IsSet("against") {
+		for _, name := range []string{"speed", "memory", "tmp"} {
+			if flags.IsSet(name) {
+				return tool.UsageErrorf("--%s is for --against", name)
+			}
+		}
+		return nil
+	}
+	for _, name := range []string{"jobs", "ignore-zeros", "from-records", "match", "suffix"} {
+		if flags.IsSet(name) {
+			return tool.UsageErrorf("--against and --%s: wanted one of them", name)
+		}
+	}
+	if c.reference = flags.String("against"); c.reference == "" {
+		return tool.UsageErrorf("--against %q: wanted a capture", c.reference)
+	}
+	operands := flags.Operands()
+	if len(operands) > 1 {
+		return tool.UsageErrorf("--against compares with one capture, and %q is a second one", operands[1]).
+			WithHint("pcap-merge makes one of several")
+	}
+	if c.reference == "-" && (len(operands) == 0 || operands[0] == "-") {
+		return tool.UsageErrorf("--against -: stdin cannot be the reference and the capture")
+	}
+	if text := flags.String("speed"); text != "" {
+		if c.speed, err = parseSpeed(text); err != nil {
+			return err
+		}
+	}
+	c.memory, c.tmp, err = flags.Memory()
+	return err
+}
+
+// maxSpeed is that of pcap-pace: beyond it, a day becomes less than a millisecond.
+const maxSpeed = 1e8
+
+// parseSpeed reads a number over 0, as pcap-pace does: 2, 0.5, 1/3.
+func parseSpeed(text string) (float64, error) {
+	ratio, ok := new(big.Rat).SetString(text)
+	if !ok {
+		return 0, tool.UsageErrorf("--speed %q: wanted a number, such as 2 or 0.5", text)
+	}
+	speed, _ := ratio.Float64()
+	if speed < 1/maxSpeed || speed > maxSpeed {
+		return 0, tool.UsageErrorf("--speed %q: wanted a number from %g to %g", text, 1/maxSpeed, maxSpeed)
+	}
+	return speed, nil
 }
 
 // draws says that a picture is wanted.

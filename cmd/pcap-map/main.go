@@ -32,6 +32,10 @@ func mapper() *tool.Tool {
 			input.IgnoreZerosFlag(),
 			&cli.BoolFlag{Name: "chart", Usage: "draw when each capture runs, instead of printing records"},
 			&cli.StringFlag{Name: "svg", Usage: "also draw when each capture runs as a picture into `FILE`"},
+			&cli.StringFlag{Name: "against", Usage: "compare a capture with what was to be sent: the capture `REFERENCE` (-: stdin)"},
+			&cli.StringFlag{Name: "speed", Usage: "with --against: the replay was to be `N` times as fast as the reference", DefaultText: "estimated"},
+			&cli.StringFlag{Name: "memory", Value: "256MiB", Usage: "with --against: use up to `SIZE` of memory"},
+			&cli.StringFlag{Name: "tmp", Usage: "with --against: keep the rest in a temporary file in `FOLDER`", DefaultText: "$TMPDIR or /tmp"},
 			&cli.StringFlag{Name: "from-records", Usage: "draw the records in `FILE` (- for stdin) instead of reading captures"},
 		}, input.NameFlags()),
 		Run: run,
@@ -42,6 +46,9 @@ func run(run *tool.Run) error {
 	config, err := configure(run.Flags)
 	if err != nil {
 		return err
+	}
+	if config.reference != "" {
+		return newComparison(run, config).produce()
 	}
 	m := newMapping(run, config)
 	if err := m.open(); err != nil {

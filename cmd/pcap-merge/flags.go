@@ -1,11 +1,9 @@
 package main
 
 import (
-	"os"
 	"slices"
 	"time"
 
-	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/tool"
 	"pcap-replay/stream"
@@ -48,12 +46,7 @@ func configure(flags *tool.Flags, opener *input.Opener) (c config, err error) {
 		return c, err
 	}
 	c.reorder = int64(reorder)
-	if c.memory, err = tool.ParseSize("memory", flags.String("memory")); err != nil {
-		return c, err
-	}
-	if c.tmp = flags.String("tmp"); c.tmp == "" {
-		c.tmp = os.TempDir()
-	} else if err := checkFolder("--tmp", c.tmp); err != nil {
+	if c.memory, c.tmp, err = flags.Memory(); err != nil {
 		return c, err
 	}
 	if err := c.readFollow(flags); err != nil {
@@ -61,17 +54,6 @@ func configure(flags *tool.Flags, opener *input.Opener) (c config, err error) {
 	}
 	c.ignoreZeros = flags.Bool("ignore-zeros")
 	return c, c.readSelection(flags, opener)
-}
-
-func checkFolder(flag, path string) error {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return tool.UsageErrorf("%s %w", flag, files.Named(path, err))
-	case !info.IsDir():
-		return tool.UsageErrorf("%s %q: is not a folder", flag, path)
-	}
-	return nil
 }
 
 // readFollow reads --follow and --idle.
@@ -85,7 +67,7 @@ func (c *config) readFollow(flags *tool.Flags) (err error) {
 	if len(flags.Operands()) > 0 || flags.IsSet("select") || flags.IsSet("loop") {
 		return tool.UsageErrorf("--follow %q cannot be combined with operands, --select or --loop", c.follow)
 	}
-	if err := checkFolder("--follow", c.follow); err != nil {
+	if err := tool.CheckFolder("--follow", c.follow); err != nil {
 		return err
 	}
 	c.idle, err = flags.PositiveDuration("idle")

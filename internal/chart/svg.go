@@ -36,11 +36,13 @@ text { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace
 .paper { fill: #fff } .grid { stroke: #ddd } .soft { fill: #767676 }
 .row:hover .run { fill: #b9d4f0 } .band { fill: #808890; fill-opacity: .08 } .odd { fill-opacity: 0 }
 .run { fill: #d9e6f4 } .rate { fill: #1f6fbf } .bad { fill: #c62828 } .all { fill: #8a94a0 }
+.line { fill: none; stroke: #1f6fbf }
 @media (prefers-color-scheme: dark) {
 text { fill: #d5d9de }
 .paper { fill: #15181c } .grid { stroke: #30363d } .soft { fill: #8b949e }
 .row:hover .run { fill: #37577a }
 .run { fill: #25384d } .rate { fill: #58a6ff } .bad { fill: #ff6b64 } .all { fill: #6e7781 }
+.line { stroke: #58a6ff }
 }
 `
 

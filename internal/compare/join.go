@@ -16,6 +16,15 @@ import (
 // ErrLinkTypes says that frames of two link types cannot be held against each other.
 var ErrLinkTypes = errors.New("link types cannot be compared")
 
+// ReadError says that one of the captures could not be read to its end.
+type ReadError struct {
+	Side Side
+	Err  error
+}
+
+func (e *ReadError) Error() string { return fmt.Sprintf("%s: %v", e.Side, e.Err) }
+func (e *ReadError) Unwrap() error { return e.Err }
+
 // Side is one of the two captures.
 type Side int
 
@@ -26,6 +35,12 @@ const (
 )
 
 func (s Side) String() string { return [...]string{"reference", "capture"}[s] }
+
+// The events of packets that only one side has.
+const (
+	EventMissing = "missing"
+	EventExtra   = "extra"
+)
 
 // Options say how to compare.
 type Options struct {
@@ -38,8 +53,9 @@ type Options struct {
 	Tmp string
 	// Events is how many missing and how many extra packets to give with the result.
 	Events int
-	// Damaged is called for every broken place. It may be nil.
-	Damaged func(Side, *stream.Damage)
+	// Damaged is called for every broken place. Its error ends the comparison. It may be
+	// nil.
+	Damaged func(Side, *stream.Damage) error
 	// Progressed is called now and then with the packets read of both. It may be nil.
 	Progressed func(packets int64)
 }
@@ -93,8 +109,9 @@ type join struct {
 	order  order
 }
 
-// Compare reads both to their ends. The error is one of reading, or of the files for what
-// memory does not hold. After an error, a Read may still be under way.
+// Compare reads both to their ends. The error is a [*ReadError], [ErrLinkTypes], that of
+// Options.Damaged, or one of the files for what memory does not hold. After an error, a Read
+// may still be under way.
 func Compare(reference, capture Reader, options Options) (*Result, error) {
 	j := &join{options: options, feeds: [2]*feed{newFeed(reference), newFeed(capture)}, clock: newClock(options.Speed), last: [2]int64{nobody, nobody}}
 	size := max((options.Memory-options.Memory*2/leftoverShare)/2/packetMemory, minWindow)
@@ -124,7 +141,9 @@ func (j *join) begin() error {
 	for side, f := range j.feeds {
 		f.read()
 		for f.err != nil && isDamage(f.err) && len(f.packets) == 0 {
-			j.damaged(Side(side), f.err)
+			if err := j.damaged(Side(side), f.err); err != nil {
+				return err
+			}
 			f.read()
 		}
 		f.seed = seed
@@ -149,15 +168,18 @@ func (j *join) begin() error {
 	return nil
 }
 
-func (j *join) damaged(side Side, err error) {
+// damaged takes note of an error that is damage.
+func (j *join) damaged(side Side, err error) error {
 	var damage *stream.Damage
-	if errors.As(err, &damage) {
-		j.feeds[side].stats.Damaged++
-		j.feeds[side].stats.LostBytes += damage.Lost
-		if j.options.Damaged != nil {
-			j.options.Damaged(side, damage)
-		}
+	if !errors.As(err, &damage) {
+		return nil
 	}
+	j.feeds[side].stats.Damaged++
+	j.feeds[side].stats.LostBytes += damage.Lost
+	if j.options.Damaged == nil {
+		return nil
+	}
+	return j.options.Damaged(side, damage)
 }
 
 // read reads both sides to their ends.
@@ -172,9 +194,11 @@ func (j *join) read() error {
 		f := j.feeds[side]
 		b := <-f.batches
 		if err := f.take(b); err != nil {
-			return fmt.Errorf("%s: %w", side, err)
+			return &ReadError{side, err}
 		}
-		j.damaged(side, b.err)
+		if err := j.damaged(side, b.err); err != nil {
+			return err
+		}
 		for i := range b.packets {
 			if err := j.add(side, &b.packets[i]); err != nil {
 				return err
@@ -467,7 +491,7 @@ func (j *join) retireReference(number int64, r *packet) error {
 	}
 	j.result.Comparison.Missing++
 	if len(j.result.Missing) < j.options.Events {
-		j.result.Missing = append(j.result.Missing, r.event("missing", number))
+		j.result.Missing = append(j.result.Missing, r.event(EventMissing, number))
 	}
 	return j.left[Reference].add(leftover{key: r.keys[exactKey], number: number})
 }
@@ -484,7 +508,7 @@ func (j *join) retireCapture(number int64, c *packet) error {
 	} else {
 		j.result.Comparison.Extra++
 		if len(j.result.Extra) < j.options.Events {
-			j.result.Extra = append(j.result.Extra, c.event("extra", number))
+			j.result.Extra = append(j.result.Extra, c.event(EventExtra, number))
 		}
 	}
 	return j.left[Capture].add(leftover{key: c.keys[exactKey], number: number, duplicate: c.is(duplicate)})

@@ -198,7 +198,7 @@ func TestDamage(t *testing.T) {
 		sources[side] = broken
 		var said []compare.Side
 		r, err := compare.Compare(stream.NewReader(bytes.NewReader(sources[0])), stream.NewReader(bytes.NewReader(sources[1])), compare.Options{
-			Memory: memory, Damaged: func(side compare.Side, _ *stream.Damage) { said = append(said, side) },
+			Memory: memory, Damaged: func(side compare.Side, _ *stream.Damage) error { said = append(said, side); return nil },
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -35,6 +35,8 @@ type MapSummary struct {
 	LostBytes int64 `json:"lost_bytes"`
 	Failed    int64 `json:"failed"`  // inputs and members without a record
 	Skipped   int   `json:"skipped"` // files and members that were left out, such as those that are not captures
+	// Unlisted is how many missing and extra packets have no event, with --against.
+	Unlisted int64 `json:"unlisted,omitempty"`
 }
 
 // MergeSummary ends the report of pcap-merge.

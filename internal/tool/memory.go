@@ -1,0 +1,31 @@
+package tool
+
+import (
+	"os"
+
+	"pcap-replay/internal/files"
+)
+
+// Memory reads --memory and --tmp: how many bytes to keep in memory, and the folder for the
+// rest.
+func (f *Flags) Memory() (memory int64, tmp string, err error) {
+	if memory, err = ParseSize("memory", f.String("memory")); err != nil {
+		return 0, "", err
+	}
+	if tmp = f.String("tmp"); tmp == "" {
+		return memory, os.TempDir(), nil
+	}
+	return memory, tmp, CheckFolder("--tmp", tmp)
+}
+
+// CheckFolder refuses what a flag names if it is not a folder.
+func CheckFolder(flag, path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return UsageErrorf("%s %w", flag, files.Named(path, err))
+	case !info.IsDir():
+		return UsageErrorf("%s %q: is no folder", flag, path)
+	}
+	return nil
+}
