@@ -16,7 +16,7 @@ func TestCases(t *testing.T) {
 	for name, want := range map[string]struct {
 		packets int
 		lastAt  string // unless it is of no interest
-		damage  int    // broken places
+		damage  int    // damaged places
 	}{
 		"intact-clock-set-by-ntp.pcap":             {8, "1600000000.007007000", 0},
 		"intact-jump-1970-2020.pcap":               {200, "1600000001.099007000", 0},

@@ -48,7 +48,7 @@ type chain struct {
 	timed   int // how many of times are known
 }
 
-// add takes note of a record.
+// add records a record.
 func (c *chain) add(length int) {
 	if c.length == 0 {
 		c.second = length
@@ -63,14 +63,14 @@ func (c *chain) addTime(time int64) {
 	}
 }
 
-// isLong says whether the chain has been followed far enough: beyond a number of bytes,
+// isLong reports whether the chain has been followed far enough: beyond a number of bytes,
 // and for enough records or more bytes than a packet holds.
 func (c *chain) isLong(beyond, enough int) bool {
 	return c.length > beyond &&
 		(c.records >= enough || c.records >= chainRecords && c.length >= largestPacket || c.length >= chainReach)
 }
 
-// isWitnessed says whether a chain of pcap records is more than chance. Fewer
+// isWitnessed reports whether a chain of pcap records is more than chance. Fewer
 // records are enough where they lead exactly to the end, and a single one where its
 // time is near the last one before it.
 func (c *chain) isWitnessed(reference int64, hasReference bool) bool {
@@ -83,7 +83,7 @@ func (c *chain) isWitnessed(reference int64, hasReference bool) bool {
 	return c.records >= chainRecords
 }
 
-// isShifted says whether the chain reads headers four bytes too late: then what it
+// isShifted reports whether the chain reads headers four bytes too late: then what it
 // takes for the seconds is the fraction, what it takes for the fraction is the captured
 // length, and what it takes for the captured length is the length on the wire. The last
 // two are equal in almost every capture.
@@ -93,7 +93,7 @@ func (c *chain) isShifted() bool {
 	return c.records > 1 && (c.shifted == c.records || c.records > chainRecords && c.shifted == c.records-1)
 }
 
-// isNear says whether the times of the chain fit the last one before it. Without
+// isNear reports whether the times of the chain fit the last one before it. Without
 // one before it, they need only fit one another.
 func (c *chain) isNear(reference int64, hasReference bool) bool {
 	if c.timed == 0 {
@@ -105,13 +105,13 @@ func (c *chain) isNear(reference int64, hasReference bool) bool {
 	return isNear(reference, c.times[0])
 }
 
-// isCoherent says whether the first two times of the chain fit one another.
+// isCoherent reports whether the first two times of the chain fit one another.
 func (c *chain) isCoherent() bool { return c.timed < 2 || isNear(c.times[0], c.times[1]) }
 
-// isNear says whether two timestamps are no more than nearTime apart.
+// isNear reports whether two timestamps are no more than nearTime apart.
 func isNear(a, b int64) bool { return a-b <= nearTime && b-a <= nearTime }
 
-// followRecords follows pcap records from offset bytes behind the reading position,
+// followRecords follows pcap records from offset bytes after the reading position,
 // beyond a number of bytes and for enough records. Their headers may have the tolerated
 // defects.
 func (r *Reader) followRecords(layout *pcapLayout, offset, beyond, enough int, tolerated defects) (c chain) {
@@ -162,19 +162,19 @@ func (c chain) endOfStream(rest int) chain {
 	return c
 }
 
-// isCaptureAt says whether a capture begins offset bytes behind the reading
+// isCaptureAt reports whether a capture begins offset bytes after the reading
 // position, compressed or not.
 func (r *Reader) isCaptureAt(offset int) bool {
 	return r.fill(offset+fileHeaderLength) && isFileHeader(r.unread()[offset:]) ||
 		r.fill(offset+compressionMagicLength) && isCompressed(r.unread()[offset:])
 }
 
-// isCompressed says whether compressed data begins here.
+// isCompressed reports whether compressed data begins here.
 func isCompressed(head []byte) bool {
 	return DetectCompression(head) != Uncompressed || isSkippableFrame(head)
 }
 
-// followSection follows the file header at the reading position and the records behind
+// followSection follows the file header at the reading position and the records after
 // it, beyond a number of bytes. The header itself is no record.
 func (r *Reader) followSection(beyond int) (c chain) {
 	head := r.unread()

@@ -75,7 +75,7 @@ func TestReadsWhatProgramsCompress(t *testing.T) {
 	}
 }
 
-// Two compressed captures one behind the other are two sections.
+// Two compressed captures one after the other are two sections.
 func TestReadsConcatenatedCompression(t *testing.T) {
 	plain := lab.Pcap(lab.Packets(100, lab.Start, time.Millisecond, 100), binary.LittleEndian, true)
 	for _, c := range compressions {
@@ -188,7 +188,7 @@ func TestReadsInFrontOfBadChecksum(t *testing.T) {
 	}
 }
 
-// Where a wrong bit makes no capture of it, the checksum that stands behind says why.
+// Where a wrong bit makes no capture of it, the checksum that stands after says why.
 func TestSaysWhyItIsNoCapture(t *testing.T) {
 	plain := lab.Pcap(nil, binary.LittleEndian, true)
 	for random := rand.New(rand.NewPCG(1, 2)); len(plain) < 3000; { // so that it is stored as it is
@@ -198,7 +198,7 @@ func TestSaysWhyItIsNoCapture(t *testing.T) {
 		t.Run(args[0], func(t *testing.T) {
 			packed := compress(t, plain, args[0], args[1:]...)
 			found := 0
-			for place := 8; place < 100; place++ { // behind the magic
+			for place := 8; place < 100; place++ { // after the magic
 				damaged := bytes.Clone(packed)
 				damaged[place] ^= 1
 				got, _ := decompress(damaged)
@@ -313,7 +313,7 @@ func TestFindsEveryEnd(t *testing.T) {
 	}
 }
 
-// What follows the end of compressed data that is no capture is told, unless it is
+// What follows the end of compressed data that is not a capture is told, unless it is
 // zeros.
 func TestTellsWhatFollowsTheEnd(t *testing.T) {
 	plain := lab.Pcap(lab.Packets(100, lab.Start, time.Millisecond, 100), binary.LittleEndian, true)

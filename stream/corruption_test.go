@@ -74,7 +74,8 @@ func (c corruption) apply(file []byte) []byte {
 	return bytes.Join([][]byte{file[:c.start], c.anew, file[c.end:]}, nil)
 }
 
-// touches says whether a record does not stand in the damaged file any more.
+// touches reports whether the corruption has removed or changed a record in the damaged
+// file.
 func (c corruption) touches(p place) bool {
 	if c.start == c.end { // put in
 		return p.start < c.start && c.start < p.end
@@ -82,8 +83,8 @@ func (c corruption) touches(p place) bool {
 	return p.start < c.end && c.start < p.end
 }
 
-// span is where the records that the corruption touches stand in the damaged file. The
-// damage is seen there, or at the header behind.
+// span is the range of the damaged file with the records that the corruption touches. The
+// damage is found there, or at the next header.
 func (c corruption) span(records []place) (from, to int64) {
 	from, to = c.start, c.end
 	for _, p := range records {
@@ -97,7 +98,7 @@ func (c corruption) span(records []place) (from, to int64) {
 	return from, to + int64(len(c.anew)) - (c.end - c.start)
 }
 
-// touchesOther says whether the corruption hits what stands between the records of a
+// touchesOther reports whether the corruption hits what stands between the records of a
 // pcapng. Without its interface, a packet cannot be read.
 func (c corruption) touchesOther(records []place) bool {
 	end := records[0].start
@@ -302,7 +303,7 @@ func TestCorruptedCaptures(t *testing.T) {
 	}
 }
 
-// corruptible gives captures of the corpus that are intact, uncompressed, and long
+// corruptible returns captures of the corpus that are intact, uncompressed, and long
 // enough to be damaged in the middle.
 func corruptible(t *testing.T, want int) (names []string) {
 	corpus, rows := lab.CorpusIndex(t)

@@ -264,7 +264,7 @@ func (d *decompressor) damaged(err error) error {
 var errBlockEnd = errors.New("a block ends too early")
 
 // damageAhead reads on for the reason why what has been read makes no sense, and drops
-// what comes before it: a checksum stands behind what it is of. It gives up after
+// what comes before it: a checksum stands after what it is of. It gives up after
 // maxDamageAhead bytes.
 func (d *decompressor) damageAhead() error {
 	_, err := io.CopyN(io.Discard, d, maxDamageAhead)

@@ -20,7 +20,7 @@
 // Recovery begins only where the framing breaks. [Reader.Read] then returns a [*Damage],
 // and its next call goes on at the next place that can be trusted: one from which records
 // lead on to the end of the stream or far beyond the length of a packet. Timestamps before
-// the damage and behind it help to choose among several such places. They never refuse a
+// the damage and after it help to choose among several such places. They never refuse a
 // record whose framing holds.
 //
 // A record header of zeros is damage and never a packet: crashed systems and preallocated

@@ -13,7 +13,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// addSeeds gives one capture of every layout and format, and two in a row.
+// addSeeds returns one capture of every layout and format, and two in a row.
 func addSeeds(f *testing.F) {
 	packets := lab.Packets(4, lab.Start, time.Millisecond, 60)
 	for _, l := range layouts {

@@ -116,7 +116,7 @@ func modifiedPcap(packets []stream.Packet, order byteOrder) []byte {
 	return file
 }
 
-// checkIntact writes packets in every format, alone, one behind the other, and
+// checkIntact writes packets in every format, alone, one after the other, and
 // compressed, and reads them back.
 func checkIntact(t *testing.T, packets []stream.Packet) {
 	var captures []intactCapture

@@ -63,7 +63,7 @@ func fileFormat(magic uint32) (format Format, swapped bool) {
 	return FormatUnknown, false
 }
 
-// isFileMagic says whether a capture may begin here.
+// isFileMagic reports whether a capture may begin here.
 func isFileMagic(head []byte) bool {
 	if len(head) < 4 {
 		return false
@@ -72,7 +72,7 @@ func isFileMagic(head []byte) bool {
 	return format != FormatUnknown
 }
 
-// isFileHeader says whether a capture surely begins here, in the middle of a
+// isFileHeader reports whether a capture surely begins here, in the middle of a
 // stream. A pcap header could be a record's header as well, of the year 2055.
 func isFileHeader(head []byte) bool {
 	if len(head) < fileHeaderLength {
@@ -183,17 +183,17 @@ func (l *pcapLayout) defects(h recordHeader) (d defects) {
 	return d
 }
 
-// isZero says whether a header is all zeros. Crashed systems and preallocated files
+// isZero reports whether a header is all zeros. Crashed systems and preallocated files
 // leave zeros, so this is damage and never a packet.
 func (h recordHeader) isZero() bool { return h == recordHeader{} }
 
-// isPlausible says whether records may begin with this header behind damage.
+// isPlausible reports whether records may begin with this header after damage.
 func (l *pcapLayout) isPlausible(h recordHeader) bool {
 	return h.captured > 0 && h.captured <= h.wire && h.captured <= l.maxLength &&
 		h.fraction < l.fractionLimit && h.wire <= l.plausibleWire()
 }
 
-// plausibleWire is the largest length on the wire in bytes with which records begin behind
+// plausibleWire is the largest length on the wire in bytes with which records begin after
 // damage.
 func (l *pcapLayout) plausibleWire() uint32 { return max(l.maxLength, maxPlausibleWire) }
 
@@ -201,7 +201,7 @@ func (l *pcapLayout) plausibleWire() uint32 { return max(l.maxLength, maxPlausib
 // cards build, 512 KiB (GSO_MAX_SIZE of Linux).
 const maxPlausibleWire = 1 << 20
 
-// isOdd says whether a record needs a closer look, since damage may look like it: it
+// isOdd reports whether a record needs a closer look, since damage may look like it: it
 // has defects, no length on the wire, a captured length equal to its fraction (see
 // [chain.isShifted]) or a time far from the one before, or another capture may begin.
 func (r *Reader) isOdd(h recordHeader, header []byte) bool {
@@ -297,7 +297,7 @@ func (r *Reader) nextRecord() error {
 	return nil
 }
 
-// followOwn follows the records from an odd one on. Those behind it should be sound,
+// followOwn follows the records from an odd one on. Those after it should be sound,
 // but for the defects that it has itself. Others are allowed where the chain is long or
 // leads exactly to the end.
 func (r *Reader) followOwn(h recordHeader) chain {
@@ -310,13 +310,13 @@ func (r *Reader) followOwn(h recordHeader) chain {
 	return own
 }
 
-// isFramed says whether records lead on from an odd one, to the end of the stream or
+// isFramed reports whether records lead on from an odd one, to the end of the stream or
 // to another capture: then it is a record, whatever its time and its bytes.
 func (c *chain) isFramed() bool {
 	return c.length > 0 && (c.ending == endsWell || c.ending == leadsOn || c.records >= chainRecords)
 }
 
-// isCapturedWrong says whether a captured length over the length on the wire is damaged:
+// isCapturedWrong reports whether a captured length over the length on the wire is damaged:
 // then records follow the wire's.
 func (r *Reader) isCapturedWrong(h recordHeader) bool {
 	if h.captured <= h.wire {
@@ -326,7 +326,7 @@ func (r *Reader) isCapturedWrong(h recordHeader) bool {
 	return c.records >= chainRecords && c.isCoherent()
 }
 
-// isSectionAhead says whether another capture begins at the reading position. The
+// isSectionAhead reports whether another capture begins at the reading position. The
 // header of a pcap could also be that of a record of the year 2055, and the first bytes of
 // compressed data that of many a record: the records that follow decide.
 func (r *Reader) isSectionAhead(h recordHeader, own chain) bool {
@@ -334,7 +334,7 @@ func (r *Reader) isSectionAhead(h recordHeader, own chain) bool {
 		if !own.isFramed() {
 			return true
 		}
-		// In a file header, the time zone stands in place of the captured length. It
+		// In a file header, the time zone is in place of the captured length. It
 		// is 0 in practice.
 		section := r.followSection(0)
 		return h.captured == 0 && (section.records > 0 || section.ending == endsWell)

@@ -9,7 +9,7 @@ import (
 )
 
 // The block types of pcapng that hold what we want: draft-ietf-opsawg-pcapng,
-// section 11.1. Others are passed over.
+// section 11.1. Others are skipped.
 const (
 	blockInterface      = 1
 	blockPacket         = 2 // obsolete
@@ -79,7 +79,7 @@ func powerOfTen(exponent uint) uint64 {
 	return power
 }
 
-// time gives nanoseconds since the Unix epoch. What does not fit becomes the
+// time returns nanoseconds since the Unix epoch. What does not fit becomes the
 // largest or smallest time there is.
 func (c *interfaceClock) time(units uint64) int64 {
 	high, low := bits.Mul64(units, c.multiply)
@@ -115,7 +115,7 @@ func isBlockLength(length uint32) bool {
 	return length >= minBlockLength && length <= maxBlockLength && length%4 == 0
 }
 
-// isKnownBlock says whether records may begin with a block of this type behind
+// isKnownBlock reports whether records may begin with a block of this type after
 // damage: draft-ietf-opsawg-pcapng, section 11.1.
 func isKnownBlock(kind uint32) bool {
 	return kind >= blockInterface && kind <= blockSecrets ||
@@ -186,7 +186,7 @@ func (r *Reader) addUnknownBlock(kind, length uint32) {
 	r.unknown[i].Bytes += int64(length)
 }
 
-// isRegisteredBlock says whether a block type is registered: draft-ietf-opsawg-pcapng,
+// isRegisteredBlock reports whether a block type is registered: draft-ietf-opsawg-pcapng,
 // section 11.1. 0x101 to 0x10d are those of Hone, 0x201 to 0x216 those of Sysdig.
 func isRegisteredBlock(kind uint32) bool {
 	return isKnownBlock(kind) || kind >= 0x101 && kind <= 0x10d || kind >= 0x201 && kind <= 0x216
@@ -242,7 +242,7 @@ func (r *Reader) parsePacketBlock(kind uint32, block []byte, packet *Packet) (pr
 // timeAheadReach bounds how far timeAhead looks, in bytes.
 const timeAheadReach = 64 << 10
 
-// timeAhead gives the first timestamp of the blocks that follow. A packet without
+// timeAhead returns the first timestamp of the blocks that follow. A packet without
 // one that begins a section goes with the first that has one, not to 1970.
 func (r *Reader) timeAhead() int64 {
 	order := r.order
@@ -324,7 +324,7 @@ func (r *Reader) nextBlock() error {
 	return nil
 }
 
-// isBlockBehind says whether a block is sound but for its second length: what it holds
+// isBlockBehind reports whether a block is sound but for its second length: what it holds
 // is valid, and a valid block or the end of the stream follows length bytes on.
 func (r *Reader) isBlockBehind(kind uint32, length int) bool {
 	interfaces := len(r.interfaces)
@@ -446,7 +446,7 @@ func interfaceFCSLength(value byte) uint32 {
 	return uint32(value)
 }
 
-// isBlockValid says whether a whole block is valid in itself, in a section of as many
+// isBlockValid reports whether a whole block is valid in itself, in a section of as many
 // interfaces.
 func isBlockValid(order binary.ByteOrder, kind uint32, block []byte, interfaces int) bool {
 	return order.Uint32(block[len(block)-4:]) == uint32(len(block)) && isBodyValid(order, kind, block, interfaces)
@@ -481,7 +481,7 @@ func isBodyValid(order binary.ByteOrder, kind uint32, block []byte, interfaces i
 	return true
 }
 
-// areOptionsValid says whether options fill the bytes, and the option that ends them is
+// areOptionsValid reports whether options fill the bytes, and the option that ends them is
 // the last one.
 func areOptionsValid(order binary.ByteOrder, options []byte) bool {
 	for len(options) >= 4 {

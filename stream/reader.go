@@ -59,7 +59,7 @@ type Reader struct {
 	records  int64 // given out
 	lastTime int64 // of the last packet of this section
 	hasTime  bool
-	// reference is the time of the last record that was not odd, which records behind
+	// reference is the time of the last record that was not odd, which records after
 	// damage are held against.
 	reference    int64
 	hasReference bool
@@ -138,7 +138,7 @@ func Open(path string) (*Reader, error) {
 //
 //   - [io.EOF] at the end of the stream
 //   - a [*Damage], after all packets before it; the next Read continues after it
-//   - an error that wraps [ErrNotCapture], if the stream is no capture
+//   - an error that wraps [ErrNotCapture], if the stream is not a capture
 //   - the error of the source
 func (r *Reader) Read(dst []Packet) (n int, err error) {
 	if len(dst) == 0 {
@@ -187,7 +187,7 @@ func (r *Reader) Sections() int { return r.sections }
 // appearance. The slice is read-only. Later reads do not change it.
 func (r *Reader) LinkTypes() []LinkType { return slices.Clip(r.linkTypes) }
 
-// addLinkType takes note of a link type of the current section.
+// addLinkType records a link type of the current section.
 func (r *Reader) addLinkType(linkType LinkType) {
 	seenIn := r.linkTypeSeenIn[linkType] // counted from 1
 	if seenIn == 0 {
@@ -242,7 +242,7 @@ func (r *Reader) Close() error {
 	return errors.Join(errs...)
 }
 
-// unread is what stands in the block and has not been consumed.
+// unread is what is in the block and has not been consumed.
 func (r *Reader) unread() []byte { return r.block[r.start:r.end] }
 
 // fill reads until the block has at least want unread bytes, and says whether it
@@ -474,7 +474,7 @@ func (r *Reader) Packets() iter.Seq2[*Packet, error] {
 	}
 }
 
-// next gives one packet, valid until the next call.
+// next returns one packet, valid until the next call.
 func (r *Reader) next() (*Packet, error) {
 	if len(r.batchUnread) == 0 {
 		if r.batch == nil {

@@ -113,7 +113,7 @@ func TestSectionsOfAllFormatsFollowOneAnother(t *testing.T) {
 	}
 }
 
-// TestBlockLooksLikeTheBeginningOfACapture has captures behind a pcapng whose first
+// TestBlockLooksLikeTheBeginningOfACapture has captures after a pcapng whose first
 // bytes could be the type and the length of a block.
 func TestBlockLooksLikeTheBeginningOfACapture(t *testing.T) {
 	packets := lab.Packets(10, lab.Start, time.Millisecond, 100)

@@ -2,7 +2,7 @@ package stream
 
 import "encoding/binary"
 
-// Recovery behind damage. It begins only where the framing breaks: where a header
+// Recovery after damage. It begins only where the framing breaks: where a header
 // cannot be a header, or where nothing that could be a header stands at the end of
 // its record. Every position is then a candidate, and the chain of records that
 // starts there decides. See chain.go.
@@ -34,8 +34,8 @@ func (r *Reader) damage(reason string) *Damage {
 	return &Damage{Offset: r.Offset(), Record: r.records + 1, Reason: reason}
 }
 
-// resynchronise moves on from a broken place to the next one that can be trusted
-// and returns the damage. It looks into the record before the broken place as well:
+// resynchronise moves on from a damaged place to the next one that can be trusted
+// and returns the damage. It looks into the record before the damaged place as well:
 // if the length of that record is wrong, the next records start inside of it.
 func (r *Reader) resynchronise(reason string) *Damage {
 	damage := r.damage(reason)
@@ -58,11 +58,11 @@ func (r *Reader) resynchroniseTruncated(reason string) *Damage {
 }
 
 // resynchroniseUnless does so if there is a better way than the record at the
-// reading position, whose chain is own. It returns nil where there is none.
+// reading position, whose chain is own. It returns nil if there is none.
 func (r *Reader) resynchroniseUnless(own chain, reason string) *Damage {
 	damage := r.damage(reason)
 	self := r.rate(own, damage.Offset, damage.Offset, r.hasReference)
-	self.deadline = self.second // what begins behind the record does not contradict it
+	self.deadline = self.second // what begins after the record does not contradict it
 	r.search(damage.Offset, self)
 	if r.Offset() == damage.Offset {
 		return nil
@@ -71,7 +71,7 @@ func (r *Reader) resynchroniseUnless(own chain, reason string) *Damage {
 	return damage
 }
 
-// isReadLate says whether a chain that looks shifted is: records begin four bytes before
+// isReadLate reports whether a chain that looks shifted is: records begin four bytes before
 // one of its first records, and their times fit the last one. Bytes have been cut out
 // then. See [chain.isShifted].
 func (r *Reader) isReadLate(own chain) bool {
@@ -95,7 +95,7 @@ func (r *Reader) isReadLate(own chain) bool {
 	return false
 }
 
-// fits says whether a time fits the times before it better than another one. Without any
+// fits reports whether a time fits the times before it better than another one. Without any
 // before it, a time of 1970 fits nothing.
 func (r *Reader) fits(time, other int64) bool {
 	if !r.hasReference {
@@ -147,7 +147,7 @@ func (r *Reader) search(beyond int64, own candidate) {
 	r.inSection = !best.isFile
 }
 
-// continues says whether a candidate is a record of the chain of another one. The
+// continues reports whether a candidate is a record of the chain of another one. The
 // second record of an outlier is not: it is the better place to begin.
 func (r *Reader) continues(best, found candidate) bool {
 	if best.rank < rankOutlier || best.isFile || best.rank == rankOutlier && found.offset == best.second {

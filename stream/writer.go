@@ -63,7 +63,7 @@ type Writer struct {
 	started    bool
 	linkType   LinkType   // of a pcap
 	interfaces []LinkType // of a pcapng, in the order of their numbers
-	err        error      // the first; nothing is written behind it
+	err        error      // the first; nothing is written after it
 }
 
 // compressor is what gzip, lz4 and zstd writers have in common.
@@ -90,7 +90,7 @@ func NewWriter(dst io.Writer, options WriterOptions) (*Writer, error) {
 	return w, nil
 }
 
-// newCompressor gives nil for Uncompressed. All levels are fast ones: the stream
+// newCompressor returns nil for Uncompressed. All levels are fast ones: the stream
 // is to keep up with a network.
 func newCompressor(dst io.Writer, compression Compression) (compressor, error) {
 	switch compression {
@@ -275,7 +275,7 @@ const backgroundBlocks = 3
 type backgroundWriter struct {
 	full  chan fullBlock
 	empty chan []byte
-	err   atomic.Pointer[error] // the first; nothing is written behind it
+	err   atomic.Pointer[error] // the first; nothing is written after it
 	ended chan struct{}
 }
 

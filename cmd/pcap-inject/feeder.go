@@ -214,7 +214,7 @@ func (f *feeder) publish() {
 	}
 }
 
-// ringOf gives all frames between two addresses to one thread.
+// ringOf returns the ring for a packet. All frames between two addresses use the same ring.
 func (f *feeder) ringOf(packet *stream.Packet) *schedule.Ring {
 	if len(f.rings) == 1 {
 		return f.rings[0]

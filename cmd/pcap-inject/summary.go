@@ -168,7 +168,7 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 	}
 }
 
-// now gives the figures of this moment.
+// now returns the figures of this moment.
 func (in *injection) now() record.Progress {
 	f := in.figures()
 	e := record.Progress{

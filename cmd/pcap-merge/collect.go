@@ -211,11 +211,11 @@ func (m *merging) peekOne(c *candidate) {
 	}
 }
 
-// believe takes the contents of a file from its record, and says whether that is possible.
-// The record has to have the time of the first packet, and has to fit the file as it is now:
-// the merge opens a file when its first packet is due, so an old record would put the
-// packets of a new file out of order. A file with an outdated record is looked at like one
-// that has none.
+// believe takes the contents of a file from its record, and reports whether this is
+// possible. The record must have the time of the first packet, and must match the file as
+// it is now: the merge opens a file when its first packet is due, so an outdated record
+// would put packets out of order. A file with an outdated record is read like a file
+// without a record.
 func (m *merging) believe(c *candidate) bool {
 	var err error
 	p := c.peeked
@@ -226,8 +226,8 @@ func (m *merging) believe(c *candidate) bool {
 	return true
 }
 
-// compareFile compares a file with its record. A file that has grown and begins as
-// before is only longer.
+// compareFile compares a file with its record. A file that has grown, but begins as before,
+// counts as the same file.
 func (m *merging) compareFile(s *input.Selected, info fs.FileInfo) (*input.Outdated, error) {
 	size := s.CompareSize(info.Size())
 	if s.First == nil || size != nil && !size.Grown {
@@ -410,7 +410,7 @@ func (m *merging) openSparingly(path string) (archive.Source, error) {
 	return file, nil
 }
 
-// wantsMember says whether a member is to be merged, and says so if it should be
+// wantsMember reports whether a member is to be merged, and says so if it should be
 // and cannot.
 func (m *merging) wantsMember(c *candidate, wanted *input.Wanted, member *archive.Member, inspect func()) (bool, error) {
 	if member.Type != archive.File {

@@ -328,7 +328,7 @@ func TestMergeTakesTheCorpus(t *testing.T) {
 // Packets of times that the output does not hold are left out and counted, and the
 // others are not lost with them.
 func TestMergeCountsUnwritableTimes(t *testing.T) {
-	const firstTimestamp = 28 + 32 + 12 // behind a section header and an interface
+	const firstTimestamp = 28 + 32 + 12 // after a section header and an interface
 	packets := lab.Pcap(lab.Packets(5, lab.Start, 1e6, 60), binary.LittleEndian, true)
 	_, out, _ := tooltest.Run(merger(), packets, "--pcapng")
 	future := []byte(out)

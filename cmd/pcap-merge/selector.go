@@ -94,12 +94,12 @@ func (s *selector) rewind() {
 	}
 }
 
-// pastLimit is how many packets in a row have to be behind --to before the rest is taken to
+// pastLimit is how many packets in a row have to be after --to before the rest is taken to
 // be: eight batches. A single packet may have a broken clock; a few thousand in a row, in
 // merged order, do not.
 const pastLimit = 4096
 
-// isPast says that all is out that comes before --to.
+// isPast reports whether all is out that comes before --to.
 func (s *selector) isPast() bool { return s.behind >= pastLimit }
 
 // keep moves the packets that are wanted to the front and gives them.
@@ -129,7 +129,7 @@ func (s *selector) keep(packets []stream.Packet) (kept []stream.Packet, err erro
 	return kept, err
 }
 
-// areWritable says that the output holds the times of all packets, as it nearly
+// areWritable reports whether the output holds the times of all packets, as it nearly
 // always does.
 func (s *selector) areWritable(packets []stream.Packet) bool {
 	for i := range packets {
@@ -152,7 +152,7 @@ func chosen(packets []stream.Packet, dropped *atomic.Int64, wanted func(*stream.
 	return kept
 }
 
-// excludes says that a capture with packets from earliest to latest, where they are known,
+// excludes reports whether a capture with packets from earliest to latest, where they are known,
 // has none in the range.
 func (s *selector) excludes(earliest, latest *int64) bool {
 	return latest != nil && *latest < s.from || earliest != nil && *earliest >= s.to && s.to != math.MaxInt64

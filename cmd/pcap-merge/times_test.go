@@ -14,7 +14,7 @@ import (
 	"pcap-replay/internal/tool/tooltest"
 )
 
-// pcapng gives a capture with packets of any times, in units of 10^-resolution seconds from
+// pcapng returns a capture with packets of any times, in units of 10^-resolution seconds from
 // offset seconds on: draft-ietf-opsawg-pcapng, sections 4.1 to 4.3.
 func pcapng(resolution byte, offset int64, times ...uint64) []byte {
 	order := binary.LittleEndian
@@ -39,7 +39,7 @@ func pcapng(resolution byte, offset int64, times ...uint64) []byte {
 	return data
 }
 
-// pcap gives a capture with packets of any seconds and fractions of them.
+// pcap returns a capture with packets of any seconds and fractions of them.
 func pcap(magic uint32, times ...[2]uint32) []byte {
 	order := binary.LittleEndian
 	data := order.AppendUint32(nil, magic)

@@ -93,7 +93,7 @@ func (p *pacer) newAxis(scale schedule.TimeScale) *schedule.Axis {
 	return axis
 }
 
-// waiter gives the way to wait.
+// waiter returns the way to wait.
 func (p *pacer) waiter() func(moment int64) error {
 	if p.config.exact {
 		schedule.SharpenTimers()
@@ -142,7 +142,7 @@ func (p *pacer) measure() error {
 	}
 }
 
-// play gives the inputs out as often as --loop says.
+// play writes the inputs as many times as --loop says.
 func (p *pacer) play(writer *stream.Writer) error {
 	for round := int64(0); p.config.loop == 0 || round < p.config.loop; round++ {
 		if round > 0 {
@@ -208,7 +208,7 @@ func (p *pacer) isInRange(packet *stream.Packet) bool {
 // with one that is due.
 const releaseWindow = int64(time.Millisecond)
 
-// release gives packets out as they become due, with one write for all that are.
+// release writes packets as they become due, with one write for all that are due.
 func (p *pacer) release(writer *stream.Writer, packets []stream.Packet) error {
 	if len(packets) == 0 {
 		return nil
@@ -248,7 +248,7 @@ func (p *pacer) begin(first int64) {
 	switch {
 	case p.config.startAt != nil:
 		p.base, p.epoch = *p.config.startAt, schedule.Moment(*p.config.startAt)
-	case !p.config.keep && (!p.config.writer.Holds(first) || first == math.MaxInt64): // the last of all times stands for those behind it
+	case !p.config.keep && (!p.config.writer.Holds(first) || first == math.MaxInt64): // the last possible time also stands for all later ones
 		p.base = 0
 		p.run.Messages.Warnf("the first packet is of %s, which the output cannot hold: the stream is moved to 1970", time.Unix(0, first).UTC().Format(time.RFC3339))
 	}

@@ -20,7 +20,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// timedWriter takes note of when bytes come.
+// timedWriter records when bytes come.
 type timedWriter struct {
 	start  time.Time
 	bytes  bytes.Buffer
@@ -52,7 +52,7 @@ func play(t *testing.T, c config, packets []stream.Packet) *timedWriter {
 	return w
 }
 
-// playTo gives the pacer that has played packets to w.
+// playTo returns the pacer that has played packets to w.
 func playTo(t *testing.T, w *timedWriter, c config, packets []stream.Packet) *pacer {
 	t.Helper()
 	c.from, c.to, c.loop = math.MinInt64, math.MaxInt64, 1

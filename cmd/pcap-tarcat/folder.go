@@ -145,7 +145,7 @@ func (f *folder) markMade(name string) {
 	f.folded[strings.ToLower(name)] = name
 }
 
-// commit gives the file its name and the time of its member.
+// commit gives the file its name and the modification time of its member.
 func (f *folderFile) commit(modified time.Time) error {
 	if err := f.Close(); err != nil {
 		return err
@@ -166,7 +166,7 @@ func (f *folder) clean() {
 	}
 }
 
-// isFull says whether err is of the file system, and so of every file to come.
+// isFull reports whether err is of the file system, and so of every file to come.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }

@@ -95,7 +95,7 @@ func TestTarCatIntoAPipe(t *testing.T) {
 	}
 }
 
-// readPipe gives a pipe that is read to its end.
+// readPipe returns a pipe that is read to its end.
 func readPipe(t *testing.T) (writer *os.File) {
 	t.Helper()
 	reader, writer, err := os.Pipe()
@@ -110,7 +110,7 @@ func readPipe(t *testing.T) (writer *os.File) {
 	return writer
 }
 
-// senderTo gives a run that sends to a pipe.
+// senderTo returns a run that sends to a pipe.
 func senderTo(pipe *os.File) *taker {
 	ctx := context.Background()
 	return &taker{

@@ -197,7 +197,7 @@ func (t *taker) consider(choice *archiveChoice, r archive.Walker, m *archive.Mem
 	return t.copyMember(t.stream, choice.path, r, m)
 }
 
-// leaveOutOtherFile passes over what is no capture. One that is called one is broken.
+// leaveOutOtherFile skips what is not a capture. One that is called one is broken.
 func (t *taker) leaveOutOtherFile(choice *archiveChoice, m *archive.Member) {
 	switch {
 	case m.Size == 0:
@@ -210,7 +210,7 @@ func (t *taker) leaveOutOtherFile(choice *archiveChoice, m *archive.Member) {
 	t.leaveOut(choice.path, m, "is no capture")
 }
 
-// leaveOutOther passes over what holds no data. Whoever asked for it by its name
+// leaveOutOther skips what holds no data. Whoever asked for it by its name
 // hears of an error.
 func (t *taker) leaveOutOther(choice *archiveChoice, m *archive.Member, exactly bool) {
 	reason := "is a " + string(m.Type)
@@ -248,8 +248,8 @@ func (t *taker) isTaken(path, name string) bool {
 
 func (t *taker) markTaken(path, name, file string) { t.files[memberKey{path, name}] = file }
 
-// link gives a file that was extracted another name. In a stream its packets are
-// already there.
+// link gives an extracted file another name. In a stream, its packets have already been
+// written.
 func (t *taker) link(path string, m *archive.Member) error {
 	if t.folder == nil {
 		t.leaveOut(path, m, fmt.Sprintf("is a hardlink to %q, which was written already", m.Link))

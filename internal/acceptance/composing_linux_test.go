@@ -45,7 +45,7 @@ func shell(t *testing.T, pipeline string) []byte {
 	return stdout.Bytes()
 }
 
-// onlyThose gives those packets that are wanted.
+// onlyThose returns those packets that are wanted.
 func onlyThose(packets []stream.Packet, wanted func(*stream.Packet) bool) (some []stream.Packet) {
 	for i := range packets {
 		if wanted(&packets[i]) {
@@ -55,7 +55,7 @@ func onlyThose(packets []stream.Packet, wanted func(*stream.Packet) bool) (some 
 	return some
 }
 
-// changed gives copies of packets, changed.
+// changed returns copies of packets, changed.
 func changed(packets []stream.Packet, change func(*stream.Packet)) []stream.Packet {
 	packets = slices.Clone(packets)
 	for i := range packets {
@@ -199,7 +199,7 @@ func abridged(text string) string {
 	return fmt.Sprintf("%q and %d bytes more", text[:200], len(text)-200)
 }
 
-// On an interface, too, others stand before and behind our tools.
+// On an interface, too, others stand before and after our tools.
 func TestInterfacesAreSharedWithOthers(t *testing.T) {
 	if !lab.InNamespace(t) {
 		return

@@ -92,7 +92,7 @@ func examplesOfReadme(t *testing.T, section string) (examples []example) {
 	return examples
 }
 
-// scriptsIn finds the shell in a manifest: lines behind "- |" that are indented
+// scriptsIn finds the shell in a manifest: lines after "- |" that are indented
 // more.
 func scriptsIn(manifest example) (scripts []example) {
 	lines := strings.Split(manifest.text, "\n")

@@ -51,7 +51,7 @@ func TestFilterOfRealFramesOnTheWire(t *testing.T) {
 	}
 }
 
-// ethernetOfCorpus gives some whole frames of each Ethernet capture of the corpus
+// ethernetOfCorpus returns some whole frames of each Ethernet capture of the corpus
 // that fit a usual MTU.
 func ethernetOfCorpus(t *testing.T) (packets []stream.Packet) {
 	t.Helper()

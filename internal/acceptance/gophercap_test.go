@@ -17,7 +17,7 @@ import (
 
 // What other replay tools are known to get wrong.
 
-// mappedStream gives what pcap-map says of a stream.
+// mappedStream returns what pcap-map says of a stream.
 func mappedStream(t *testing.T, in []byte) record.Capture {
 	t.Helper()
 	code, out, messages := run("pcap-map", in)

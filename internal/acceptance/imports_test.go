@@ -153,7 +153,7 @@ func countLines(t *testing.T, path string) (lines int) {
 	return lines
 }
 
-// embeddedIn gives the names of the types that structs of a file embed.
+// embeddedIn returns the names of the types that structs of a file embed.
 func embeddedIn(t *testing.T, path string) (names []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
@@ -173,7 +173,7 @@ func embeddedIn(t *testing.T, path string) (names []string) {
 	return names
 }
 
-// typeName is the name of a type without its package.
+// typeName is the name of a type without the name of its package.
 func typeName(typ ast.Expr) string {
 	switch typ := typ.(type) {
 	case *ast.StarExpr:

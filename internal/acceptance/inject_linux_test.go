@@ -169,8 +169,8 @@ func TestFramesAreMadeToFit(t *testing.T) {
 	}
 }
 
-// Of a packet with more bytes in the capture than on the wire, those on the wire
-// are sent. They decide whether the packet fits into the MTU.
+// If a packet has more bytes in the capture than on the wire, only its length on the wire
+// is sent.
 func TestOverlongPacketsAreCut(t *testing.T) {
 	if !lab.InNamespace(t) {
 		return

@@ -13,7 +13,7 @@ import (
 	"pcap-replay/internal/lab"
 )
 
-// labScript gives a function that runs scripts/lab.
+// labScript returns a function that runs scripts/lab.
 func labScript(t *testing.T) func(args ...string) (code int, output string) {
 	t.Helper()
 	script, err := filepath.Abs("../../scripts/lab")
@@ -31,7 +31,7 @@ func labScript(t *testing.T) func(args ...string) (code int, output string) {
 }
 
 // scripts/lab makes a pair that nothing but what is sent crosses, and leaves
-// nothing behind.
+// nothing after.
 func TestLabScript(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("named network namespaces need root")

@@ -10,15 +10,15 @@ import (
 	"pcap-replay/internal/lab"
 )
 
-// escapes of mdoc(7) that stand in examples, and what the reader sees.
+// escapes of mdoc(7) in examples, and what the reader sees.
 var escapes = strings.NewReplacer(
 	`\-`, `-`, `\e`, `\`, `\(aq`, `'`, `\(dq`, `"`, `\(bs`, `\`, `\(ti`, `~`, `\(ha`, `^`, `\(ga`, "`", `\&`, ``,
 )
 
-// pageDefault finds the default that a page tells of a flag.
+// pageDefault matches the default of a flag in a page.
 var pageDefault = regexp.MustCompile(`(?s)\nThe default is (?:that )?(.*?)\.\n`)
 
-// Every default that --help tells stands in the page, and none besides.
+// The pages give the same defaults as --help, and no others.
 func TestPagesTellTheDefaults(t *testing.T) {
 	for _, tool := range lab.Tools {
 		page, err := os.ReadFile(filepath.Join("../../man", tool+".1"))
@@ -27,7 +27,7 @@ func TestPagesTellTheDefaults(t *testing.T) {
 		}
 		for _, flag := range completedFlags(t, tool) {
 			if flag.long == "--help" {
-				continue // everybody knows it
+				continue // the pages leave it out
 			}
 			_, item, ok := strings.Cut(string(page), "\n.It Fl Fl "+flag.long[2:])
 			if !ok {
@@ -46,10 +46,10 @@ func TestPagesTellTheDefaults(t *testing.T) {
 	}
 }
 
-// pageFlag finds the flags that a page explains.
+// pageFlag matches the flags that a page explains.
 var pageFlag = regexp.MustCompile(`(?m)^\.It (Fl .*)$`)
 
-// Every flag of a tool stands in its page, and none besides.
+// The page of a tool explains all of its flags, and no others.
 func TestPagesExplainTheFlags(t *testing.T) {
 	for _, tool := range lab.Tools {
 		page, err := os.ReadFile(filepath.Join("../../man", tool+".1"))
@@ -65,7 +65,7 @@ func TestPagesExplainTheFlags(t *testing.T) {
 		}
 		for _, flag := range completedFlags(t, tool) {
 			if flag.long == "--help" {
-				continue // everybody knows it
+				continue // the pages leave it out
 			}
 			for _, dashed := range flag.names() {
 				name := strings.TrimLeft(dashed, "-")

@@ -248,10 +248,10 @@ func expectFrames(t *testing.T, r *terminalRun, pattern string) {
 	}
 }
 
-// isBar says whether a line is one of the histogram of pcap-inject.
+// isBar reports whether a line is one of the histogram of pcap-inject.
 func isBar(line string) bool { return strings.HasPrefix(line, "pcap-inject: up to ") }
 
-// isUnsure says whether a line comes on some machines only.
+// isUnsure reports whether a line comes on some machines only.
 func isUnsure(line string) bool { return isBar(line) || strings.Contains(line, " underrun") }
 
 // expectLines wants lines with these words on the screen, and no others for sure.

@@ -35,7 +35,7 @@ type piece struct {
 	data       []byte // from the byte that holds begin to the one that holds end
 	own        int    // bytes of data that the next piece does not have
 	isBlock    bool   // it begins with the magic of a block
-	err        error  // of the source, behind data
+	err        error  // of the source, after data
 
 	done     chan struct{} // closed when what follows is set
 	decoder  *decoder      // nil if it is no block
@@ -152,7 +152,7 @@ func (a *ahead) decompress(p *piece) {
 	p.decoder = d
 }
 
-// Read gives the data to the Reader.
+// Read passes the decompressed data to the Reader.
 func (a *ahead) Read(p []byte) (int, error) {
 	for len(a.unread) == 0 {
 		if a.last != nil && a.last.err != nil {
@@ -169,7 +169,7 @@ func (a *ahead) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// block gives the block that begins at a bit, or nil if it has not been decompressed. It
+// block returns the block that begins at a bit, or nil if it has not been decompressed. It
 // is valid until the next call.
 func (a *ahead) block(begin int64) *piece {
 	if a.used != nil {

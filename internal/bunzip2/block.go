@@ -11,7 +11,7 @@ const (
 	maxCodes    = 6
 	minCodes    = 2
 	maxSelector = 1 << 15
-	runLength   = 4 // equal bytes, behind which a number of more of them stands
+	runLength   = 4 // equal bytes, after which a number of more of them stands
 )
 
 var (
@@ -35,7 +35,7 @@ type decoder struct {
 	contents contents
 }
 
-// block decompresses a block behind its magic, of up to size bytes without runs. The
+// block decompresses a block after its magic, of up to size bytes without runs. The
 // contents are valid until the next call.
 func (d *decoder) block(size int) (plain contents, checksum uint32, err error) {
 	checksum = uint32(d.take(32))
@@ -118,7 +118,7 @@ func (d *decoder) readCodes(alphabetSize int) (selectors []uint8, err error) {
 	return selectors, nil
 }
 
-// moveToFront gives the byte at a place and moves it to the front.
+// moveToFront returns the byte at a place and moves it to the front.
 func moveToFront(list []byte, place int) byte {
 	b := list[place]
 	copy(list[1:place+1], list)

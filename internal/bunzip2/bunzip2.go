@@ -1,5 +1,5 @@
 // Package bunzip2 decompresses bzip2. It does what compress/bzip2 does, almost twice as
-// fast, and four things more: it takes nothing that stands behind a file, checks a block
+// fast, and four things more: it takes nothing that stands after a file, checks a block
 // before it gives anything of it out, can begin at any block, and uses several cores.
 package bunzip2
 
@@ -41,9 +41,9 @@ type Reader struct {
 	size     int    // bytes of a block, at most
 	checksum uint32 // of the blocks of this file
 	blocks   int64
-	offset   int64          // behind the last block, in bytes of the data
+	offset   int64          // after the last block, in bytes of the data
 	unread   contentsReader // of the last block
-	finished error          // what Read returns behind it
+	finished error          // what Read returns after it
 }
 
 // NewReader reads files from the start of the first one.
@@ -54,7 +54,7 @@ func NewReader(src *bufio.Reader) *Reader {
 }
 
 // ResetSingle has r read a single file from its start, with the memory that it has got.
-// Read ends behind it, and leaves src there.
+// Read ends after it, and leaves src there.
 func (r *Reader) ResetSingle(src *bufio.Reader) {
 	r.reset(src)
 	r.single = true
@@ -138,7 +138,7 @@ func (r *Reader) next() error {
 	return nil
 }
 
-// readBlock reads the block at a bit, behind its magic.
+// readBlock reads the block at a bit, after its magic.
 func (r *Reader) readBlock(begin int64) (plain contents, checksum uint32, err error) {
 	if r.ahead != nil {
 		if p := r.ahead.block(begin); p != nil && p.decoder.length <= r.size {
@@ -186,7 +186,7 @@ func (r *Reader) trailing(head []byte) error {
 	return r.err
 }
 
-// readEnd reads what stands behind the magic of the end.
+// readEnd reads what stands after the magic of the end.
 func (r *Reader) readEnd() error {
 	checksum := uint32(r.take(32))
 	if err := r.cause(); err != nil {

@@ -180,7 +180,7 @@ func TestResumesAtEveryBlock(t *testing.T) {
 	}
 }
 
-// ResetSingle has Read end behind a file, wherever that is in a byte.
+// ResetSingle has Read end after a file, wherever that is in a byte.
 func TestLeavesWhatFollows(t *testing.T) {
 	r := new(Reader)
 	for length := range 20 {

@@ -12,7 +12,7 @@ type code struct {
 	// table tells by the next tableBits bits the symbol, times 32, and the length of its
 	// code; 0 if that is longer or does not exist.
 	table [1 << tableBits]uint16
-	// limit is, by length, behind the codes of that length, with zeros up to
+	// limit is, by length, after the codes of that length, with zeros up to
 	// maxCodeLength bits. Base is what to add to a code to get its place in symbols.
 	limit   [maxCodeLength + 1]uint32
 	base    [maxCodeLength + 1]int32

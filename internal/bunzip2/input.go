@@ -18,7 +18,7 @@ type input struct {
 	missing bool // bits were wanted that are not there
 
 	bits  uint64 // what comes next, from the highest bit on
-	count uint   // how many bits of it are there; behind them is nothing, or what follows
+	count uint   // how many bits of it are there; after them is nothing, or what follows
 }
 
 // position is the bit that comes next, from the start of the data.
@@ -77,13 +77,13 @@ func (in *input) has(count uint) bool {
 	return true
 }
 
-// drop passes over bits that are there.
+// drop skips bits that are there.
 func (in *input) drop(count uint) {
 	in.bits <<= count
 	in.count -= count
 }
 
-// take gives a number of count bits, at most 56. Where the data ends, it gives 0: see cause.
+// take returns a number of count bits, at most 56. Where the data ends, it gives 0: see cause.
 func (in *input) take(count uint) uint64 {
 	if !in.has(count) {
 		in.missing = true
@@ -94,10 +94,10 @@ func (in *input) take(count uint) uint64 {
 	return number
 }
 
-// align passes over what is left of a byte.
+// align skips what is left of a byte.
 func (in *input) align() { in.drop(in.count & 7) }
 
-// skip passes over bits that are there or in src.
+// skip skips bits that are there or in src.
 func (in *input) skip(count int64) {
 	if count <= int64(in.count) {
 		in.drop(uint(count))

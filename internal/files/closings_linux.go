@@ -38,7 +38,7 @@ func (c *Closings) Watch(folder string) {
 	}
 }
 
-// Update takes note of what has happened until now.
+// Update records what has happened until now.
 func (c *Closings) Update() {
 	if c == nil {
 		return
@@ -58,7 +58,7 @@ func (c *Closings) Update() {
 	}
 }
 
-// add takes note of the first event.
+// add records the first event.
 func (c *Closings) add(events []byte) (rest []byte) {
 	order := binary.NativeEndian
 	watch, mask := int32(order.Uint32(events)), order.Uint32(events[4:])

@@ -11,7 +11,7 @@ func NewClosings() *Closings { return nil }
 // Watch adds a folder.
 func (c *Closings) Watch(string) {}
 
-// Update takes note of what has happened until now.
+// Update records what has happened until now.
 func (c *Closings) Update() {}
 
 // IsClosed says whether a file of a folder has been closed, where that is known.

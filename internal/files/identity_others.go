@@ -8,7 +8,7 @@ import "io/fs"
 // it is the path.
 type Identity struct{ path string }
 
-// IdentityOf gives the identity of a file at path.
+// IdentityOf returns the identity of a file at path.
 func IdentityOf(path string, _ fs.FileInfo) Identity { return Identity{path} }
 
 // IsDeleted says that an open file has no name any more. This system does not delete those.

@@ -11,7 +11,7 @@ import (
 // give the number of a deleted file to a new one.
 type Identity struct{ device, inode uint64 }
 
-// IdentityOf gives the identity of a file at path, of which info is what stat(2) said.
+// IdentityOf returns the identity of a file at path, of which info is what stat(2) said.
 func IdentityOf(_ string, info fs.FileInfo) Identity {
 	stat := info.Sys().(*syscall.Stat_t)
 	return Identity{uint64(stat.Dev), stat.Ino}

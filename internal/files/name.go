@@ -76,7 +76,7 @@ func WithoutPath(err error) error {
 	return err
 }
 
-// Same says whether two paths lead to the same file.
+// Same reports whether two paths lead to the same file.
 func Same(a, b string) bool {
 	if a == b {
 		return true

@@ -148,10 +148,10 @@ func (o *Output) Pipe() *os.File {
 	return file
 }
 
-// IsTerminal says whether the output is a file for which isTerminal is true.
+// IsTerminal reports whether the output is a file for which isTerminal is true.
 func (o *Output) IsTerminal(isTerminal func(stream any) bool) bool { return isTerminal(o.dst) }
 
-// TakesTime says that writing is worth a goroutine of its own: /dev/null is not.
+// TakesTime reports whether writing is worth a goroutine of its own: /dev/null is not.
 func (o *Output) TakesTime() bool {
 	file, ok := o.dst.(*os.File)
 	if !ok {

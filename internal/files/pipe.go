@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// IsPipe says whether a stream is a pipe or a socket: there is another program behind it.
+// IsPipe reports whether a stream is a pipe or a socket: there is another program after it.
 func IsPipe(stream any) bool { return Mode(stream)&(fs.ModeNamedPipe|fs.ModeSocket) != 0 }
 
 // Mode is the mode of a stream that is a file, else 0.

@@ -76,7 +76,7 @@ func (f *PooledFile) Move(path string) {
 // Info is what stat(2) said when the file was opened first.
 func (f *PooledFile) Info() fs.FileInfo { return f.info }
 
-// Stat gives Info. It never fails.
+// Stat returns Info. It never fails.
 func (f *PooledFile) Stat() (fs.FileInfo, error) { return f.info, nil }
 
 // StatNow asks fstat(2) again.

@@ -2,8 +2,8 @@ package filter
 
 import "cmp"
 
-// operand is a part of an expression that is a number. check is what a packet has
-// to be for the number to mean something, or nil.
+// operand is a part of an expression that is a number. check is the condition under which
+// the number is valid, or nil.
 type operand interface {
 	value(g *generator) (v *value, check *condition)
 }
@@ -13,7 +13,7 @@ type number uint32
 
 func (o number) value(g *generator) (*value, *condition) { return g.values.constant(uint32(o)), nil }
 
-// wireLength is len: the length of the packet on the wire, not of what was captured.
+// wireLength is len, the length of the packet on the wire and not of its captured bytes.
 type wireLength struct{}
 
 func (wireLength) value(g *generator) (*value, *condition) { return g.values.wireLength(), nil }
@@ -30,8 +30,8 @@ type operation struct {
 	left, right operand
 }
 
-// value drops the check of the right operand: so does libpcap, and
-// "len - ip[2:2] > 14" is no test for IP.
+// value ignores the check of the right operand, as libpcap does: "len - ip[2:2] > 14" does
+// not test for IP.
 func (o operation) value(g *generator) (*value, *condition) {
 	left, check := o.left.value(g)
 	right, _ := o.right.value(g)
@@ -44,7 +44,7 @@ func (o operation) value(g *generator) (*value, *condition) {
 	return g.values.arithmetic(o.operator.word, left, right), check
 }
 
-// refusal is what is wrong with a right operand that is known now.
+// refusal returns what is wrong with a constant right operand.
 func (o operation) refusal(right *value) (refusal *SyntaxError) {
 	word := o.operator.word
 	switch {
@@ -121,7 +121,7 @@ func (n comparison) condition(g *generator) *condition {
 	return and(check, alsoCheck, holds)
 }
 
-// lengthLimit is less or greater; both take the limit itself.
+// lengthLimit is less or greater. Both include the limit itself.
 type lengthLimit struct {
 	less  bool
 	limit uint32

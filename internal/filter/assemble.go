@@ -6,25 +6,25 @@ import "slices"
 // the index register hold wherever a decision begins, and loads nothing twice.
 type assembler struct {
 	code   []instruction
-	start  map[*decision]uint32 // where its instructions begin
-	before map[*decision]state  // what all ways to a decision agree on
+	start  map[*decision]uint32 // index of its first instruction
+	before map[*decision]state  // state that is the same on all paths to a decision
 	state  state
 	free   uint32 // the first word of memory that is not in use
 	full   bool   // more words were needed than there are
 	sets   []*addressSet
 }
 
-// state is the content of the registers; nil is unknown.
+// state is the contents of the registers; nil means unknown.
 type state struct{ a, x *value }
 
-// jump is patched when the start of every decision is known.
+// jump is patched when the start of each decision is known.
 type jump struct {
 	instruction int
 	yes, no     *decision
 }
 
-// assemble makes the program. registers is how many words of memory are taken;
-// ok is false when the rest is not enough for the intermediate results.
+// assemble makes the program. registers is the number of words of memory that are in use.
+// ok is false if the rest is not enough for intermediate results.
 func assemble(root *decision, registers uint32) (program *Program, ok bool) {
 	s := &assembler{start: map[*decision]uint32{}, before: map[*decision]state{}, free: registers}
 	var jumps []jump
@@ -57,7 +57,7 @@ func assemble(root *decision, registers uint32) (program *Program, ok bool) {
 	return &Program{code: fuse(s.code), sets: s.sets}, !s.full
 }
 
-// leadTo takes note of the state in which a decision is reached.
+// leadTo records the state in which a decision is reached.
 func (s *assembler) leadTo(d *decision) {
 	if d == nil || d.isOutcome() {
 		return
@@ -77,7 +77,7 @@ func (s *assembler) leadTo(d *decision) {
 
 func (s *assembler) emit(i instruction) { s.code = append(s.code, i) }
 
-// comparison loads what a test compares and gives its jump.
+// comparison loads the operands of a test and returns its jump.
 func (s *assembler) comparison(t test) instruction {
 	if t.right.kind == constantValue {
 		s.toA(t.left)
@@ -156,8 +156,9 @@ func (s *assembler) both(left, right *value) {
 		s.toX(right)
 		return
 	}
-	// What needs more words of memory goes first, while none is taken for the other:
-	// a long sum needs one then, be it nested to the left or to the right.
+	// The operand that needs more words of memory is computed first, while the other needs
+	// none. A long sum then needs one word, whether it is nested to the left or to the
+	// right.
 	first, second := right, left
 	if left.words > right.words {
 		first, second = left, right
@@ -178,8 +179,8 @@ func (s *assembler) both(left, right *value) {
 	s.state = state{left, right}
 }
 
-// toX computes a value in the index register; where it does so directly, the
-// accumulator stays as it is.
+// toX computes a value into the index register. If it can load it directly, it does not
+// change the accumulator.
 func (s *assembler) toX(v *value) {
 	if s.state.x == v {
 		return
@@ -201,13 +202,13 @@ func (s *assembler) toX(v *value) {
 	s.state.x = v
 }
 
-// loadsDirectly says that toX leaves the accumulator alone.
+// loadsDirectly reports whether toX keeps the accumulator unchanged.
 func (v *value) loadsDirectly() bool {
 	_, isHeader := v.headerOffset()
 	return v.kind == constantValue || v.kind == wireLengthValue || v.kind == registerValue || isHeader
 }
 
-// usesX says that computing the value changes the index register.
+// usesX reports whether the computation of the value changes the index register.
 func (v *value) usesX() bool {
 	switch v.kind {
 	case loadValue, memberValue:
@@ -220,8 +221,8 @@ func (v *value) usesX() bool {
 	return false
 }
 
-// headerOffset recognizes the length of an IPv4 header in bytes, for which there
-// is an instruction: 4 * (packet[offset] & 0xf).
+// headerOffset recognizes the length of an IPv4 header in bytes, for which there is an
+// instruction: 4 * (packet[offset] & 0xf).
 func (v *value) headerOffset() (offset uint32, ok bool) {
 	if v.kind != arithmeticValue || v.operator != "<<" || v.b.kind != constantValue || v.b.k != 2 {
 		return 0, false
@@ -233,8 +234,8 @@ func (v *value) headerOffset() (offset uint32, ok bool) {
 	return low.a.k, low.a.kind == loadValue && low.a.size == 1 && low.a.a == nil
 }
 
-// fuse puts one instruction in place of a load, a mask and a jump. What has been
-// fused stays behind it, for jumps that lead there.
+// fuse replaces a load, a mask and a jump by one instruction. The replaced instructions
+// remain after it, because jumps may lead to them.
 func fuse(code []instruction) []instruction {
 	for at := range code {
 		load := &code[at]

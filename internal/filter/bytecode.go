@@ -27,10 +27,10 @@ var opcodes = map[uint64]opcode{
 	0x07: tax, 0x87: txa,
 }
 
-// ParseBytecode reads a program as tcpdump -ddd prints it: the number of
-// instructions, then code, jt, jf and k of each, one a line, in decimal. It
-// accepts what the kernel does (sk_chk_filter), as far as it needs nothing but
-// the packet.
+// ParseBytecode parses the output of tcpdump -ddd: the number of instructions, and then
+// code, jt, jf and k of each instruction on a line of its own, in decimal. It accepts the
+// programs that the kernel accepts (sk_chk_filter), except those that use more than the
+// packet.
 func ParseBytecode(r io.Reader) (*Program, error) {
 	lines := bufio.NewScanner(r)
 	count, err := readCount(lines)
@@ -83,8 +83,7 @@ func readCount(lines *bufio.Scanner) (uint64, error) {
 	return 0, errors.New("is empty")
 }
 
-// readInstruction reads and checks the instruction that stands at an index of
-// count.
+// readInstruction parses and checks the instruction with this index of count.
 func readInstruction(line string, at, count uint64) (instruction, error) {
 	words := strings.Fields(line)
 	if len(words) != 4 {
@@ -102,7 +101,7 @@ func readInstruction(line string, at, count uint64) (instruction, error) {
 		return instruction{}, fmt.Errorf("code %#x is unknown", number[0])
 	}
 	i := instruction{do: do, k: uint32(number[3])}
-	const kernelOffsets = 0xffe00000 // SKF_LL_OFF, and behind it SKF_NET_OFF and SKF_AD_OFF
+	const kernelOffsets = 0xffe00000 // SKF_LL_OFF, and after it SKF_NET_OFF and SKF_AD_OFF
 	switch {
 	case (do == divK || do == modK) && i.k == 0:
 		return i, errors.New("divides by zero")
@@ -124,10 +123,10 @@ func readInstruction(line string, at, count uint64) (instruction, error) {
 	return i, nil
 }
 
-// checkMemory refuses a program that loads a word of memory which it has not
-// stored on every way there.
+// checkMemory refuses a program that loads a word of memory which it has not stored on
+// every path.
 func checkMemory(code []instruction) error {
-	stored := make([]uint32, len(code)) // a bit for each word, where all ways agree
+	stored := make([]uint32, len(code)) // one bit per word that is stored on all paths
 	for n := range stored {
 		stored[n] = 0xffffffff
 	}

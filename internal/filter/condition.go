@@ -1,8 +1,8 @@
 package filter
 
-// condition is what a packet has to fulfil: a test, or several joined. Tests are
-// made in the order of the text, and only as far as they matter; that order
-// counts, because a load behind the end of a packet rejects it.
+// condition is a test of packets, or several tests that are joined. Tests are made in the
+// order of the text, and only as far as they matter. The order counts, because a load
+// beyond the end of a packet rejects it.
 type condition struct {
 	kind  conditionKind
 	a, b  *condition
@@ -55,7 +55,7 @@ var (
 	never  = &condition{kind: neverCondition}
 )
 
-// compare makes a test, unless its outcome is known now.
+// compare makes a test, unless its outcome is already known.
 func compare(left *value, r relation, right *value) *condition {
 	if left.kind == constantValue && right.kind == constantValue {
 		if r.holds(left.k, right.k) {
@@ -76,7 +76,7 @@ func compare(left *value, r relation, right *value) *condition {
 	return &condition{kind: testCondition, test: test{r, left, right}}
 }
 
-// and and or join conditions. Nil ones are left out: there is nothing to ask.
+// and and or join conditions. Nil conditions are left out.
 func and(conditions ...*condition) *condition { return join(andCondition, conditions) }
 func or(conditions ...*condition) *condition  { return join(orCondition, conditions) }
 
@@ -92,7 +92,7 @@ func join(kind conditionKind, conditions []*condition) (joined *condition) {
 	return joined
 }
 
-// startsKnown says that the outcome of the first test is known now.
+// startsKnown reports whether the outcome of the first test is already known.
 func (c *condition) startsKnown() bool {
 	for c.a != nil {
 		c = c.a
@@ -102,7 +102,7 @@ func (c *condition) startsKnown() bool {
 
 func not(c *condition) *condition { return &condition{kind: notCondition, a: c} }
 
-// assign stores a value in a register and holds.
+// assign stores a value in a register and is always true.
 func assign(register *value, v *value) *condition {
 	return &condition{kind: assignCondition, k: register.k, value: v}
 }

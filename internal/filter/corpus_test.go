@@ -67,7 +67,7 @@ func packetsOf(t testing.TB, link stream.LinkType) []stream.Packet {
 	return corpus.packets[link]
 }
 
-// packetsFor gives packets to try a link type with: its own, those of others as
+// packetsFor returns packets to try a link type with: its own, those of others as
 // far as the corpus has few, and each fourth one cut short somewhere.
 func packetsFor(t testing.TB, link stream.LinkType) []stream.Packet {
 	if known, ok := triedPackets.Load(link); ok {

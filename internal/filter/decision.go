@@ -2,14 +2,13 @@ package filter
 
 import "slices"
 
-// decision is a node of the graph that a condition becomes: a test with the
-// decisions that follow, an assignment with one, or one of the two outcomes.
-// There are no cycles.
+// decision is a node of the graph that a condition becomes: a test with its two successors,
+// an assignment with one successor, or one of the two outcomes. The graph has no cycles.
 type decision struct {
 	test    test
 	yes, no *decision
 
-	assigned *value // to register; then yes follows
+	assigned *value // to register; its successor is yes
 	register uint32
 }
 
@@ -37,10 +36,10 @@ func (c *condition) decide(yes, no *decision) *decision {
 	return &decision{test: c.test, yes: yes, no: no}
 }
 
-// simplify leaves out every test whose outcome is known from the tests on all
-// ways to it: its values have been loaded before. It also leaves out tests that do
-// not matter, and their loads with them, but for the first one. So does libpcap's
-// optimizer, which decides what becomes of packets that are too short for these.
+// simplify removes every test whose outcome is known from the tests on all paths to it,
+// because its values have been loaded before. It also removes tests that do not matter,
+// together with their loads, except the first one. libpcap's optimizer does the same, and
+// this decides about packets that are too short for these loads.
 func simplify(root *decision, keepFirst bool) *decision {
 	for changed := true; changed; {
 		s := newSimplifier(root)
@@ -54,8 +53,8 @@ func simplify(root *decision, keepFirst bool) *decision {
 	return root
 }
 
-// inOrder lists the decisions that root leads to, each before those that follow
-// it; the outcomes are left out.
+// inOrder lists the decisions that root leads to, each before its successors, without the
+// outcomes.
 func inOrder(root *decision) []*decision {
 	var backwards []*decision
 	seen := map[*decision]bool{}
@@ -74,7 +73,7 @@ func inOrder(root *decision) []*decision {
 	return backwards
 }
 
-// simplifier knows the dominator tree of the decisions, and walks through it.
+// simplifier has the dominator tree of the decisions and walks through it.
 type simplifier struct {
 	places   map[*decision]*place
 	constant map[*value]uint32 // values known to equal a constant
@@ -82,15 +81,15 @@ type simplifier struct {
 	changed  bool
 }
 
-// place is where a decision stands in the dominator tree: a decision dominates
-// another if every way to the other passes through it.
+// place is the position of a decision in the dominator tree. A decision dominates another
+// if every path to the other passes through it.
 type place struct {
 	entries     []*decision // that lead to the decision
 	children    []*decision
 	above       *place // nil for the root
 	far         *place // further up, so that meet takes few steps
 	depth       int
-	first, last int // its number, and the one behind those that it dominates
+	first, last int // its number, and the first number after those that it dominates
 }
 
 func newSimplifier(root *decision) *simplifier {
@@ -115,9 +114,8 @@ func newSimplifier(root *decision) *simplifier {
 	return s
 }
 
-// settle finds the place below the deepest one that all entries have above them.
-// The far ones make a skip list of the way up (Myers, "An applicative random-access
-// stack", 1983).
+// settle finds the position below the deepest common dominator of all entries. The far
+// pointers make the way up a skip list (Myers, "An applicative random-access stack", 1983).
 func (p *place) settle(places map[*decision]*place) {
 	if len(p.entries) == 0 {
 		p.far = p
@@ -133,7 +131,7 @@ func (p *place) settle(places map[*decision]*place) {
 	}
 }
 
-// meet is the deepest place that is above both or one of them.
+// meet returns the deepest position that is above or equal to both.
 func meet(a, b *place) *place {
 	if a.depth < b.depth {
 		a, b = b, a
@@ -155,8 +153,8 @@ func meet(a, b *place) *place {
 	return a
 }
 
-// number numbers the decisions so that those which one dominates follow it; it
-// gives the first number that is free.
+// number numbers the decisions so that those which a decision dominates follow it. It
+// returns the next free number.
 func (s *simplifier) number(d *decision, free int) int {
 	if d.isOutcome() {
 		return free
@@ -171,7 +169,7 @@ func (s *simplifier) number(d *decision, free int) int {
 	return free
 }
 
-// dominates says that every way to other passes through d.
+// dominates reports whether every path to other passes through d.
 func (s *simplifier) dominates(d, other *decision) bool {
 	all, at := s.places[d], s.places[other].first
 	return at >= all.first && at < all.last
@@ -185,7 +183,8 @@ func (s *simplifier) entries(d *decision) []*decision {
 	return s.places[d].entries
 }
 
-// visit simplifies d and what it dominates, under what is known there.
+// visit simplifies d and the decisions that it dominates, with the facts that are known
+// there.
 func (s *simplifier) visit(d *decision) {
 	if d.isOutcome() {
 		return
@@ -215,8 +214,8 @@ func (s *simplifier) visit(d *decision) {
 	}
 }
 
-// passOverIdle leaves out tests of which both ways lead to one place, the last ones
-// first: one may be idle because those behind it are.
+// passOverIdle removes tests with equal successors. It begins with the last ones, because a
+// test may become idle when those after it are removed.
 func (s *simplifier) passOverIdle(root *decision) {
 	for _, d := range slices.Backward(inOrder(root)) {
 		for _, next := range []**decision{&d.yes, &d.no} {
@@ -249,12 +248,12 @@ func (s *simplifier) redirect(next **decision) {
 	}
 }
 
-// stride is how many tests are passed over at a time. What is left of a longer
-// way is for the next round, which goes in strides of this one: the work grows
-// with the length of an expression, not with its square.
+// stride is the maximum number of tests that are skipped at a time. The rest of a longer
+// path is left to the next round, whose steps are as long as those of this round, so the
+// work grows with the length of an expression and not with its square.
 const stride = 64
 
-// follow passes over tests whose outcome is known or does not matter.
+// follow skips tests whose outcome is known or does not matter.
 func (s *simplifier) follow(d *decision) *decision {
 	for range stride {
 		if !d.isTest() {

@@ -7,15 +7,15 @@ import (
 	"pcap-replay/stream"
 )
 
-// SyntaxError is what is wrong with an expression, and where.
+// SyntaxError says what is wrong with an expression, and where.
 type SyntaxError struct {
 	Column int    // of Word, in bytes from 1
 	Word   string // "" at the end of the expression
 	Reason string
 
-	futile   bool // the expression means something, but never holds
-	constant bool // no packet has to do with it, nor has the link type
-	full     bool // the expression may hold, but there is not enough memory
+	futile   bool // the expression is valid, but never matches
+	constant bool // it depends neither on packets nor on the link type
+	full     bool // the expression may match, but there is not enough memory
 }
 
 func (e *SyntaxError) Error() string {
@@ -56,12 +56,12 @@ func countTerms(tree node) int {
 // Expression is a parsed expression. It may be compiled for any number of link
 // types, also at the same time.
 type Expression struct {
-	tree node // nil wants every packet
+	tree node // nil matches every packet
 	word token
 }
 
-// Parse reads an expression. Its errors are of type *SyntaxError; what no link
-// type can do is one, too.
+// Parse parses an expression. Its errors are of type *SyntaxError. An expression that no
+// link type supports is an error, too.
 func Parse(text string) (*Expression, error) {
 	if len(text) > maxText {
 		return nil, &SyntaxError{Column: maxText + 1, Reason: fmt.Sprintf("an expression may have at most %d bytes", maxText)}
@@ -81,7 +81,7 @@ func Parse(text string) (*Expression, error) {
 	return e, nil
 }
 
-// supported are the link types of which more is known than their bytes.
+// supported are the link types with more tests than those of bytes.
 var supported = []stream.LinkType{
 	stream.LinkTypeEthernet, stream.LinkTypeLinuxSLL2, stream.LinkTypeLinuxSLL, stream.LinkTypeRaw,
 	stream.LinkTypeIPv4, stream.LinkTypeIPv6, stream.LinkTypeNull, stream.LinkTypeLoop,
@@ -89,10 +89,10 @@ var supported = []stream.LinkType{
 	stream.LinkTypeIEEE80211, stream.LinkTypeIEEE80211Radio, stream.LinkTypeIEEE80211RadioAVS, stream.LinkTypePrismHeader, stream.LinkTypePPI,
 }
 
-// check compiles for one link type after the other until one can do it. If none
-// can, the one that comes furthest says why: best one to which the expression
-// means something, and which would take packets with more memory. Programs that are
-// literal may never hold, and prove nothing.
+// check compiles the expression for one link type after another until it succeeds. If none
+// succeeds, it returns the error of the link type that got furthest: at best one for which
+// the expression is valid, and which would match packets with more memory. Literal programs
+// may never match, so they prove nothing.
 func (e *Expression) check() error {
 	var furthest *SyntaxError
 	literally := false
@@ -119,9 +119,8 @@ func (e *Expression) check() error {
 	return furthest
 }
 
-// Compile makes the program for packets of one link type. What the link type
-// cannot do is refused with a *SyntaxError, and so is an expression that no
-// packet can fulfil.
+// Compile makes the program for packets of one link type. It returns a *SyntaxError if the
+// link type does not support the expression, or if no packet can match it.
 func (e *Expression) Compile(link stream.LinkType) (*Program, error) {
 	if e.tree == nil {
 		return &Program{code: []instruction{{do: retK, k: 1}}}, nil
@@ -151,8 +150,8 @@ func (e *Expression) compile(link stream.LinkType, literal bool) (*Program, erro
 	return program, nil
 }
 
-// refuseFutile names the word because of which the expression takes no packet,
-// or the first word if it is not one alone.
+// refuseFutile names the word because of which the expression matches no packet, or the
+// first word if there are several.
 func (g *generator) refuseFutile(first token) error {
 	refusal := first.refuse("the expression rejects all packets of link type %s", g.outer)
 	if g.futile != nil {

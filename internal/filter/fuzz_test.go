@@ -11,7 +11,7 @@ import (
 )
 
 // FuzzParse: whatever the text, there is no panic, and what is refused is named
-// as it stands in the text.
+// as it is in the text.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		"", "tcp port 80 or 443", "host 10.0.0.1 and not (1.2.3.4 or 5.6.7.8)", "ip[2:2] - ((ip[0]&0xf)<<2) > 5 % 3 + 1",

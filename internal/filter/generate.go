@@ -2,28 +2,27 @@ package filter
 
 import "pcap-replay/stream"
 
-// generator turns the tree of an expression into a condition for one link type.
-// It walks through the tree in the order of the text.
+// generator turns the tree of an expression into a condition for one link type. It walks
+// through the tree in the order of the text.
 type generator struct {
 	values values
 	layout
 	outer     stream.LinkType // of the packet
 	registers uint32          // words of memory in use
-	word      token           // being generated: what errors point at
+	word      token           // that is being generated, for errors
 	futile    *token          // the first word that no packet can fulfil
-	// unoptimized says that libpcap's optimizer leaves the expression alone, and
-	// so does not see, and refuse, that it rejects all packets.
+	// unoptimized means that libpcap's optimizer does not handle the expression, so it does
+	// not notice and refuse that it rejects all packets.
 	unoptimized bool
-	folded      *SyntaxError // what the optimizer refuses
+	folded      *SyntaxError // refused by the optimizer
 }
 
-// node is a part of an expression that packets fulfil or not.
+// node is a part of an expression that is true or false for a packet.
 type node interface {
 	condition(g *generator) *condition
 }
 
-// generate makes the condition of a whole expression. A literal one does what is
-// written, and no less.
+// generate makes the condition of a whole expression. A literal one is not optimized.
 func generate(tree node, link stream.LinkType, literal bool) (g *generator, whole *condition, err error) {
 	defer recoverRefusal(&err)
 	g = &generator{values: values{made: map[value]*value{}, literal: literal}, outer: link}
@@ -65,7 +64,7 @@ func (g *generator) masked(v *value, mask uint32) *value {
 	return g.values.arithmetic("&", v, g.values.constant(mask))
 }
 
-// bytesAt compares bytes, the last four first, as libpcap does.
+// bytesAt compares bytes, beginning with the last four, as libpcap does.
 func (g *generator) bytesAt(at position, want []byte) *condition {
 	var all *condition
 	for n := uint32(len(want)); n > 0; {
@@ -83,10 +82,10 @@ func (g *generator) bytesAt(at position, want []byte) *condition {
 	return all
 }
 
-// networkAt is a position in the network header.
+// networkAt is an offset in the network header.
 func (g *generator) networkAt(k uint32) position { return g.payload.plus(g.network + k) }
 
-// transportAt is a position behind the IPv4 header, however long that is.
+// transportAt is an offset after the IPv4 header, which has a variable length.
 func (g *generator) transportAt(k uint32) position {
 	length := g.values.arithmetic("<<", g.masked(g.load(g.networkAt(0), 1), 0xf), g.values.constant(2))
 	if g.payload.base != nil {
@@ -95,15 +94,15 @@ func (g *generator) transportAt(k uint32) position {
 	return position{length, g.payload.k + g.network + k}
 }
 
-// transport6At is a position behind an IPv6 header without extension headers.
+// transport6At is an offset after an IPv6 header without extension headers.
 func (g *generator) transport6At(k uint32) position { return g.networkAt(40 + k) }
 
-// notLaterFragment holds for IPv4 packets that begin with a transport header.
+// notLaterFragment is true for IPv4 packets that begin with a transport header.
 func (g *generator) notLaterFragment() *condition {
 	return not(g.at(g.networkAt(6), 2, anyBit, 0x1fff))
 }
 
-// newRegister takes a word of memory.
+// newRegister reserves a word of memory.
 func (g *generator) newRegister() *value {
 	if g.registers == memoryWords {
 		panic(g.refuse("needs more than %d words of memory", memoryWords))
@@ -112,7 +111,7 @@ func (g *generator) newRegister() *value {
 	return g.values.register(g.registers - 1)
 }
 
-// logical is two conditions joined.
+// logical is two joined conditions.
 type logical struct {
 	or          bool
 	left, right node

@@ -229,7 +229,7 @@ func (n identifier) hostName(g *generator, name string) *condition {
 	return found
 }
 
-// transport gives the protocol whose ports are meant; 0 is any.
+// transport returns the protocol whose ports are meant; 0 is any.
 func (n identifier) transport(g *generator) uint32 {
 	switch n.protocol {
 	case "":

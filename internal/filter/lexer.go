@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// tokenKind tells apart what the grammar does.
+// tokenKind is the kind of a token in the grammar.
 type tokenKind uint8
 
 const (
@@ -16,7 +16,7 @@ const (
 	tokenIPv4             // two to four numbers with dots between them
 	tokenIPv6
 	tokenMAC
-	tokenIllegal // what is no token; reason says why
+	tokenIllegal // not a token; reason says why
 )
 
 // token is one word of an expression.
@@ -34,13 +34,13 @@ func (t token) is(word string) bool { return t.kind == tokenWord && t.word == wo
 // name is the text without the backslash that keeps it from being a keyword.
 func (t token) name() string { return strings.TrimPrefix(t.text, `\`) }
 
-// refuse makes the error that points at the token.
+// refuse returns an error that points at the token.
 func (t token) refuse(format string, values ...any) *SyntaxError {
 	return &SyntaxError{Column: t.column, Word: t.text, Reason: fmt.Sprintf(format, values...)}
 }
 
-// keywords holds the reserved words and the operators. Words on one line mean
-// the same: tokens carry the first.
+// keywords has the reserved words and the operators. Words on the same line have the same
+// meaning, and tokens have the first of them.
 var keywords = index(`
 link ether ppp slip fddi tr wlan
 ip
@@ -225,8 +225,8 @@ func tokens(text string) []token {
 	}
 }
 
-// nextToken reads the token that text begins with. As lex does, it takes the
-// longest one; of several that are as long, the first that is tried.
+// nextToken reads the token at the start of text. Like lex, it takes the longest match, and
+// the first of several with equal length.
 func nextToken(text string) token {
 	if text[0] == '\\' {
 		return escapedName(text)
@@ -278,7 +278,7 @@ func operator(text string) token {
 			return token{kind: tokenWord, text: text[:length], word: word}
 		}
 	}
-	for length := range text { // the first character, whole, even if it is not ASCII
+	for length := range text { // the whole first character, even if it is not ASCII
 		if length > 0 {
 			return token{kind: tokenIllegal, text: text[:length], reason: "unexpected character"}
 		}
@@ -290,7 +290,7 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 func isHex(c byte) bool   { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
 func isAlpha(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
-// run counts the leading bytes that are of a kind.
+// run returns the number of leading bytes that satisfy is.
 func run(text string, is func(byte) bool) int {
 	n := 0
 	for n < len(text) && is(text[n]) {
@@ -299,8 +299,8 @@ func run(text string, is func(byte) bool) int {
 	return n
 }
 
-// nameLength measures a name: letters, digits, dots, hyphens and underscores,
-// the latter two only inside.
+// nameLength returns the length of a name: letters, digits, dots, hyphens and underscores.
+// Hyphens and underscores may not be at its ends.
 func nameLength(text string) int {
 	length := run(text, func(c byte) bool { return isAlpha(c) || isDigit(c) || c == '.' || c == '-' || c == '_' })
 	length = len(strings.TrimRight(text[:length], "-_"))
@@ -310,7 +310,7 @@ func nameLength(text string) int {
 	return length
 }
 
-// numberLength measures a decimal or octal number, or a hexadecimal one with 0x.
+// numberLength returns the length of a decimal, octal or hexadecimal (0x) number.
 func numberLength(text string) int {
 	if len(text) > 2 && text[0] == '0' && text[1]|0x20 == 'x' && isHex(text[2]) {
 		return 2 + run(text[2:], isHex)
@@ -342,7 +342,7 @@ func parseNumber(text string) (number uint32, reason string) {
 	return uint32(n), ""
 }
 
-// dottedLength measures least to four numbers with dots between them.
+// dottedLength returns the length of least to four numbers with dots between them.
 func dottedLength(text string, least int) int {
 	length := 0
 	for n := 1; n <= 4; n++ {
@@ -362,7 +362,7 @@ func dottedLength(text string, least int) int {
 	return length
 }
 
-// macLength measures a MAC address: 1:2:3:4:5:6 (also with - or .),
+// macLength returns the length of a MAC address: 1:2:3:4:5:6 (also with - or .),
 // 0102.0304.0506 or 010203040506.
 func macLength(text string) int {
 	if length := groups(text, 6, 1, 2, ":-."); length > 0 {
@@ -377,8 +377,8 @@ func macLength(text string) int {
 	return 0
 }
 
-// groups measures count groups of least to most hexadecimal digits with one and
-// the same separator between them.
+// groups returns the length of count groups of least to most hexadecimal digits with the
+// same separator between them.
 func groups(text string, count, least, most int, separators string) int {
 	at, separator := 0, byte(0)
 	for n := range count {
@@ -398,8 +398,8 @@ func groups(text string, count, least, most int, separators string) int {
 	return at
 }
 
-// ipv6Length measures an IPv6 address: eight groups, or up to seven with :: once;
-// the last two groups may be written as an IPv4 address.
+// ipv6Length returns the length of an IPv6 address: eight groups, or up to seven with one
+// ::. The last two groups may be written as an IPv4 address.
 func ipv6Length(text string) int {
 	at, count, gap, length := 0, 0, false, 0
 	if strings.HasPrefix(text, "::") {

@@ -10,7 +10,7 @@ const (
 	linkTypeRawBSD    stream.LinkType = 12 // DLT_RAW, as some files have it
 )
 
-// position is an offset into the packet: k bytes behind base, which is nil for
+// position is an offset into the packet: k bytes after base, which is nil for
 // the beginning of the packet.
 type position struct {
 	base *value
@@ -26,8 +26,8 @@ type layout struct {
 	header    position        // of the link-layer header
 	typeAt    position        // of the field that tells the protocol
 	payload   position        // of what the link layer carries
-	network   uint32          // behind payload: the network header, behind SNAP where SNAP is the rule
-	plain     uint32          // behind payload: the network header where there is no SNAP header
+	network   uint32          // after payload: the network header, after SNAP where SNAP is the rule
+	plain     uint32          // after payload: the network header if there is no SNAP header
 	labels    int             // MPLS labels passed
 	tunnelled bool            // within Geneve or VXLAN
 	optional  bool            // the link-layer header may be missing: within Geneve
@@ -41,7 +41,7 @@ const (
 	wifiRegisters   = 2
 )
 
-// newLayout gives the layout of a link type; what is not known is raw.
+// newLayout returns the layout of a link type; what is not known is raw.
 func newLayout(link stream.LinkType, v values) layout {
 	fixed := func(typeAt, payload uint32) layout {
 		return layout{link: link, typeAt: position{k: typeAt}, payload: position{k: payload}}
@@ -163,7 +163,7 @@ func (g *generator) isType(protocol uint32) *condition {
 }
 
 // etherCarries tells protocols apart where an EtherType may be a length instead,
-// with an 802.2 header behind it.
+// with an 802.2 header after it.
 func (g *generator) etherCarries(protocol uint32, hasLLC *condition) *condition {
 	switch protocol {
 	case sapISO, sapIP, sapNetBEUI: // both service access points

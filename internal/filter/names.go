@@ -19,7 +19,7 @@ var (
 	protocolsFile = "/etc/protocols"
 )
 
-// fileLines gives the words of each line of a file, without comments. A file that
+// fileLines returns the words of each line of a file, without comments. A file that
 // is not there has none.
 func fileLines(name string) [][]string {
 	file, err := os.Open(name)
@@ -40,7 +40,7 @@ func splitLines(lines *bufio.Scanner) (split [][]string) {
 	return split
 }
 
-// hostsByName gives the addresses of a host, in the order of the file.
+// hostsByName returns the addresses of a host, in the order of the file.
 func hostsByName(name string) (addresses []netip.Addr) {
 	for _, line := range fileLines(hostsFile) {
 		address, err := netip.ParseAddr(line[0])
@@ -55,7 +55,7 @@ func containsFold(words []string, name string) bool {
 	return slices.ContainsFunc(words, func(word string) bool { return strings.EqualFold(word, name) })
 }
 
-// etherByName gives the MAC address of a host.
+// etherByName returns the MAC address of a host.
 func etherByName(name string) (address []byte, ok bool) {
 	for _, line := range fileLines(ethersFile) {
 		if macLength(line[0]) == len(line[0]) && containsFold(line[1:], name) {
@@ -65,7 +65,7 @@ func etherByName(name string) (address []byte, ok bool) {
 	return nil, false
 }
 
-// networkByName gives the number of a network as it stands in the file: with
+// networkByName returns the number of a network as it is in the file: with
 // zeros at its end it is as long as an address.
 func networkByName(name string) (number uint32, ok bool) {
 	for _, line := range fileLines(networksFile) {
@@ -84,7 +84,7 @@ func networkByName(name string) (number uint32, ok bool) {
 	return 0, false
 }
 
-// serviceByName gives the port of a service, and the protocol if it is known for
+// serviceByName returns the port of a service, and the protocol if it is known for
 // TCP only or UDP only, else 0. The name may be a number.
 func serviceByName(name string) (port, protocol uint32, ok bool) {
 	if name != "" && numberLength(name) == len(name) {
@@ -116,7 +116,7 @@ func serviceByName(name string) (port, protocol uint32, ok bool) {
 	return 0, 0, false
 }
 
-// protocolByName gives the number of a protocol of IP.
+// protocolByName returns the number of a protocol of IP.
 func protocolByName(name string) (number uint32, ok bool) {
 	for _, line := range append(fileLines(protocolsFile), splitLines(bufio.NewScanner(strings.NewReader(wellKnownProtocols)))...) {
 		n, err := strconv.ParseUint(line[1], 10, 32)

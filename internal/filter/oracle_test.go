@@ -24,7 +24,7 @@ type libpcap struct {
 	folder string // of an empty capture for each link type
 }
 
-// newLibpcap skips the test where there is no tcpdump.
+// newLibpcap skips the test if there is no tcpdump.
 func newLibpcap(t testing.TB) *libpcap {
 	t.Helper()
 	if _, err := exec.LookPath("tcpdump"); err != nil {
@@ -35,7 +35,7 @@ func newLibpcap(t testing.TB) *libpcap {
 
 var errRejectsAll = errors.New("expression rejects all packets")
 
-// compile gives the program that tcpdump -r runs for a link type.
+// compile returns the program that tcpdump -r runs for a link type.
 func (l *libpcap) compile(expression string, link stream.LinkType, flags ...string) (*referenceProgram, error) {
 	text, err := l.output(expression, link, flags...)
 	if err != nil {

@@ -74,7 +74,7 @@ func (p *parser) next() token {
 	return t
 }
 
-// skip passes over a word if it is the next one.
+// skip skips a word if it is the next one.
 func (p *parser) skip(word string) bool {
 	if !p.peek().is(word) {
 		return false
@@ -172,9 +172,9 @@ func (p *parser) list(before qualifiers) item {
 	}
 }
 
-// atIdentifier says whether an identifier comes that inherits its qualifiers,
-// also behind not and parentheses. A number is one unless arithmetic goes on
-// behind it.
+// atIdentifier reports whether an identifier comes that inherits its qualifiers,
+// also after not and parentheses. A number is one unless arithmetic goes on
+// after it.
 func (p *parser) atIdentifier() bool {
 	at, open := p.at, 0
 	for ; ; at++ {
@@ -254,7 +254,7 @@ func (p *parser) comparison(left operand) item {
 	return item{node: comparison{operator: operator.word, left: left, right: right}}
 }
 
-// operation reads on behind an operand while the operators bind more tightly
+// operation reads on after an operand while the operators bind more tightly
 // than the one to the left.
 func (p *parser) operation(left operand, outer string) operand {
 	for {

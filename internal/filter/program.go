@@ -97,7 +97,7 @@ const (
 // BPF_MEMWORDS of bytecode, since libpcap needs fewer for a tunnel in tunnels.
 const memoryWords = 32
 
-// Match says whether a packet is wanted. data is what was captured of it,
+// Match reports whether a packet is wanted. data is what was captured of it,
 // wireLength its length on the wire in bytes. It allocates nothing.
 func (p *Program) Match(data []byte, wireLength uint32) bool {
 	var (
@@ -342,11 +342,11 @@ const (
 	destinationOptions = 60
 )
 
-// maxChain ends a chain that leads back into itself; libpcap loops for ever.
+// maxChain ends a chain that leads back into itself; libpcap loops forever.
 const maxChain = 1024
 
-// chainHas looks for a protocol behind the headers that extend the IP header.
-// The offset behind an authentication header is not added to what stands before
+// chainHas looks for a protocol after the headers that extend the IP header.
+// The offset after an authentication header is not added to what stands before
 // it: so does libpcap. whole is false when the packet ends too early.
 func chainHas(data []byte, i *instruction) (found uint32, whole bool) {
 	load := func(offset uint64) (uint32, bool) {

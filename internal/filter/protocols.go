@@ -93,7 +93,7 @@ func (g *generator) ipProtocol(number uint32) *condition {
 	return and(g.carries(etherIP), g.at(g.networkAt(9), 1, equal, number))
 }
 
-// ip6Protocol looks behind one fragment header, too.
+// ip6Protocol looks after one fragment header, too.
 func (g *generator) ip6Protocol(number uint32) *condition {
 	next := g.networkAt(6)
 	return and(g.carries(etherIPv6), or(g.at(next, 1, equal, number),
@@ -108,7 +108,7 @@ func (g *generator) isisPacket(number uint32) *condition {
 	return and(g.osiProtocol(osiISIS), g.at(g.osiAt(4), 1, equal, number))
 }
 
-// osiAt is a position in a header of OSI: behind 802.2, without SNAP.
+// osiAt is a position in a header of OSI: after 802.2, without SNAP.
 func (g *generator) osiAt(k uint32) position {
 	if g.link == linkTypeCiscoHDLC {
 		k++ // a byte of padding
@@ -149,12 +149,12 @@ func (g *generator) protocolNumber(number uint32, within string) *condition {
 	panic(g.refuse("%q has no protocol field", within))
 }
 
-// hasLLC says that small numbers of link-layer protocols are those of 802.2.
+// hasLLC reports whether small numbers of link-layer protocols are those of 802.2.
 func (g *generator) hasLLC() bool {
 	return g.link == stream.LinkTypeEthernet || g.link == stream.LinkTypeLinuxSLL || isWiFi(g.link)
 }
 
-// protocolChain is the test of "protochain": the protocol behind extension headers.
+// protocolChain is the test of "protochain": the protocol after extension headers.
 func (g *generator) protocolChain(number uint32, within string) *condition {
 	if number > 255 {
 		panic(g.refuse("is over 255"))
@@ -177,7 +177,7 @@ func (g *generator) protocolChain(number uint32, within string) *condition {
 	panic(g.refuse("protochain is only for ip and ip6"))
 }
 
-// notFutile takes note of the first word that no packet can fulfil.
+// notFutile records the first word that no packet can fulfil.
 func (g *generator) notFutile(c *condition) *condition {
 	if g.futile == nil && simplify(c.decide(acceptPacket, rejectPacket), false) == rejectPacket {
 		word := g.word

@@ -45,7 +45,7 @@ func (s *simplifier) tested(d *decision) *value {
 	return tested
 }
 
-// sortChain looks at the chain that begins with d, behind decisions that all
+// sortChain looks at the chain that begins with d, after decisions that all
 // test one value, and moves the tests of that value to its front.
 func (s *simplifier) sortChain(d *decision, either bool) (changed bool) {
 	value := s.tested(d)

@@ -3,7 +3,7 @@ package filter
 import "pcap-replay/stream"
 
 // tag is vlan, mpls, pppoes, geneve or vxlan. Whatever follows in the text is
-// about what is inside: libpcap's rule, also behind or.
+// about what is inside: libpcap's rule, also after or.
 type tag struct {
 	word   token
 	number *token // of the VLAN, label, session or network
@@ -70,7 +70,7 @@ func (n tag) mpls(g *generator) *condition {
 
 func (n tag) pppoes(g *generator) *condition {
 	tagged := n.numbered(g, g.carries(etherPPPoES), g.networkAt(0), 4, 0xffff, 0)
-	g.enter(stream.LinkTypePPP, g.networkAt(6)) // behind the PPPoE header: RFC 2516
+	g.enter(stream.LinkTypePPP, g.networkAt(6)) // after the PPPoE header: RFC 2516
 	g.typeAt, g.payload = g.header, g.header.plus(2)
 	g.network, g.plain = 0, 0
 	return tagged
@@ -89,7 +89,7 @@ func (n discovery) condition(g *generator) *condition {
 	return g.notFutile(g.carries(etherPPPoED))
 }
 
-// Ports of the tunnels over UDP, and where their fields are behind its header.
+// Ports of the tunnels over UDP, and where their fields are after its header.
 const (
 	genevePort = 6081 // RFC 8926
 	vxlanPort  = 4789 // RFC 7348
@@ -98,7 +98,7 @@ const (
 
 // overUDP is the test for a tunnel over IPv4 or IPv6. It stores the length of the
 // IP header, with the variable part of what is before it, in a register, and
-// gives the position behind the UDP header.
+// gives the position after the UDP header.
 func (n tag) overUDP(g *generator, port, mask, flags uint32) (tagged *condition, inner position) {
 	length := g.newRegister()
 	tunnel := func(family uint32, protocolAt position, precondition *condition, transport func(uint32) position) *condition {

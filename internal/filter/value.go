@@ -7,7 +7,7 @@ import "math"
 type value struct {
 	kind valueKind
 	a, b *value // the operands of arithmetic; a is the base of a load, or nil
-	// k is the constant, the register, the offset of a load behind its base, or
+	// k is the constant, the register, the offset of a load after its base, or
 	// the protocol to look for in a chain of headers.
 	k        uint32
 	size     uint32 // of a load: 1, 2 or 4 bytes
@@ -69,7 +69,7 @@ func (v values) member(set *addressSet, base *value, k, size uint32) *value {
 
 func (v values) wireLength() *value { return v.intern(value{kind: wireLengthValue}) }
 
-// load reads size bytes, in network byte order, at k behind base; nil is the
+// load reads size bytes, in network byte order, at k after base; nil is the
 // beginning of the packet. Offsets known now wrap around at 32 bits, as in
 // libpcap's optimizer: ip[-1] is the byte before the header.
 func (v values) load(base *value, k, size uint32) *value {
@@ -82,9 +82,9 @@ func (v values) load(base *value, k, size uint32) *value {
 	return v.intern(value{kind: loadValue, a: base, k: k, size: size})
 }
 
-// isOffset says that a constant added to a value may as well be added by a load,
-// which does not wrap around: nor does the sum, or libpcap does so, too, behind a
-// header's length. Behind a register it adds first: ether[-1] is the byte before.
+// isOffset reports whether a constant added to a value may as well be added by a load,
+// which does not wrap around: nor does the sum, or libpcap does so, too, after a
+// header's length. After a register it adds first: ether[-1] is the byte before.
 func (v *value) isOffset() bool {
 	return v.limit() <= math.MaxUint32 || v.a.operator == "<<" && v.a.limit() <= maxHeaderLength
 }

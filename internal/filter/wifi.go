@@ -7,12 +7,12 @@ import (
 	"pcap-replay/stream"
 )
 
-// isWiFi says that packets have a header of 802.11, maybe behind one of the radio.
+// isWiFi reports whether packets have a header of 802.11, maybe after one of the radio.
 func isWiFi(link stream.LinkType) bool {
 	return link == stream.LinkTypeIEEE80211 || hasRadio(link) || link == stream.LinkTypePPI
 }
 
-// hasRadio says that radio[0] means something.
+// hasRadio reports whether radio[0] means something.
 func hasRadio(link stream.LinkType) bool {
 	return link == stream.LinkTypePrismHeader || link == stream.LinkTypeIEEE80211RadioAVS || link == stream.LinkTypeIEEE80211Radio
 }
@@ -205,7 +205,7 @@ type llcFrame struct {
 	kind string // i, or one of llcTypes, or ""
 }
 
-// llc parses an llcFrame behind its word.
+// llc parses an llcFrame after its word.
 func (p *parser) llc(word token) node {
 	t := p.peek()
 	if t.kind != tokenName && !t.is("rnr") {
@@ -223,7 +223,7 @@ func (n llcFrame) condition(g *generator) *condition {
 	g.word = n.word
 	var hasLLC *condition
 	switch {
-	case g.link == stream.LinkTypeEthernet: // a length, and no Netware behind it
+	case g.link == stream.LinkTypeEthernet: // a length, and no Netware after it
 		hasLLC = and(not(g.at(g.typeAt, 2, greater, maxLength)), not(g.at(g.payload, 2, equal, 0xffff)))
 	case isWiFi(g.link):
 		hasLLC = g.isData()
@@ -265,7 +265,7 @@ func (g *generator) withPrologue(whole *condition) *condition {
 	return whole
 }
 
-// uses says that a value is part of another.
+// uses reports whether a value is part of another.
 func (g *generator) uses(v *value) bool {
 	for _, user := range g.values.made {
 		if user.a == v || user.b == v {

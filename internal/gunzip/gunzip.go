@@ -42,13 +42,13 @@ type Reader struct {
 	// is only valid during the call.
 	OnBlock func(*Point)
 
-	offset   int64  // behind the output, in bytes of the uncompressed data
+	offset   int64  // after the output, in bytes of the uncompressed data
 	single   bool   // the first member is all that is wanted
 	inMember bool   // else a header comes next
 	resumed  bool   // where this member began is not known, nor is its checksum
 	length   int64  // of this member so far
 	checksum uint32 // of this member so far; at first, of its header
-	finished error  // what Read returns behind the output
+	finished error  // what Read returns after the output
 }
 
 // NewReader reads a gzip file from its start.
@@ -70,7 +70,7 @@ func (r *Reader) restart(offset int64, resumed bool) {
 	r.OnBlock, r.offset, r.single, r.inMember, r.resumed, r.finished = nil, offset, false, resumed, resumed, nil
 }
 
-// ResetMember is Reset for a single member. Read ends behind it, and leaves src there.
+// ResetMember is Reset for a single member. Read ends after it, and leaves src there.
 func (r *Reader) ResetMember(src *bufio.Reader) {
 	r.input.resetBuffered(src, 0)
 	r.inflater.reset(nil)

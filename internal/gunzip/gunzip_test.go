@@ -270,7 +270,7 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// isPadding says whether compress/gzip objects to what we take: zeros behind the
+// isPadding reports whether compress/gzip objects to what we take: zeros after the
 // last member, which it takes for a header that is cut or bad.
 func isPadding(compressed []byte, err error) bool {
 	const header = 10

@@ -3,7 +3,7 @@ package gunzip
 import "math/bits"
 
 // Codes are looked up in a table by their first bits; the few longer ones go on
-// in a second table behind it.
+// in a second table after it.
 const (
 	maxCodeLength  = 15
 	literalBits    = 11 // of the first table
@@ -13,7 +13,7 @@ const (
 
 // An entry of a table says what a code means and how many bits it takes:
 //
-//	bits 0-5    bits of the code and of the number behind it together
+//	bits 0-5    bits of the code and of the number after it together
 //	bits 8-11   bits of the code alone
 //	bits 12-15  the flags below
 //	bits 16-31  the literal, the base of a length or distance, or where the second table begins

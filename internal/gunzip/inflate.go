@@ -67,7 +67,7 @@ func (f *inflater) reset(window []byte) {
 	f.next, f.last, f.stored, f.damage = blockHeader, false, 0, nil
 }
 
-// begin gets ready for other deflate data behind the last block.
+// begin gets ready for other deflate data after the last block.
 func (f *inflater) begin() {
 	f.start = f.write
 	f.next, f.last, f.stored, f.damage = blockHeader, false, 0, nil
@@ -79,7 +79,7 @@ func (f *inflater) window() []byte {
 }
 
 // inflate adds to the output. It returns when the output is full, at a block
-// header and behind the last block.
+// header and after the last block.
 func (f *inflater) inflate() error {
 	switch f.next {
 	case blockHeader:
@@ -106,7 +106,7 @@ func (f *inflater) inflate() error {
 	return nil
 }
 
-// isFull says that there is no room for more output.
+// isFull reports whether there is no room for more output.
 func (f *inflater) isFull() bool { return f.write > len(f.output)-outputSlack }
 
 // makeRoom drops what has been given out and is out of reach.
@@ -412,7 +412,7 @@ func (f *inflater) writeMissing(at, count int) int {
 }
 
 // takeCode takes a code, and the length or distance that it stands for with the
-// bits behind it.
+// bits after it.
 func (f *inflater) takeCode(table []uint32, tableBits uint) (entry uint32, number int, err error) {
 	for {
 		f.gather()

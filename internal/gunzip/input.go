@@ -92,23 +92,23 @@ func (in *input) has(count uint) bool {
 	return true
 }
 
-// drop passes over bits that are there.
+// drop skips bits that are there.
 func (in *input) drop(count uint) {
 	in.bits >>= count
 	in.count -= count
 }
 
-// take gives a number of count bits that are there.
+// take returns a number of count bits that are there.
 func (in *input) take(count uint) uint32 {
 	n := uint32(in.bits & (1<<count - 1))
 	in.drop(count)
 	return n
 }
 
-// align passes over what is left of a byte.
+// align skips what is left of a byte.
 func (in *input) align() { in.drop(in.count & 7) }
 
-// read gives whole bytes, behind align. It returns 0 at the end.
+// read returns whole bytes, after align. It returns 0 at the end.
 func (in *input) read(p []byte) (n int) {
 	for in.count > 0 && n < len(p) {
 		p[n] = byte(in.take(8))
@@ -125,7 +125,7 @@ func (in *input) read(p []byte) (n int) {
 	return n
 }
 
-// readFull gives len(p) bytes, or fewer at the end.
+// readFull returns len(p) bytes, or fewer at the end.
 func (in *input) readFull(p []byte) (n int) {
 	for n < len(p) {
 		more := in.read(p[n:])

@@ -16,7 +16,7 @@ type input struct {
 	err     error  // why it is not there
 }
 
-// byte gives the next byte. It asks src only if there is none: what a live source has
+// byte returns the next byte. It asks src only if there is none: what a live source has
 // sent is decompressed before the next wait. Where src ends, it gives 0: see cause.
 func (in *input) byte() byte {
 	if in.next == len(in.buffer) && !in.fill() {

@@ -194,7 +194,7 @@ func (d *lzma) literal(r interval) (interval, byte) {
 	probabilities := &d.model.literals[context]
 	symbol, bit := uint32(1), uint32(0)
 	if d.state >= firstMatchState {
-		// The byte behind the source of the match is not this one, or the match would be
+		// The byte after the source of the match is not this one, or the match would be
 		// longer. As long as both have the same bits, they have probabilities of their own.
 		other, same := uint32(d.before(d.distances[0])), uint32(0x100)
 		for symbol < 0x100 {
@@ -219,7 +219,7 @@ func (d *lzma) literal(r interval) (interval, byte) {
 	return r, byte(symbol)
 }
 
-// setState goes on to the state behind a match.
+// setState goes on to the state after a match.
 func (d *lzma) setState(afterLiteral, afterMatch uint) {
 	if d.state < firstMatchState {
 		d.state = afterLiteral

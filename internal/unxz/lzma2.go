@@ -31,7 +31,7 @@ type lzma2 struct {
 	isLZMA bool  // the chunk is
 	end    int64 // where its LZMA data ends, in bytes from the start of the stream
 	wanted int   // what the next chunk of LZMA data must reset
-	ended  error // what Read returns behind all data
+	ended  error // what Read returns after all data
 }
 
 // reset gets ready for a block with a dictionary of so many bytes.

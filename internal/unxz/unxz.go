@@ -1,5 +1,5 @@
 // Package unxz decompresses the .xz file format, version 1.2.1. It gives out all that can
-// be decompressed in front of damage, as xz does, and takes nothing that stands behind a
+// be decompressed in front of damage, as xz does, and takes nothing that stands after a
 // stream.
 package unxz
 
@@ -25,7 +25,7 @@ const (
 type Reader struct {
 	lzma2
 	maxDictionary int64
-	finished      error // what Read returns behind all data
+	finished      error // what Read returns after all data
 
 	flags  [2]byte // of the stream
 	check  *check  // nil before the header of the stream
@@ -43,12 +43,12 @@ func (l *blockList) add(storedSize, plainSize uint64) {
 	l.sizes = crc64.Update(l.sizes, crc64Table, sizes)
 }
 
-// NewReader gives a Reader for streams that want a dictionary of up to maxDictionary
-// bytes. Reset it before the first Read.
+// NewReader returns a Reader for streams with dictionaries of up to maxDictionary bytes.
+// Reset it before the first Read.
 func NewReader(maxDictionary int64) *Reader { return &Reader{maxDictionary: maxDictionary} }
 
 // Reset has r read the stream that begins in src, with the memory that it has got. Read
-// ends behind that stream and its padding, and leaves src there.
+// ends after that stream and its padding, and leaves src there.
 func (r *Reader) Reset(src *bufio.Reader) {
 	r.input = input{src: src}
 	r.finished, r.check, r.blocks, r.block = nil, nil, blockList{}, nil
@@ -79,7 +79,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return 0, r.finished
 }
 
-// next reads a header, or all that stands behind the blocks.
+// next reads a header, or all that stands after the blocks.
 func (r *Reader) next() error {
 	if r.check == nil {
 		return r.readHeader()
@@ -117,7 +117,7 @@ func (r *Reader) readHeader() error {
 	return nil
 }
 
-// readBlockHeader reads the header of a block behind its first byte, which tells its size:
+// readBlockHeader reads the header of a block after its first byte, which tells its size:
 // section 3.1.
 func (r *Reader) readBlockHeader(first byte) error {
 	header := make([]byte, (int(first)+1)*4)
@@ -142,7 +142,7 @@ func (r *Reader) readBlockHeader(first byte) error {
 	return nil
 }
 
-// endBlock reads what stands behind the compressed data of a block: sections 3.3 and 3.4.
+// endBlock reads what stands after the compressed data of a block: sections 3.3 and 3.4.
 func (r *Reader) endBlock() error {
 	b := r.block
 	stored := r.position() - b.begin
@@ -166,7 +166,7 @@ func (r *Reader) endBlock() error {
 	return nil
 }
 
-// readEnd reads the index behind its first byte, the footer and the padding.
+// readEnd reads the index after its first byte, the footer and the padding.
 func (r *Reader) readEnd() error {
 	begin := r.position() - 1
 	if err := r.readIndex(begin); err != nil {
@@ -222,7 +222,7 @@ func (r *Reader) number(sum *uint32) uint64 {
 	return number
 }
 
-// readFooter reads the footer behind an index of so many bytes: section 2.1.2.
+// readFooter reads the footer after an index of so many bytes: section 2.1.2.
 func (r *Reader) readFooter(indexSize int64) error {
 	var footer [footerSize]byte
 	if err := r.readFull(footer[:]); err != nil {

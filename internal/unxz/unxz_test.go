@@ -139,7 +139,7 @@ func TestReadsInSmallPieces(t *testing.T) {
 	}
 }
 
-// Read ends behind the stream and its padding.
+// Read ends after the stream and its padding.
 func TestLeavesWhatFollows(t *testing.T) {
 	compressed := compress(t, []byte("hello, hello"))
 	for _, c := range []struct{ tail, want string }{

@@ -48,7 +48,7 @@ func (w *window) length() int {
 	return w.write
 }
 
-// before gives the byte that is distance+1 bytes back, or 0 in front of the first.
+// before returns the byte that is distance+1 bytes back, or 0 in front of the first.
 func (w *window) before(distance uint32) byte {
 	at := w.write - int(distance) - 1
 	if at < 0 {

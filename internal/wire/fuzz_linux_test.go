@@ -92,7 +92,7 @@ func (k *fakeKernel) take(count int) {
 	}
 }
 
-// complete gives up to count frames back.
+// complete returns up to count frames to the sender.
 func (k *fakeKernel) complete(count int) {
 	r := &k.sender.completion
 	for ; count > 0 && len(k.taken) > 0; count-- {

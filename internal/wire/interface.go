@@ -57,7 +57,7 @@ type Sender interface {
 	WarmUp()
 	// Send sends the Data of packets in their order and says how many the device
 	// has taken: all of them, or else err is about packets[sent]. After ErrTooLong
-	// and frame.ErrTooShort the caller may leave that one out and go on behind it; after
+	// and frame.ErrTooShort the caller may leave that one out and go on after it; after
 	// any other error nothing more can be sent. Data must stay as it is until the
 	// next Flush.
 	Send(packets []stream.Packet) (sent int, err error)
@@ -89,7 +89,7 @@ func (i *Interface) MaxFrame() int {
 	return i.MTU
 }
 
-// Ready says whether the interface can send: it is up, and something is connected.
+// Ready returns an error if the interface cannot send because it is down or has no carrier.
 func (i *Interface) Ready() error {
 	switch {
 	case !i.Up:
@@ -100,7 +100,7 @@ func (i *Interface) Ready() error {
 	return nil
 }
 
-// Accepts says whether frames of a link type can be sent as they are.
+// Accepts returns an error if frames of a link type cannot be sent as they are.
 func (i *Interface) Accepts(link stream.LinkType) error {
 	isRaw := link == stream.LinkTypeRaw || link == stream.LinkTypeIPv4 || link == stream.LinkTypeIPv6
 	if i.HasLinkType && (link == i.LinkType || i.LinkType == stream.LinkTypeRaw && isRaw) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// errUnsupported is what everything says where there are no packet sockets.
+// errUnsupported is what everything says if there are no packet sockets.
 var errUnsupported = errors.New("sending on an interface works on Linux only; -w writes a file anywhere")
 
 // Lookup finds an interface by its name.

@@ -43,7 +43,7 @@ func (i *Interface) NeedsQueue() (why string, err error) {
 	return "", nil
 }
 
-// isCaptured says whether a packet socket receives what the interface sends. Only
+// isCaptured reports whether a packet socket receives what the interface sends. Only
 // sockets for all protocols do: dev_queue_xmit_nit in net/core/dev.c.
 func (i *Interface) isCaptured() (bool, error) {
 	file, err := os.Open(packetSockets)

@@ -15,7 +15,7 @@ const (
 )
 
 // refusal is how long a device has not taken a frame. It may have no room, no
-// carrier, or nobody behind it who wants a frame of that length: the kernel says
+// carrier, or nobody after it who wants a frame of that length: the kernel says
 // the same of all of them.
 type refusal struct{ since, checked time.Time }
 

@@ -107,7 +107,7 @@ func framesArriveByteForByte(t *testing.T, receiver *lab.Receiver, i *wire.Inter
 	}
 }
 
-// A frame that cannot be sent is told, and those before and behind it are sent.
+// A frame that cannot be sent is told, and those before and after it are sent.
 func TestFramesThatDoNotFit(t *testing.T) { onEveryWay(t, framesThatDoNotFit) }
 
 func framesThatDoNotFit(t *testing.T, receiver *lab.Receiver, i *wire.Interface, sender wire.Sender) {

@@ -308,7 +308,7 @@ func (s *xdpSender) putAgain(data []byte) {
 }
 
 // withdraw takes back what is on the ring and the kernel has not looked at yet: it
-// passes over descriptors that lead nowhere. Some kernels complete them, others do not.
+// skips descriptors that lead nowhere. Some kernels complete them, others do not.
 func (s *xdpSender) withdraw() error {
 	for number := s.last + 1; number != s.produced; number++ {
 		d := s.descriptor(number)
@@ -325,7 +325,7 @@ func (s *xdpSender) withdraw() error {
 	return nil
 }
 
-// nowhere is an address behind all frames.
+// nowhere is an address after all frames.
 func (s *xdpSender) nowhere() uint64 { return uint64(len(s.memory)) }
 
 // reap takes back the frames that are completed.

@@ -26,7 +26,7 @@ type contest struct {
 type figure struct {
 	name   string // with the unit, as a column says it
 	key    string // in NDJSON, and in claims
-	digits int    // behind the point
+	digits int    // after the point
 }
 
 // contender is one of those who do the same job.

@@ -97,7 +97,7 @@ func receive(device string, source []stream.Packet, command string) (arrived []i
 	return arrived, u, nil
 }
 
-// spin gives when a thread saw the moment of each packet.
+// spin returns when a thread that only reads the clock saw the time of each packet.
 func spin(source []stream.Packet) []int64 {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -115,7 +115,7 @@ func spin(source []stream.Packet) []int64 {
 	return seen
 }
 
-// compare gives the figures of gaps but the last, in microseconds: how far gaps
+// compare returns the figures of gaps but the last, in microseconds: how far gaps
 // are from those of the source; how late packets are after the schedule that the
 // most punctual one sets; how much later the last hundred are than the first; and
 // how many are missing.

@@ -22,7 +22,7 @@ func main() {
 	os.Exit(code)
 }
 
-// run gives the exit code: 1 when a test failed, or was skipped with CI=true.
+// run returns the exit code: 1 when a test failed, or was skipped with CI=true.
 func run(flags []string) (code int, err error) {
 	tests := exec.Command("go", append(append([]string{"test", "-json"}, flags...), "./...")...)
 	tests.Stderr = os.Stderr

@@ -73,7 +73,7 @@ func (t *tally) take(line string, out io.Writer) {
 	}
 }
 
-// isOfInterest says whether a line that belongs to a package, and to no test of it, is to
+// isOfInterest reports whether a line that belongs to a package, and to no test of it, is to
 // be printed.
 func isOfInterest(line string) bool {
 	withoutTests := strings.HasPrefix(line, "?   \t") || strings.HasPrefix(line, "\t")

@@ -73,7 +73,7 @@ func TestTallyPassesOnOtherLines(t *testing.T) {
 	}
 }
 
-// tallyOf gives what a fixture leads to.
+// tallyOf returns what a fixture leads to.
 func tallyOf(t *testing.T, fixture string, strict bool) (out, messages string, code int) {
 	t.Helper()
 	events, err := os.Open(filepath.Join("testdata", fixture+".json"))
