@@ -19,13 +19,13 @@ import (
 	"pcap-replay/stream"
 )
 
-// all has the corpus tests take every packet; a run takes minutes then.
+// all makes the corpus tests use every packet, which takes minutes.
 var all = flag.Bool("all", false, "compare with libpcap on all packets of the corpus, not just some of each file")
 
-// packetsPerFile keeps a run short: further packets of a file are much the same.
+// packetsPerFile limits the time of a run. Further packets of a file are similar.
 const packetsPerFile = 25
 
-// corpus is read once, by the first test that wants it.
+// corpus is read once, by the first test that needs it.
 var corpus struct {
 	once    sync.Once
 	packets map[stream.LinkType][]stream.Packet
@@ -88,7 +88,7 @@ func packetsFor(t testing.TB, link stream.LinkType) []stream.Packet {
 
 var triedPackets sync.Map // link type to packets
 
-// compare finds the packets on which the two programs differ.
+// compare returns the packets on which the two programs differ.
 func compareOn(packets []stream.Packet, program *Program, reference *referenceProgram) (differ int, first string) {
 	for i, packet := range packets {
 		want, err := reference.match(packet.Data, packet.WireLength)
@@ -123,7 +123,7 @@ func TestExpressionsDecideAsLibpcapDoes(t *testing.T) {
 	})
 }
 
-// What the fuzzer has found, and other odd corners.
+// Expressions that the fuzzer found, and other corner cases.
 func TestOddExpressionsDecideAsLibpcapDoes(t *testing.T) {
 	oracle := newLibpcap(t)
 	odd := []string{
@@ -157,8 +157,8 @@ func TestOddExpressionsDecideAsLibpcapDoes(t *testing.T) {
 	})
 }
 
-// TestLongArithmeticDecidesAsLibpcapDoes: sums from the left may be as long as one
-// likes, those from the right need a register of libpcap for each term.
+// TestLongArithmeticDecidesAsLibpcapDoes: sums from the left may have any length, and those
+// from the right need a register of libpcap for each term.
 func TestLongArithmeticDecidesAsLibpcapDoes(t *testing.T) {
 	oracle := newLibpcap(t)
 	var long []string
@@ -177,7 +177,7 @@ func TestLongArithmeticDecidesAsLibpcapDoes(t *testing.T) {
 	})
 }
 
-// terms are loads joined from the left; nested are from the right.
+// terms are loads joined from the left, and nested are loads joined from the right.
 func terms(count int, operator string) string {
 	text := "ip[0]"
 	for i := 1; i < count; i++ {

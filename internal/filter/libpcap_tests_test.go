@@ -13,7 +13,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// linkTypesByName are those of the tests that are supported.
+// linkTypesByName are the supported link types of the tests.
 func linkTypesByName() map[string]stream.LinkType {
 	byName := map[string]stream.LinkType{}
 	for _, link := range supported {
@@ -22,11 +22,11 @@ func linkTypesByName() map[string]stream.LinkType {
 	return byName
 }
 
-// libpcapTest is an entry of the files in bpf-filter-tests, libpcap's own tests.
+// libpcapTest is an entry of the files in bpf-filter-tests, which are libpcap's own tests.
 type libpcapTest struct {
 	Name     string
 	DLT      string
-	Aliases  []string // expressions that all give the program
+	Aliases  []string // expressions that compile to the same program
 	Expr     string
 	Opt      *string // the program, optimized
 	Unopt    *string // and not
@@ -102,7 +102,7 @@ func parseImage(image string) (*referenceProgram, error) {
 	return &program, nil
 }
 
-// useTestNames has names looked up in what the tests of libpcap expect.
+// useTestNames looks names up in the tables that libpcap's tests expect.
 func useTestNames(t *testing.T) {
 	files := map[*string]string{
 		&hostsFile: `
@@ -140,7 +140,7 @@ ab:cd:ef:00:00:01 eth-ipv4x4-ipv6x2.host357.libpcap.test
 	}
 }
 
-// exception says why a test is not compared, or "".
+// exception returns why a test is not compared, or "".
 func (test libpcapTest) exception() string {
 	isNull := test.DLT == "NULL" || test.DLT == "LOOP"
 	switch {
@@ -204,7 +204,7 @@ func TestAcceptedByLibpcap(t *testing.T) {
 	}
 }
 
-// unsupportedLink stands for the link types of libpcap's tests that are not supported.
+// unsupportedLink replaces the link types of libpcap's tests that are not supported.
 const unsupportedLink stream.LinkType = 147
 
 func TestRejectedByLibpcap(t *testing.T) {
@@ -215,9 +215,9 @@ func TestRejectedByLibpcap(t *testing.T) {
 		case test.Expr == "":
 			continue // a file that cannot be opened
 		case test.Expr == "ip broadcast":
-			continue // refused without a netmask; tcpdump -r takes it with the netmask 0.0.0.0, and so does this
+			continue // refused without a netmask; tcpdump -r uses the netmask 0.0.0.0, as this does
 		case test.ErrStr == "protochain not supported":
-			continue // it is here
+			continue // supported here
 		}
 		link, ok := links[test.DLT]
 		if !ok {

@@ -7,7 +7,7 @@ const (
 	linkTypePPPSerial stream.LinkType = 50
 	linkTypePPPEther  stream.LinkType = 51
 	linkTypeCiscoHDLC stream.LinkType = 104
-	linkTypeRawBSD    stream.LinkType = 12 // DLT_RAW, as some files have it
+	linkTypeRawBSD    stream.LinkType = 12 // the value of DLT_RAW in some files
 )
 
 // position is an offset into the packet: k bytes after base, which is nil for
@@ -19,22 +19,22 @@ type position struct {
 
 func (p position) plus(k uint32) position { return position{p.base, p.k + k} }
 
-// layout says where the headers of a packet are. vlan, mpls, pppoes, geneve and
-// vxlan change it for all that follows in the text.
+// layout has the offsets of the headers of a packet. vlan, mpls, pppoes, geneve and vxlan
+// change it for everything that follows in the text.
 type layout struct {
 	link      stream.LinkType // of the innermost link-layer header
 	header    position        // of the link-layer header
-	typeAt    position        // of the field that tells the protocol
-	payload   position        // of what the link layer carries
-	network   uint32          // after payload: the network header, after SNAP where SNAP is the rule
-	plain     uint32          // after payload: the network header if there is no SNAP header
-	labels    int             // MPLS labels passed
+	typeAt    position        // of the field with the protocol
+	payload   position        // of the payload of the link layer
+	network   uint32          // behind payload: the network header, behind SNAP where SNAP is the rule
+	plain     uint32          // behind payload: the network header where there is no SNAP header
+	labels    int             // MPLS labels so far
 	tunnelled bool            // within Geneve or VXLAN
 	optional  bool            // the link-layer header may be missing: within Geneve
-	raw       bool            // nothing is known but the bytes
+	raw       bool            // only the bytes are known
 }
 
-// Registers that hold where the headers of 802.11 begin.
+// Registers with the offsets of the headers of 802.11.
 const (
 	headerRegister  = 0
 	payloadRegister = 1
@@ -80,8 +80,8 @@ func newLayout(link stream.LinkType, v values) layout {
 	return l
 }
 
-// The protocols of the link layer: an EtherType, or an LLC service access point
-// if it is a length of 802.3, that is 1500 or less.
+// The protocols of the link layer: an EtherType, or an LLC service access point if the
+// field is a length of 802.3, which is at most 1500.
 const (
 	maxLength = 1500
 
@@ -113,14 +113,14 @@ const (
 	sapISO     = 0xfe
 )
 
-// pppProtocols are the numbers of PPP for those of the link layer.
+// pppProtocols maps EtherTypes to the protocol numbers of PPP.
 var pppProtocols = map[uint32]uint32{
 	etherIP: 0x21, etherIPv6: 0x57, etherDECnet: 0x27, etherAtalk: 0x29, 0x0600: 0x25, sapISO: 0x23, sapSTP: 0x31, sapIPX: 0x2b,
 }
 
 const pppMPLS = 0x0281
 
-// carries is the test for a protocol of the link layer.
+// carries is the test for a protocol above the link layer.
 func (g *generator) carries(protocol uint32) *condition {
 	if g.labels > 0 {
 		return g.mplsCarries(protocol)
@@ -162,8 +162,8 @@ func (g *generator) isType(protocol uint32) *condition {
 	return g.at(g.typeAt, 2, equal, protocol)
 }
 
-// etherCarries tells protocols apart where an EtherType may be a length instead,
-// with an 802.2 header after it.
+// etherCarries is the test for a protocol where the EtherType may be a length instead,
+// followed by an 802.2 header.
 func (g *generator) etherCarries(protocol uint32, hasLLC *condition) *condition {
 	switch protocol {
 	case sapISO, sapIP, sapNetBEUI: // both service access points
@@ -190,7 +190,7 @@ func (g *generator) snap(organization, protocol uint32) *condition {
 	})
 }
 
-// llcCarries tells protocols apart where there is always an 802.2 header.
+// llcCarries is the test for a protocol where there is always an 802.2 header.
 func (g *generator) llcCarries(protocol uint32) *condition {
 	switch {
 	case protocol == sapIP, protocol == sapISO, protocol == sapNetBEUI:
@@ -203,10 +203,9 @@ func (g *generator) llcCarries(protocol uint32) *condition {
 	return g.at(g.payload.plus(6), 2, equal, protocol)
 }
 
-// familyIs is the test for an address family of BSD. That of IPv6 differs from
-// system to system; the three that libpcap looks for in files are taken. NULL has
-// it in the byte order of the machine that captured: both are taken, since a
-// stream may come from any.
+// familyIs is the test for a BSD address family. That of IPv6 differs between systems; the
+// three that libpcap looks for in files are accepted. In NULL, the family is in the byte
+// order of the capturing machine, so both byte orders are accepted.
 func (g *generator) familyIs(protocol uint32) *condition {
 	families := map[uint32][]uint32{etherIP: {2}, etherIPv6: {24, 28, 30}}[protocol]
 	if families == nil {
@@ -222,7 +221,7 @@ func (g *generator) familyIs(protocol uint32) *condition {
 	return found
 }
 
-// rawCarries tells IPv4 from IPv6 by the version in the header.
+// rawCarries distinguishes IPv4 from IPv6 by the version in the header.
 func (g *generator) rawCarries(protocol uint32) *condition {
 	switch {
 	case g.link == stream.LinkTypeRaw && protocol == etherIP:
@@ -235,7 +234,7 @@ func (g *generator) rawCarries(protocol uint32) *condition {
 	return never
 }
 
-// mplsCarries looks at the bottom of the label stack, then at the IP version.
+// mplsCarries checks the bottom of the label stack and then the IP version.
 func (g *generator) mplsCarries(protocol uint32) *condition {
 	version := map[uint32]uint32{etherIP: 0x40, etherIPv6: 0x60}[protocol]
 	if version == 0 {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// The files that names are looked up in. There is no other source: a filter must
-// mean the same in every run, and never wait for a name server.
+// The files in which names are looked up. There is no other source, because a filter must
+// mean the same in every run and must not wait for a name server.
 var (
 	hostsFile     = "/etc/hosts"
 	networksFile  = "/etc/networks"
@@ -127,9 +127,9 @@ func protocolByName(name string) (number uint32, ok bool) {
 	return 0, false
 }
 
-// wellKnownServices stand in for /etc/services where it is missing or does not
-// know a name. They are as IANA has assigned them; for what runs over one
-// protocol only, just that one is listed.
+// wellKnownServices replace /etc/services if it is missing or does not have a name. They
+// are as IANA assigned them. A service that uses only one protocol is listed only for that
+// one.
 const wellKnownServices = `
 echo 7/tcp
 echo 7/udp
@@ -220,7 +220,7 @@ http-alt 8080/tcp webcache
 http-alt 8080/udp
 `
 
-// wellKnownProtocols do so for /etc/protocols.
+// wellKnownProtocols do the same for /etc/protocols.
 const wellKnownProtocols = `
 ip 0 IP
 icmp 1 ICMP

@@ -17,14 +17,14 @@ import (
 	"pcap-replay/stream"
 )
 
-// libpcap compiles expressions: the oracle of these tests. Its programs, as
-// tcpdump -ddd prints them, run on the reference machine below, which shares
-// nothing with the one under test.
+// libpcap compiles expressions and is the oracle of these tests. Its programs, as tcpdump
+// -ddd prints them, run on the reference machine below, which shares no code with the one
+// under test.
 type libpcap struct {
 	folder string // of an empty capture for each link type
 }
 
-// newLibpcap skips the test if there is no tcpdump.
+// newLibpcap skips the test if tcpdump is missing.
 func newLibpcap(t testing.TB) *libpcap {
 	t.Helper()
 	if _, err := exec.LookPath("tcpdump"); err != nil {
@@ -49,7 +49,7 @@ func (l *libpcap) output(expression string, link stream.LinkType, flags ...strin
 	empty := filepath.Join(l.folder, fmt.Sprintf("%d.pcap", link))
 	if _, err := os.Stat(empty); err != nil {
 		header := lab.Pcap([]stream.Packet{{LinkType: link}}, binary.LittleEndian, false)[:24]
-		part := fmt.Sprintf("%s.%08x", empty, rand.Uint32()) // others may be about to do the same
+		part := fmt.Sprintf("%s.%08x", empty, rand.Uint32()) // other tests may do the same now
 		if err := errors.Join(os.WriteFile(part, header, 0o666), os.Rename(part, empty)); err != nil {
 			return nil, err
 		}
@@ -67,8 +67,7 @@ func (l *libpcap) output(expression string, link stream.LinkType, flags ...strin
 	return out, nil
 }
 
-// referenceProgram is classic BPF run by the book: bpf(4) and the interpreter of
-// libpcap.
+// referenceProgram runs classic BPF as specified by bpf(4) and by libpcap's interpreter.
 type referenceProgram []struct {
 	code   uint32
 	jt, jf uint32
@@ -92,8 +91,8 @@ func parseReference(text []byte) (program *referenceProgram, err error) {
 	return &p, nil
 }
 
-// errEndless is what a program ends with that loops: protochain on a chain of
-// headers that leads back into itself.
+// errEndless ends a program that loops: protochain on a chain of headers that leads back
+// into itself.
 var errEndless = errors.New("endless loop")
 
 func (p *referenceProgram) match(data []byte, wireLength uint32) (bool, error) {

@@ -8,11 +8,12 @@ import (
 	"pcap-replay/stream"
 )
 
-// Packets selects packets of any link types by one expression, or of one link type by a
-// program of tcpdump -ddd. A nil one takes every packet. It is not safe for concurrent use.
+// Packets selects packets of any link types by one expression, or packets of one link type
+// by a program of tcpdump -ddd. A nil Packets selects every packet. It is not safe for
+// concurrent use.
 type Packets struct {
 	name       string      // in errors
-	expression *Expression // nil where bytecode is given
+	expression *Expression // nil if bytecode is given
 	bytecode   *Program
 	programs   map[stream.LinkType]*Program
 	link       stream.LinkType // of the packet before
@@ -20,11 +21,11 @@ type Packets struct {
 	rejected   int64
 }
 
-// programText tells a program of tcpdump -ddd from an expression: its first line is a
-// number alone, with which no expression begins a line.
+// programText matches a program of tcpdump -ddd, and no expression: its first line is only
+// a number.
 var programText = regexp.MustCompile(`^\s*[0-9]+\s*\n\s*[0-9]`)
 
-// NewPackets takes an expression or a program. The name stands before errors.
+// NewPackets parses an expression or a program. Errors begin with name.
 func NewPackets(name, text string) (*Packets, error) {
 	p := &Packets{name: name, programs: map[stream.LinkType]*Program{}}
 	var err error
@@ -39,9 +40,9 @@ func NewPackets(name, text string) (*Packets, error) {
 	return p, nil
 }
 
-// Keep moves the packets that match to the front and returns them, in order. It fails at
-// the first packet of a link type that the expression does not fit, and returns those
-// before it.
+// Keep moves the packets that match to the front and returns them in order. It fails at the
+// first packet whose link type the expression does not support, and then returns the
+// matches before it.
 func (p *Packets) Keep(packets []stream.Packet) ([]stream.Packet, error) {
 	if p == nil {
 		return packets, nil
@@ -90,7 +91,7 @@ func (p *Packets) compile(link stream.LinkType) (*Program, error) {
 	return p.bytecode, nil
 }
 
-// Rejected is how many packets Keep has left out.
+// Rejected is the number of packets that Keep has left out.
 func (p *Packets) Rejected() int64 {
 	if p == nil {
 		return 0
@@ -98,12 +99,12 @@ func (p *Packets) Rejected() int64 {
 	return p.rejected
 }
 
-// ProgramLinkTypeError says that a program met packets of a second link type.
+// ProgramLinkTypeError means that a program received packets of a second link type.
 type ProgramLinkTypeError struct{ First, Other stream.LinkType }
 
 func (e *ProgramLinkTypeError) Error() string {
 	return fmt.Sprintf("a program works with one link type, but there are %s and %s", e.First, e.Other)
 }
 
-// Hint is the next thing to do.
+// Hint says what to do next.
 func (e *ProgramLinkTypeError) Hint() string { return "give the expression instead" }

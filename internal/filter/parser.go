@@ -2,7 +2,7 @@ package filter
 
 import "strings"
 
-// maxDepth bounds the nesting of an expression, and with it the stack.
+// maxDepth limits the nesting of an expression, and with it the stack.
 const maxDepth = 1000
 
 // protocols are the words that may qualify an address, begin an index such as
@@ -10,7 +10,7 @@ const maxDepth = 1000
 var protocols = words(`link ip ip6 arp rarp tcp udp sctp icmp icmp6 igmp igrp pim vrrp carp ah esp
 	atalk aarp decnet lat sca moprc mopdl iso esis isis clnp l1 l2 iih lsp snp csnp psnp stp ipx netbeui radio`)
 
-// elsewhere are the primitives of link types that are not supported.
+// elsewhere are the primitives of unsupported link types.
 var elsewhere = words(`on rset rnr srnr reason action lane metac bcc oam oamf4 oamf4ec oamf4sc sc ilmic vpi vci
 	connectmsg metaconnect fisu lssu msu hfisu hlssu hmsu sio opc dpc sls hsio hopc hdpc hsls`)
 
@@ -28,7 +28,7 @@ type qualifiers struct {
 	protocol  string // "" is any
 	direction string // src, dst, src or dst, src and dst, addr1 to addr4, ra, ta
 	kind      string // host, net, port, portrange, proto, protochain, gateway
-	known     bool   // false where there is nothing to inherit
+	known     bool   // false if there is nothing to inherit
 }
 
 // parser turns tokens into a tree. Its language is that of libpcap's grammar.
@@ -39,7 +39,8 @@ type parser struct {
 	operators int // of arithmetic so far
 }
 
-// parse reads a whole expression. An empty one wants every packet: nil.
+// parse parses a whole expression. The result for an empty one is nil, which matches every
+// packet.
 func parse(text string) (tree node, err error) {
 	p := &parser{tokens: tokens(text)}
 	defer recoverRefusal(&err)
@@ -96,7 +97,7 @@ func (p *parser) number() token {
 	return p.next()
 }
 
-// optionalNumber reads a number, also in parentheses.
+// optionalNumber parses a number, which may be in parentheses.
 func (p *parser) optionalNumber() *token {
 	switch {
 	case p.peek().kind == tokenNumber:
@@ -123,7 +124,7 @@ func (p *parser) unexpected(wanted string) {
 	panic(t.refuse("wanted %s", wanted))
 }
 
-// nest counts a level of nesting until the function that it gives is called.
+// nest counts a level of nesting until the returned function is called.
 func (p *parser) nest() func() {
 	if p.depth++; p.depth > maxDepth {
 		panic(p.peek().refuse("nested more than %d deep", maxDepth))
@@ -131,8 +132,8 @@ func (p *parser) nest() func() {
 	return func() { p.depth-- }
 }
 
-// item is a condition, or an operand where a parenthesis may turn out to hold
-// only arithmetic: (tcp[0] = 1) or (tcp[0] + 1) = 2.
+// item is a condition, or an operand if a parenthesis may contain only arithmetic: (tcp[0]
+// = 1) or (tcp[0] + 1) = 2.
 type item struct {
 	node    node
 	operand operand
@@ -140,7 +141,7 @@ type item struct {
 	qualifiers qualifiers
 }
 
-// whole insists on a condition.
+// whole requires a condition.
 func (p *parser) whole(i item) item {
 	if i.operand != nil {
 		p.unexpected("a comparison such as = or <")
@@ -148,8 +149,8 @@ func (p *parser) whole(i item) item {
 	return i
 }
 
-// list reads terms with and or or between them. Both have one precedence, from
-// left to right. before is what an identifier would inherit.
+// list parses terms joined by and and or, which have the same precedence from left to
+// right. before has the qualifiers that an identifier inherits.
 func (p *parser) list(before qualifiers) item {
 	left := p.item(before)
 	if left.operand != nil {
@@ -200,7 +201,7 @@ func (p *parser) atIdentifier() bool {
 	return false
 }
 
-// item reads a term, or the operand that a parenthesis may hold.
+// item parses a term, or an operand in parentheses.
 func (p *parser) item(before qualifiers) item {
 	defer p.nest()()
 	t := p.peek()
@@ -234,8 +235,9 @@ func isComparison(t token) bool {
 	return t.is("=") || t.is("!=") || t.is("<") || t.is("<=") || t.is(">") || t.is(">=")
 }
 
-// precedence of the operators; those without one bind whatever follows, as in
-// libpcap's grammar, which gives % and ^ none: 5 % 3 + 1 is 5 % (3 + 1).
+// precedence of the operators. Operators without one take everything that follows as their
+// operand, as in libpcap's grammar, which has no precedence for % and ^: 5 % 3 + 1 is 5 %
+// (3 + 1).
 var precedence = map[string]int{"|": 1, "&": 2, "<<": 3, ">>": 3, "+": 4, "-": 4, "*": 5, "/": 5, "%": 0, "^": 0, "unary -": 6}
 
 func isOperator(t token) bool {
@@ -243,7 +245,7 @@ func isOperator(t token) bool {
 	return ok && t.kind == tokenWord
 }
 
-// comparison reads what an operand is compared with, if it is.
+// comparison parses the comparison of an operand, if there is one.
 func (p *parser) comparison(left operand) item {
 	operator := p.peek()
 	if !isComparison(operator) {
@@ -309,7 +311,7 @@ func (p *parser) operand() operand {
 	return nil
 }
 
-// primitive reads what is no arithmetic.
+// primitive parses a primitive that is not arithmetic.
 func (p *parser) primitive() item {
 	t := p.peek()
 	if t.kind != tokenWord {
@@ -368,7 +370,7 @@ func (p *parser) direction() string {
 	return ""
 }
 
-// identifier reads an address, a name or a number, or several in parentheses.
+// identifier parses an address, a name or a number, or several of them in parentheses.
 func (p *parser) identifier(q qualifiers) node {
 	defer p.nest()()
 	t := p.peek()
@@ -412,7 +414,7 @@ func (p *parser) identifier(q qualifiers) node {
 	return id
 }
 
-// keyword reads a primitive that begins with a word of its own.
+// keyword parses a primitive that begins with a keyword of its own.
 func (p *parser) keyword() node {
 	t := p.next()
 	switch t.word {

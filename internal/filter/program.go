@@ -2,28 +2,28 @@ package filter
 
 import "encoding/binary"
 
-// Program decides on packets. It may be used by several goroutines at once.
+// Program decides whether packets match. It is safe for concurrent use.
 type Program struct {
 	code    []instruction
 	sets    []*addressSet
 	literal bool // does what is written, and no less
 }
 
-// instruction is one of the machine of classic BPF (McCanne and Jacobson, "The
-// BSD Packet Filter", 1993), or several of them that often stand together. The
-// machine has an accumulator, an index register and memory for some words. A load
-// outside the packet and a division by 0 reject the packet.
+// instruction is one instruction of the machine of classic BPF (McCanne and Jacobson, "The
+// BSD Packet Filter", 1993), or several frequent ones fused. The machine has an
+// accumulator, an index register and some words of memory. A load outside the packet, and a
+// division by 0, reject the packet.
 type instruction struct {
 	do     opcode
-	yes    uint32 // where a jump goes, counted from the program's start
+	yes    uint32 // target of a jump, as an index into the program
 	no     uint32
 	k      uint32
 	offset uint32 // of the load in a fused instruction
-	mask   uint32 // applied by a fused instruction to what it has loaded
+	mask   uint32 // applied by a fused instruction to the loaded value
 }
 
-// opcode is named as bpf(4) names the instruction: a is the accumulator, x
-// the index register, k the constant, b, h and w are 1, 2 and 4 bytes.
+// opcode has the names of bpf(4): a is the accumulator, x the index register, k the
+// constant, and b, h and w are 1, 2 and 4 bytes.
 type opcode uint8
 
 const (
@@ -76,7 +76,7 @@ const (
 	jgtX
 	jgeX
 	jsetX
-	// Fused: a load, a mask and a jump. Most of a program is made of them.
+	// Fused: a load, a mask and a jump. They are most of a program.
 	ldBJeq
 	ldHJeq
 	ldWJeq
@@ -93,8 +93,8 @@ const (
 	memberOfIndex
 )
 
-// memoryWords is how many words of memory the machine has: more than the
-// BPF_MEMWORDS of bytecode, since libpcap needs fewer for a tunnel in tunnels.
+// memoryWords is the number of words of memory. It exceeds the BPF_MEMWORDS of bytecode,
+// because libpcap needs fewer words for nested tunnels.
 const memoryWords = 32
 
 // Match reports whether a packet is wanted. data is what was captured of it,
@@ -302,7 +302,7 @@ func (p *Program) Match(data []byte, wireLength uint32) bool {
 	return false
 }
 
-// next is where a jump leads.
+// next is the target of a jump.
 func (i *instruction) next(holds bool) uint {
 	if holds {
 		return uint(i.yes)
@@ -310,7 +310,7 @@ func (i *instruction) next(holds bool) uint {
 	return uint(i.no)
 }
 
-// octet, half and word load from a packet; ok is false outside of it.
+// octet, half and word load from a packet. ok is false outside the packet.
 
 func octet(data []byte, offset uint64) (v uint32, ok bool) {
 	if offset >= uint64(len(data)) {
@@ -333,7 +333,7 @@ func word(data []byte, offset uint64) (v uint32, ok bool) {
 	return binary.BigEndian.Uint32(data[offset:]), true
 }
 
-// The headers that may stand between an IP header and the protocol: RFC 8200.
+// The headers between an IP header and the protocol: RFC 8200.
 const (
 	hopByHop           = 0
 	routing            = 43
@@ -342,12 +342,12 @@ const (
 	destinationOptions = 60
 )
 
-// maxChain ends a chain that leads back into itself; libpcap loops forever.
+// maxChain limits a chain that leads back into itself, on which libpcap loops forever.
 const maxChain = 1024
 
-// chainHas looks for a protocol after the headers that extend the IP header.
-// The offset after an authentication header is not added to what stands before
-// it: so does libpcap. whole is false when the packet ends too early.
+// chainHas looks for a protocol after the extension headers. The offset after an
+// authentication header does not include the headers before it, as in libpcap. whole is
+// false if the packet ends too early.
 func chainHas(data []byte, i *instruction) (found uint32, whole bool) {
 	load := func(offset uint64) (uint32, bool) {
 		if offset += uint64(i.offset); offset >= uint64(len(data)) {

@@ -54,7 +54,7 @@ var (
 	}
 )
 
-// abbreviation is a protocol that stands alone: all its packets.
+// abbreviation is a protocol by itself, which matches all its packets.
 type abbreviation struct{ word token }
 
 func (n abbreviation) condition(g *generator) *condition {
@@ -116,7 +116,7 @@ func (g *generator) osiAt(k uint32) position {
 	return g.payload.plus(g.plain + k)
 }
 
-// protocolNumber is the test of "proto": the number of a protocol within another.
+// protocolNumber is the test of "proto": the number of a protocol within another one.
 func (g *generator) protocolNumber(number uint32, within string) *condition {
 	limit := func(most uint32) {
 		if number > most {

@@ -2,10 +2,10 @@ package filter
 
 import "slices"
 
-// reorder brings tests of one value together: "port 53 or port 80" compares the
-// source port with both, and only then the destination port. It is faster, and it
-// is what libpcap's optimizer does, which shows in packets that are cut between
-// the two (or_pullup and and_pullup in its optimize.c).
+// reorder groups the tests of one value: "port 53 or port 80" compares the source port with
+// both numbers, and only then the destination port. This is faster. It is also what
+// libpcap's optimizer does, which matters for packets that are cut between the two fields
+// (or_pullup and and_pullup in its optimize.c).
 func reorder(root *decision, keepFirst bool) *decision {
 	for changed := true; changed; {
 		root = simplify(root, keepFirst)
@@ -19,9 +19,9 @@ func reorder(root *decision, keepFirst bool) *decision {
 	return root
 }
 
-// A chain is tests that are joined by or: when one holds, all lead to one place,
-// their exit, and when it does not, each to the next. Or it is tests joined by
-// and, with yes and no the other way round; either tells which.
+// A chain is a sequence of tests joined by or: if one is true, it leads to the exit, which
+// is the same for all, and otherwise to the next test. Or it is a sequence joined by and,
+// with yes and no exchanged; either says which.
 
 func (d *decision) exit(either bool) *decision { return *d.way(either) }
 func (d *decision) next(either bool) *decision { return *d.way(!either) }
@@ -33,7 +33,7 @@ func (d *decision) way(yes bool) **decision {
 	return &d.no
 }
 
-// tested is the value that all decisions which lead to d compare, or nil.
+// tested is the value that all predecessors of d compare, or nil.
 func (s *simplifier) tested(d *decision) *value {
 	var tested *value
 	for i, entry := range s.entries(d) {
@@ -45,8 +45,8 @@ func (s *simplifier) tested(d *decision) *value {
 	return tested
 }
 
-// sortChain looks at the chain that begins with d, after decisions that all
-// test one value, and moves the tests of that value to its front.
+// sortChain looks at the chain that begins with d, after decisions that all test one value,
+// and moves the tests of this value to its front.
 func (s *simplifier) sortChain(d *decision, either bool) (changed bool) {
 	value := s.tested(d)
 	if value == nil || !d.isTest() {
@@ -54,7 +54,7 @@ func (s *simplifier) sortChain(d *decision, either bool) (changed bool) {
 	}
 	before := s.entries(d)
 	if first := before[0]; len(before) == 1 && first.exit(either) == d.exit(either) && s.tested(first) == value {
-		return false // this is the rest of a chain that is sorted already
+		return false // the rest of a chain that is already sorted
 	}
 	var same, others []*decision
 	end := d
@@ -72,7 +72,7 @@ func (s *simplifier) sortChain(d *decision, either bool) (changed bool) {
 	return changed
 }
 
-// link puts a sorted chain in place of the one that began with d.
+// link replaces the chain that begins with d by the sorted one.
 func (s *simplifier) link(d *decision, chain []*decision, end *decision, either bool) {
 	before := s.entries(d)
 	for _, entry := range before {

@@ -2,8 +2,8 @@ package filter
 
 import "pcap-replay/stream"
 
-// tag is vlan, mpls, pppoes, geneve or vxlan. Whatever follows in the text is
-// about what is inside: libpcap's rule, also after or.
+// tag is vlan, mpls, pppoes, geneve or vxlan. Everything that follows in the text applies
+// to the inner packet, as in libpcap, even after or.
 type tag struct {
 	word   token
 	number *token // of the VLAN, label, session or network
@@ -30,7 +30,7 @@ func (n tag) condition(g *generator) *condition {
 	return n.vxlan(g)
 }
 
-// numbered adds the test for the tag's number to the one for the tag.
+// numbered combines the test for the tag's number with the one for the tag.
 func (n tag) numbered(g *generator, tagged *condition, at position, size, mask, shift uint32) *condition {
 	if n.number == nil {
 		return tagged
@@ -96,9 +96,9 @@ const (
 	udpHeader  = 8
 )
 
-// overUDP is the test for a tunnel over IPv4 or IPv6. It stores the length of the
-// IP header, with the variable part of what is before it, in a register, and
-// gives the position after the UDP header.
+// overUDP is the test for a tunnel over IPv4 or IPv6. It stores the length of the IP
+// header, with the variable part of the headers before it, in a register, and returns the
+// offset after the UDP header.
 func (n tag) overUDP(g *generator, port, mask, flags uint32) (tagged *condition, inner position) {
 	length := g.newRegister()
 	tunnel := func(family uint32, protocolAt position, precondition *condition, transport func(uint32) position) *condition {
@@ -119,8 +119,7 @@ func (n tag) overUDP(g *generator, port, mask, flags uint32) (tagged *condition,
 	return tagged, position{length, g.payload.k + g.network + udpHeader}
 }
 
-// geneve has options of variable length, and may carry Ethernet or a protocol
-// alone; for the latter the end of a header that is not there is where it begins.
+// geneve has options of variable length, and may carry Ethernet or only a protocol.
 func (n tag) geneve(g *generator) *condition {
 	const header, ethernet, typeField = 8, 14, 12
 	tagged, at := n.overUDP(g, genevePort, 0xc0, 0) // version 0
@@ -150,8 +149,8 @@ func (n tag) vxlan(g *generator) *condition {
 	return tagged
 }
 
-// hasLinkHeader is the test that there is a link-layer header at all; nil where
-// there always is.
+// hasLinkHeader is the test that there is a link-layer header. It is nil if there always is
+// one.
 func (g *generator) hasLinkHeader() *condition {
 	if !g.optional {
 		return nil
@@ -159,8 +158,8 @@ func (g *generator) hasLinkHeader() *condition {
 	return not(compare(g.header.base, equal, g.payload.base))
 }
 
-// direction is inbound or outbound: whether the capturing machine got the packet
-// or sent it.
+// direction is inbound or outbound: whether the capturing machine received the packet or
+// sent it.
 type direction struct{ word token }
 
 func (n direction) condition(g *generator) *condition {
@@ -181,7 +180,7 @@ func (n direction) condition(g *generator) *condition {
 	return not(sent)
 }
 
-// interfaceIndex is the number of the interface that captured.
+// interfaceIndex is the number of the capturing interface.
 type interfaceIndex struct {
 	word  token
 	index uint32
@@ -215,7 +214,7 @@ func (n cast) test(g *generator) *condition {
 		}
 		return g.etherMulticast()
 	case n.protocol == "ip" && broadcast:
-		// A capture does not tell the netmask; as tcpdump -r, take none.
+		// A capture does not have the netmask, so none is assumed, as by tcpdump -r.
 		to := g.networkAt(16)
 		return and(g.carries(etherIP), or(g.at(to, 4, equal, 0), g.at(to, 4, equal, 0xffffffff)))
 	case n.protocol == "ip":

@@ -2,8 +2,8 @@ package filter
 
 import "math"
 
-// value is a number computed from a packet. Equal values are one pointer, so
-// that what is computed once is known to be the same later.
+// value is a number computed from a packet. Equal values are the same pointer, so a value
+// that is computed twice is known to be the same.
 type value struct {
 	kind valueKind
 	a, b *value // the operands of arithmetic; a is the base of a load, or nil
@@ -32,8 +32,8 @@ const (
 // values makes each value once.
 type values struct {
 	made map[value]*value
-	// literal has arithmetic done as it is written, where libpcap's optimizer
-	// leaves the expression alone: all loads are made, whether they matter or not.
+	// literal means that arithmetic is not optimized, in expressions that libpcap's
+	// optimizer does not handle: all loads are made, whether they matter or not.
 	literal bool
 }
 
@@ -47,8 +47,8 @@ func (v values) intern(made value) *value {
 	return &made
 }
 
-// countWords says how many words of memory an assembler needs at most that begins
-// with the operand for which it needs more.
+// countWords returns the number of words of memory that are needed to compute the value, if
+// the operand that needs more words is computed first.
 func (v *value) countWords() uint32 {
 	switch {
 	case v.a == nil || v.kind == chainValue:
@@ -92,8 +92,8 @@ func (v *value) isOffset() bool {
 // maxHeaderLength is that of IPv4 and TCP headers, in bytes.
 const maxHeaderLength = 60
 
-// limit is what a value is at most, before it wraps around at 32 bits; what is not
-// looked into may be anything, and wrap around.
+// limit is the maximum of a value before it wraps around at 32 bits. Values that are not
+// analysed may be anything and may wrap around.
 func (v *value) limit() uint64 {
 	const unknown = 1 << 32
 	switch {
@@ -123,9 +123,9 @@ func (v values) negated(a *value) *value {
 	return v.intern(value{kind: negatedValue, a: a})
 }
 
-// arithmetic computes in 32 bits. What is known now is folded, so that a load
-// whose outcome does not matter is not made: libpcap's optimizer does the same,
-// and it decides whether a short packet matches.
+// arithmetic computes in 32 bits. Constants are folded, so that a load whose result does
+// not matter is not made. libpcap's optimizer does the same, and it decides whether a short
+// packet matches.
 func (v values) arithmetic(operator string, a, b *value) *value {
 	if a.kind == constantValue && b.kind == constantValue {
 		if result, ok := compute(operator, a.k, b.k); ok {
@@ -149,7 +149,7 @@ func (v values) arithmetic(operator string, a, b *value) *value {
 	return v.intern(value{kind: arithmeticValue, operator: operator, a: a, b: b})
 }
 
-// compute is the arithmetic of the machine; ok is false for a division by 0.
+// compute is the arithmetic of the machine. ok is false for a division by 0.
 func compute(operator string, a, b uint32) (result uint32, ok bool) {
 	switch operator {
 	case "+":

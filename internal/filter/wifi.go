@@ -43,8 +43,8 @@ func (g *generator) isData() *condition {
 	return and(not(g.control(wifiControl)), g.control(wifiData))
 }
 
-// wifiDestination makes a test of the destination address, wherever the frame has
-// it. Control frames have none.
+// wifiDestination tests the destination address, whose offset depends on the frame. Control
+// frames have none.
 func (g *generator) wifiDestination(at func(k uint32) *condition) *condition {
 	return and(not(g.control(wifiControl)), or(
 		and(not(g.control(wifiData)), at(4)),
@@ -105,7 +105,7 @@ var wifiTypeNames = map[string]uint32{
 
 var wifiWays = map[string]uint32{"nods": 0, "tods": 1, "fromds": 2, "dstods": 3}
 
-// wifiSubtype looks a name up, in capitals or not.
+// wifiSubtype looks a name up, ignoring case.
 func wifiSubtype(kind uint32, name string) (subtype uint32, ok bool) {
 	for n, names := range wifiSubtypeNames[kind] {
 		if slices.Contains(strings.Split(names, ","), strings.ToLower(name)) && name != "-" {
@@ -241,9 +241,9 @@ func (n llcFrame) condition(g *generator) *condition {
 	return and(hasLLC, g.maskedAt(control, 1, frame.mask, frame.k))
 }
 
-// withPrologue puts before a condition what finds the headers of 802.11, if it
-// uses them. It is done for every packet, as in libpcap: one that is too short
-// for it is rejected.
+// withPrologue puts the search for the headers of 802.11 before a condition that uses them.
+// It runs for every packet, as in libpcap, so a packet that is too short for it is
+// rejected.
 func (g *generator) withPrologue(whole *condition) *condition {
 	header, payload := g.values.register(headerRegister), g.values.register(payloadRegister)
 	usesPayload := g.uses(payload)
@@ -275,8 +275,8 @@ func (g *generator) uses(v *value) bool {
 	return false
 }
 
-// findHeader stores where the header of 802.11 begins, which is how long the
-// radio's is.
+// findHeader stores the offset of the 802.11 header, which is the length of the radio
+// header.
 func (g *generator) findHeader(header *value) *condition {
 	littleEndian16 := func(k uint32) *value {
 		high := g.values.arithmetic("<<", g.load(position{k: k + 1}, 1), g.values.constant(8))
@@ -297,8 +297,8 @@ func (g *generator) findHeader(header *value) *condition {
 	return always
 }
 
-// findPayload stores where the payload of 802.11 begins: QoS adds two bytes, and
-// some drivers pad to four and say so in the radiotap header.
+// findPayload stores the offset of the payload of 802.11: QoS adds two bytes, and some
+// drivers pad to four bytes and say so in the radiotap header.
 func (g *generator) findPayload(payload *value) *condition {
 	start := g.values.constant(0)
 	if g.outer != stream.LinkTypeIEEE80211 {
