@@ -6,7 +6,7 @@ import "encoding/binary"
 type Program struct {
 	code    []instruction
 	sets    []*addressSet
-	literal bool // does what is written, and no less
+	literal bool // not optimized
 }
 
 // instruction is one instruction of the machine of classic BPF (McCanne and Jacobson, "The

@@ -51,17 +51,17 @@ type Summary struct {
 	Event   string  `json:"event"` // "summary"
 	Tool    string  `json:"tool"`
 	Exit    int     `json:"exit"`
-	Seconds float64 `json:"seconds"` // the run took, on the clock
+	Seconds float64 `json:"seconds"` // duration of the run
 	// Outputs are the files that flags name as outputs, and stdout ("-").
 	Outputs []Output `json:"outputs,omitempty"`
 }
 
-// Output is what became of one output of a run.
+// Output is the state of one output at the end of a run.
 type Output struct {
 	Path    string `json:"path"` // "-" is stdout
 	PathRaw []byte `json:"path_b64,omitempty"`
 	Bytes   int64  `json:"bytes"` // written to it
-	// Complete says that everything is in it, and that a file has got its name. A file
-	// that is not complete has been removed.
+	// Complete means that the output has all data, and that a file has its final name. A
+	// file that is not complete has been removed.
 	Complete bool `json:"complete"`
 }
