@@ -31,15 +31,15 @@ type feeder struct {
 	rings    []*schedule.Ring
 
 	delay time.Duration
-	at    bool  // timestamps are wall-clock moments
+	at    bool  // timestamps are wall-clock times
 	asap  bool  // departures are when packets are read
 	limit int64 // packets; 0 for all
 	end   int64 // departure; 0 for none
 
 	begun   bool
-	started int64 // moment at which the first packet came
-	arrival int64 // moment at which the source gave what is read now
-	held    int64 // how long the rings have kept this from reading, ahead of the source
+	started int64 // when the first packet arrived
+	arrival int64 // when the source delivered the current packets
+	held    int64 // how long full rings have delayed reading
 	taken   int64 // packets, for limit
 
 	in, filtered, overlong, outOfOrder, disorder atomic.Int64
@@ -78,12 +78,12 @@ func (f *feeder) run() error {
 	}
 }
 
-// silence is how long a read takes when the source has nothing to give.
+// silence is the duration of a read from which the source is taken to have nothing ready.
 const silence = int64(2 * time.Millisecond)
 
-// readNext is read, and finds when the source gave the packets. With larger rings
-// it would have been asked earlier by all the time that they have been full, as
-// long as it has always had something to give.
+// readNext reads the next packets and computes when the source delivered them. Larger rings
+// would have read them earlier by the time for which the rings were full, if the source
+// always had packets ready.
 func (f *feeder) readNext(batch []stream.Packet) (n int, begins bool, err error) {
 	if f.playback.Buffered() {
 		return f.playback.Read(batch)
@@ -98,7 +98,7 @@ func (f *feeder) readNext(batch []stream.Packet) (n int, begins bool, err error)
 	return n, begins, err
 }
 
-// feed puts what is to be sent of a batch into the rings.
+// feed puts the packets of a batch that are to be sent into the rings.
 func (f *feeder) feed(packets []stream.Packet) error {
 	kept, err := f.filter.Keep(packets)
 	f.filtered.Store(f.filter.Rejected())
@@ -122,7 +122,7 @@ func (f *feeder) feed(packets []stream.Packet) error {
 // startTolerance is how late the first packet of --at may come.
 const startTolerance = int64(time.Second)
 
-// begin ties departure 0 to the clock.
+// begin maps departure 0 to the clock.
 func (f *feeder) begin(first *stream.Packet) error {
 	f.begun, f.started = true, f.arrival
 	if err := f.fitter.Check(first.LinkType); err != nil {
@@ -185,11 +185,11 @@ func (f *feeder) trim(packet *stream.Packet) {
 	}
 }
 
-// put waits for room; it is false when nothing will be sent any more.
+// put waits for room in the ring. It returns false if nothing more will be sent.
 func (f *feeder) put(frame *stream.Packet, departure int64, last bool) bool {
 	ring := f.ringOf(frame)
 	for !ring.Put(frame, departure, f.arrival, last) {
-		f.publish() // or another thread would wait, too
+		f.publish() // otherwise another thread would wait, too
 		before := f.clock.Now()
 		if !ring.WaitForRoom(f.clock, f.roomPoll()) {
 			return false
@@ -199,8 +199,8 @@ func (f *feeder) put(frame *stream.Packet, departure int64, last bool) bool {
 	return true
 }
 
-// roomPoll is how often to look for room. It is much less than what half a ring
-// lasts for.
+// roomPoll is the interval at which room is checked. It is much shorter than the time that
+// half a ring lasts.
 func (f *feeder) roomPoll() time.Duration {
 	if f.asap {
 		return 100 * time.Microsecond
@@ -222,9 +222,8 @@ func (f *feeder) ringOf(packet *stream.Packet) *schedule.Ring {
 	return f.rings[frame.ShardOf(packet, uint32(len(f.rings)))]
 }
 
-// skip counts a packet that is not sent. Where no flag asked for that, the exit code
-// becomes 3, and tell says that this is the first one of its kind. Any goroutine may call
-// it.
+// skip counts a packet that is not sent. If no flag requested that, the exit code becomes
+// 3. tell is true for the first packet of its kind. It is safe for concurrent use.
 func (f *feeder) skip(reason frame.SkipReason) (tell bool) {
 	first := f.skipped[reason].Add(1) == 1
 	if f.policies.Asked(reason) {
@@ -234,7 +233,7 @@ func (f *feeder) skip(reason frame.SkipReason) (tell bool) {
 	return first
 }
 
-// tellSkipped says why the packet of a time is not sent.
+// tellSkipped reports why a packet is not sent.
 func (f *feeder) tellSkipped(time int64, why string) {
 	f.messages.Errorf("packet of %s and others like it are not sent: %s", record.Time(time), why)
 }

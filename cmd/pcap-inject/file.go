@@ -12,14 +12,14 @@ import (
 	"pcap-replay/stream"
 )
 
-// fileSink writes what would be sent, stamped with the moment at which it is.
+// fileSink writes the frames that would be sent, with their times of sending.
 type fileSink struct {
 	out    *files.Output
 	writer *stream.Writer
 	clock  schedule.Clock
 }
 
-// openFileSink opens what -w names.
+// openFileSink opens the file of -w.
 func openFileSink(run *tool.Run, name string) (*fileSink, error) {
 	out, err := openFile(run, name)
 	if err != nil {
@@ -41,7 +41,8 @@ func openFile(run *tool.Run, name string) (*files.Output, error) {
 
 func (s *fileSink) senders() []schedule.Sender { return []schedule.Sender{s} }
 
-// fitter takes everything that fits into the ring, if all is of one link type.
+// fitter accepts everything that fits into the ring, as long as all frames have one link
+// type.
 func (s *fileSink) fitter(_ *config, longest int) *frame.Fitter {
 	var first *stream.LinkType
 	accepts := func(link stream.LinkType) error {
@@ -56,7 +57,7 @@ func (s *fileSink) fitter(_ *config, longest int) *frame.Fitter {
 	return frame.NewFitter(frame.Limits{Accepts: accepts, Longest: longest}, frame.Policies{Short: frame.ShortAsIs})
 }
 
-// refusesFrame is never true: the writer fails as a whole.
+// refusesFrame is always false, because a write error affects the whole file.
 func (s *fileSink) refusesFrame(error) bool { return false }
 
 // Send implements schedule.Sender.
@@ -90,7 +91,8 @@ func (s *fileSink) failed(err error) error {
 	return s.out.Named(err)
 }
 
-// close ends the capture. What was sent is in it, also when a signal has ended the run.
+// close completes the capture. It holds the frames that were sent, even if a signal ended
+// the run.
 func (s *fileSink) close() error {
 	if err := s.writer.Close(); err != nil {
 		return s.failed(err)

@@ -12,7 +12,7 @@ import (
 	"pcap-replay/internal/wire"
 )
 
-// maxWorkers bounds the memory of the rings.
+// maxWorkers limits the memory of the rings.
 const maxWorkers = 64
 
 // config is what the flags of pcap-inject say.
@@ -110,7 +110,7 @@ func (c *config) readPolicies(flags *tool.Flags) (err error) {
 	return err
 }
 
-// newFilter reads the flags of the filter; it is nil without them.
+// newFilter reads the flags of the filter. It returns nil without them.
 func newFilter(flags *tool.Flags) (*filter.Packets, error) {
 	flag, text, err := flags.FilterText()
 	if err != nil || flag == "" {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// latenessBounds divide the histogram, in nanoseconds: three bars a power of ten.
+// latenessBounds are the bounds of the histogram in nanoseconds, three per power of ten.
 var latenessBounds = func() (bounds []int64) {
 	for power := int64(time.Microsecond); power <= int64(time.Minute); power *= 10 {
 		bounds = append(bounds, power, 2*power, 5*power)
@@ -15,8 +15,8 @@ var latenessBounds = func() (bounds []int64) {
 	return bounds
 }()
 
-// histogram draws a bar for each bound, from the first to the last that has
-// packets, into lines of so many columns.
+// histogram draws a bar for each bound, from the first to the last one with packets, in
+// lines of the given width.
 func histogram(bounds, counts []int64, columns int) (lines []string) {
 	const words = "up to 500 us  12.3 %  " // before a bar
 	first := slices.IndexFunc(counts, func(n int64) bool { return n > 0 })
@@ -40,7 +40,7 @@ func histogram(bounds, counts []int64, columns int) (lines []string) {
 	return lines
 }
 
-// boundName writes a bound with the unit that it is round in.
+// boundName formats a bound with a unit in which it is a round number.
 func boundName(nanoseconds int64) string {
 	for _, unit := range []struct {
 		length int64
@@ -56,7 +56,8 @@ func boundName(nanoseconds int64) string {
 // lyingBlocks are parts of a bar, in eighths of a character.
 var lyingBlocks = []rune("▏▎▍▌▋▊▉█")
 
-// horizontalBar is width characters long for most. What is not nothing shows.
+// horizontalBar returns a bar whose length is proportional to count. A count above 0 is
+// always visible.
 func horizontalBar(amount, most int64, width int) string {
 	eighths := int(float64(amount) / float64(most) * float64(8*width))
 	if amount > 0 {

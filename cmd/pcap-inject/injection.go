@@ -28,29 +28,30 @@ type injection struct {
 	epoch         *schedule.Epoch
 	transmissions []*schedule.Transmission
 	verifiers     []*verifier    // of the transmissions, with --verify
-	pauses        []atomic.Int64 // moments until which the transmissions pause
-	stalled       atomic.Bool    // a stall was told of
-	paused        atomic.Bool    // a long pause was told of
+	pauses        []atomic.Int64 // when the pauses of the transmissions end
+	stalled       atomic.Bool    // a stall was reported
+	paused        atomic.Bool    // a long pause was reported
 }
 
 // sink is where packets go: an interface or a file.
 type sink interface {
-	// isWire says whether it is an interface.
+	// isWire reports whether it is an interface.
 	isWire() bool
-	// senders are what each sending thread uses.
+	// senders are the senders of the threads.
 	senders() []schedule.Sender
 	// stamps are the transmit timestamps of the senders, with --verify.
 	stamps() []*wire.Stamps
-	// fitter makes frames that can be sent. longest is the longest one that fits into a
-	// ring.
+	// fitter makes frames that can be sent. longest is the length of the longest one that
+	// fits into a ring.
 	fitter(c *config, longest int) *frame.Fitter
-	// refusesFrame says whether an error is about a single frame, and the run goes on.
+	// refusesFrame reports whether an error affects only one frame, so that the run
+	// continues.
 	refusesFrame(err error) bool
-	// describe adds what only the sink knows.
+	// describe adds the fields that only the sink knows.
 	describe(s *record.InjectSummary)
-	// drain returns when what was sent has left this machine's queues.
+	// drain returns when all frames have left the queues of this machine.
 	drain() error
-	// queueDropped is how many frames these queues have dropped.
+	// queueDropped is the number of frames that these queues have dropped.
 	queueDropped() int64
 	close() error
 }
@@ -59,7 +60,8 @@ func newInjection(run *tool.Run, config config) *injection {
 	return &injection{run: run, config: config, epoch: &schedule.Epoch{Fixed: config.at}}
 }
 
-// open does what needs privileges or may be a mistake, before anything is read.
+// open does everything that needs privileges or may fail because of a usage error, before
+// any input is read.
 func (in *injection) open() (err error) {
 	if in.sink, err = in.openSink(); err != nil {
 		return err
@@ -82,14 +84,14 @@ func (in *injection) openSink() (sink, error) {
 	return openWireSink(&in.config, in.run.Messages)
 }
 
-// The rings hold what --delay keeps back, within a bound; one that is sent from at
-// once stays in the processor's cache.
+// The rings hold the packets of --delay, up to a limit. A ring without a delay stays in the
+// CPU cache.
 const (
 	ringPackets, ringBytes         = 1 << 17, 32 << 20
 	asapRingPackets, asapRingBytes = 1 << 12, 8 << 20
 )
 
-// prepare puts the parts together.
+// prepare connects the parts.
 func (in *injection) prepare(playback *input.Playback) {
 	c := &in.config
 	in.feeder = &feeder{
@@ -118,27 +120,27 @@ func (in *injection) prepare(playback *input.Playback) {
 	in.feeder.fitter = in.sink.fitter(c, in.feeder.rings[0].MaxPacket())
 }
 
-// runtimeMemory is how much the Go runtime takes before it collects garbage while
-// packets are sent. Nothing on the way of a packet makes any.
+// runtimeMemory is the heap size up to which the Go runtime does not collect garbage while
+// packets are sent. Sending a packet allocates nothing.
 const runtimeMemory = 160 << 20
 
-// otherThreads run besides the sending ones: the reader, its decompression, and one for
-// signals, progress and the report.
+// otherThreads is the number of threads besides the sending ones: the reader, its
+// decompressor, and one for signals, progress and the report.
 const otherThreads = 3
 
-// tuneRuntime keeps the Go runtime from getting in the way of the sending threads
-// of this process: there is always a processor for one that wakes up.
+// tuneRuntime keeps the Go runtime from delaying the sending threads: a thread that wakes
+// up always finds a free processor of the runtime.
 func (in *injection) tuneRuntime() {
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(runtimeMemory)
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), len(in.transmissions)+otherThreads))
 }
 
-// stopGrace is how long the reader may take to end once nothing is sent any more. It may
-// wait for a silent stream.
+// stopGrace is how long the reader may take to end after sending has stopped. It may be
+// waiting for a silent stream.
 const stopGrace = 200 * time.Millisecond
 
-// send sends until the stream ends, or the run is ended.
+// send sends until the stream ends or the run is stopped.
 func (in *injection) send() error {
 	sent := in.startThreads()
 	for _, v := range in.verifiers {
@@ -158,7 +160,7 @@ func (in *injection) send() error {
 	in.abandon()
 	select {
 	case feedErr := <-fed:
-		in.feeder.reportSkipped() // what the sending threads skipped
+		in.feeder.reportSkipped() // packets that the sending threads skipped
 		if err == nil {
 			err = feedErr
 		}
@@ -170,7 +172,7 @@ func (in *injection) send() error {
 	return err
 }
 
-// await waits for the sending threads. The first error, and a signal, ends them all.
+// await waits for the sending threads. The first error, or a signal, ends all of them.
 func (in *injection) await(sent <-chan error) (first error) {
 	stop := in.run.Context.Done()
 	for running := len(in.transmissions); running > 0; {
@@ -195,8 +197,8 @@ func (in *injection) abandon() {
 	}
 }
 
-// startThreads starts the sending threads, and gives up all privileges once they
-// have used theirs. Each says in ended how it ended.
+// startThreads starts the sending threads, and drops all privileges when the threads have
+// used theirs. Each thread sends its result to ended.
 func (in *injection) startThreads() (ended <-chan error) {
 	in.prepareProcess()
 	ready, sent := make(chan struct{}), make(chan error, len(in.transmissions))
@@ -222,8 +224,8 @@ func (in *injection) startThreads() (ended <-chan error) {
 	return sent
 }
 
-// prepareProcess does what exact sending wants as far as it is permitted. Only
-// --realtime has asked for it, and is told what is not.
+// prepareProcess applies the settings for exact timing that are permitted. It warns of
+// those that are not permitted only with --realtime.
 func (in *injection) prepareProcess() {
 	var errs []error
 	if !in.config.asap && in.sink.isWire() {
@@ -252,8 +254,8 @@ func (in *injection) prepareThread(t *schedule.Transmission) {
 	}
 }
 
-// transmit sends what comes into the ring of a transmission. It reports underruns and long
-// pauses, and counts and leaves out the frames that the sink refuses.
+// transmit sends the packets of a ring. It reports underruns and long pauses. It counts the
+// frames that the sink refuses, and leaves them out.
 func (in *injection) transmit(t *schedule.Transmission, pause *atomic.Int64) error {
 	defer t.Lateness.Settle()
 	for {
@@ -277,7 +279,7 @@ func (in *injection) transmit(t *schedule.Transmission, pause *atomic.Int64) err
 	}
 }
 
-// reportUnderrun reports an underrun, and tells of the first stall.
+// reportUnderrun writes an event for an underrun, and prints a warning for the first stall.
 func (in *injection) reportUnderrun(u *schedule.Underrun) {
 	if u.Stalled && in.stalled.CompareAndSwap(false, true) {
 		then := "the rest leaves that much later"
@@ -293,7 +295,7 @@ func (in *injection) reportUnderrun(u *schedule.Underrun) {
 	})
 }
 
-// tellPause says once that nothing will be sent for a while.
+// tellPause prints once that nothing will be sent for a while.
 func (in *injection) tellPause(p *schedule.LongPause) {
 	text := in.pauseText(schedule.System.Now())
 	if text == "" || in.run.Messages.Quiet() || in.paused.Swap(true) {
@@ -305,7 +307,7 @@ func (in *injection) tellPause(p *schedule.LongPause) {
 	in.run.Messages.Say(text)
 }
 
-// pauseText says when the next packet leaves, if that takes long.
+// pauseText returns when the next packet leaves, if that takes long.
 func (in *injection) pauseText(now int64) string {
 	next, waits := int64(math.MaxInt64), false
 	for i, t := range in.transmissions {
@@ -319,7 +321,7 @@ func (in *injection) pauseText(now int64) string {
 	return "next packet in " + tool.DurationText(time.Duration(next-now))
 }
 
-// close ends the sink after a run that ended with err. A file that is not complete because
+// close closes the sink after a run that ended with err. A file that is incomplete because
 // of an error does not get its name.
 func (in *injection) close(err error) error {
 	if err == nil {

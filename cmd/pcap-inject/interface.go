@@ -17,13 +17,14 @@ type wireSink struct {
 	sockets []wire.Sender  // one for each worker
 	stamped []*wire.Stamps // of the sockets, with --verify
 	tx      txPolicy       // never txAuto
-	before  *wire.Counters // nil where the device tells none
-	// dropsBefore is what the queueing discipline had dropped when the run began.
+	before  *wire.Counters // nil if the device has none
+	// dropsBefore is the number of frames that the queueing discipline had dropped before
+	// the run.
 	dropsBefore uint64
 	retries     uint64 // of the sockets that are closed
 }
 
-// openWireSink opens what -i names. All that can be wrong with it is found here.
+// openWireSink opens the interface of -i, and finds everything that is wrong with it.
 func openWireSink(c *config, messages *tool.Messages) (*wireSink, error) {
 	device, err := wire.Lookup(c.interfaceName)
 	if errors.Is(err, wire.ErrNoInterface) {
@@ -59,9 +60,9 @@ func openWireSink(c *config, messages *tool.Messages) (*wireSink, error) {
 	return s, nil
 }
 
-// openSockets opens one socket for each worker. With --tx auto, frames bypass the
-// queueing discipline only where nobody would miss them. AF_XDP sends the most frames a
-// second, but each of them later than a packet socket does: auto takes it with --asap.
+// openSockets opens one socket for each worker. With --tx auto, frames bypass the queueing
+// discipline only if nobody would notice. AF_XDP sends the most frames per second, but each
+// frame later than a packet socket, so auto uses it only with --asap.
 func (s *wireSink) openSockets(c *config, messages *tool.Messages) error {
 	tx := c.tx
 	if tx == txAuto {
@@ -75,7 +76,7 @@ func (s *wireSink) openSockets(c *config, messages *tool.Messages) error {
 	return err
 }
 
-// chooseTx looks at who would notice frames that bypass the queueing discipline.
+// chooseTx checks who would notice that frames bypass the queueing discipline.
 func (s *wireSink) chooseTx(c *config, messages *tool.Messages) txPolicy {
 	why, err := s.device.NeedsQueue()
 	if err != nil {
@@ -116,7 +117,7 @@ func (s *wireSink) openSocket(worker int) (wire.Sender, error) {
 	return wire.OpenPacket(s.device)
 }
 
-// stampFrames has the kernel stamp the frames of all sockets.
+// stampFrames makes the kernel timestamp the frames of all sockets.
 func (s *wireSink) stampFrames() error {
 	for _, socket := range s.sockets {
 		stamps, err := wire.StampFrames(socket)
@@ -136,7 +137,7 @@ func (s *wireSink) senders() []schedule.Sender {
 	return senders
 }
 
-// fitter takes what the interface takes.
+// fitter accepts the frames that the interface accepts.
 func (s *wireSink) fitter(c *config, _ int) *frame.Fitter {
 	limits := frame.Limits{Shortest: 1, Longest: s.device.MaxFrame(), Accepts: s.accepts}
 	if s.isEthernet() {
@@ -145,7 +146,7 @@ func (s *wireSink) fitter(c *config, _ int) *frame.Fitter {
 	return frame.NewFitter(limits, c.policies)
 }
 
-// accepts says why frames of a link type cannot be sent as they are.
+// accepts returns the reason why frames of a link type cannot be sent as they are.
 func (s *wireSink) accepts(link stream.LinkType) error {
 	err := s.device.Accepts(link)
 	if err != nil && s.isEthernet() && frame.BecomesEthernet(link) {
@@ -158,12 +159,13 @@ func (s *wireSink) isEthernet() bool {
 	return s.device.HasLinkType && s.device.LinkType == stream.LinkTypeEthernet
 }
 
-// refusesFrame is true for a frame that was too long after all: the MTU may change.
+// refusesFrame is true for a frame that was too long, because the MTU may change during a
+// run.
 func (s *wireSink) refusesFrame(err error) bool {
 	return errors.Is(err, wire.ErrTooLong) || errors.Is(err, frame.ErrTooShort)
 }
 
-// drain returns when the queueing discipline has handed on what was sent.
+// drain returns when all frames have left the queueing discipline.
 func (s *wireSink) drain() error {
 	var errs []error
 	for _, socket := range s.sockets {
@@ -191,7 +193,7 @@ func (s *wireSink) describe(summary *record.InjectSummary) {
 	summary.QueueDropped = s.queueDropped()
 }
 
-// retried is how often the device had no room.
+// retried is the number of times that the device had no room.
 func (s *wireSink) retried() uint64 {
 	total := s.retries
 	for _, socket := range s.sockets {
@@ -200,8 +202,8 @@ func (s *wireSink) retried() uint64 {
 	return total
 }
 
-// queueDropped is how many frames the queueing discipline has dropped since the run
-// began. Without a carrier, the kernel counts its drops as those of the device. A full
+// queueDropped is the number of frames that the queueing discipline has dropped since the
+// run began. Without a carrier, the kernel counts its drops as those of the device. A full
 // queue also counts the frames that it refuses, which are sent again.
 func (s *wireSink) queueDropped() int64 {
 	if s.tx != txPacket {
@@ -217,7 +219,7 @@ func (s *wireSink) queueDropped() int64 {
 	return max(int64(dropped)-int64(s.retried()), 0)
 }
 
-// counted asks the device; it is nil where it does not tell.
+// counted returns the counters of the device during the run, or nil if it has none.
 func (s *wireSink) counted() *record.Device {
 	after, err := s.device.Counters()
 	if s.before == nil || err != nil {

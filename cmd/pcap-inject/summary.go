@@ -16,7 +16,7 @@ func latenessText(l *record.Lateness) string {
 		durationText(l.P50), durationText(l.P90), durationText(l.P99), durationText(l.P999), durationText(l.Max))
 }
 
-// figures are the counters at some moment.
+// figures are the counters at one point in time.
 type figures struct {
 	packets, frames, bytes int64
 	underruns, stalls      int64
@@ -54,7 +54,7 @@ func newLatenessRecord(q schedule.Quantiles) *record.Lateness {
 	return &record.Lateness{P50: record.Seconds(q.P50), P90: record.Seconds(q.P90), P99: record.Seconds(q.P99), P999: record.Seconds(q.P999), Max: record.Seconds(q.Max)}
 }
 
-// sayHistogram draws how late the packets were, for a person who looks on.
+// sayHistogram draws the histogram of lateness.
 func (in *injection) sayHistogram() {
 	columns, _, ok := in.run.Terminal()
 	if !ok {
@@ -66,7 +66,7 @@ func (in *injection) sayHistogram() {
 	}
 }
 
-// verified adds what the kernel's stamps tell.
+// verified adds the lateness by the kernel's timestamps.
 func (in *injection) verified(s *record.InjectSummary) {
 	if len(in.verifiers) == 0 {
 		return
@@ -79,7 +79,7 @@ func (in *injection) verified(s *record.InjectSummary) {
 	s.Verified = newLatenessRecord(schedule.MergeLateness(all...))
 }
 
-// summary is the end of the report, which is printed for people as well.
+// summary is the last event of the report.
 func (in *injection) summary(head record.Summary) any {
 	f, feeder, fitter := in.figures(), in.feeder, in.feeder.fitter
 	s := record.InjectSummary{
@@ -108,7 +108,7 @@ func (in *injection) summary(head record.Summary) any {
 	return s
 }
 
-// checkLateness is the error of --fail-late.
+// checkLateness returns the error of --fail-late.
 func (in *injection) checkLateness() error {
 	limit := in.config.failLate
 	if limit == 0 || in.figures().packets == 0 {
@@ -121,7 +121,7 @@ func (in *injection) checkLateness() error {
 	return tool.WithExitCode(fmt.Errorf("p99 lateness %v is over %v: too late", p99, limit), tool.ExitLate)
 }
 
-// saySummary prints the summary for people.
+// saySummary prints the summary.
 func (in *injection) saySummary(s *record.InjectSummary) {
 	if s.Exit == tool.ExitFailed && s.PacketsOut == 0 {
 		return // the error says enough
@@ -168,7 +168,7 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 	}
 }
 
-// now returns the figures of this moment.
+// now returns the current figures.
 func (in *injection) now() record.Progress {
 	f := in.figures()
 	e := record.Progress{
@@ -187,7 +187,7 @@ func (in *injection) now() record.Progress {
 	return e
 }
 
-// line is the counters for SIGUSR1 and the progress line.
+// line returns the counters for SIGUSR1 and the progress line.
 func (in *injection) line() string {
 	e := in.now()
 	line := fmt.Sprintf("%d sent, %s", e.PacketsOut, rates(e.PPS, e.BPS))
@@ -202,7 +202,7 @@ func (in *injection) line() string {
 	return fmt.Sprintf("%s, %s, buffer %s ahead", line, late, tool.DurationText(in.ahead(now)))
 }
 
-// ahead is how much of the stream is buffered.
+// ahead returns how much of the stream is buffered.
 func (in *injection) ahead(now int64) (most time.Duration) {
 	for _, t := range in.transmissions {
 		most = max(most, t.Ahead(now))
@@ -210,7 +210,7 @@ func (in *injection) ahead(now int64) (most time.Duration) {
 	return most
 }
 
-// settled is how many of the packets read have been sent, or will not be.
+// settled is the number of packets that were read, and were sent or will not be sent.
 func (in *injection) settled() (n, of int64) {
 	n = in.feeder.filtered.Load() + in.figures().packets
 	for i := range in.feeder.skipped {
@@ -233,7 +233,7 @@ func (in *injection) reportProgress(ended <-chan struct{}) {
 	}
 }
 
-// rates are packets and bits a second for people.
+// rates formats packets and bits per second.
 func rates(pps, bps float64) string { return scaled(pps, "pps") + ", " + scaled(bps, "bit/s") }
 
 func scaled(value float64, unit string) string {
@@ -246,7 +246,7 @@ func scaled(value float64, unit string) string {
 	return fmt.Sprintf("%.3g G%s", value, unit)
 }
 
-// durationText is a duration of a record for people.
+// durationText formats a duration of a record.
 func durationText(seconds float64) string {
 	return tool.DurationText(time.Duration(math.Round(seconds * 1e9)))
 }

@@ -8,7 +8,7 @@ import (
 	"pcap-replay/internal/wire"
 )
 
-// verifier compares the kernel's transmit timestamps with when frames were due.
+// verifier compares the kernel's transmit timestamps with the departures of the frames.
 type verifier struct {
 	stamps    *wire.Stamps
 	deadlines *schedule.Deadlines
@@ -19,7 +19,7 @@ type verifier struct {
 	ended     chan struct{}
 }
 
-// stampGrace is how long after the last frame its stamp may come.
+// stampGrace is how long after the last frame its timestamp may arrive.
 const stampGrace = 100 * time.Millisecond
 
 func newVerifier(stamps *wire.Stamps) *verifier {
@@ -29,7 +29,7 @@ func newVerifier(stamps *wire.Stamps) *verifier {
 	}
 }
 
-// run reads stamps until all has been sent and no more come.
+// run reads timestamps until all frames are sent and no more timestamps arrive.
 func (v *verifier) run() {
 	defer close(v.ended)
 	defer v.lateness.Settle()
@@ -57,7 +57,7 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// finish waits for the last stamps.
+// finish waits for the last timestamps.
 func (v *verifier) finish() error {
 	close(v.sent)
 	<-v.ended

@@ -25,7 +25,8 @@ type config struct {
 	tmp       string  // a folder
 }
 
-// descriptorsOfJob is how many files a job has open at most: a tarball twice and its index.
+// descriptorsOfJob is the maximum number of files that a job has open: a tarball twice and
+// its index.
 const descriptorsOfJob = 3
 
 func configure(flags *tool.Flags) (c config, err error) {

@@ -18,7 +18,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// mapping is one run of pcap-map. Its counters may be read at any time.
+// mapping is one run of pcap-map. Its counters are safe for concurrent use.
 type mapping struct {
 	run      *tool.Run
 	config   config
@@ -28,7 +28,7 @@ type mapping struct {
 	out     *files.Output
 	svg     *files.Output   // nil without --svg
 	records *record.Encoder // nil if a chart is drawn instead
-	picture *chart.Picture  // nil unless one is drawn
+	picture *chart.Picture  // nil if none is drawn
 
 	captures, packets, bytes, wireBytes, lostBytes, damaged, failed atomic.Int64
 }
@@ -113,7 +113,7 @@ func (m *mapping) readCaptures() error {
 	return err
 }
 
-// readRecords takes for the picture what records say.
+// readRecords reads the records of --from-records into the picture.
 func (m *mapping) readRecords() error {
 	name := m.config.fromRecords
 	src, err := input.OpenRecords(m.opener, name)
@@ -147,7 +147,7 @@ func (m *mapping) count(c *record.Capture) {
 	m.wireBytes.Add(c.WireBytes)
 }
 
-// put prints the record of a capture, or why there is none.
+// put prints the record of a capture, or the reason why it has none.
 func (m *mapping) put(result *mapped) error {
 	if result.err != nil {
 		return m.putFailure(result.file, result.err)
@@ -178,7 +178,7 @@ func (m *mapping) put(result *mapped) error {
 	return nil
 }
 
-// putFailure says why there is no record of a file.
+// putFailure reports why a file has no record.
 func (m *mapping) putFailure(file input.File, err error) error {
 	if !errors.Is(err, stream.ErrNotCapture) {
 		m.problems.Failed(file, err)
@@ -202,7 +202,7 @@ func (m *mapping) summary(head record.Summary) any {
 	}
 }
 
-// chartSize is the size of the terminal, or what the variables of the shell say of it.
+// chartSize is the size of the terminal, or that of COLUMNS and LINES.
 func (m *mapping) chartSize() chart.Size {
 	if !m.run.Flags.IsSet("output") {
 		if columns, lines, ok := tool.TerminalSize(m.run.Out); ok {

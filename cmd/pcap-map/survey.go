@@ -17,15 +17,15 @@ import (
 	"pcap-replay/stream"
 )
 
-// mapped is what became of one capture.
+// mapped is the result for one capture.
 type mapped struct {
 	file    input.File
 	capture record.Capture
-	rate    *survey.Rate // nil unless a picture is drawn
-	err     error        // why there is no record
+	rate    *survey.Rate // nil if no picture is drawn
+	err     error        // the reason why there is no record
 }
 
-// name fills in what the survey does not know.
+// name fills in the fields that the survey does not know.
 func (r *mapped) name(size int64) {
 	c := &r.capture
 	c.Path, c.PathRaw = r.file.Path, record.RawName(r.file.Path)
@@ -33,18 +33,18 @@ func (r *mapped) name(size int64) {
 	c.Size = size
 }
 
-// lookAhead is how many inputs for each job may be begun before their turn comes.
-// It bounds the records that wait for it.
+// lookAhead is the number of inputs per job that may be started early. It limits the
+// records that wait to be printed in order.
 const lookAhead = 8
 
-// surveyTask is an input and what becomes of it: a tarball has many results.
+// surveyTask is an input and its results. A tarball has many.
 type surveyTask struct {
 	file    input.File
 	results chan *mapped
 }
 
-// surveyAll surveys the inputs, several at the same time, and puts what becomes
-// of them in their order.
+// surveyAll surveys several inputs at the same time, and puts their results in the order of
+// the inputs.
 func (m *mapping) surveyAll(inputs []input.File) error {
 	ctx, cancel := context.WithCancel(m.run.Context)
 	defer cancel()
@@ -83,8 +83,8 @@ func (m *mapping) surveyAll(inputs []input.File) error {
 	return m.run.Context.Err()
 }
 
-// putAll waits for the results of one input, but not for an input that never comes
-// when the run is to end.
+// putAll waits for the results of one input. When the run is stopped, it does not wait for
+// an input that is silent.
 func (m *mapping) putAll(results <-chan *mapped) error {
 	for {
 		select {
@@ -101,15 +101,15 @@ func (m *mapping) putAll(results <-chan *mapped) error {
 	}
 }
 
-// surveyor surveys one input. It gives its results to whoever waits for them.
+// surveyor surveys one input and sends its results.
 type surveyor struct {
-	ctx      context.Context // ends when nobody wants the results any more
+	ctx      context.Context // done when the results are no longer needed
 	opener   *input.Opener
 	archives *input.Archives
 	names    input.Names // of members
 	count    func(bytes int64)
 	parts    int  // of one file that are read at the same time
-	rated    bool // a picture wants the rates
+	rated    bool // the rates are for a picture
 	task     surveyTask
 	reader   *stream.Reader // is used for one capture after another
 }
@@ -131,7 +131,7 @@ func (s *surveyor) survey() {
 	}
 }
 
-// give hands a result on. Its error says that nobody wants another one.
+// give sends a result. Its error means that no more results are needed.
 func (s *surveyor) give(result *mapped) error {
 	select {
 	case s.task.results <- result:
@@ -162,8 +162,8 @@ func (s *surveyor) surveyInput() error {
 	return s.give(result)
 }
 
-// surveyFile surveys a regular file, on several cores where there are more of them
-// than files.
+// surveyFile surveys a regular file. It uses several cores if there are more cores than
+// files.
 func (s *surveyor) surveyFile(src *input.Source, file io.Reader, size int64) (*mapped, error) {
 	if whole, ok := file.(io.ReaderAt); ok && s.parts > 1 && !s.rated {
 		if capture, ok := survey.TakeParts(&partSource{src, s.ctx, whole, s.count}, size, s.parts); ok && s.ctx.Err() == nil {
@@ -192,7 +192,7 @@ func (p *partSource) ReadAt(b []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// surveyStream surveys what can be read only once.
+// surveyStream surveys an input that can be read only once.
 func (s *surveyor) surveyStream(src io.Reader) error {
 	src, tarball := input.DetectTarball(src)
 	if tarball {
@@ -237,8 +237,8 @@ func (s *surveyor) surveyMember(reader archive.Walker, member *archive.Member) e
 	return s.give(result)
 }
 
-// memberSource is the data of a member. Decompression may read ahead in a
-// goroutine of its own, which must not reach into the next member.
+// memberSource is the data of a member. A decompressor may read ahead in a goroutine of its
+// own, which must not read the next member.
 type memberSource struct {
 	mutex  sync.Mutex
 	reader archive.Walker
@@ -259,8 +259,8 @@ func (m *memberSource) end() {
 	m.reader = nil
 }
 
-// surveyCapture surveys a capture of size bytes, as stored. A source that fails on
-// the way is damage like any other: what was read before it counts.
+// surveyCapture surveys a capture of size bytes, as stored. If the source fails, this is
+// damage, and everything that was read before counts.
 func (s *surveyor) surveyCapture(in input.File, src io.Reader, size int64) (*mapped, error) {
 	reader := s.reader
 	reader.Reset(src)

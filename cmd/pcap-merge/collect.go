@@ -20,7 +20,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// candidate is a file, stream or archive on its way to becoming inputs.
+// candidate is a file, a stream or an archive that will become inputs.
 type candidate struct {
 	input.File
 	record    *input.Selected  // of the file; nil where there is none
@@ -99,12 +99,12 @@ func (m *merging) operands() ([]input.File, error) {
 	return m.opener.WithoutOutput(found, m.problems)
 }
 
-// errStdinGone is for records that were made of stdin.
+// errStdinGone is the error of records of stdin.
 var errStdinGone = errors.New("cannot be selected, because it can be read only once")
 
-// fromSelection groups the members of one archive, which is read in one pass, and
-// leaves out captures of which all packets are out of range. A file of another size than
-// its record says may have packets in the range by now.
+// fromSelection groups the members of an archive, which is read in one pass, and leaves out
+// captures whose packets are all out of range. It keeps a file whose size has changed,
+// because it may now have packets in the range.
 func (m *merging) fromSelection(selection []input.Selected) (list []candidate) {
 	archives := map[string]int{}
 	for _, s := range selection {
@@ -142,7 +142,7 @@ func (m *merging) selectedFile(s input.Selected) candidate {
 	return c
 }
 
-// contentsOf is what a record with the time of the first packet says.
+// contentsOf returns the contents according to a record with the time of the first packet.
 func contentsOf(s *input.Selected) merge.Contents {
 	c := merge.Contents{First: *s.First, Earliest: math.MinInt64, Latest: math.MaxInt64, Disorder: merge.UnknownDisorder, Sections: s.Sections}
 	if s.Earliest != nil {
@@ -156,7 +156,7 @@ func contentsOf(s *input.Selected) merge.Contents {
 		c.LinkTypes = []stream.LinkType{c.LinkType}
 	}
 	if s.OutOfOrder != nil {
-		// A record has seconds, which are rounded; a microsecond more does no harm.
+		// The seconds of a record are rounded, so a microsecond is added.
 		c.Disorder = 0
 		if *s.OutOfOrder > 0 {
 			c.Disorder = int64(min(s.MaxDisorder, float64(math.MaxInt32))*1e9) + 1000
@@ -173,7 +173,7 @@ func (m *merging) sizeOf(selected []candidate, named []input.File) int64 {
 	return m.opener.Size(paths)
 }
 
-// peek looks into all regular files at once.
+// peek reads the beginning of all regular files at the same time.
 func (m *merging) peek(candidates []candidate) {
 	var next atomic.Int64
 	var workers sync.WaitGroup
@@ -246,7 +246,7 @@ func (m *merging) compareFile(s *input.Selected, info fs.FileInfo) (*input.Outda
 	return size, nil
 }
 
-// add makes inputs of a candidate, or says why not.
+// add makes inputs of a candidate, or reports why it cannot.
 func (m *merging) add(c *candidate) error {
 	err := c.err
 	if err == nil && c.peeked != nil && m.opener.IsStdout(c.peeked.info) {
@@ -287,8 +287,8 @@ func (m *merging) addInputs(linkTypes []stream.LinkType, inputs ...*merge.Input)
 	m.linkTypes = append(m.linkTypes, linkTypes...)
 }
 
-// addStream reads a stream, each section of which is an input, or each of the
-// captures in a tarball.
+// addStream reads a stream. Each of its sections, or each capture of a tarball, is an
+// input.
 func (m *merging) addStream(c *candidate) error {
 	file, err := m.opener.Open(c.Path)
 	if err != nil {
@@ -306,7 +306,7 @@ func (m *merging) addStream(c *candidate) error {
 	return m.addSections(src, c.File)
 }
 
-// addSections makes a run of each section of a capture that is read only once.
+// addSections makes a run of each section of a capture that can be read only once.
 func (m *merging) addSections(src io.Reader, file input.File) error {
 	failed := false
 	added, err := m.runs.Add(io.NopCloser(src), file.Path, file.Archive, func(err error) error {
@@ -330,7 +330,7 @@ func (m *merging) addSections(src io.Reader, file input.File) error {
 	return err
 }
 
-// streamFailed says why a stream, or the member of an archive, ends early.
+// streamFailed reports why a stream, or a member of an archive, ends early.
 func (m *merging) streamFailed(file input.File, err error) {
 	if file.Archive != "" {
 		err = m.archives.PassDamage(file.Archive, err)
@@ -340,8 +340,8 @@ func (m *merging) streamFailed(file input.File, err error) {
 	}
 }
 
-// addArchive makes inputs of the captures in a tarball. With an index each is read
-// at its own place when its time comes; without, all are read now, in one pass.
+// addArchive makes inputs of the captures in a tarball. With an index, each one is read
+// from its access point when it is due. Without one, all are read now, in one pass.
 func (m *merging) addArchive(c *candidate) error {
 	indexed := m.archives.OpenIndexed(c.Path, m.openSparingly)
 	if indexed == nil {
@@ -372,7 +372,7 @@ func (m *merging) addMembers(c *candidate, walk func(input.Visit) error) error {
 	})
 }
 
-// addWanted has add take the wanted members of a tarball, and says which are not
+// addWanted calls add for the selected members of a tarball, and reports those that are not
 // found.
 func (m *merging) addWanted(c *candidate, add func(wanted *input.Wanted, found *bool) error) error {
 	wanted := input.Wanted{All: len(c.members) == 0}
@@ -397,8 +397,8 @@ func (m *merging) addWanted(c *candidate, add func(wanted *input.Wanted, found *
 	return m.problems.Check()
 }
 
-// openSparingly opens an archive that stays open until the run ends, as many others
-// may: their descriptors are bounded as those of captures are.
+// openSparingly opens an archive that stays open until the run ends. The pool limits the
+// descriptors, because there may be many archives.
 func (m *merging) openSparingly(path string) (archive.Source, error) {
 	if err := input.CheckRegular(path); err != nil {
 		return nil, err
@@ -410,8 +410,8 @@ func (m *merging) openSparingly(path string) (archive.Source, error) {
 	return file, nil
 }
 
-// wantsMember reports whether a member is to be merged, and says so if it should be
-// and cannot.
+// wantsMember reports whether a member is to be merged. It prints a message if the member
+// should be merged, but cannot.
 func (m *merging) wantsMember(c *candidate, wanted *input.Wanted, member *archive.Member, inspect func()) (bool, error) {
 	if member.Type != archive.File {
 		return false, nil
@@ -449,8 +449,8 @@ func (m *merging) addMember(c *candidate, wanted *input.Wanted, reader archive.W
 	return nil
 }
 
-// addIndexed makes an input of a member, or one of each of its sections if it is
-// known to have several.
+// addIndexed makes an input of a member, or one of each of its sections if it is known to
+// have several.
 func (m *merging) addIndexed(c *candidate, wanted *input.Wanted, indexed *archive.Indexed, member *archive.Member, records []input.Selected) error {
 	if wants, err := m.wantsMember(c, wanted, member, func() {}); !wants {
 		return err
@@ -472,8 +472,8 @@ func (m *merging) addIndexed(c *candidate, wanted *input.Wanted, indexed *archiv
 	return nil
 }
 
-// memberContents is what one of the records of that name says of a member, unless it is
-// outdated, or else what the index says.
+// memberContents returns the contents of a member according to its record, or according to
+// the index if the record is outdated.
 func memberContents(records []input.Selected, member *archive.Member) merge.Contents {
 	for i := range records {
 		if r := &records[i]; r.First != nil && (r.Offset == nil || *r.Offset == member.Offset) && r.CompareMember(member) == nil {
