@@ -11,8 +11,8 @@ import (
 	"pcap-replay/stream"
 )
 
-// playGrowing writes what is written into a folder, until SIGINT or --idle, and
-// then what is left.
+// playGrowing merges the files of a folder as they are written, until SIGINT or --idle, and
+// then the rest.
 func (m *merging) playGrowing(writer *stream.Writer) error {
 	follower := merge.NewFollower(m.captures, m.folder(), merge.Options{Mixed: m.config.writer.PcapNG, Trouble: m.growingTrouble})
 	defer follower.Close()
@@ -62,7 +62,7 @@ func (m *merging) refuseOutputs() error {
 	return nil
 }
 
-// folder is the one that is followed. It is reported when it is gone.
+// folder is the followed folder. Its removal is reported.
 func (m *merging) folder() merge.Folder {
 	list := func() ([]string, error) {
 		paths, err := input.RegularFiles(m.config.follow, m.config.names)

@@ -32,10 +32,10 @@ type merging struct {
 	inputs    []*merge.Input
 	linkTypes []stream.LinkType // that their headers name
 	named     int               // files, folders' files, archives and streams
-	sound     int               // those of them that could be read
+	sound     int               // inputs that could be read
 	again     bool              // the inputs have been played, and their problems have been reported
 
-	// These may be read at any time.
+	// These are safe for concurrent use.
 	inputCount, late, packetsOut, bytesOut, unread atomic.Int64
 	runInputs                                      atomic.Int64 // those of inputCount that come of streams
 	isDone                                         atomic.Bool  // the merge has ended by itself
@@ -82,7 +82,7 @@ func (m *merging) mergeAll(out *files.Output) error {
 	err = play(writer)
 	m.isDone.Store(err == nil)
 	if err != nil && writer.HasPackets() {
-		_ = writer.Close() // what is counted as out goes out
+		_ = writer.Close() // everything that was counted is written
 	}
 	m.problems.WarnSkipped()
 	switch {
@@ -100,8 +100,8 @@ func (m *merging) mergeAll(out *files.Output) error {
 	return m.sayUnwritable()
 }
 
-// sayUnwritable names the packets that have been left out for their times, which
-// makes the exit code 3, or 1 with --strict.
+// sayUnwritable reports the packets that were left out because of their times. The exit
+// code becomes 3, or 1 with --strict.
 func (m *merging) sayUnwritable() error {
 	count := m.config.selector.unwritable.Load()
 	switch {
@@ -115,8 +115,8 @@ func (m *merging) sayUnwritable() error {
 	return m.problems.Stop()
 }
 
-// play writes the merged inputs as often as --loop says. Each round follows the
-// one before as with pcap-pace.
+// play writes the merged inputs as many times as --loop says. Each round follows the one
+// before as in pcap-pace.
 func (m *merging) play(writer *stream.Writer) error {
 	options := merge.Options{Mixed: m.config.writer.PcapNG, Trouble: m.trouble}
 	inputs, err := m.runs.Fold(m.run.Context, m.inputs, merge.MostOpen, options)
@@ -183,7 +183,7 @@ func (m *merging) write(writer *stream.Writer, packets []stream.Packet) error {
 	return nil
 }
 
-// mergeError adds what to do when inputs do not fit together.
+// mergeError adds a hint to an error of inputs that do not fit together.
 func mergeError(err error) error {
 	var linkTypes *merge.LinkTypesError
 	if errors.As(err, &linkTypes) {
@@ -192,8 +192,8 @@ func mergeError(err error) error {
 	return err
 }
 
-// trouble says what is wrong with an input, once however often it is played.
-// The others go on, unless --strict says otherwise.
+// trouble reports an error of an input, only once in all rounds. The merge continues with
+// the other inputs, unless --strict is given.
 func (m *merging) trouble(in *merge.Input, err error) error {
 	var damage *stream.Damage
 	damaged := errors.As(err, &damage)
@@ -209,7 +209,7 @@ func (m *merging) trouble(in *merge.Input, err error) error {
 
 func fileOf(in *merge.Input) input.File { return input.File{Path: in.Path, Archive: in.Archive} }
 
-// giveUp leaves an input out of the rounds to come.
+// giveUp leaves an input out of later rounds.
 func (m *merging) giveUp(in *merge.Input) {
 	m.sound--
 	m.inputs = slices.DeleteFunc(slices.Clone(m.inputs), func(other *merge.Input) bool { return other == in })

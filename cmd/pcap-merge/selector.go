@@ -13,8 +13,8 @@ import (
 	"pcap-replay/stream"
 )
 
-// selector takes the packets that the flags of pcap-merge want. What goes in comes
-// out or is counted.
+// selector selects the packets that the flags of pcap-merge ask for. Each packet is either
+// selected or counted.
 type selector struct {
 	from, to      int64 // to is exclusive
 	shard, shards uint32
@@ -23,14 +23,14 @@ type selector struct {
 	window        int64 // of duplicates; 0 keeps them
 	snaplen       uint32
 	output        *stream.WriterOptions
-	behind        int // packets in a row that were not before to
+	behind        int // successive packets that are not before to
 
 	in, outOfRange, otherShards, filtered, duplicated atomic.Int64
-	unwritable                                        atomic.Int64 // of a time that the output does not hold
+	unwritable                                        atomic.Int64 // with times that the output cannot hold
 	cut                                               atomic.Int64 // not lost, but shorter
 }
 
-// newSelector reads the flags that choose packets for output.
+// newSelector reads the flags that select packets.
 func newSelector(flags *tool.Flags, output *stream.WriterOptions) (s *selector, err error) {
 	s = &selector{output: output}
 	if s.from, s.to, err = flags.TimeRange(); err != nil {
@@ -62,7 +62,7 @@ func newSelector(flags *tool.Flags, output *stream.WriterOptions) (s *selector, 
 	return s, nil
 }
 
-// newFilter reads the flags of the filter; it is nil without them.
+// newFilter reads the flags of the filter. It returns nil without them.
 func newFilter(flags *tool.Flags) (*filter.Packets, error) {
 	flag, text, err := flags.FilterText()
 	if err != nil || flag == "" {
@@ -75,7 +75,7 @@ func newFilter(flags *tool.Flags) (*filter.Packets, error) {
 	return packets, nil
 }
 
-// parseShard reads I/N with I from 0 to N-1, as the indexes of array jobs count.
+// parseShard parses I/N, where I is from 0 to N-1, as the indexes of array jobs.
 func parseShard(text string) (index, count uint32, err error) {
 	first, second, _ := strings.Cut(text, "/")
 	i, errIndex := strconv.ParseUint(first, 10, 32)
@@ -94,15 +94,15 @@ func (s *selector) rewind() {
 	}
 }
 
-// pastLimit is how many packets in a row have to be after --to before the rest is taken to
-// be: eight batches. A single packet may have a broken clock; a few thousand in a row, in
-// merged order, do not.
+// pastLimit is the number of successive packets after --to from which the rest is taken to
+// be after it, too: eight batches. A single packet may have a wrong time, but not thousands
+// in a row in merged order.
 const pastLimit = 4096
 
-// isPast reports whether all is out that comes before --to.
+// isPast reports whether all packets before --to have been read.
 func (s *selector) isPast() bool { return s.behind >= pastLimit }
 
-// keep moves the packets that are wanted to the front and gives them.
+// keep moves the selected packets to the front and returns them.
 func (s *selector) keep(packets []stream.Packet) (kept []stream.Packet, err error) {
 	s.in.Add(int64(len(packets)))
 	kept = packets
@@ -129,8 +129,8 @@ func (s *selector) keep(packets []stream.Packet) (kept []stream.Packet, err erro
 	return kept, err
 }
 
-// areWritable reports whether the output holds the times of all packets, as it nearly
-// always does.
+// areWritable reports whether the output can hold the times of all packets, which is almost
+// always true.
 func (s *selector) areWritable(packets []stream.Packet) bool {
 	for i := range packets {
 		if !s.output.Holds(packets[i].Time) {
@@ -140,7 +140,7 @@ func (s *selector) areWritable(packets []stream.Packet) bool {
 	return true
 }
 
-// chosen moves the packets that are wanted to the front, and counts the others.
+// chosen moves the selected packets to the front and counts the others.
 func chosen(packets []stream.Packet, dropped *atomic.Int64, wanted func(*stream.Packet) bool) []stream.Packet {
 	kept := packets[:0]
 	for i := range packets {
@@ -152,8 +152,8 @@ func chosen(packets []stream.Packet, dropped *atomic.Int64, wanted func(*stream.
 	return kept
 }
 
-// excludes reports whether a capture with packets from earliest to latest, where they are known,
-// has none in the range.
+// excludes reports whether a capture with packets from earliest to latest has none in the
+// range. Both may be unknown.
 func (s *selector) excludes(earliest, latest *int64) bool {
 	return latest != nil && *latest < s.from || earliest != nil && *earliest >= s.to && s.to != math.MaxInt64
 }

@@ -12,15 +12,15 @@ import (
 	"pcap-replay/stream"
 )
 
-// startLead is how early the packets of --start-at come, that pcap-inject has them
-// when they are to leave.
+// startLead is how long before their departure the packets of --start-at are written, so
+// that pcap-inject receives them in time.
 const startLead = time.Second
 
 // config is what the flags of pcap-pace say.
 type config struct {
 	timeScale schedule.TimeScale
 	fit       time.Duration // 0 without
-	span      int64         // for fit; 0 where the inputs are to tell
+	span      int64         // for fit; 0 if it is to be measured
 	from, to  int64         // to is exclusive
 	loop      int64
 	startAt   *int64 // Unix nanoseconds
@@ -118,7 +118,7 @@ func (c *config) readStart(flags *tool.Flags) (err error) {
 	return nil
 }
 
-// readFit reads --fit and where its length comes from.
+// readFit reads --fit and the flags that give the duration of the input.
 func (c *config) readFit(flags *tool.Flags, opener *input.Opener, problems *input.Problems) (err error) {
 	if c.fit, err = flags.PositiveDuration("fit"); err != nil {
 		return err
@@ -159,7 +159,7 @@ func (c *config) readFit(flags *tool.Flags, opener *input.Opener, problems *inpu
 	return nil
 }
 
-// checkRewinds says why the inputs cannot be read as often as they have to be.
+// checkRewinds returns an error if the inputs cannot be read as often as necessary.
 func (c *config) checkRewinds(playback *input.Playback) error {
 	if c.loop != 1 {
 		if err := playback.CheckRewinds("--loop", "pcap-merge --loop reads captures from files and folders"); err != nil {

@@ -29,12 +29,12 @@ type pacer struct {
 	clock      schedule.Clock
 	wait       func(moment int64) error
 	begun      bool
-	paused     bool  // a long pause was told of
-	epoch      int64 // moment of departure 0
+	paused     bool  // a long pause was reported
+	epoch      int64 // time of departure 0 on the clock
 	base       int64 // timestamp of departure 0
 	seen       int64 // when the clock was last looked at before a write
 
-	// These may be read at any time.
+	// These are safe for concurrent use.
 	in, outOfRange, outOfOrder, disorder, latest atomic.Int64
 	stalls                                       atomic.Int64
 	pause                                        atomic.Int64 // moment until which nothing is due for long
@@ -73,7 +73,7 @@ func (p *pacer) playAll() error {
 	}
 	if err := p.play(writer); err != nil {
 		if writer.HasPackets() {
-			_ = writer.Close() // what is counted as out goes out
+			_ = writer.Close() // everything that was counted is written
 		}
 		return err
 	}
@@ -83,8 +83,8 @@ func (p *pacer) playAll() error {
 	return nil
 }
 
-// newAxis begins at --from with --start-at: of shares of one set, each on a machine
-// of its own, only one has the first packet of the set.
+// newAxis begins at --from with --start-at: if several machines play shares of a set, only
+// one of them has the first packet of the set.
 func (p *pacer) newAxis(scale schedule.TimeScale) *schedule.Axis {
 	axis := schedule.NewAxis(scale)
 	if p.config.startAt != nil && p.config.from != math.MinInt64 {
@@ -117,7 +117,7 @@ func (p *pacer) waiter() func(moment int64) error {
 	}
 }
 
-// measure reads the inputs for how long one round of them is.
+// measure reads the inputs to find the duration of one round.
 func (p *pacer) measure() error {
 	axis := p.newAxis(schedule.TimeScale{})
 	batch := make([]stream.Packet, input.BatchPackets)
@@ -155,7 +155,7 @@ func (p *pacer) play(writer *stream.Writer) error {
 			return err
 		}
 		if p.in.Load()-p.outOfRange.Load() == before {
-			return nil // nor will the next round have any
+			return nil // the next round will have none either
 		}
 	}
 	return nil
@@ -199,13 +199,13 @@ func (p *pacer) selectRange(packets []stream.Packet) []stream.Packet {
 	return kept
 }
 
-// isInRange takes a packet at the end of all time, unless --to says otherwise.
+// isInRange includes packets with the last possible time, unless --to is given.
 func (p *pacer) isInRange(packet *stream.Packet) bool {
 	return packet.Time >= p.config.from && (packet.Time < p.config.to || p.config.to == math.MaxInt64)
 }
 
-// releaseWindow is how much earlier than its departure a packet may go out, to go
-// with one that is due.
+// releaseWindow is how long before its departure a packet may be written together with one
+// that is due.
 const releaseWindow = int64(time.Millisecond)
 
 // release writes packets as they become due, with one write for all that are due.
@@ -238,8 +238,8 @@ func (p *pacer) release(writer *stream.Writer, packets []stream.Packet) error {
 	return nil
 }
 
-// begin ties the axis to the clock, and to the timestamps that are written. A
-// first timestamp that the output cannot hold is replaced: only differences matter.
+// begin maps the axis to the clock and to the timestamps that are written. It replaces a
+// first timestamp that the output cannot hold, because only differences matter.
 func (p *pacer) begin(first int64) {
 	p.begun = true
 	p.epoch = p.clock.Now()
@@ -254,7 +254,7 @@ func (p *pacer) begin(first int64) {
 	}
 }
 
-// stamp finds the departures of packets and writes them into their timestamps.
+// stamp computes the departures of packets and writes them into the timestamps.
 func (p *pacer) stamp(packets []stream.Packet) {
 	for i := range packets {
 		departure := p.axis.Departure(&packets[i])
@@ -268,12 +268,12 @@ func (p *pacer) stamp(packets []stream.Packet) {
 	p.disorder.Store(disorder)
 }
 
-// due is the moment at which to give out what departs then.
+// due is when to write a packet with this departure.
 func (p *pacer) due(departure int64) int64 {
 	return schedule.Later(p.epoch, departure) - int64(p.config.lead)
 }
 
-// waitFor waits for a departure, after handing on what went before.
+// waitFor waits for a departure, after flushing everything before it.
 func (p *pacer) waitFor(writer *stream.Writer, departure int64) error {
 	due, now := p.due(departure), p.clock.Now()
 	if due > now {
@@ -293,7 +293,7 @@ func (p *pacer) waitFor(writer *stream.Writer, departure int64) error {
 	return p.run.Context.Err()
 }
 
-// tellPause says once that nothing will be written for a while. The progress line shows
+// tellPause prints once that nothing will be written for a while. The progress line shows
 // every such pause.
 func (p *pacer) tellPause(departure, due int64) {
 	p.pause.Store(due)
@@ -308,7 +308,7 @@ func (p *pacer) tellPause(departure, due int64) {
 	p.run.Messages.Say(text)
 }
 
-// pauseText says when the next packet comes, during a long pause.
+// pauseText returns when the next packet is due, during a long pause.
 func (p *pacer) pauseText() string {
 	left := p.pause.Load() - p.clock.Now()
 	if left <= 0 {
@@ -317,9 +317,9 @@ func (p *pacer) pauseText() string {
 	return "next packet in " + tool.DurationText(time.Duration(left))
 }
 
-// noteLateness takes note of what goes out after it was due. After a stall the rest goes
-// out that much later, rather than in a burst; --start-at keeps to its moments. A stall
-// that the lead makes up for delays nothing.
+// noteLateness records packets that are written late. After a stall, the rest is written
+// later by the same time instead of in a burst, except with --start-at. A stall that is
+// shorter than the lead delays nothing.
 func (p *pacer) noteLateness(due, now int64) {
 	late, fixed := now-due, p.config.startAt != nil
 	stalled := schedule.Stalled(due, p.seen, now) && late > int64(p.config.lead)
@@ -340,7 +340,7 @@ func (p *pacer) noteLateness(due, now int64) {
 	}
 }
 
-// countDue is how many departures are due now, the first one being so.
+// countDue is the number of departures that are due now. The first one is due.
 func (p *pacer) countDue(departures []int64) int {
 	now := p.clock.Now()
 	if !p.config.exact {
@@ -359,7 +359,7 @@ func (p *pacer) countWritten(packets, bytes int64) {
 	p.bytesOut.Add(bytes)
 }
 
-// line is what SIGUSR1 and the progress line show.
+// line returns the text for SIGUSR1 and the progress line.
 func (p *pacer) line() string {
 	if pause := p.pauseText(); pause != "" {
 		return p.counters() + ", " + pause
@@ -367,7 +367,7 @@ func (p *pacer) line() string {
 	return p.counters()
 }
 
-// counters are what went in and out so far.
+// counters returns the numbers of packets read and written.
 func (p *pacer) counters() string {
 	return fmt.Sprintf("%d packets in, %d out (%d bytes)", p.in.Load(), p.packetsOut.Load(), p.bytesOut.Load())
 }

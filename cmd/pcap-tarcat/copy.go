@@ -12,7 +12,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// extensions are those of compressed files.
+// extensions are the file name extensions of compressed files.
 var extensions = map[stream.Compression]string{
 	stream.Gzip: ".gz", stream.LZ4: ".lz4", stream.Zstd: ".zst", stream.XZ: ".xz", stream.Bzip2: ".bz2",
 }
@@ -26,7 +26,7 @@ func isCompressedExtension(extension string) bool {
 	return false
 }
 
-// fileName is the name of the member with the extension of how it is written.
+// fileName is the name of the member with the extension for its compression.
 func (t *taker) fileName(m *archive.Member) string {
 	if t.config.raw {
 		return m.Name
@@ -34,8 +34,8 @@ func (t *taker) fileName(m *archive.Member) string {
 	return strings.TrimSuffix(m.Name, extensions[m.Content.Compression]) + extensions[t.config.compression]
 }
 
-// copyMember copies the data of a member. What is broken in it is said; the error
-// is that of dst or of the tarball.
+// copyMember copies the data of a member and reports damage in it. The error is that of dst
+// or of the tarball.
 func (t *taker) copyMember(dst io.Writer, path string, r archive.Walker, m *archive.Member) error {
 	if t.config.raw || m.Content.IsCapture() && m.Content.Compression == stream.Uncompressed {
 		return t.archives.PassDamage(path, t.copyAsItIs(dst, r))
@@ -59,7 +59,7 @@ func (t *taker) copyMember(dst io.Writer, path string, r archive.Walker, m *arch
 	return t.archives.PassDamage(path, err)
 }
 
-// copyAsItIs copies the data of a member that are not to be decompressed.
+// copyAsItIs copies the data of a member without decompressing it.
 func (t *taker) copyAsItIs(dst io.Writer, r archive.Walker) error {
 	sent := int64(0)
 	if t.pipe != nil {
@@ -81,11 +81,11 @@ func (t *taker) copyAsItIs(dst io.Writer, r archive.Walker) error {
 	return err
 }
 
-// sendSize is how much is sent at a time, in bytes: what a pipe holds.
+// sendSize is the number of bytes per call: the size of the pipe.
 const sendSize = 1 << 20
 
-// send sends data of a member to the pipe, in a third of the time of reading and
-// writing them, and says how much. What is left of them is to be copied.
+// send passes data of a member to the pipe without copying, in a third of the time of
+// reading and writing, and returns the number of bytes. The rest has to be copied.
 func (t *taker) send(stored *io.SectionReader) (sent int64) {
 	src, offset, size := stored.Outer()
 	source, ok := src.(input.Sender)
@@ -103,7 +103,7 @@ func (t *taker) send(stored *io.SectionReader) (sent int64) {
 	return sent
 }
 
-// copy copies until the end and tells errors of the output from others.
+// copy copies to the end, and distinguishes errors of the output from others.
 func (t *taker) copy(dst io.Writer, src io.Reader) (n int64, err error) {
 	for {
 		if err := t.run.Context.Err(); err != nil {
@@ -129,7 +129,7 @@ func (t *taker) copy(dst io.Writer, src io.Reader) (n int64, err error) {
 	}
 }
 
-// finish ends the output and says what was left out of it.
+// finish completes the output and reports what was left out.
 func (t *taker) finish() error {
 	switch n := len(t.noCaptures); {
 	case n == 1:

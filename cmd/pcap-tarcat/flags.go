@@ -41,14 +41,14 @@ func configure(flags *tool.Flags, opener *input.Opener) (c config, err error) {
 	return c, err
 }
 
-// archiveChoice is what is wanted of one tarball.
+// archiveChoice has the selected members of one tarball.
 type archiveChoice struct {
 	path       string
 	wanted     input.Wanted
-	fromRecord bool // nobody named it but a record
+	fromRecord bool // only records name it
 }
 
-// chooseMembers reads what is wanted of which tarball.
+// chooseMembers reads the flags and operands that select members.
 func chooseMembers(flags *tool.Flags, opener *input.Opener) ([]archiveChoice, error) {
 	operands := flags.Operands()
 	choice := archiveChoice{path: "-"}
@@ -72,8 +72,8 @@ func chooseMembers(flags *tool.Flags, opener *input.Opener) ([]archiveChoice, er
 	return []archiveChoice{choice}, nil
 }
 
-// selectMembers adds the members of --select. Without an operand the records say in which
-// tarballs they are.
+// selectMembers adds the members of --select. Without an operand, the records name the
+// tarballs.
 func selectMembers(choice archiveChoice, flags *tool.Flags, opener *input.Opener) ([]archiveChoice, error) {
 	file, named := flags.String("select"), len(flags.Operands()) > 0
 	if named && file == "-" && choice.path == "-" {
@@ -108,8 +108,8 @@ func selectMembers(choice archiveChoice, flags *tool.Flags, opener *input.Opener
 	return choices, nil
 }
 
-// addSelection adds the records that are about this tarball. Those from stdin, or
-// that name none, are taken to be.
+// addSelection adds the records of this tarball. Records of stdin, or without an archive,
+// count as records of this tarball.
 func (c *archiveChoice) addSelection(selection []input.Selected) error {
 	others := ""
 	for _, s := range selection {

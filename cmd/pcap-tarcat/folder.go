@@ -16,8 +16,8 @@ import (
 	"pcap-replay/internal/files"
 )
 
-// folder takes the files that -C makes. Nothing leaves it, neither by ".." nor by
-// a symbolic link: see [os.Root].
+// folder is the folder of -C. No file is written outside it, neither through ".." nor
+// through a symbolic link: see [os.Root].
 type folder struct {
 	root      *os.Root
 	made      map[string]bool   // names of this run
@@ -37,7 +37,7 @@ func openFolder(name string) (*folder, error) {
 	return &folder{root: root, made: map[string]bool{}, folded: map[string]string{}, numbers: map[string]int{}}, nil
 }
 
-// folderFile is a file that gets its name when it is whole.
+// folderFile is a file that gets its name when it is complete.
 type folderFile struct {
 	*os.File
 	folder          *folder
@@ -59,7 +59,7 @@ func (f *folder) create(member string) (*folderFile, error) {
 	return &folderFile{File: file, folder: f, temporary: temporary, name: name}, nil
 }
 
-// temporaryName is that of a file until it is whole, beside its final name.
+// temporaryName is the name of an incomplete file, in the folder of its final name.
 func temporaryName(name string) string {
 	return path.Join(path.Dir(name), fmt.Sprintf(".pcap-tarcat.%08x", rand.Uint32()))
 }
@@ -81,12 +81,11 @@ func (f *folder) link(file, member string) (name string, err error) {
 	return name, nil
 }
 
-// localName is the name of a member below a folder: slashes in front of it are
-// dropped, as tar does.
+// localName is the name of a member below a folder. Leading slashes are removed, as by tar.
 func localName(member string) string { return path.Clean(strings.TrimLeft(member, "/")) }
 
-// place finds a file name for a member and makes the folders above it. A name that
-// this run has used gets a number before its extension, so that no member
+// place returns a file name for a member and makes the folders above it. If this run has
+// already used the name, it adds a number before the extension, so that no member
 // overwrites another.
 func (f *folder) place(member string) (string, error) {
 	name := localName(member)
@@ -133,8 +132,8 @@ func (f *folder) unused(member string) string {
 	}
 }
 
-// isMade says whether a file is one of this run under a name that differs in upper and
-// lower case only: some file systems take them for one.
+// isMade reports whether this run made a file under a name that differs only in case, which
+// some file systems treat as the same name.
 func (f *folder) isMade(name string, info fs.FileInfo) bool {
 	other, err := f.root.Lstat(f.folded[strings.ToLower(name)])
 	return err == nil && os.SameFile(info, other)
@@ -150,7 +149,7 @@ func (f *folderFile) commit(modified time.Time) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	_ = f.folder.root.Chtimes(f.temporary, modified, modified) // a time that the file system cannot keep is no loss
+	_ = f.folder.root.Chtimes(f.temporary, modified, modified) // the file system may not support this time
 	if err := f.folder.root.Rename(f.temporary, f.name); err != nil {
 		return files.WithoutPath(err)
 	}
@@ -159,23 +158,24 @@ func (f *folderFile) commit(modified time.Time) error {
 	return nil
 }
 
-// clean removes what commit has not finished.
+// clean removes the files that commit has not completed.
 func (f *folder) clean() {
 	if temporary := f.temporary.Swap(nil); temporary != nil {
 		f.root.Remove(*temporary)
 	}
 }
 
-// isFull reports whether err is of the file system, and so of every file to come.
+// isFull reports whether err concerns the file system, so that all later files would fail,
+// too.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }
 
-// isTooLarge says whether a file is larger than the file system or a limit allows. Others
-// may be smaller.
+// isTooLarge reports whether a file is larger than the file system or a limit allows. Other
+// files may be smaller.
 func isTooLarge(err error) bool { return errors.Is(err, syscall.EFBIG) }
 
-// named says where the file is that err is about.
+// named adds the name of the file to err.
 func (f *folder) named(file string, err error) error {
 	return fmt.Errorf("%s: %w", files.Display(filepath.Join(f.root.Name(), file), ""), files.WithoutPath(err))
 }

@@ -16,7 +16,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// taker is one run of pcap-tarcat. Its counters may be read at any time.
+// taker is one run of pcap-tarcat. Its counters are safe for concurrent use.
 type taker struct {
 	run      *tool.Run
 	config   config
@@ -26,12 +26,12 @@ type taker struct {
 	records *record.Encoder // for --list
 	out     *files.Output   // of the stream or the list; nil with -C
 	stream  io.WriteCloser  // compresses into out
-	pipe    *os.File        // stream, where it is a pipe; or nil
+	pipe    *os.File        // stream if it is a pipe, or nil
 	folder  *folder         // for -C
 	buffer  []byte
 
 	members, taken, left, missing atomic.Int64
-	bytes                         atomic.Int64         // given out, before -z
+	bytes                         atomic.Int64         // written, before -z
 	noCaptures                    []string             // names of wanted members that are none
 	files                         map[memberKey]string // of the members that were taken
 }
@@ -57,7 +57,7 @@ func (t *taker) counters() string {
 	return fmt.Sprintf("%d members, %d taken, %d bytes", t.members.Load(), t.taken.Load(), t.bytes.Load())
 }
 
-// takeAll takes what is wanted of one tarball after another.
+// takeAll takes the selected members of one tarball after another.
 func (t *taker) takeAll() error {
 	failed := 0
 	for i := range t.config.choices {
@@ -78,7 +78,7 @@ func (t *taker) takeAll() error {
 	return nil
 }
 
-// walk takes what is wanted of one tarball, and says whether it could be read.
+// walk takes the selected members of one tarball, and reports whether it could be read.
 func (t *taker) walk(choice *archiveChoice) (isRead bool, err error) {
 	if choice.fromRecord {
 		err = input.CheckRecorded(choice.path)
@@ -100,10 +100,10 @@ func (t *taker) walk(choice *archiveChoice) (isRead bool, err error) {
 	return isRead, t.problems.Check()
 }
 
-// hintSize is how large an archive is at least for which an index is worth a word.
+// hintSize is the size of an archive from which an index is recommended.
 const hintSize = 256 << 20
 
-// hintIndex says what would have made it quicker to find a few members.
+// hintIndex recommends an index if a few members of a large archive were read without one.
 func (t *taker) hintIndex(choice *archiveChoice) {
 	info, err := os.Stat(choice.path)
 	if choice.wanted.All || choice.wanted.HasPatterns() || t.run.Messages.Quiet() || choice.path == "-" || err != nil || info.Size() < hintSize {
@@ -114,7 +114,7 @@ func (t *taker) hintIndex(choice *archiveChoice) {
 	}
 }
 
-// open opens what members go to.
+// open opens the output.
 func (t *taker) open() (err error) {
 	if t.config.directory != "" {
 		if t.folder, err = openFolder(t.config.directory); err != nil {
@@ -137,7 +137,7 @@ func (t *taker) open() (err error) {
 	return err
 }
 
-// size is how many bytes the tarballs have.
+// size is the size of the tarballs in bytes.
 func (t *taker) size() int64 {
 	paths := make([]string, len(t.config.choices))
 	for i := range t.config.choices {
@@ -146,7 +146,7 @@ func (t *taker) size() int64 {
 	return t.archives.Opener.Size(paths)
 }
 
-// visit takes a member if it is wanted.
+// visit takes a member if it is selected.
 func (t *taker) visit(choice *archiveChoice, r archive.Walker, m *archive.Member) error {
 	if err := t.problems.Check(); err != nil {
 		return input.AsStop(err)
@@ -164,7 +164,7 @@ func (t *taker) visit(choice *archiveChoice, r archive.Walker, m *archive.Member
 	return nil
 }
 
-// consider takes a wanted member if it is one to take.
+// consider takes a selected member if it can be written.
 func (t *taker) consider(choice *archiveChoice, r archive.Walker, m *archive.Member, exactly bool) error {
 	if m.Type == archive.Hardlink && t.isTaken(choice.path, m.Link) {
 		return t.link(choice.path, m)
@@ -197,7 +197,8 @@ func (t *taker) consider(choice *archiveChoice, r archive.Walker, m *archive.Mem
 	return t.copyMember(t.stream, choice.path, r, m)
 }
 
-// leaveOutOtherFile skips what is not a capture. One that is called one is broken.
+// leaveOutOtherFile leaves out a member that is not a capture. If it is named like a
+// capture, this is an error.
 func (t *taker) leaveOutOtherFile(choice *archiveChoice, m *archive.Member) {
 	switch {
 	case m.Size == 0:
@@ -210,8 +211,8 @@ func (t *taker) leaveOutOtherFile(choice *archiveChoice, m *archive.Member) {
 	t.leaveOut(choice.path, m, "is no capture")
 }
 
-// leaveOutOther skips what holds no data. Whoever asked for it by its name
-// hears of an error.
+// leaveOutOther leaves out a member without data. If it was named exactly, this is an
+// error.
 func (t *taker) leaveOutOther(choice *archiveChoice, m *archive.Member, exactly bool) {
 	reason := "is a " + string(m.Type)
 	if m.Link != "" {
@@ -231,14 +232,14 @@ func (t *taker) leaveOutOther(choice *archiveChoice, m *archive.Member, exactly 
 	t.leaveOut(choice.path, m, reason)
 }
 
-// leaveOut counts and reports what was wanted and is none to take.
+// leaveOut counts and reports a selected member that is left out.
 func (t *taker) leaveOut(path string, m *archive.Member, reason string) {
 	t.left.Add(1)
 	t.run.Messages.Infof("%s: %s: left out", files.Display(m.Name, path), reason)
 	t.run.Report.Skipped(m.Name, path, reason, 0)
 }
 
-// memberKey names a member of one of several tarballs.
+// memberKey identifies a member of one of several tarballs.
 type memberKey struct{ archive, name string }
 
 func (t *taker) isTaken(path, name string) bool {
@@ -264,8 +265,8 @@ func (t *taker) link(path string, m *archive.Member) error {
 	return nil
 }
 
-// notExtracted reports that a member cannot be extracted. The error is not nil where no other one
-// can be, either.
+// notExtracted reports that a member cannot be extracted. It returns an error if no other
+// member can be extracted, either.
 func (t *taker) notExtracted(path string, m *archive.Member, err error) error {
 	if isFull(err) {
 		return input.AsStop(t.folder.named(t.fileName(m), err))
@@ -311,7 +312,7 @@ func (t *taker) extract(path string, r archive.Walker, m *archive.Member) error 
 	return nil
 }
 
-// extracted says where a member is, if that is not where it should be.
+// extracted reports the name of a member's file if it differs from that of the member.
 func (t *taker) extracted(path string, m *archive.Member, file string) {
 	t.markTaken(path, m.Name, file)
 	if wanted := localName(t.fileName(m)); file != wanted {

@@ -9,13 +9,13 @@ import (
 	"pcap-replay/internal/tool"
 )
 
-// format is how members are printed.
+// format is the output format.
 type format int
 
 const (
 	records  format = iota
-	names           // escaped, one a line
-	rawNames        // each ended by a zero byte
+	names           // escaped, one per line
+	rawNames        // each followed by a zero byte
 )
 
 // config is what the flags say.

@@ -15,7 +15,7 @@ import (
 	"pcap-replay/internal/tool"
 )
 
-// lister lists the members of archives. Its counters may be read at any time.
+// lister lists the members of archives. Its counters are safe for concurrent use.
 type lister struct {
 	run      *tool.Run
 	config   config
@@ -38,7 +38,7 @@ func newLister(run *tool.Run, config config, out io.Writer) *lister {
 	}
 }
 
-// printer prints a member with one Write, so that a reader gets it at once.
+// printer prints each member with one Write, so that a reader gets it at once.
 func printer(format format, out io.Writer) func(archive string, m *archive.Member) error {
 	line := []byte{}
 	write := func(name string, end byte) error {
@@ -85,7 +85,7 @@ func (l *lister) listAll() error {
 	return nil
 }
 
-// listArchive lists one archive, from its index if there is a fresh one.
+// listArchive lists one archive, from its index if that is up to date.
 func (l *lister) listArchive(path string) error {
 	visit := func(r archive.Walker, m *archive.Member) error { return l.list(path, r, m) }
 	switch {

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// Identity tells a file from all others of this machine, whatever its name. The system may
-// give the number of a deleted file to a new one.
+// Identity identifies a file on this machine, whatever its name. The system may reuse the
+// number of a deleted file.
 type Identity struct{ device, inode uint64 }
 
 // IdentityOf returns the identity of a file at path, of which info is what stat(2) said.
@@ -17,5 +17,5 @@ func IdentityOf(_ string, info fs.FileInfo) Identity {
 	return Identity{uint64(stat.Dev), stat.Ino}
 }
 
-// IsDeleted says that an open file has no name any more.
+// IsDeleted reports whether an open file has no name any more.
 func IsDeleted(info fs.FileInfo) bool { return info.Sys().(*syscall.Stat_t).Nlink == 0 }

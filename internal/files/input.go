@@ -35,7 +35,7 @@ func OpenInput(path string) (*Input, error) {
 	return &Input{File: file, opened: info}, nil
 }
 
-// Opened is what stat(2) said when the file was opened.
+// Opened is the result of stat(2) when the file was opened.
 func (f *Input) Opened() fs.FileInfo { return f.opened }
 
 // Read implements io.Reader.

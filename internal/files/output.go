@@ -33,8 +33,8 @@ func Stdout(dst io.Writer) *Output {
 	return &Output{dst: dst, name: "stdout", isStream: true}
 }
 
-// Create creates a file beside its name. What is no regular file, such as /dev/null or a
-// named pipe, is opened as it is. A symbolic link is followed.
+// Create creates a temporary file beside the file. It opens anything that is not a regular
+// file, such as /dev/null or a named pipe, directly. It follows symbolic links.
 func Create(name string) (*Output, error) {
 	info, err := os.Stat(name)
 	switch {
@@ -48,7 +48,7 @@ func Create(name string) (*Output, error) {
 		EnlargePipe(file)
 		return &Output{dst: file, file: file, name: name}, nil
 	case err == nil:
-		// Whoever may not write to the file may not replace it, either.
+		// A user who may not write to the file may not replace it, either.
 		file, err := os.OpenFile(name, os.O_WRONLY, 0)
 		if err != nil {
 			return nil, err
@@ -93,8 +93,8 @@ func isLink(name string) bool {
 	return err == nil && info.Mode()&os.ModeSymlink != 0
 }
 
-// maxName is how many bytes the name of a file may have in most file systems: NAME_MAX
-// of Linux.
+// maxName is the maximum length of a file name in bytes in most file systems: NAME_MAX of
+// Linux.
 const maxName = 255
 
 // Beside is the hidden name of a temporary file in the folder of a file.
@@ -104,8 +104,8 @@ func Beside(name string) string {
 	return filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%08x", base, rand.Uint32()))
 }
 
-// writeError is why a write failed, with the name of the output: a descriptor does not
-// know it.
+// writeError adds the name of the output to the error of a write, because a descriptor does
+// not know it.
 type writeError struct {
 	name string
 	err  error
@@ -130,16 +130,16 @@ func (o *Output) Write(data []byte) (int, error) {
 	return n, err
 }
 
-// CountSent counts bytes that went past Write: see [SendFile].
+// CountSent counts bytes that did not pass through Write: see [SendFile].
 func (o *Output) CountSent(bytes int64) { o.written.Add(bytes) }
 
-// Written is how many bytes have gone out. It may be called at any time.
+// Written is the number of bytes that were written. It is safe for concurrent use.
 func (o *Output) Written() int64 { return o.written.Load() }
 
 // Display is the name of the output in messages.
 func (o *Output) Display() string { return Display(o.name, "") }
 
-// Pipe is the pipe that the output is, or nil.
+// Pipe returns the pipe if the output is one, and otherwise nil.
 func (o *Output) Pipe() *os.File {
 	file, ok := o.dst.(*os.File)
 	if !ok || Mode(file)&fs.ModeNamedPipe == 0 {
@@ -161,10 +161,10 @@ func (o *Output) TakesTime() bool {
 	return err == nil && info.Mode()&os.ModeCharDevice == 0
 }
 
-// Shut makes every later Write fail. A Write that has begun goes on.
+// Shut makes every later Write fail. A Write that is under way continues.
 func (o *Output) Shut() { o.shut.Store(true) }
 
-// Finish closes the file, and finds what the file system could not keep.
+// Finish closes the file, and returns an error if the file system could not store it.
 func (o *Output) Finish() error {
 	o.Shut()
 	if o.file == nil {
@@ -190,19 +190,19 @@ func (o *Output) Publish() error {
 	return nil
 }
 
-// IsComplete says whether Publish has succeeded.
+// IsComplete reports whether Publish has succeeded.
 func (o *Output) IsComplete() bool { return o.complete }
 
 // Abandon closes the file, and removes it unless it is complete.
 func (o *Output) Abandon() {
-	_ = o.Finish() // nobody wants the file any more
+	_ = o.Finish() // the file is no longer needed
 	if o.temporary != "" && !o.complete {
 		os.Remove(o.temporary)
 		o.temporary = ""
 	}
 }
 
-// Path is the path of the output as records have it: "-" for the stream.
+// Path is the path of the output in records: "-" for the stream.
 func (o *Output) Path() string {
 	if o.isStream {
 		return "-"
@@ -210,7 +210,7 @@ func (o *Output) Path() string {
 	return o.name
 }
 
-// Named puts the name of the output before an error of it.
+// Named puts the name of the output before an error.
 func (o *Output) Named(err error) error {
 	return fmt.Errorf("%s: %w", o.Display(), WithoutPath(err))
 }

@@ -6,13 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipeSize is the default of /proc/sys/fs/pipe-max-size, up to which everybody may
-// enlarge a pipe. A merge into a pipe of this size takes less than half the time of one
-// into the usual 64 KiB.
+// pipeSize is the default of /proc/sys/fs/pipe-max-size, up to which any user may enlarge a
+// pipe. A merge into a pipe of this size takes less than half the time of one into the
+// usual 64 KiB.
 const pipeSize = 1 << 20
 
-// EnlargePipe makes a pipe larger. It leaves other streams as they are, and ignores
-// errors: a small pipe costs speed only.
+// EnlargePipe enlarges a pipe. It does nothing to other streams, and ignores errors,
+// because a small pipe only costs speed.
 func EnlargePipe(stream any) {
 	if file, ok := stream.(*os.File); ok && IsPipe(file) {
 		if raw, err := file.SyscallConn(); err == nil {
@@ -22,9 +22,8 @@ func EnlargePipe(stream any) {
 }
 
 // SendFile makes the kernel pass a part of a file to a pipe, by reference to the page
-// cache: see sendfile(2). It returns how many bytes that were, at most size. Where they
-// are fewer, the file has ended, or there is an error that reading and writing will
-// find: a socket would tell it only once.
+// cache: see sendfile(2). It returns the number of bytes, which is at most size. If it is
+// less, the file has ended, or there is an error that the next read or write will return.
 func SendFile(dst, src *os.File, offset, size int64) (n int64) {
 	pipe, err := dst.SyscallConn()
 	if err != nil {

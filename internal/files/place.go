@@ -9,16 +9,16 @@ import (
 // Place is where a name leads: a file, or a name in a folder under which there is no file
 // yet.
 type Place struct {
-	file   fs.FileInfo // nil where there is none
-	folder fs.FileInfo // nil where there is not even that
+	file   fs.FileInfo // nil if there is none
+	folder fs.FileInfo // nil if the folder does not exist, either
 	name   string      // in the folder
 }
 
-// maxLinks is how many symbolic links in a row are followed: as many as Linux follows
+// maxLinks is the maximum number of successive symbolic links, as in Linux
 // (path_resolution(7)).
 const maxLinks = 40
 
-// PlaceOf follows symbolic links, also those that lead nowhere.
+// PlaceOf follows symbolic links, even dangling ones.
 func PlaceOf(name string) Place {
 	if info, err := os.Stat(name); err == nil {
 		return Place{file: info}
@@ -37,7 +37,7 @@ func PlaceOf(name string) Place {
 	return Place{folder: folder, name: filepath.Base(name)}
 }
 
-// PlaceOfStream is the place of an open file, and leads nowhere for other streams.
+// PlaceOfStream is the place of an open file. For other streams, it is empty.
 func PlaceOfStream(stream any) Place {
 	file, ok := stream.(*os.File)
 	if !ok {
@@ -50,8 +50,8 @@ func PlaceOfStream(stream any) Place {
 	return Place{file: info}
 }
 
-// Is says whether two places are the same. What can be written by many at once, such as
-// /dev/null or a terminal, is as good as several places.
+// Is reports whether two places are the same. A file that many programs can write at once,
+// such as /dev/null or a terminal, never is the same.
 func (p Place) Is(other Place) bool {
 	if p.file != nil {
 		return other.file != nil && p.file.Mode()&fs.ModeCharDevice == 0 && os.SameFile(p.file, other.file)
@@ -59,5 +59,5 @@ func (p Place) Is(other Place) bool {
 	return p.folder != nil && other.folder != nil && other.file == nil && p.name == other.name && os.SameFile(p.folder, other.folder)
 }
 
-// IsRegular says whether a regular file is there.
+// IsRegular reports whether the place is a regular file.
 func (p Place) IsRegular() bool { return p.file != nil && p.file.Mode().IsRegular() }

@@ -11,9 +11,8 @@ import (
 	"sync/atomic"
 )
 
-// Pool keeps the number of open descriptors within a limit: a file that has not
-// been read for longest is closed, and opened again when it is needed. It is safe
-// for concurrent use.
+// Pool keeps the number of open descriptors within a limit: it closes the least recently
+// read file, and opens it again when it is needed. It is safe for concurrent use.
 type Pool struct {
 	limit int
 	count func(bytes int) // is told of what PooledFile.Read reads
@@ -23,16 +22,16 @@ type Pool struct {
 	open  list.List // of *PooledFile, the one used last at the front
 }
 
-// NewPool keeps at most limit files open. count is told how many bytes are read;
-// it may be nil.
+// NewPool returns a Pool that keeps at most limit files open. count is called with the
+// number of bytes read; it may be nil.
 func NewPool(limit int, count func(bytes int)) *Pool {
 	p := &Pool{limit: max(limit, 1), count: count}
 	p.freed.L = &p.mutex
 	return p
 }
 
-// PooledFile is a file that is open when it is read. ReadAt and Close may be used
-// concurrently, Read may not.
+// PooledFile is a file of a Pool. ReadAt and Close are safe for concurrent use, Read is
+// not.
 type PooledFile struct {
 	pool   *Pool
 	path   string
@@ -66,20 +65,20 @@ func (p *Pool) Open(path string) (*PooledFile, error) {
 	return file, nil
 }
 
-// Move says that the file has got another name, by which it is to be opened again.
+// Move sets the new name of a file that was renamed. It is opened again by this name.
 func (f *PooledFile) Move(path string) {
 	f.pool.mutex.Lock()
 	defer f.pool.mutex.Unlock()
 	f.path = path
 }
 
-// Info is what stat(2) said when the file was opened first.
+// Info is the result of stat(2) when the file was first opened.
 func (f *PooledFile) Info() fs.FileInfo { return f.info }
 
 // Stat returns Info. It never fails.
 func (f *PooledFile) Stat() (fs.FileInfo, error) { return f.info, nil }
 
-// StatNow asks fstat(2) again.
+// StatNow calls fstat(2) again.
 func (f *PooledFile) StatNow() (fs.FileInfo, error) {
 	if err := f.acquire(); err != nil {
 		return nil, err
@@ -88,7 +87,7 @@ func (f *PooledFile) StatNow() (fs.FileInfo, error) {
 	return f.file.Stat()
 }
 
-// acquire sees to it that the file is open until release.
+// acquire keeps the file open until release.
 func (f *PooledFile) acquire() error {
 	pool := f.pool
 	pool.mutex.Lock()
@@ -115,7 +114,7 @@ func (f *PooledFile) acquire() error {
 	return nil
 }
 
-// reopen opens the file, which has to be the one that it was.
+// reopen opens the file again and checks that it is still the same file.
 func (f *PooledFile) reopen() error {
 	file, err := os.Open(f.path)
 	if err != nil {
@@ -144,8 +143,7 @@ func (f *PooledFile) release() {
 	}
 }
 
-// closeIdle closes the file that has not been used for longest and is not being
-// read.
+// closeIdle closes the least recently used file that is not being read.
 func (p *Pool) closeIdle() bool {
 	for element := p.open.Back(); element != nil; element = element.Prev() {
 		if file := element.Value.(*PooledFile); file.readers == 0 {
@@ -171,7 +169,7 @@ func (f *PooledFile) ReadAt(p []byte, offset int64) (int, error) {
 	return f.file.ReadAt(p, offset)
 }
 
-// EndAt makes Read end at an offset, however long the file has grown.
+// EndAt makes Read end at an offset, even if the file is longer.
 func (f *PooledFile) EndAt(offset int64) { f.end.Store(offset) }
 
 // Read implements io.Reader.
@@ -206,7 +204,7 @@ func (f *PooledFile) Close() error {
 	return nil
 }
 
-// Descriptors is how many files are open at the moment.
+// Descriptors is the number of files that are open.
 func (p *Pool) Descriptors() int {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
