@@ -51,7 +51,7 @@ func PlaceOfStream(stream any) Place {
 }
 
 // Is reports whether two places are the same. A file that many programs can write at once,
-// such as /dev/null or a terminal, never is the same.
+// such as /dev/null or a terminal, is never the same.
 func (p Place) Is(other Place) bool {
 	if p.file != nil {
 		return other.file != nil && p.file.Mode()&fs.ModeCharDevice == 0 && os.SameFile(p.file, other.file)

@@ -1,5 +1,6 @@
-// Package wire is the interfaces of this machine and the ways to send frames on
-// them. Sending works on Linux; elsewhere everything compiles and says so.
+// Package wire has the network interfaces of this machine and the ways to send frames on
+// them. Sending works on Linux. On other systems, the package compiles, and its functions
+// return an error.
 package wire
 
 import (
@@ -13,75 +14,75 @@ import (
 )
 
 var (
-	// ErrNoInterface says that no interface has the name.
+	// ErrNoInterface means that there is no interface with this name.
 	ErrNoInterface = errors.New("no such interface")
-	// ErrDown says that an interface is not up, or went down.
+	// ErrDown means that an interface is not up, or went down.
 	ErrDown = errors.New("interface is down")
-	// ErrNoCarrier says that nothing is connected to an interface.
+	// ErrNoCarrier means that nothing is connected to an interface.
 	ErrNoCarrier = errors.New("interface has no carrier")
-	// ErrTooLong says that a frame is longer than the interface takes.
+	// ErrTooLong means that a frame is longer than the interface can send.
 	ErrTooLong = errors.New("frame is longer than the MTU allows")
-	// ErrRefused says that a device did not take a frame, for no reason it told. The
-	// other end of a veth pair does so with what is over its own MTU.
+	// ErrRefused means that a device did not accept a frame, without a reason. A veth does
+	// so if the frame is longer than the MTU of its peer.
 	ErrRefused = errors.New("refused by the device")
-	// ErrPermission says that raw sockets are not allowed.
+	// ErrPermission means that raw sockets are not permitted.
 	ErrPermission = errors.New("not permitted to send raw frames")
-	// ErrLinkType says that an interface does not take frames of a link type.
+	// ErrLinkType means that an interface does not accept frames of a link type.
 	ErrLinkType = errors.New("link type does not fit")
 )
 
-// Interface is a network interface as it was when it was looked up.
+// Interface is the state of a network interface when it was looked up.
 type Interface struct {
 	Name  string
 	Index int
-	// MTU is the longest network-layer packet in bytes: a frame may be longer by
-	// its link-layer header. See [Interface.MaxFrame].
+	// MTU is the maximum length of a network-layer packet in bytes. A frame may be longer
+	// by its link-layer header: see [Interface.MaxFrame].
 	MTU             int
 	HardwareAddress net.HardwareAddr
-	// LinkType is what frames begin with; HasLinkType is false for an interface
-	// of a kind that is not known here.
+	// LinkType is the link type of the interface. HasLinkType is false if it is not known
+	// here.
 	LinkType    stream.LinkType
 	HasLinkType bool
 	Up, Carrier bool
 }
 
-// Counters are what the device has counted since it exists.
+// Counters are the counters of the device since it was created.
 type Counters struct {
 	Packets, Bytes, Dropped, Errors uint64 // transmitted
 }
 
-// Sender sends frames. It is used by one goroutine at a time.
+// Sender sends frames. Only one goroutine at a time may use it.
 type Sender interface {
-	// WarmUp goes through what it can of a Send without sending anything, so that
-	// the next one finds its code and memory in this core's caches.
+	// WarmUp executes as much of a Send as possible without sending anything, so that the
+	// next Send finds its code and data in the caches of this core.
 	WarmUp()
-	// Send sends the Data of packets in their order and says how many the device
-	// has taken: all of them, or else err is about packets[sent]. After ErrTooLong
-	// and frame.ErrTooShort the caller may leave that one out and go on after it; after
-	// any other error nothing more can be sent. Data must stay as it is until the
+	// Send sends the Data of packets in order and returns how many the device accepted. If
+	// it is fewer than all, err is about packets[sent]. After ErrTooLong and
+	// frame.ErrTooShort, the caller may leave out this packet and continue with the next
+	// one. After any other error, nothing more can be sent. Data must not change until the
 	// next Flush.
 	Send(packets []stream.Packet) (sent int, err error)
-	// Flush returns when all that was taken has been handed to the device.
+	// Flush returns when all accepted frames have been passed to the device.
 	Flush() error
-	// Drain returns when the frames have left the queueing discipline, or when it
-	// stands still.
+	// Drain returns when the frames have left the queueing discipline, or when it makes no
+	// progress.
 	Drain() error
-	// Retries is how often the device had no room and was asked again.
+	// Retries is the number of times that the device had no room and a frame was sent
+	// again.
 	Retries() uint64
 	Close() error
 }
 
-// Stamp says when the kernel handed a frame to the device.
+// Stamp is when the kernel passed a frame to the device.
 type Stamp struct {
-	// Frame is the number of the frame on its socket, counted from 0 and modulo
-	// 2^32 in the order of Send.
+	// Frame is the number of the frame on its socket in the order of Send, counted from 0
+	// and modulo 2^32.
 	Frame uint32
 	// Time is in nanoseconds since the Unix epoch.
 	Time int64
 }
 
-// MaxFrame is the longest frame that the interface takes in bytes, without a VLAN
-// tag.
+// MaxFrame is the maximum length of a frame in bytes, without a VLAN tag.
 func (i *Interface) MaxFrame() int {
 	if i.LinkType == stream.LinkTypeEthernet {
 		return i.MTU + frame.EthernetLength
@@ -113,7 +114,7 @@ func (i *Interface) Accepts(link stream.LinkType) error {
 	return fmt.Errorf("interface %q takes %s, not %s: %w", i.Name, takes, link, ErrLinkType)
 }
 
-// noInterface names what there is instead.
+// noInterface is the error for a missing interface, which names those that exist.
 func noInterface(name string, others []string) error {
 	if len(others) == 0 {
 		return fmt.Errorf("interface %q: %w", name, ErrNoInterface)

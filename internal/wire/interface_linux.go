@@ -10,8 +10,8 @@ import (
 	"pcap-replay/stream"
 )
 
-// Lookup finds an interface by its name, in the network namespace of the calling
-// thread. It is asked by netlink: sysfs shows the namespace that it was mounted in.
+// Lookup finds an interface by its name, in the network namespace of the calling thread. It
+// uses netlink, because sysfs shows the namespace in which it was mounted.
 func Lookup(name string) (*Interface, error) {
 	link, err := netlink.LinkByName(name)
 	if errors.As(err, &netlink.LinkNotFoundError{}) || errors.Is(err, unix.ERANGE) { // the latter is a name that none can have
@@ -30,8 +30,8 @@ func Lookup(name string) (*Interface, error) {
 	return i, nil
 }
 
-// linkType tells what frames begin with by the ARPHRD_ type of the device, in
-// iproute2's names, as netlink gives them.
+// linkType returns the link type for the ARPHRD_ type of the device, by the names of
+// iproute2, which netlink returns.
 func linkType(encapsulation string) (stream.LinkType, bool) {
 	switch encapsulation {
 	case "ether", "loopback":
@@ -48,7 +48,7 @@ func linkType(encapsulation string) (stream.LinkType, bool) {
 	return 0, false
 }
 
-// Names are the names of the interfaces, or none if the kernel does not list them.
+// Names returns the names of the interfaces, or none if the kernel does not list them.
 func Names() (names []string) {
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -60,7 +60,7 @@ func Names() (names []string) {
 	return names
 }
 
-// Counters asks the device for what it has sent.
+// Counters reads the transmit counters of the device.
 func (i *Interface) Counters() (Counters, error) {
 	link, err := netlink.LinkByIndex(i.Index)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// errUnsupported is what everything says if there are no packet sockets.
+// errUnsupported is the error of systems without packet sockets.
 var errUnsupported = errors.New("sending on an interface works on Linux only; -w writes a file anywhere")
 
 // Lookup finds an interface by its name.
@@ -16,7 +16,7 @@ func Lookup(string) (*Interface, error) { return nil, errUnsupported }
 // Names are the names of the interfaces.
 func Names() []string { return nil }
 
-// Counters asks the device for what it has sent.
+// Counters reads the transmit counters of the device.
 func (*Interface) Counters() (Counters, error) { return Counters{}, errUnsupported }
 
 // OpenPacket opens a raw socket on an interface.
@@ -25,10 +25,10 @@ func OpenPacket(*Interface) (Sender, error) { return nil, errUnsupported }
 // OpenBypass opens a raw socket whose frames bypass the queueing discipline.
 func OpenBypass(*Interface) (Sender, error) { return nil, errUnsupported }
 
-// NeedsQueue says why frames should go through the queueing discipline.
+// NeedsQueue returns why frames should go through the queueing discipline.
 func (*Interface) NeedsQueue() (string, error) { return "", errUnsupported }
 
-// QueueDrops is how many frames the queueing disciplines have dropped.
+// QueueDrops is the number of frames that the queueing disciplines have dropped.
 func (*Interface) QueueDrops() (uint64, error) { return 0, errUnsupported }
 
 // OpenXDP opens an AF_XDP socket on a transmit queue of an interface.
@@ -37,8 +37,8 @@ func OpenXDP(*Interface, int) (Sender, error) { return nil, errUnsupported }
 // Stamps reads the transmit timestamps of a socket.
 type Stamps struct{}
 
-// StampFrames has the kernel stamp every frame that a packet socket sends.
+// StampFrames makes the kernel timestamp each frame that a packet socket sends.
 func StampFrames(Sender) (*Stamps, error) { return nil, errUnsupported }
 
-// Read puts stamps into dst and says how many.
+// Read reads timestamps into dst and returns their number.
 func (*Stamps) Read([]Stamp, time.Duration) (int, error) { return 0, errUnsupported }

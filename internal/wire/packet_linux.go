@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	// maxMessages is how many frames go to the kernel at a time.
+	// maxMessages is the number of frames per system call.
 	maxMessages = 256
-	// sendBuffer is what of the frames may be under way, in bytes.
+	// sendBuffer is the limit for frames under way, in bytes.
 	sendBuffer = 4 << 20
-	// carrierCheck is how long the carrier may be gone before it is noticed. A check
-	// takes less than a microsecond.
+	// carrierCheck is the interval of checks for the carrier. A check takes less than a
+	// microsecond.
 	carrierCheck = 10 * time.Millisecond
 )
 
@@ -34,18 +34,19 @@ type message struct {
 type packetSender struct {
 	name   string
 	socket int
-	// isQueued says that frames go through the queueing discipline.
+	// isQueued means that frames go through the queueing discipline.
 	isQueued bool
 	messages [maxMessages]message
 	vectors  [maxMessages]unix.Iovec
 	retries  uint64
-	// isShort says that the last call sent fewer frames than it was given. The kernel
-	// does not say why: __sys_sendmmsg in net/socket.c.
+	// isShort means that the last call sent fewer frames than it was given. The kernel does
+	// not say why: __sys_sendmmsg in net/socket.c.
 	isShort bool
-	// ifreq asks for the state of the interface, and checked is when it last did.
+	// ifreq requests the state of the interface, and checked is the time of the last
+	// request.
 	ifreq   *unix.Ifreq
 	checked time.Time
-	// ethernet says that the kernel refuses a frame without an Ethernet header.
+	// ethernet means that the kernel refuses a frame without an Ethernet header.
 	ethernet bool
 }
 
@@ -69,7 +70,7 @@ func openPacket(i *Interface, isQueued bool) (Sender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("interface %q: packet socket: %w", i.Name, err)
 	}
-	// The larger one needs a privilege; the smaller one is bounded by wmem_max.
+	// The larger size needs a privilege. wmem_max limits the smaller one.
 	if unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
 		_ = unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
 	}
@@ -102,9 +103,9 @@ func openPacket(i *Interface, isQueued bool) (Sender, error) {
 // stub is too short for any header.
 var stub = make([]byte, 1)
 
-// WarmUp implements Sender. The kernel refuses the frame that it sends when it has
-// a buffer with a copy, and before anybody counts it: packet_snd in
-// net/packet/af_packet.c. It halves what a frame is late by after a pause.
+// WarmUp implements Sender. The kernel refuses the frame after it has copied it into a
+// buffer, and before anything counts it: packet_snd in net/packet/af_packet.c. This halves
+// the lateness of a frame after a pause.
 func (s *packetSender) WarmUp() {
 	if s.ethernet {
 		s.point(0, stub)
@@ -112,8 +113,8 @@ func (s *packetSender) WarmUp() {
 	}
 }
 
-// Send implements Sender. A short count is resumed: sendmmsg says what is wrong
-// with a frame only when it is the first.
+// Send implements Sender. After a short count it sends the rest, because sendmmsg returns
+// the error of a frame only if the frame is the first.
 func (s *packetSender) Send(packets []stream.Packet) (sent int, err error) {
 	if err := s.checkCarrier(); err != nil {
 		return 0, err
@@ -160,7 +161,7 @@ func (s *packetSender) sendSome(packets []stream.Packet) (sent int, err error) {
 	for {
 		n, errno := s.sendMessages(len(packets))
 		if s.isShort && (errno == 0 || errno == unix.ENOBUFS) {
-			s.retries++ // the device had no room, or errno would say what is wrong
+			s.retries++ // the device had no room, or errno would have the error
 		}
 		s.isShort = errno == 0 && n < len(packets)
 		switch errno {
@@ -179,20 +180,21 @@ func (s *packetSender) sendSome(packets []stream.Packet) (sent int, err error) {
 	}
 }
 
-// point makes data the content of a message.
+// point sets the data of a message.
 func (s *packetSender) point(message int, data []byte) {
 	s.vectors[message].Base = unsafe.SliceData(data)
 	s.vectors[message].SetLen(len(data))
 }
 
-// sendMessages is sendmmsg(2) of the first count messages.
+// sendMessages calls sendmmsg(2) for the first count messages.
 func (s *packetSender) sendMessages(count int) (sent int, errno unix.Errno) {
 	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(s.socket),
 		uintptr(unsafe.Pointer(&s.messages)), uintptr(count), 0, 0, 0)
 	return int(n), errno
 }
 
-// sendError names what the kernel says of a frame: packet_snd in net/packet/af_packet.c.
+// sendError returns the error for the errno of a frame: packet_snd in
+// net/packet/af_packet.c.
 func (s *packetSender) sendError(errno unix.Errno, length int) error {
 	switch errno {
 	case unix.EMSGSIZE:
@@ -207,7 +209,7 @@ func (s *packetSender) sendError(errno unix.Errno, length int) error {
 	return fmt.Errorf("interface %q: send: %w", s.name, errno)
 }
 
-// Flush implements Sender: the kernel has copied everything.
+// Flush implements Sender. The kernel has already copied everything.
 func (s *packetSender) Flush() error { return nil }
 
 // Retries implements Sender.

@@ -18,9 +18,9 @@ import (
 // process's first thread.
 const packetSockets = "/proc/thread-self/net/packet"
 
-// NeedsQueue says why frames should go through the queueing discipline of the
-// interface: somebody captures on it, or its queueing discipline was configured. It
-// returns "" when nothing would notice that frames bypass it.
+// NeedsQueue returns why frames should go through the queueing discipline of the interface:
+// a program captures on it, or its queueing discipline was configured. It returns "" if
+// nothing would notice that frames bypass it.
 func (i *Interface) NeedsQueue() (why string, err error) {
 	isCaptured, err := i.isCaptured()
 	if err != nil {
@@ -97,9 +97,10 @@ func (i *Interface) disciplines() ([]netlink.Qdisc, error) {
 	return disciplines, nil
 }
 
-// QueueDrops is how many frames the queueing disciplines of the interface have dropped
-// since they exist, whoever sent them. A parent counts most of what its children drop,
-// but not all: the larger of both sums is the better count.
+// QueueDrops is the number of frames that the queueing disciplines of the interface have
+// dropped since they were created, including frames of other programs. A parent counts
+// most, but not all, of the drops of its children, so the larger of both sums is the better
+// count.
 func (i *Interface) QueueDrops() (uint64, error) {
 	disciplines, err := i.disciplines()
 	if err != nil {
@@ -120,16 +121,17 @@ func (i *Interface) QueueDrops() (uint64, error) {
 }
 
 const (
-	// drainPoll is how often drain looks. A queue that drains slowly lasts far longer.
+	// drainPoll is the interval at which drain checks the queue. A queue that drains slowly
+	// lasts far longer.
 	drainPoll = time.Millisecond
-	// drainPatience is how long a queue may stand still at the end of a run. The
-	// kernel resets a transmit queue that stands still for 5 s: dev_watchdog in
+	// drainPatience is how long a queue may make no progress at the end of a run. The
+	// kernel resets a transmit queue that makes no progress for 5 s: dev_watchdog in
 	// net/sched/sch_generic.c.
 	drainPatience = 5 * time.Second
 )
 
-// drain waits until the frames of a socket have left the queueing discipline. Frames
-// that are still in it after drainPatience without progress are left to the kernel.
+// drain waits until the frames of a socket have left the queueing discipline. It gives up
+// after drainPatience without progress, and leaves the frames to the kernel.
 func drain(name string, socket int) error {
 	left, moved := -1, time.Now()
 	for {

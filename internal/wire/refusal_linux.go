@@ -6,20 +6,20 @@ import (
 )
 
 const (
-	// retryPause is how long a device is left alone that has no room.
+	// retryPause is the pause before the next attempt if a device has no room.
 	retryPause = 20 * time.Microsecond
-	// readyCheck is how long one may go without room before it is asked why.
+	// readyCheck is how long a device may have no room before the reason is checked.
 	readyCheck = 100 * time.Millisecond
-	// patience is how long it may refuse one frame.
+	// patience is how long a device may refuse one frame.
 	patience = time.Second
 )
 
-// refusal is how long a device has not taken a frame. It may have no room, no
-// carrier, or nobody after it who wants a frame of that length: the kernel says
-// the same of all of them.
+// refusal tracks how long a device has not accepted a frame. It may have no room, no
+// carrier, or no peer that accepts a frame of that length. The kernel returns the same
+// error for all of them.
 type refusal struct{ since, checked time.Time }
 
-// wait pauses before the frame is tried again, or says why not to.
+// wait pauses before the next attempt, or returns why there should be none.
 func (r *refusal) wait(name string) error {
 	now := time.Now()
 	if r.since.IsZero() {

@@ -11,21 +11,21 @@ import (
 
 const (
 	stampBatch  = 64
-	stampBuffer = 32 << 20 // of stamps that nobody has read, in bytes
-	controlSize = 256      // of what comes with a stamp
+	stampBuffer = 32 << 20 // of unread timestamps, in bytes
+	controlSize = 256      // of the control messages of a timestamp
 )
 
 // Stamps reads the transmit timestamps of a packet socket: section 1.3 of
-// Documentation/networking/timestamping.rst. It is used by one goroutine, beside
-// the one that sends.
+// Documentation/networking/timestamping.rst. One goroutine may use it, while another one
+// sends.
 type Stamps struct {
 	socket   int
 	messages [stampBatch]message
 	controls [stampBatch][controlSize]byte
 }
 
-// StampFrames has the kernel stamp every frame that a packet socket sends from now on.
-// Stamps that nobody reads are lost once they fill stampBuffer.
+// StampFrames makes the kernel timestamp each frame that a packet socket sends from now on.
+// Unread timestamps are lost when they fill stampBuffer.
 func StampFrames(sender Sender) (*Stamps, error) {
 	packets, ok := sender.(*packetSender)
 	if !ok {
@@ -46,11 +46,11 @@ func StampFrames(sender Sender) (*Stamps, error) {
 	return s, nil
 }
 
-// Read puts stamps into dst and says how many. It waits for the first one, and
-// gives none after so long without any.
+// Read reads timestamps into dst and returns their number. It waits for the first one, and
+// returns 0 after a timeout.
 func (s *Stamps) Read(dst []Stamp, wait time.Duration) (n int, err error) {
 	for {
-		// Whatever is asked for, POLLERR tells of the error queue.
+		// POLLERR, which reports the error queue, need not be requested.
 		poll := []unix.PollFd{{Fd: int32(s.socket)}}
 		switch ready, err := unix.Poll(poll, int(wait.Milliseconds())); {
 		case errors.Is(err, unix.EINTR):
@@ -62,11 +62,11 @@ func (s *Stamps) Read(dst []Stamp, wait time.Duration) (n int, err error) {
 		if n, err = s.readReady(dst); n > 0 || err != nil {
 			return n, err
 		}
-		_, _ = unix.GetsockoptInt(s.socket, unix.SOL_SOCKET, unix.SO_ERROR) // the interface went down: asking clears it
+		_, _ = unix.GetsockoptInt(s.socket, unix.SOL_SOCKET, unix.SO_ERROR) // the interface went down: reading the error clears it
 	}
 }
 
-// readReady reads what is there.
+// readReady reads the available timestamps.
 func (s *Stamps) readReady(dst []Stamp) (n int, err error) {
 	count := min(len(dst), stampBatch)
 	for k := range count {
@@ -76,7 +76,7 @@ func (s *Stamps) readReady(dst []Stamp) (n int, err error) {
 		unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT, 0, 0)
 	switch errno {
 	case 0:
-	case unix.EAGAIN, unix.EINTR, unix.ENETDOWN: // the last is what poll reports beside
+	case unix.EAGAIN, unix.EINTR, unix.ENETDOWN: // the last one is the error that poll reports
 		return 0, nil
 	default:
 		return 0, fmt.Errorf("transmit timestamps: %w", errno)

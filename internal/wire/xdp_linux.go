@@ -13,20 +13,20 @@ import (
 	"pcap-replay/stream"
 )
 
-// AF_XDP in copy mode, for sending alone: Documentation/networking/af_xdp.rst. It
-// needs no BPF program, but the fill and completion rings have to exist. The
-// frames lie in memory that is shared with the kernel; one call has it take many.
+// AF_XDP in copy mode, only for sending: Documentation/networking/af_xdp.rst. It needs no
+// BPF program, but the fill and completion rings have to exist. The frames are in memory
+// that is shared with the kernel. One call makes the kernel take many of them.
 
 const (
 	xdpFrames = 1024 // with frames of 2048 bytes, a quarter of the usual RLIMIT_MEMLOCK
 	xdpRing   = 1024 // descriptors; a power of two
 	xdpBatch  = 256  // frames at a time
-	// xdpRelease is how long what another socket holds is waited for.
+	// xdpRelease is how long to wait for resources that another socket holds.
 	xdpRelease = 500 * time.Millisecond
-	// mtuCheck is how old what is known of the MTU may be.
+	// mtuCheck is the interval at which the MTU is read.
 	mtuCheck = 10 * time.Millisecond
 
-	// optionMaxBudget lets the kernel take more than 32 frames a call; since 6.18.
+	// optionMaxBudget lets the kernel take more than 32 frames per call, since Linux 6.18.
 	optionMaxBudget = 9
 )
 
@@ -35,33 +35,33 @@ type xdpSender struct {
 	name      string
 	mtu       int
 	mtuSeen   time.Time
-	ifreq     *unix.Ifreq // to ask for the MTU with
-	control   int         // the socket to ask on: AF_XDP hands no ioctl on
+	ifreq     *unix.Ifreq // requests the MTU
+	control   int         // for ioctl, which AF_XDP sockets do not pass on
 	socket    int
 	memory    []byte // the frames
 	frameSize int
-	free      []uint64 // addresses of the frames that are nobody's
-	numbers   []uint32 // of the descriptor that each frame had last
+	free      []uint64 // addresses of free frames
+	numbers   []uint32 // number of the last descriptor of each frame
 
 	transmit, completion ring
 	produced             uint32 // descriptors given to the kernel
-	completed            uint32 // completions taken from it
-	last                 uint32 // the greatest number of a descriptor that was completed
+	completed            uint32 // completions taken from the kernel
+	last                 uint32 // the highest number of a completed descriptor
 	retries              uint64
 }
 
-// ring is one that is shared with the kernel.
+// ring is a ring that is shared with the kernel.
 type ring struct {
 	mapping            []byte
 	producer, consumer *uint32
-	descriptors        uint64 // where they begin
+	descriptors        uint64 // offset of the descriptors
 }
 
 func (r *ring) produced() uint32 { return atomic.LoadUint32(r.producer) }
 func (r *ring) consumed() uint32 { return atomic.LoadUint32(r.consumer) }
 
-// OpenXDP opens an AF_XDP socket on a transmit queue of an interface. Each queue
-// takes one.
+// OpenXDP opens an AF_XDP socket on a transmit queue of an interface. A queue allows only
+// one socket.
 func OpenXDP(i *Interface, queue int) (Sender, error) {
 	if i.LinkType != stream.LinkTypeEthernet || !i.HasLinkType {
 		return nil, fmt.Errorf("interface %q: AF_XDP works only with Ethernet: %w", i.Name, ErrLinkType)
@@ -72,7 +72,7 @@ func OpenXDP(i *Interface, queue int) (Sender, error) {
 	}
 	s := &xdpSender{name: i.Name, mtu: i.MTU, ifreq: ifreq, control: -1, socket: -1, frameSize: 2048, last: ^uint32(0)}
 	if s.mtu+frame.EthernetLength+frame.VLANTagLength > s.frameSize {
-		s.frameSize = 4096 // the most that fits a page
+		s.frameSize = 4096 // the most that fits into a page
 	}
 	if s.mtu+frame.EthernetLength+frame.VLANTagLength > s.frameSize {
 		return nil, fmt.Errorf("interface %q: an MTU of %d is too large for AF_XDP: %w", i.Name, i.MTU, ErrTooLong)
@@ -135,8 +135,8 @@ func (s *xdpSender) open(index, queue int) (err error) {
 	return err
 }
 
-// onceReleased tries again for a while what is held by another socket: the kernel
-// takes queues and memory back only some time after one was closed.
+// onceReleased retries while another socket holds a resource: the kernel releases queues
+// and memory some time after a socket was closed.
 func onceReleased(try func() error) error {
 	for deadline := time.Now().Add(xdpRelease); ; time.Sleep(xdpRelease / 50) {
 		err := try()
@@ -171,8 +171,8 @@ func (r *ring) open(socket int, page int64, offset *unix.XDPRingOffset, descript
 	return nil
 }
 
-// Send implements Sender. It returns once the kernel has taken the frames off the
-// ring, so that what it counts is on its way.
+// Send implements Sender. It returns when the kernel has taken the frames from the ring, so
+// all counted frames are on their way.
 func (s *xdpSender) Send(packets []stream.Packet) (sent int, err error) {
 	for sent < len(packets) {
 		if now := time.Now(); now.Sub(s.mtuSeen) >= mtuCheck {
@@ -192,8 +192,7 @@ func (s *xdpSender) Send(packets []stream.Packet) (sent int, err error) {
 	return sent, nil
 }
 
-// fill puts as many frames onto the ring as there are free ones, up to one that
-// cannot be sent.
+// fill puts frames onto the ring until there are no free ones, or until one cannot be sent.
 func (s *xdpSender) fill(packets []stream.Packet) (n int, refused error) {
 	s.reap()
 	for n < len(packets) && len(s.free) > 0 {
@@ -208,7 +207,7 @@ func (s *xdpSender) fill(packets []stream.Packet) (n int, refused error) {
 	return n, refused
 }
 
-// frame copies data into a free frame and describes it.
+// frame copies data into a free frame and returns its descriptor.
 func (s *xdpSender) frame(data []byte) unix.XDPDesc {
 	address := s.free[len(s.free)-1]
 	s.free = s.free[:len(s.free)-1]
@@ -216,7 +215,8 @@ func (s *xdpSender) frame(data []byte) unix.XDPDesc {
 	return unix.XDPDesc{Addr: address, Len: uint32(len(data))}
 }
 
-// descriptor is the place on the ring of one by its number, counted modulo 2^32.
+// descriptor returns the position on the ring of a descriptor with this number, modulo
+// 2^32.
 func (s *xdpSender) descriptor(number uint32) *unix.XDPDesc {
 	at := s.transmit.descriptors + uint64(number%xdpRing)*uint64(unsafe.Sizeof(unix.XDPDesc{}))
 	return (*unix.XDPDesc)(unsafe.Pointer(&s.transmit.mapping[at]))
@@ -227,8 +227,8 @@ func (s *xdpSender) put(number uint32, d unix.XDPDesc) {
 	s.numbers[d.Addr/uint64(s.frameSize)] = number
 }
 
-// lookAtMTU asks for the MTU, which may change, in under a microsecond:
-// netdevice(7). Where it cannot be told, sending will say why.
+// lookAtMTU reads the MTU, which may change, in under a microsecond: netdevice(7). If it
+// cannot be read, sending will return the reason.
 func (s *xdpSender) lookAtMTU() {
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(s.control), unix.SIOCGIFMTU, uintptr(unsafe.Pointer(s.ifreq)))
 	if errno == 0 {
@@ -236,7 +236,7 @@ func (s *xdpSender) lookAtMTU() {
 	}
 }
 
-// check does what AF_XDP does not: it would hand any frame to the device.
+// check makes the checks that AF_XDP does not make: it would pass any frame to the device.
 func (s *xdpSender) check(data []byte) error {
 	switch {
 	case len(data) < frame.EthernetLength:
@@ -247,8 +247,8 @@ func (s *xdpSender) check(data []byte) error {
 	return nil
 }
 
-// kick has the kernel take packets, which are the last on the ring, and says how
-// many are on their way. It takes a number of frames a call, and none while the
+// kick makes the kernel take packets, which are the last ones on the ring, and returns how
+// many are on their way. The kernel takes a number of frames per call, and none while the
 // device has no room.
 func (s *xdpSender) kick(packets []stream.Packet) (sent int, err error) {
 	first := s.produced - uint32(len(packets)) // the descriptor of packets[0]
@@ -263,7 +263,7 @@ func (s *xdpSender) kick(packets []stream.Packet) (sent int, err error) {
 		case 0, unix.EAGAIN, unix.EINTR:
 		case unix.ENOBUFS:
 			s.retries++
-		case unix.EBUSY: // the frame that was completed last is one that the device did not take
+		case unix.EBUSY: // the device did not accept the frame that was completed last
 			if completed == 0 {
 				return sent, fmt.Errorf("interface %q: AF_XDP lost track of a frame: %w", s.name, errno)
 			}
@@ -296,8 +296,8 @@ func (s *xdpSender) kick(packets []stream.Packet) (sent int, err error) {
 	return len(packets), nil
 }
 
-// putAgain puts the frame that was completed last once more at the head of what
-// the kernel has not looked at yet: __xsk_generic_xmit in net/xdp/xsk.c.
+// putAgain puts the frame that was completed last back at the head of the frames that the
+// kernel has not seen yet: __xsk_generic_xmit in net/xdp/xsk.c.
 func (s *xdpSender) putAgain(data []byte) {
 	for number := s.produced; number != s.last+1; number-- {
 		s.put(number, *s.descriptor(number - 1))
@@ -307,8 +307,8 @@ func (s *xdpSender) putAgain(data []byte) {
 	atomic.StoreUint32(s.transmit.producer, s.produced)
 }
 
-// withdraw takes back what is on the ring and the kernel has not looked at yet: it
-// skips descriptors that lead nowhere. Some kernels complete them, others do not.
+// withdraw takes back the frames on the ring that the kernel has not seen yet. The kernel
+// skips descriptors with invalid addresses. Some kernels complete them, others do not.
 func (s *xdpSender) withdraw() error {
 	for number := s.last + 1; number != s.produced; number++ {
 		d := s.descriptor(number)
@@ -325,10 +325,10 @@ func (s *xdpSender) withdraw() error {
 	return nil
 }
 
-// nowhere is an address after all frames.
+// nowhere is an address beyond all frames.
 func (s *xdpSender) nowhere() uint64 { return uint64(len(s.memory)) }
 
-// reap takes back the frames that are completed.
+// reap frees the completed frames.
 func (s *xdpSender) reap() {
 	for end := s.completion.produced(); s.completed != end; s.completed++ {
 		at := s.completion.descriptors + uint64(s.completed%xdpRing)*8
@@ -344,19 +344,19 @@ func (s *xdpSender) reap() {
 	atomic.StoreUint32(s.completion.consumer, s.completed)
 }
 
-// WarmUp implements Sender: whatever is in the ring is sent, so nothing can be tried.
+// WarmUp implements Sender. It does nothing, because everything on the ring is sent.
 func (s *xdpSender) WarmUp() {}
 
-// Flush implements Sender: Send has handed everything on.
+// Flush implements Sender. Send has already passed everything on.
 func (s *xdpSender) Flush() error { return nil }
 
-// Drain implements Sender: AF_XDP has no queueing discipline.
+// Drain implements Sender. AF_XDP bypasses the queueing discipline.
 func (s *xdpSender) Drain() error { return nil }
 
 // Retries implements Sender.
 func (s *xdpSender) Retries() uint64 { return s.retries }
 
-// Close implements Sender. Frames that are under way have references of their own.
+// Close implements Sender. Frames on their way keep references of their own.
 func (s *xdpSender) Close() error {
 	for _, mapping := range [][]byte{s.transmit.mapping, s.completion.mapping, s.memory} {
 		if mapping != nil {
