@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// maxPiece is more than a block of noise takes, in bytes. A larger one is not decompressed
-// ahead.
+// maxPiece is larger than a block of random data. A larger piece is not decompressed ahead.
 const maxPiece = 2 << 20
 
-// maxWorkers bounds the memory, whatever the number of cores: a block takes up to 8 MB with
-// its piece, so that all of them stay within about 150 MB.
+// maxWorkers limits the memory on machines with many cores: a block takes up to 8 MB with
+// its piece, so all of them take up to about 150 MB.
 const maxWorkers = 16
 
-// ahead decompresses blocks before the Reader gets there. It takes what lies between two
-// magics for a block. The Reader, which knows where a block begins, uses it if it is one.
+// ahead decompresses blocks before the Reader needs them. It takes the data between two
+// magic numbers as a block. The Reader knows where a block begins, and uses the result if
+// it was one.
 type ahead struct {
 	src      io.Reader
 	pieces   chan *piece // in order
@@ -29,7 +29,7 @@ type ahead struct {
 	used   *piece   // whose data the Reader has
 }
 
-// piece lies between two magics.
+// piece is the data between two magic numbers.
 type piece struct {
 	begin, end int64  // in bits of the file
 	data       []byte // from the byte that holds begin to the one that holds end
@@ -101,7 +101,8 @@ func (p *piece) cut(end int64) (next *piece) {
 	return &piece{begin: end, data: bytes.Clone(p.data[p.own:])}
 }
 
-// middles tells by the third byte of eight whether a magic may end in the last one.
+// middles tells from the third of eight bytes whether a magic number may end in the last
+// one.
 var middles = func() (middles [256]bool) {
 	for shift := range 8 {
 		middles[uint64(blockMagic)<<shift>>16&0xff], middles[uint64(endMagic)<<shift>>16&0xff] = true, true
@@ -109,7 +110,7 @@ var middles = func() (middles [256]bool) {
 	return middles
 }()
 
-// findMagic finds a magic that ends in the last byte, so many bits before its end.
+// findMagic finds a magic number that ends in the last byte, this many bits before its end.
 func findMagic(latest uint64) (magic uint64, bit int64) {
 	if !middles[byte(latest>>16)] {
 		return 0, 0
@@ -122,7 +123,8 @@ func findMagic(latest uint64) (magic uint64, bit int64) {
 	return 0, 0
 }
 
-// send has a piece decompressed and hands it over. It says whether somebody wants more.
+// send starts the decompression of a piece and passes it on. It returns whether more pieces
+// are needed.
 func (a *ahead) send(p *piece) bool {
 	if p.isBlock {
 		p.done = make(chan struct{})
@@ -136,7 +138,7 @@ func (a *ahead) send(p *piece) bool {
 	}
 }
 
-// decompress finds out whether a piece is a block.
+// decompress finds whether a piece is a block.
 func (a *ahead) decompress(p *piece) {
 	defer close(p.done)
 	d := a.decoders.Get().(*decoder)

@@ -11,7 +11,7 @@ const (
 	maxCodes    = 6
 	minCodes    = 2
 	maxSelector = 1 << 15
-	runLength   = 4 // equal bytes, after which a number of more of them stands
+	runLength   = 4 // number of equal bytes after which the number of further ones follows
 )
 
 var (
@@ -22,21 +22,21 @@ var (
 	errOrigin     = errors.New("its origin is beyond its end")
 )
 
-// decoder decompresses blocks, one after the other in the same memory. There is no
-// document of the format but the source text of bzip2 1.0.8: decompress.c.
+// decoder decompresses blocks one after the other, and reuses its memory. The only
+// specification of the format is the source code of bzip2 1.0.8: decompress.c.
 type decoder struct {
 	input
 	codes     [maxCodes]code
 	selectors [maxSelector]uint8 // the code of each group
-	// links has, for each byte of a block as sorted by what follows it, the byte in its
-	// lowest eight bits, and above them the place of the byte that follows.
+	// links has, for each byte of a block in sorted order, the byte in the lowest eight
+	// bits, and above them the position of the byte that follows it in the data.
 	links    []uint32
 	length   int // of the block, before its runs are written out
 	contents contents
 }
 
-// block decompresses a block after its magic, of up to size bytes without runs. The
-// contents are valid until the next call.
+// block decompresses a block of up to size bytes without runs. The position is after its
+// magic number. The contents are valid until the next call.
 func (d *decoder) block(size int) (plain contents, checksum uint32, err error) {
 	checksum = uint32(d.take(32))
 	isRandomized, origin := d.take(1), int(d.take(24))
@@ -62,7 +62,7 @@ func (d *decoder) block(size int) (plain contents, checksum uint32, err error) {
 	return d.contents, checksum, nil
 }
 
-// readAlphabet reads which bytes there are in the block.
+// readAlphabet reads the set of bytes that are in the block.
 func (d *decoder) readAlphabet() (alphabet []byte) {
 	ranges := d.take(16)
 	for high := range 16 {
@@ -79,7 +79,7 @@ func (d *decoder) readAlphabet() (alphabet []byte) {
 	return alphabet
 }
 
-// readCodes reads the codes, and which of them each group of symbols has.
+// readCodes reads the codes, and which of them each group of symbols uses.
 func (d *decoder) readCodes(alphabetSize int) (selectors []uint8, err error) {
 	count := int(d.take(3))
 	selectors = d.selectors[:d.take(15)]
@@ -118,7 +118,7 @@ func (d *decoder) readCodes(alphabetSize int) (selectors []uint8, err error) {
 	return selectors, nil
 }
 
-// moveToFront returns the byte at a place and moves it to the front.
+// moveToFront returns the byte at a position and moves it to the front.
 func moveToFront(list []byte, place int) byte {
 	b := list[place]
 	copy(list[1:place+1], list)
@@ -126,9 +126,9 @@ func moveToFront(list []byte, place int) byte {
 	return b
 }
 
-// readSymbols reads the bytes of the block as they are sorted. A symbol is a digit of how
-// often the byte at the front of the alphabet comes, or the place of another byte in it,
-// or the end.
+// readSymbols reads the bytes of the block in sorted order. A symbol is a digit of the
+// number of repetitions of the first byte of the alphabet, or the position of another byte
+// in the alphabet, or the end.
 func (d *decoder) readSymbols(alphabet, selectors []byte, size int) error {
 	end := uint16(len(alphabet)) + 1
 	if len(d.links) < size {
@@ -171,8 +171,8 @@ func (d *decoder) readSymbols(alphabet, selectors []byte, size int) error {
 	return errCodes
 }
 
-// symbol reads a symbol. It wants more bits than the symbol may have: a block never ends
-// the data.
+// symbol reads a symbol. It requires more bits than the longest symbol has, because a block
+// is never at the end of the data.
 func (d *decoder) symbol(c *code) (symbol uint16, ok bool) {
 	if d.count < maxCodeLength {
 		d.has(maxCodeLength)
@@ -193,8 +193,8 @@ func (d *decoder) symbol(c *code) (symbol uint16, ok bool) {
 	return symbol, true
 }
 
-// reorder puts the bytes in their order, from the place of the first one on, and takes the
-// numbers of the runs out.
+// reorder puts the bytes in the order of the data, from the position of the first one on,
+// and extracts the lengths of the runs.
 func (d *decoder) reorder(origin int) {
 	links := d.links[:d.length]
 	var next [256]uint32 // the place of what follows, by the byte

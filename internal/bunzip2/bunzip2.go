@@ -1,6 +1,6 @@
-// Package bunzip2 decompresses bzip2. It does what compress/bzip2 does, almost twice as
-// fast, and four things more: it takes nothing that stands after a file, checks a block
-// before it gives anything of it out, can begin at any block, and uses several cores.
+// Package bunzip2 decompresses bzip2. It is almost twice as fast as compress/bzip2 and has
+// four more features: it does not read data after the end of a file, it verifies a block
+// before it returns any of its data, it can start at any block, and it uses several cores.
 package bunzip2
 
 import (
@@ -9,9 +9,10 @@ import (
 	"io"
 )
 
-// A file is a header, blocks and an end. Blocks and the end begin at any bit, with a
-// magic and a checksum: of the block, or of all checksums. A block does not tell its size,
-// and may contain both magics: only decompression finds its end.
+// A file consists of a header, blocks and an end. Blocks and the end may begin at any bit,
+// with a magic number and a checksum: that of the block, or that of all blocks. A block
+// does not contain its size, and may contain both magic numbers by chance. Only
+// decompression finds its end.
 const (
 	fileMagic  = "BZh" // and a digit: how many times blockUnit bytes a block has at most
 	headerSize = len(fileMagic) + 1
@@ -21,23 +22,23 @@ const (
 	maxLevel   = 9
 )
 
-// TrailingError says that something follows the last file that is neither another one nor
-// the zeros that tapes are padded with.
+// TrailingError means that the last file is followed by data that is neither another file
+// nor padding with zeros.
 type TrailingError struct{ Head []byte }
 
 func (e *TrailingError) Error() string { return fmt.Sprintf("bzip2 data is followed by %q", e.Head) }
 
-// Reader decompresses a bzip2 file, or several in a row.
+// Reader decompresses a bzip2 file, or several concatenated ones.
 type Reader struct {
 	decoder
-	// OnBlock, if it is set, is called before the data of each block is read: with where it
-	// begins in bytes of the data, and in bits of the file.
+	// OnBlock, if it is set, is called before the data of each block is read, with the
+	// offset of the block in bytes of the data, and in bits of the file.
 	OnBlock func(offset, bit int64)
 
 	ahead    *ahead // nil if blocks are decompressed one at a time
-	single   bool   // the first file is all that is wanted
-	inFile   bool   // else a header comes next
-	resumed  bool   // where this file began is not known, nor is its checksum
+	single   bool   // only the first file is read
+	inFile   bool   // otherwise a header is next
+	resumed  bool   // reading began inside this file, so its checksum cannot be verified
 	size     int    // bytes of a block, at most
 	checksum uint32 // of the blocks of this file
 	blocks   int64
@@ -46,32 +47,33 @@ type Reader struct {
 	finished error          // what Read returns after it
 }
 
-// NewReader reads files from the start of the first one.
+// NewReader returns a Reader that starts at a file header.
 func NewReader(src *bufio.Reader) *Reader {
 	r := new(Reader)
 	r.reset(src)
 	return r
 }
 
-// ResetSingle has r read a single file from its start, with the memory that it has got.
-// Read ends after it, and leaves src there.
+// ResetSingle makes r read a single file from its start, and reuses its memory. Read
+// returns io.EOF after the file, and leaves the rest in src.
 func (r *Reader) ResetSingle(src *bufio.Reader) {
 	r.reset(src)
 	r.single = true
 }
 
-// NewParallelReader is NewReader and decompresses several blocks at the same time, up to
-// workers or 16, in goroutines of its own. Close ends them.
+// NewParallelReader is NewReader, and decompresses up to workers or 16 blocks at the same
+// time in goroutines of its own. Close ends them.
 func NewParallelReader(src io.Reader, workers int) *Reader {
 	r := new(Reader)
 	a := newAhead(src, workers)
-	r.reset(bufio.NewReaderSize(a, 4<<10)) // large reads pass it by
+	r.reset(bufio.NewReaderSize(a, 4<<10)) // large reads bypass it
 	r.ahead = a
 	return r
 }
 
-// Resume has r go on from a block that begins at bit, as OnBlock has told it. Src begins
-// with the byte that holds it. The checksum of this file cannot be checked.
+// Resume makes r continue with a block that begins at bit, as reported by OnBlock. src
+// begins with the byte that contains this bit. The checksum of this file cannot be
+// verified.
 func (r *Reader) Resume(src *bufio.Reader, bit int64) {
 	r.reset(src)
 	r.base = bit / 8
@@ -85,10 +87,10 @@ func (r *Reader) reset(src *bufio.Reader) {
 	r.checksum, r.blocks, r.offset, r.unread, r.finished = 0, 0, 0, contentsReader{}, nil
 }
 
-// Read implements io.Reader. All blocks before a broken one come before the error, which is
-// a [*TrailingError], one about the data, [io.ErrUnexpectedEOF] where it ends too early,
-// or that of the source. Nothing of a broken block does: where a bit is wrong, its bytes
-// are in another order.
+// Read implements io.Reader. It returns all blocks before a damaged one, and then the
+// error: a [*TrailingError], an error about the data, [io.ErrUnexpectedEOF] if the data
+// ends too early, or the error of the source. It returns nothing of a damaged block,
+// because a single wrong bit changes the order of its bytes.
 func (r *Reader) Read(p []byte) (int, error) {
 	for {
 		if n := r.unread.read(p); n > 0 || len(p) == 0 {
@@ -101,7 +103,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	}
 }
 
-// Close ends what NewParallelReader has begun. Nothing reads the source any more then.
+// Close ends the goroutines of NewParallelReader. Nothing reads the source after that.
 func (r *Reader) Close() error {
 	if r.ahead != nil {
 		r.ahead.close()
@@ -149,7 +151,7 @@ func (r *Reader) readBlock(begin int64) (plain contents, checksum uint32, err er
 	return r.block(r.size)
 }
 
-// readHeader reads the header of a file, and says what is there instead of one.
+// readHeader reads the header of a file, and returns an error if there is other data.
 func (r *Reader) readHeader() error {
 	isFirst := r.position() == 0
 	var head []byte
@@ -171,7 +173,7 @@ func (r *Reader) readHeader() error {
 	return r.cause()
 }
 
-// trailing says what follows the last file, unless it is zeros.
+// trailing returns an error if the last file is followed by anything but zeros.
 func (r *Reader) trailing(head []byte) error {
 	for _, b := range head {
 		if b != 0 {
@@ -186,7 +188,7 @@ func (r *Reader) trailing(head []byte) error {
 	return r.err
 }
 
-// readEnd reads what stands after the magic of the end.
+// readEnd reads the end after its magic number.
 func (r *Reader) readEnd() error {
 	checksum := uint32(r.take(32))
 	if err := r.cause(); err != nil {

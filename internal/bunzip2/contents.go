@@ -1,19 +1,19 @@
 package bunzip2
 
-// contents is the data of a block. Its runs are not written out: with them, a block of
-// 900,000 bytes may stand for 46 MB, and several blocks are in memory at a time.
+// contents is the data of a block without its runs written out. A block of 900,000 bytes
+// may expand to 46 MB, and several blocks are in memory at a time.
 type contents struct {
 	literal []byte
 	runs    []run // by place
 }
 
-// run says that the byte before a place of the literal data comes again.
+// run repeats the byte before a position of the literal data.
 type run struct {
 	place uint32 // in bytes of the literal data of the block
 	more  uint32 // how often
 }
 
-// size is how many bytes there are with the runs written out.
+// size is the number of bytes with the runs written out.
 func (c contents) size() int64 {
 	size := int64(len(c.literal))
 	for _, r := range c.runs {
@@ -22,7 +22,7 @@ func (c contents) size() int64 {
 	return size
 }
 
-// checksum is that of the data with the runs written out.
+// checksum is the checksum of the data with the runs written out.
 func (c contents) checksum() uint32 {
 	sum, place := ^uint32(0), uint32(0)
 	for _, r := range c.runs {
@@ -36,7 +36,7 @@ func (c contents) checksum() uint32 {
 	return ^addToChecksum(sum, c.literal[place:])
 }
 
-// checksumTable is that of the CRC-32 of Ethernet, its highest bit first.
+// checksumTable is the table of the CRC-32 of Ethernet, highest bit first.
 var checksumTable = func() (table [256]uint32) {
 	for i := range table {
 		sum := uint32(i) << 24
@@ -55,14 +55,14 @@ func addToChecksum(sum uint32, data []byte) uint32 {
 	return sum
 }
 
-// contentsReader writes the runs of a block out as it is read.
+// contentsReader reads a block with its runs written out.
 type contentsReader struct {
 	contents
 	place   uint32 // in the literal data
 	written uint32 // of the run that comes next
 }
 
-// read fills p, or gives less if that is all there is.
+// read fills p, or returns less at the end.
 func (c *contentsReader) read(p []byte) (n int) {
 	for n < len(p) {
 		end := uint32(len(c.literal))
@@ -83,7 +83,7 @@ func (c *contentsReader) read(p []byte) (n int) {
 	return n
 }
 
-// writeRun writes what is left of the run that comes next, as far as there is room.
+// writeRun writes the rest of the next run, as far as there is room.
 func (c *contentsReader) writeRun(p []byte) int {
 	last, left := c.literal[c.place-1], c.runs[0].more-c.written
 	count := min(int(left), len(p))

@@ -6,25 +6,25 @@ import (
 	"io"
 )
 
-// input gives compressed data as bits, the highest bit of a byte first. It works on what
-// src has buffered, and takes out of that only what has been used.
+// input reads compressed data as bits, beginning with the highest bit of a byte. It works
+// on the buffer of src, and consumes only the bytes that were used.
 type input struct {
 	src    *bufio.Reader // nil: buffer is all there is
 	buffer []byte        // what src has
 	next   int           // the byte in buffer that is not yet in bits
 	base   int64         // where buffer begins, in bytes from the start of the data
-	err    error         // why src ended
+	err    error         // error of src
 
-	missing bool // bits were wanted that are not there
+	missing bool // more bits were needed than there are
 
 	bits  uint64 // what comes next, from the highest bit on
 	count uint   // how many bits of it are there; after them is nothing, or what follows
 }
 
-// position is the bit that comes next, from the start of the data.
+// position is the offset of the next bit from the start of the data.
 func (in *input) position() int64 { return (in.base+int64(in.next))*8 - int64(in.count) }
 
-// fill asks src for more, where all that it had is in bits.
+// fill reads more from src when all its data is in bits.
 func (in *input) fill() {
 	if in.src == nil {
 		in.err = io.EOF
@@ -36,8 +36,7 @@ func (in *input) fill() {
 	in.next = kept
 }
 
-// release takes what has been used out of src. The whole bytes in bits, which it counts,
-// stay there.
+// release consumes the used bytes of src. Whole bytes in bits stay there.
 func (in *input) release() (kept int) {
 	kept = int(in.count / 8)
 	used := in.next - kept
@@ -47,8 +46,8 @@ func (in *input) release() (kept int) {
 	return kept
 }
 
-// gather gets as many bits as fit of what is in the buffer: more than 56, unless it is
-// nearly empty.
+// gather loads as many bits from the buffer as fit: more than 56, unless it is nearly
+// empty.
 func (in *input) gather() {
 	if len(in.buffer)-in.next >= 8 {
 		in.bits |= binary.BigEndian.Uint64(in.buffer[in.next:]) >> in.count
@@ -63,7 +62,7 @@ func (in *input) gather() {
 	}
 }
 
-// has makes sure that there are count bits, at most 56.
+// has ensures that there are count bits, at most 56.
 func (in *input) has(count uint) bool {
 	for in.count < count {
 		if in.gather(); in.count >= count {
@@ -77,13 +76,14 @@ func (in *input) has(count uint) bool {
 	return true
 }
 
-// drop skips bits that are there.
+// drop skips available bits.
 func (in *input) drop(count uint) {
 	in.bits <<= count
 	in.count -= count
 }
 
-// take returns a number of count bits, at most 56. Where the data ends, it gives 0: see cause.
+// take reads a number of count bits, at most 56. At the end of the data it returns 0: see
+// cause.
 func (in *input) take(count uint) uint64 {
 	if !in.has(count) {
 		in.missing = true
@@ -94,10 +94,10 @@ func (in *input) take(count uint) uint64 {
 	return number
 }
 
-// align skips what is left of a byte.
+// align skips the rest of a byte.
 func (in *input) align() { in.drop(in.count & 7) }
 
-// skip skips bits that are there or in src.
+// skip skips bits that are available or in src.
 func (in *input) skip(count int64) {
 	if count <= int64(in.count) {
 		in.drop(uint(count))
@@ -119,7 +119,7 @@ func (in *input) skip(count int64) {
 	in.take(uint(count % 8))
 }
 
-// cause is the error where bits were wanted that are not there, else nil.
+// cause is the error if more bits were needed than there are, and otherwise nil.
 func (in *input) cause() error {
 	switch {
 	case !in.missing:

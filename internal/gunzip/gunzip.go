@@ -1,6 +1,6 @@
-// Package gunzip decompresses gzip, RFC 1952. It does what compress/gzip does, one
-// and a half times as fast, and two things more: it says where a block begins, and
-// can go on from there later.
+// Package gunzip decompresses gzip, RFC 1952. It is one and a half times as fast as
+// compress/gzip and has two more features: it reports where blocks begin, and it can resume
+// there later.
 package gunzip
 
 import (
@@ -18,59 +18,60 @@ var (
 	errLength   = errors.New("the length is wrong")
 )
 
-// TrailingError says that something follows the last member of a gzip file that is
-// neither another one nor the zeros that tapes are padded with.
+// TrailingError means that the last member of a gzip file is followed by data that is
+// neither another member nor padding with zeros.
 type TrailingError struct{ Head []byte }
 
 func (e *TrailingError) Error() string { return fmt.Sprintf("gzip data is followed by %q", e.Head) }
 
-// Point is a place between two blocks from which decompression can begin.
+// Point is a position between two blocks at which decompression can begin.
 type Point struct {
-	// Bit is where the block begins, in bits from the start of the file.
+	// Bit is the offset of the block in bits from the start of the file.
 	Bit int64
-	// Offset is the same place in bytes of the uncompressed data.
+	// Offset is the same position in bytes of the uncompressed data.
 	Offset int64
-	// Window is the uncompressed data before it, as far as matches can reach:
-	// WindowSize bytes or less.
+	// Window is the uncompressed data before the point that matches can refer to: at most
+	// WindowSize bytes.
 	Window []byte
 }
 
 // Reader decompresses a gzip file, member by member.
 type Reader struct {
 	inflater
-	// OnBlock, if it is set, is called before each block. The window of the point
-	// is only valid during the call.
+	// OnBlock, if it is set, is called before each block. The window of the point is only
+	// valid during the call.
 	OnBlock func(*Point)
 
 	offset   int64  // after the output, in bytes of the uncompressed data
-	single   bool   // the first member is all that is wanted
-	inMember bool   // else a header comes next
-	resumed  bool   // where this member began is not known, nor is its checksum
+	single   bool   // only the first member is read
+	inMember bool   // otherwise a header is next
+	resumed  bool   // reading began inside this member, so its checksum cannot be verified
 	length   int64  // of this member so far
 	checksum uint32 // of this member so far; at first, of its header
 	finished error  // what Read returns after the output
 }
 
-// NewReader reads a gzip file from its start.
+// NewReader returns a Reader of a gzip file from its start.
 func NewReader(src io.Reader) *Reader {
 	r := new(Reader)
 	r.Reset(src)
 	return r
 }
 
-// Reset is NewReader, with the memory of an old one.
+// Reset makes a Reader like NewReader, and reuses its memory.
 func (r *Reader) Reset(src io.Reader) {
 	r.input.reset(src, 0)
 	r.inflater.reset(nil)
 	r.restart(0, false)
 }
 
-// restart forgets all but the inflater.
+// restart resets everything but the inflater.
 func (r *Reader) restart(offset int64, resumed bool) {
 	r.OnBlock, r.offset, r.single, r.inMember, r.resumed, r.finished = nil, offset, false, resumed, resumed, nil
 }
 
-// ResetMember is Reset for a single member. Read ends after it, and leaves src there.
+// ResetMember is Reset for a single member. Read returns io.EOF after it, and leaves the
+// rest in src.
 func (r *Reader) ResetMember(src *bufio.Reader) {
 	r.input.resetBuffered(src, 0)
 	r.inflater.reset(nil)
@@ -78,8 +79,8 @@ func (r *Reader) ResetMember(src *bufio.Reader) {
 	r.single = true
 }
 
-// Resume goes on from a point. src begins with the byte that holds the point's
-// first bit. The checksum of the first member cannot be checked.
+// Resume continues at a point. src begins with the byte that contains the first bit of the
+// point. The checksum of the first member cannot be verified.
 func (r *Reader) Resume(src io.Reader, point *Point) {
 	r.input.reset(src, point.Bit/8)
 	r.inflater.reset(point.Window)
@@ -89,7 +90,7 @@ func (r *Reader) Resume(src io.Reader, point *Point) {
 	}
 }
 
-// ResumeTracking is Resume, and finds out which bytes of the window are needed: see
+// ResumeTracking is Resume, and also records which bytes of the window are needed: see
 // TrimWindow.
 func (r *Reader) ResumeTracking(src io.Reader, point *Point) {
 	r.Resume(src, point)
@@ -97,9 +98,9 @@ func (r *Reader) ResumeTracking(src io.Reader, point *Point) {
 	r.tracking = true
 }
 
-// TrimWindow zeroes the bytes of a window that no match has reached since
-// ResumeTracking. When WindowSize bytes have been read since, none of them will be:
-// zeros take little room.
+// TrimWindow sets the bytes of a window to zero that no match has referred to since
+// ResumeTracking. Once WindowSize bytes have been read since then, no match will refer to
+// them. Zeros compress well.
 func (r *Reader) TrimWindow(window []byte) {
 	for i := range window {
 		if !r.reached[WindowSize-len(window)+i] {
@@ -108,12 +109,12 @@ func (r *Reader) TrimWindow(window []byte) {
 	}
 }
 
-// Offset is where the next Read begins, in bytes of the uncompressed data.
+// Offset is the position of the next Read, in bytes of the uncompressed data.
 func (r *Reader) Offset() int64 { return r.offset - int64(r.write-r.inflater.read) }
 
-// Read implements io.Reader. What could be decompressed comes before an error,
-// which is a [*TrailingError], one about the data, [io.ErrUnexpectedEOF] where it
-// ends too early, or that of the source.
+// Read implements io.Reader. It returns all data that could be decompressed before an
+// error. The error is a [*TrailingError], an error about the data, [io.ErrUnexpectedEOF] if
+// the data ends too early, or the error of the source.
 func (r *Reader) Read(p []byte) (int, error) {
 	for r.inflater.read == r.write {
 		if r.finished != nil {
@@ -129,7 +130,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// step reads a header or trailer, or decompresses some of a block.
+// step reads a header or trailer, or decompresses a part of a block.
 func (r *Reader) step() error {
 	switch {
 	case !r.inMember:
@@ -165,7 +166,7 @@ const (
 	reservedFlags     = 0xe0
 )
 
-// readHeader reads a member's header, and says what is there instead of one.
+// readHeader reads the header of a member, and returns an error if there is other data.
 func (r *Reader) readHeader() error {
 	var head [10]byte
 	n := r.readFull(head[:])
@@ -207,7 +208,7 @@ func (r *Reader) readHeader() error {
 	return nil
 }
 
-// readHead reads bytes of a header, and says whether they are all there.
+// readHead reads bytes of a header, and reports whether they are complete.
 func (r *Reader) readHead(p []byte) bool {
 	n := r.readFull(p)
 	r.checksum = crc32.Update(r.checksum, crc32.IEEETable, p[:n])
@@ -233,7 +234,7 @@ func (r *Reader) skipText() bool {
 	return true
 }
 
-// trailing says what follows the last member, unless it is zeros.
+// trailing returns an error if the last member is followed by anything but zeros.
 func (r *Reader) trailing(head []byte) error {
 	block := make([]byte, 4096)
 	for rest := head; len(rest) > 0; rest = block[:r.input.read(block)] {

@@ -2,8 +2,8 @@ package gunzip
 
 import "math/bits"
 
-// Codes are looked up in a table by their first bits; the few longer ones go on
-// in a second table after it.
+// Codes are looked up in a table by their first bits. A second table has the rest of the
+// few longer ones.
 const (
 	maxCodeLength  = 15
 	literalBits    = 11 // of the first table
@@ -11,14 +11,14 @@ const (
 	codeLengthBits = 7
 )
 
-// An entry of a table says what a code means and how many bits it takes:
+// An entry of a table has the meaning of a code and its number of bits:
 //
 //	bits 0-5    bits of the code and of the number after it together
 //	bits 8-11   bits of the code alone
 //	bits 12-15  the flags below
 //	bits 16-31  the literal, the base of a length or distance, or where the second table begins
 //
-// An entry of zero stands for a code that does not exist.
+// An entry of zero means that the code does not exist.
 const (
 	isLiteral  = 1 << 15
 	isSpecial  = 1 << 14 // none of literal, length, distance
@@ -75,12 +75,12 @@ func init() {
 	}
 }
 
-// noMeaning are symbols that must not appear in data, though they have codes.
+// noMeaning marks symbols that have codes, but must not appear in data.
 const noMeaning = 0
 
-// buildTable makes the table for codes of the given lengths: RFC 1951, section
-// 3.2.2. It refuses a code that is over-subscribed, and one that is not complete
-// unless it has no symbol, or one of one bit.
+// buildTable makes the table for codes of the given lengths: RFC 1951, section 3.2.2. It
+// refuses a code that is over-subscribed. It also refuses an incomplete code, unless it has
+// no symbol, or one symbol of one bit.
 func buildTable(table []uint32, tableBits uint, lengths []uint8, meanings []uint32) bool {
 	var count [maxCodeLength + 1]int
 	for _, length := range lengths {

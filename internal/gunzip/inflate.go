@@ -5,19 +5,19 @@ import (
 	"errors"
 )
 
-// WindowSize is how far back a match can reach, in bytes.
+// WindowSize is the maximum distance of a match, in bytes.
 const WindowSize = 32 << 10
 
 const (
 	outputSize = WindowSize + 64<<10
-	// outputSlack is how much room the fast loop wants: three literals, the longest
-	// match, and what copying by eights writes beyond it.
+	// outputSlack is the room that the fast loop needs: three literals, the longest match,
+	// and the excess of copying eight bytes at a time.
 	outputSlack = 3 + 258 + 8
-	// inputSlack is how much input it wants: two loads of eight bytes.
+	// inputSlack is the input that the fast loop needs: two loads of eight bytes.
 	inputSlack = 16
 )
 
-// What comes next in the compressed data.
+// The next element of the compressed data.
 const (
 	blockHeader = iota
 	storedBlock
@@ -30,14 +30,14 @@ var (
 	errDistance = errors.New("a match refers to data before the start")
 )
 
-// inflater decompresses blocks of deflate data, RFC 1951. Its output is a buffer
-// that also is the window that matches reach back into.
+// inflater decompresses blocks of deflate data, RFC 1951. Its output buffer is also the
+// window that matches refer to.
 type inflater struct {
 	input
 	output []byte
-	read   int // what has been given out of output
+	read   int // end of the output that was returned
 	write  int // what is in it
-	// start is the first byte in output that matches may reach.
+	// start is the first byte in output that matches may refer to.
 	start int
 
 	next   int   // what comes next
@@ -50,14 +50,14 @@ type inflater struct {
 	lengths   [288 + 32]uint8
 	fixed     bool // the tables are those of the fixed codes
 
-	// reached marks the bytes of the first window that matches reach, while tracking
-	// is set.
+	// reached marks the bytes of the first window that matches refer to, while tracking is
+	// set.
 	reached  *[WindowSize]bool
 	tracking bool
-	resumed  int // where in output the first window ends
+	resumed  int // end of the first window in output
 }
 
-// reset empties the output but for a window.
+// reset empties the output except for a window.
 func (f *inflater) reset(window []byte) {
 	if f.output == nil {
 		f.output = make([]byte, outputSize)
@@ -67,19 +67,19 @@ func (f *inflater) reset(window []byte) {
 	f.next, f.last, f.stored, f.damage = blockHeader, false, 0, nil
 }
 
-// begin gets ready for other deflate data after the last block.
+// begin prepares for other deflate data after the last block.
 func (f *inflater) begin() {
 	f.start = f.write
 	f.next, f.last, f.stored, f.damage = blockHeader, false, 0, nil
 }
 
-// window is what a match at the end of the output can reach.
+// window is the data that a match at the end of the output can refer to.
 func (f *inflater) window() []byte {
 	return f.output[max(f.start, f.write-WindowSize):f.write]
 }
 
-// inflate adds to the output. It returns when the output is full, at a block
-// header and after the last block.
+// inflate appends to the output. It returns when the output is full, at a block header, and
+// after the last block.
 func (f *inflater) inflate() error {
 	switch f.next {
 	case blockHeader:
@@ -109,7 +109,7 @@ func (f *inflater) inflate() error {
 // isFull reports whether there is no room for more output.
 func (f *inflater) isFull() bool { return f.write > len(f.output)-outputSlack }
 
-// makeRoom drops what has been given out and is out of reach.
+// makeRoom removes data that was returned and is out of reach of matches.
 func (f *inflater) makeRoom() {
 	keep := min(f.read, max(f.start, f.write-WindowSize))
 	copy(f.output, f.output[keep:f.write])
@@ -150,8 +150,8 @@ func (f *inflater) readBlockHeader() error {
 	return nil
 }
 
-// setFixedTables sets the tables of the fixed codes, unless the block before had them as
-// well: a live stream has them again and again.
+// setFixedTables sets the tables of the fixed codes, unless they are already set: a live
+// stream uses them again and again.
 func (f *inflater) setFixedTables() {
 	if f.fixed {
 		return
@@ -165,8 +165,8 @@ func (f *inflater) setFixedTables() {
 	buildTable(f.distances[:], distanceBits, lengths, distanceMeanings[:])
 }
 
-// codeLengthOrder is the order in which the lengths of the code for code lengths
-// stand: RFC 1951, section 3.2.7.
+// codeLengthOrder is the order of the lengths of the code for code lengths: RFC 1951,
+// section 3.2.7.
 var codeLengthOrder = [19]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 
 // readTables reads the codes of a block.
@@ -260,7 +260,7 @@ func (f *inflater) endBlock() {
 	}
 }
 
-// inflateFast inflates while there is plenty of input and room.
+// inflateFast inflates while there is enough input and room.
 func (f *inflater) inflateFast() error {
 	var (
 		in         = f.buffer
@@ -403,16 +403,16 @@ func (f *inflater) inflateSymbol() error {
 	return nil
 }
 
-// writeMissing writes zeros for what a match wants from before the start of the data, and
-// says how many. What follows may be right, so that it goes on, as gzip does.
+// writeMissing writes zeros for the part of a match before the start of the data, and
+// returns their number. The data after it may be correct, so decompression continues, as in
+// gzip.
 func (f *inflater) writeMissing(at, count int) int {
 	f.damage = errDistance
 	clear(f.output[at : at+count])
 	return count
 }
 
-// takeCode takes a code, and the length or distance that it stands for with the
-// bits after it.
+// takeCode reads a code and the bits after it, and returns the length or distance.
 func (f *inflater) takeCode(table []uint32, tableBits uint) (entry uint32, number int, err error) {
 	for {
 		f.gather()

@@ -6,19 +6,18 @@ import (
 	"io"
 )
 
-// inputSize is how much compressed data is asked for at a time, in bytes.
+// inputSize is the number of bytes that are read at a time.
 const inputSize = 128 << 10
 
-// input gives compressed data as bits, the lowest bit of a byte first: RFC 1951,
-// section 3.1.1. It works on what src has buffered, and takes out of that only what
-// has been used.
+// input reads compressed data as bits, beginning with the lowest bit of a byte: RFC 1951,
+// section 3.1.1. It works on the buffer of src, and consumes only the bytes that were used.
 type input struct {
 	src    *bufio.Reader
 	own    *bufio.Reader // src of a source without a buffer; used again
 	buffer []byte        // what src has
 	next   int           // the byte in buffer that is not yet in bits
 	base   int64         // where buffer begins in bytes from the start of the compressed data
-	err    error         // why src ended
+	err    error         // error of src
 
 	bits  uint64 // what comes next
 	count uint   // how many bits of it are there; the others are zero
@@ -32,16 +31,15 @@ func (in *input) reset(src io.Reader, base int64) {
 	in.resetBuffered(in.own, base)
 }
 
-// resetBuffered is reset for a source that has a buffer. It leaves in there what it does
-// not use.
+// resetBuffered is reset for a source with a buffer. It leaves unused data in this buffer.
 func (in *input) resetBuffered(src *bufio.Reader, base int64) {
 	*in = input{src: src, own: in.own, base: base}
 }
 
-// position is the bit that comes next, from the start of the compressed data.
+// position is the offset of the next bit from the start of the compressed data.
 func (in *input) position() int64 { return (in.base+int64(in.next))*8 - int64(in.count) }
 
-// fill asks src for more, where all that it had is in bits.
+// fill reads more from src when all its data is in bits.
 func (in *input) fill() {
 	kept := in.release()
 	_, in.err = in.src.Peek(kept + 1)
@@ -49,8 +47,7 @@ func (in *input) fill() {
 	in.next = kept
 }
 
-// release takes what has been used out of src. The whole bytes in bits, which it
-// counts, stay there.
+// release consumes the used bytes of src. Whole bytes in bits stay there.
 func (in *input) release() (kept int) {
 	kept = int(in.count / 8)
 	used := in.next - kept
@@ -60,8 +57,8 @@ func (in *input) release() (kept int) {
 	return kept
 }
 
-// gather gets as many bits as fit of what is in the buffer: more than 56, unless it
-// is nearly empty.
+// gather loads as many bits from the buffer as fit: more than 56, unless it is nearly
+// empty.
 func (in *input) gather() {
 	if len(in.buffer)-in.next >= 8 {
 		in.bits |= binary.LittleEndian.Uint64(in.buffer[in.next:]) << in.count
@@ -77,8 +74,8 @@ func (in *input) gather() {
 	}
 }
 
-// has makes sure that there are count bits, at most 56. It asks src only if there
-// are not: what a live source has sent is decompressed before the next wait.
+// has ensures that there are count bits, at most 56. It reads from src only if necessary,
+// so that data of a live source is decompressed before the next wait.
 func (in *input) has(count uint) bool {
 	for in.count < count {
 		if in.gather(); in.count >= count {
@@ -92,23 +89,23 @@ func (in *input) has(count uint) bool {
 	return true
 }
 
-// drop skips bits that are there.
+// drop skips available bits.
 func (in *input) drop(count uint) {
 	in.bits >>= count
 	in.count -= count
 }
 
-// take returns a number of count bits that are there.
+// take reads a number of count available bits.
 func (in *input) take(count uint) uint32 {
 	n := uint32(in.bits & (1<<count - 1))
 	in.drop(count)
 	return n
 }
 
-// align skips what is left of a byte.
+// align skips the rest of a byte.
 func (in *input) align() { in.drop(in.count & 7) }
 
-// read returns whole bytes, after align. It returns 0 at the end.
+// read reads whole bytes, after align. It returns 0 at the end.
 func (in *input) read(p []byte) (n int) {
 	for in.count > 0 && n < len(p) {
 		p[n] = byte(in.take(8))
@@ -125,7 +122,7 @@ func (in *input) read(p []byte) (n int) {
 	return n
 }
 
-// readFull returns len(p) bytes, or fewer at the end.
+// readFull reads len(p) bytes, or fewer at the end.
 func (in *input) readFull(p []byte) (n int) {
 	for n < len(p) {
 		more := in.read(p[n:])
@@ -137,7 +134,7 @@ func (in *input) readFull(p []byte) (n int) {
 	return n
 }
 
-// cause is the error for data that ends too early.
+// cause is the error of data that ends too early.
 func (in *input) cause() error {
 	if in.err == nil || in.err == io.EOF {
 		return io.ErrUnexpectedEOF
