@@ -8,58 +8,59 @@ import (
 	"pcap-replay/stream"
 )
 
-// Sender is where packets go.
+// Sender sends packets.
 type Sender interface {
-	// WarmUp is called shortly before a Send that is waited for. It brings what
-	// that needs into the caches of this core.
+	// WarmUp is called shortly before a Send at a departure. It loads the code and data
+	// that Send needs into the caches of this core.
 	WarmUp()
-	// Send sends packets in their order and says how many: all of them, or else
+	// Send sends packets in order and returns how many it sent. If it is fewer than all,
 	// the error is that of packets[sent].
 	Send(packets []stream.Packet) (sent int, err error)
-	// Flush is called after every Send, whose frames stay as they are until then.
+	// Flush is called after every Send. The data of the frames does not change until then.
 	Flush() error
 }
 
-// Epoch is the moment of departure 0. The reader of the stream sets it before
-// it puts the first packet; several transmissions may share it.
+// Epoch is the moment of departure 0. The reader of the stream sets it before it puts the
+// first packet. Several transmissions may share it.
 type Epoch struct {
 	moment atomic.Int64
 	set    atomic.Bool
-	// Fixed keeps it where it is. Otherwise an underrun moves it.
+	// Fixed means that underruns do not move the epoch.
 	Fixed bool
 }
 
-// Set makes moment that of departure 0.
+// Set sets the moment of departure 0.
 func (o *Epoch) Set(moment int64) { o.moment.Store(moment); o.set.Store(true) }
 
-// after gives the moment of a departure.
+// after returns the moment of a departure.
 func (o *Epoch) after(departure int64) int64 { return Later(o.moment.Load(), departure) }
 
-// move puts the epoch so much later, unless another transmission has moved it.
+// move moves the epoch to later, unless another transmission has moved it.
 func (o *Epoch) move(from, by int64) { o.moment.CompareAndSwap(from, Later(from, by)) }
 
-// Refusal is the error of a frame that the sender did not send. The frame has left
-// the ring.
+// Refusal is the error of a frame that the sender did not send. The frame has left the
+// ring.
 type Refusal struct {
-	// Time is the timestamp of the packet. Last says that no further frame of the same
+	// Time is the timestamp of the packet. Last means that no further frame of the same
 	// packet follows.
 	Time int64
 	Last bool
-	Err  error // as the sender gave it
+	Err  error // error of the sender
 }
 
 func (r *Refusal) Error() string { return r.Err.Error() }
 
-// Unwrap gives the error of the sender.
+// Unwrap returns the error of the sender.
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// Underrun is the error of a packet that could not leave when it was due: it came too
-// late, or nothing was sent for a while. The packet stays in the ring and leaves next.
+// Underrun is the error of a packet that could not leave when it was due: it arrived too
+// late, or sending was blocked for a while. The packet stays in the ring and leaves next.
 type Underrun struct {
 	Departure int64
-	// Missing is how much too late the packet was, in nanoseconds.
+	// Missing is how late the packet was, in nanoseconds.
 	Missing int64
-	// Stalled says that the packet came in time, and sending stood still: see StallLimit.
+	// Stalled means that the packet arrived in time, but sending was blocked: see
+	// StallLimit.
 	Stalled bool
 }
 
@@ -70,8 +71,8 @@ func (u *Underrun) Error() string {
 	return fmt.Sprintf("packet came %v after its departure", time.Duration(u.Missing))
 }
 
-// LongPause is the error of a packet that is not due for longer than PauseLimit. It comes
-// once for a packet, before the wait.
+// LongPause is the error of a packet that is due later than PauseLimit from now. It is
+// returned once per packet, before the wait.
 type LongPause struct {
 	Departure int64
 	Until     int64 // moment
@@ -81,78 +82,78 @@ func (p *LongPause) Error() string {
 	return fmt.Sprintf("next packet leaves %v after the first", time.Duration(p.Departure))
 }
 
-// PauseLimit is how long a wait may be before somebody who watches takes it for a hang.
+// PauseLimit is the length of a wait after which a user may think that the program hangs.
 const PauseLimit = int64(time.Minute)
 
-// StallLimit is how long a thread may not run, or a call that sends may take, until that
-// is a stall rather than lateness: then the process or the machine was stopped, or what
-// is sent to took nothing. What was missed in a stall is not made up for by a burst.
+// StallLimit is the length of a delay from which it counts as a stall rather than lateness:
+// the process or the machine was stopped, or the output accepted nothing. The packets that
+// were due in a stall are not sent in a burst.
 //
-// It lies between what is seen of each. A thread that has to wait for a core is late by
-// at most some 100 ms: the kernel takes 50 ms of each second from real-time threads, and
-// a control group that has used up its share waits for the end of a period of 100 ms. A
-// person who stops a process, and a machine that is paused for a snapshot, take a second
-// or more.
+// The limit is between the two cases. A thread that waits for a core is late by at most
+// about 100 ms: the kernel takes 50 ms of each second from real-time threads, and a control
+// group that has used up its share waits for the end of a period of 100 ms. When a user
+// stops a process, or a machine is paused for a snapshot, it takes a second or more.
 const StallLimit = int64(500 * time.Millisecond)
 
-// Stalled says whether something that was due was kept from going on by a stall until
-// now. Seen is when the caller looked at the clock before.
+// Stalled reports whether something that was due was delayed by a stall until now. seen is
+// when the caller last read the clock.
 func Stalled(due, seen, now int64) bool { return now-max(due, seen) > StallLimit }
 
-// Transmission sends what is put into a ring, each packet at its departure.
+// Transmission sends the packets of a ring, each at its departure.
 type Transmission struct {
 	Ring   *Ring
 	Sender Sender
 	Clock  Clock
 	Epoch  *Epoch
-	// Delay is what an underrun moves the epoch to: so long after the packet was found
-	// late. After a stall the buffer is as full as before, and needs none.
+	// Delay is the delay after an underrun: the epoch moves so that the packet leaves this
+	// long after it was found late. After a stall the buffer is as full as before, so it is
+	// not needed.
 	Delay time.Duration
-	// Immediately sends without regard to departures.
+	// Immediately sends without waiting for departures.
 	Immediately bool
-	// End stops at this departure, even if no packet comes; 0 does not. With
-	// Immediately it stops then, even if packets are left.
+	// End stops at this departure, even if no packet arrives. 0 means no end. With
+	// Immediately, it stops at that time even if packets are left.
 	End int64
-	// Thread, if not nil, is asked to mind the scheduler's rules.
+	// Thread, if not nil, keeps to the rules of the scheduler.
 	Thread *RealtimeThread
 
 	Lateness *Lateness
-	// Deadlines, if not nil, is told when each frame is due.
+	// Deadlines, if not nil, records when each frame is due.
 	Deadlines *Deadlines
 
 	sent, frames, bytes atomic.Int64
 	underruns, stalls   atomic.Int64
 	began, ended        atomic.Int64 // moments of the first and last Send
 	waiter              *Waiter
-	behind              bool  // packets come too late for a fixed epoch
-	seen                int64 // when this thread last looked at the clock before it sent
-	paused              int64 // moment until which the last long pause was announced
-	touched             byte  // of no meaning
+	behind              bool  // packets arrive too late for a fixed epoch
+	seen                int64 // when this thread last read the clock before it sent
+	paused              int64 // end of the last long pause that was reported
+	touched             byte  // without a meaning
 }
 
-// maxBatch is how many packets are given to the sender at a time.
+// maxBatch is the maximum number of packets per Send.
 const maxBatch = 256
 
-// warmUp is how long before its moment a send is warmed up, in nanoseconds: that
-// takes 1 to 5 us, and caches were seen to cool down within 100.
+// warmUp is how long before its departure a send is warmed up, in nanoseconds. Warming up
+// takes 1 to 5 us, and caches were seen to cool down within 100 us.
 const warmUp = int64(20 * time.Microsecond)
 
-// gathering is how long a thread that is faster than the reader leaves it alone,
-// in nanoseconds: to be woken for every few packets takes both of them longer.
+// gathering is how long a thread that is faster than the reader waits for more packets, in
+// nanoseconds. Waking up for every few packets would slow down both of them.
 const gathering = int64(50 * time.Microsecond)
 
-// Sent is how many packets have been sent as how many frames, and how many bytes
-// these had.
+// Sent returns the numbers of packets and frames that were sent, and the bytes of the
+// frames.
 func (t *Transmission) Sent() (packets, frames, bytes int64) {
 	return t.sent.Load(), t.frames.Load(), t.bytes.Load()
 }
 
-// Underruns is how often a packet could not leave when it was due, and how many of these
-// were stalls. The others came too late.
+// Underruns returns how many packets could not leave when they were due, and how many of
+// these were stalls. The others arrived too late.
 func (t *Transmission) Underruns() (all, stalls int64) { return t.underruns.Load(), t.stalls.Load() }
 
-// Ahead is how long before its departure the packet was that was read last, as of now. It
-// is 0 when no packet waits. Any goroutine may ask.
+// Ahead is the time from now to the departure of the last packet that was read. It is 0 if
+// no packet waits. It is safe for concurrent use.
 func (t *Transmission) Ahead(now int64) time.Duration {
 	if t.Ring.Len() == 0 {
 		return 0
@@ -160,14 +161,13 @@ func (t *Transmission) Ahead(now int64) time.Duration {
 	return time.Duration(max(t.Epoch.after(t.Ring.newest.Load())-now, 0))
 }
 
-// Span gives the moments of the first and the last send, 0 before there was one.
+// Span returns the moments of the first and the last send, or 0 before the first one.
 func (t *Transmission) Span() (began, ended int64) { return t.began.Load(), t.ended.Load() }
 
 // Run sends until the ring is closed and empty, or abandoned. After a [*Refusal], an
-// [*Underrun] and a [*LongPause] the caller may call it again: it goes on with the next
-// frame.
-// Any other error is that of Flush, and ends the transmission. The caller locks the
-// goroutine to its thread, and settles Lateness at the end.
+// [*Underrun] or a [*LongPause], the caller may call it again, and it continues with the
+// next frame. Any other error is that of Flush, and ends the transmission. The caller locks
+// the goroutine to its thread, and settles Lateness at the end.
 func (t *Transmission) Run() error {
 	if t.waiter == nil {
 		t.waiter = t.newWaiter()
@@ -191,10 +191,10 @@ func (t *Transmission) newWaiter() *Waiter {
 	return waiter
 }
 
-// next waits for a packet in the ring; ok is false at the end.
+// next waits for a packet in the ring. ok is false at the end.
 func (t *Transmission) next() (slot int, ok bool) {
 	for !t.Ring.abandoned.Load() && !t.isOver() {
-		closed := t.Ring.closed.Load() // before front, or the last packet is missed
+		closed := t.Ring.closed.Load() // before front, otherwise the last packet is missed
 		if slot, ok := t.Ring.front(); ok {
 			return slot, true
 		}
@@ -205,12 +205,12 @@ func (t *Transmission) next() (slot int, ok bool) {
 	return 0, false
 }
 
-// isOver says that the time is up for sending without regard to departures.
+// isOver reports whether End has passed for sending without departures.
 func (t *Transmission) isOver() bool {
 	return t.Immediately && t.End > 0 && t.Epoch.set.Load() && t.Clock.Now() >= t.Epoch.after(t.End)
 }
 
-// waitForPacket returns when the ring may have something, or false at End.
+// waitForPacket returns when the ring may have a packet, or false at End.
 func (t *Transmission) waitForPacket() bool {
 	if t.Immediately {
 		t.Clock.SleepUntil(t.Clock.Now() + gathering)

@@ -19,7 +19,7 @@ import (
 // ProgressModes are the values of --progress, the default first.
 var ProgressModes = []string{"auto", "always", "never"}
 
-// commonFlags are those of every tool.
+// commonFlags are the flags of every tool.
 func commonFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print only errors"},
@@ -36,18 +36,18 @@ func (t *Tool) allFlags() []cli.Flag {
 	all := slices.Concat(t.Flags, commonFlags())
 	for _, f := range all {
 		if f, ok := f.(*cli.BoolFlag); ok {
-			f.DisableDefaultText = true // it is off, as every flag is that is not given
+			f.DisableDefaultText = true // the flag is off, like every flag that is not given
 		}
 	}
 	return all
 }
 
-// parse reads the flags. The flags are declared by urfave/cli, but its App does not run
-// here: it prints help by text/template, which keeps the linker from leaving out any
-// method of any type, a third of a binary.
+// parse parses the flags. They are declared by urfave/cli, but its App does not run here:
+// it prints help by text/template, which keeps the linker from removing unused methods, a
+// third of a binary.
 func (t *Tool) parse(arguments []string) (*Flags, error) {
 	set := flag.NewFlagSet(t.Name, flag.ContinueOnError)
-	set.SetOutput(io.Discard) // every message is ours
+	set.SetOutput(io.Discard) // all messages are written here
 	all := t.allFlags()
 	for _, f := range all {
 		if err := declare(set, f); err != nil {
@@ -77,24 +77,24 @@ func declare(set *flag.FlagSet, declared cli.Flag) error {
 	return nil
 }
 
-// stringList is the values of a flag that may be given again. That of urfave/cli divides
-// them at commas, which are part of regular expressions and names.
+// stringList has the values of a flag that may be repeated. The one of urfave/cli splits
+// them at commas, which may be part of regular expressions and names.
 type stringList []string
 
 func (l *stringList) String() string         { return strings.Join(*l, " ") }
 func (l *stringList) Set(value string) error { *l = append(*l, value); return nil }
 
-// arranged is a command line whose flags and operands stand apart, as the flag package
-// wants them.
+// arranged is a command line with flags and operands separated, as the flag package needs
+// them.
 type arranged struct {
 	flags, operands []string
-	// valueBefore is the flag with its value directly before the first operand, if any.
+	// valueBefore is the flag whose value is directly before the first operand, if any.
 	valueBefore string
-	// lacksValue says that the last argument is a flag that needs a value.
+	// lacksValue means that the last argument is a flag that needs a value.
 	lacksValue bool
 }
 
-// arguments are the flags and the operands behind them.
+// arguments are the flags and then the operands.
 func (a *arranged) arguments() []string {
 	if a.lacksValue {
 		return a.flags // which the flag package refuses
@@ -102,9 +102,9 @@ func (a *arranged) arguments() []string {
 	return slices.Concat(a.flags, []string{"--"}, a.operands)
 }
 
-// arrange reads arguments as getopt_long(3) does: flags may stand behind operands, short
-// flags without a value may stand together, and the value of a short flag may follow it
-// without a space. Behind "--" every argument is an operand.
+// arrange reads arguments like getopt_long(3): flags may follow operands, short flags
+// without a value may be combined, and the value of a short flag may follow it without a
+// space. After "--" every argument is an operand.
 func arrange(set *flag.FlagSet, arguments []string) (a arranged) {
 	lastValue := ""
 	for len(arguments) > 0 {
@@ -134,8 +134,8 @@ func arrange(set *flag.FlagSet, arguments []string) (a arranged) {
 	return a
 }
 
-// splitFlag divides an argument such as -qieth1 into flags and a value, and says whether
-// the value of the last flag is the next argument. It leaves an unknown flag whole.
+// splitFlag splits an argument such as -qieth1 into flags and a value, and reports whether
+// the value of the last flag is the next argument. It does not split an unknown flag.
 func splitFlag(set *flag.FlagSet, argument string) (apart []string, needsValue bool) {
 	name, _, hasValue := strings.Cut(strings.TrimLeft(argument, "-"), "=")
 	if known := set.Lookup(name); known != nil {
@@ -161,14 +161,14 @@ func splitFlag(set *flag.FlagSet, argument string) (apart []string, needsValue b
 	return apart, false
 }
 
-// isBool says whether a flag has no value.
+// isBool reports whether a flag has no value.
 func isBool(f *flag.Flag) bool {
 	value, ok := f.Value.(interface{ IsBoolFlag() bool })
 	return ok && value.IsBoolFlag()
 }
 
-// checkStrayWord finds a value of several words, such as --fit 10 minutes: the second
-// word would be the first of several inputs, and a file of that name does not exist.
+// checkStrayWord finds a value of several words, such as --fit 10 minutes. The second word
+// would be the first of several inputs, but no such file exists.
 func (a *arranged) checkStrayWord() error {
 	if a.valueBefore == "" || len(a.operands) < 2 || a.operands[0] == "-" || strings.ContainsAny(a.operands[0], "./") {
 		return nil
@@ -180,7 +180,7 @@ func (a *arranged) checkStrayWord() error {
 		WithHint("a value is one word, such as 10m or 2020-09-13T12:26:40")
 }
 
-// copyAliases gives all names of a flag the value of the one that was given.
+// copyAliases sets all names of a flag to the value of the one that was given.
 func copyAliases(set *flag.FlagSet, all []cli.Flag) error {
 	given := map[string]bool{}
 	set.Visit(func(f *flag.Flag) { given[f.Name] = true })
@@ -205,12 +205,12 @@ func copyAliases(set *flag.FlagSet, all []cli.Flag) error {
 	return nil
 }
 
-// invalidValue is what the flag package says of one, and of what kind it is.
+// invalidValue matches the flag package's message about an invalid value and its type.
 var invalidValue = regexp.MustCompile(`(?s)^invalid (boolean )?value (".*") for(?: flag)? -+([^ :]+): `)
 
 const unknownFlag = "flag provided but not defined: -"
 
-// asUsageError puts what the flag package says of arguments into our words.
+// asUsageError turns an error of the flag package into a usage error.
 func (t *Tool) asUsageError(err error, set *flag.FlagSet, arguments []string) error {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, unknownFlag); ok {
@@ -228,7 +228,7 @@ func (t *Tool) asUsageError(err error, set *flag.FlagSet, arguments []string) er
 	return UsageErrorf("%s", text)
 }
 
-// asTyped finds the argument that the flag package took for a flag of this name.
+// asTyped returns the argument from which the flag package took this flag.
 func asTyped(name string, arguments []string) string {
 	for _, argument := range arguments {
 		if flag, _, _ := strings.Cut(argument, "="); strings.HasPrefix(flag, "-") && strings.TrimLeft(flag, "-") == strings.TrimLeft(name, "-") {
@@ -274,10 +274,10 @@ func stdoutError(err error) error {
 	return files.Named("stdout", err)
 }
 
-// mayBeEmpty are the flags that choose: empty, they choose all.
+// mayBeEmpty are flags that select. An empty value selects everything.
 var mayBeEmpty = []string{"filter", "match", "suffix"}
 
-// checkValues refuses flags without a value, which an unset variable of the shell makes.
+// checkValues refuses flags with an empty value, which an unset shell variable causes.
 func (f *Flags) checkValues() error {
 	var errs []error
 	f.set.Visit(func(given *flag.Flag) {

@@ -14,8 +14,7 @@ import (
 	"pcap-replay/internal/files"
 )
 
-// Progress is the one line that a tool draws on stderr. Its zero value draws nothing, and
-// counts.
+// Progress is the progress line on stderr. Its zero value only counts.
 type Progress struct {
 	enabled  bool
 	tool     string
@@ -24,17 +23,17 @@ type Progress struct {
 	done     atomic.Int64                         // bytes read
 	settled  atomic.Pointer[func() (n, of int64)] // of the packets read
 
-	mutex   sync.Mutex    // of the terminal, and of all below
-	stop    chan struct{} // nil while nothing is to be drawn
+	mutex   sync.Mutex    // protects the terminal and the following fields
+	stop    chan struct{} // nil while nothing is drawn
 	line    progressLine
 	text    func() string
 	shown   int64 // bytes
 	isDrawn bool
-	isOpen  bool // data on the terminal has begun a line, and not ended it
+	isOpen  bool // data on the terminal ends in an incomplete line
 }
 
-// configure decides whether to draw: with auto only where stderr is a terminal and stdout
-// is no pipe, so that one tool of a pipeline draws, the last.
+// configure decides whether to draw. With auto, it draws only if stderr is a terminal and
+// stdout is not a pipe, so that only the last tool of a pipeline draws.
 func (p *Progress) configure(r *Run, mode string) {
 	auto := !r.Flags.Bool("quiet") && IsTerminal(r.err) && os.Getenv("TERM") != "dumb" && !files.IsPipe(r.Out)
 	p.mutex.Lock()
@@ -43,14 +42,13 @@ func (p *Progress) configure(r *Run, mode string) {
 	p.tool, p.terminal, p.counters = r.tool.Name, r.err, &r.counters
 }
 
-// progressInterval is how often the line is drawn anew: often enough to look alive, and
-// seldom enough to be read.
+// progressInterval is the interval of updates: short enough to look alive, and long enough
+// to be read.
 const progressInterval = 500 * time.Millisecond
 
-// Start draws from now on: how many bytes of total (-1: unknown) have been read, how fast,
-// and how long it has taken and will take. Where the total is unknown, the counters of the
-// run stand before that. What describe returns, if it is not nil, stands in the place of
-// the bytes.
+// Start begins to draw: how many bytes of total (-1: unknown) have been read, the rate, the
+// time elapsed and the time left. If the total is unknown, the counters of the run come
+// first. If describe returns text, it replaces the bytes.
 func (p *Progress) Start(total int64, describe func() string) {
 	if !p.enabled {
 		return
@@ -63,7 +61,7 @@ func (p *Progress) Start(total int64, describe func() string) {
 	go p.keepDrawing(p.stop)
 }
 
-// describer gives the words of the line.
+// describer returns the text of the line.
 func (p *Progress) describer(describe func() string, total int64) func() string {
 	if describe != nil {
 		return describe
@@ -89,7 +87,7 @@ func (p *Progress) keepDrawing(stop chan struct{}) {
 	}
 }
 
-// draw puts the line onto the terminal as it is now.
+// draw draws the current line.
 func (p *Progress) draw() {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
@@ -98,12 +96,12 @@ func (p *Progress) draw() {
 	}
 	p.shown = max(p.shown, p.position())
 	line := p.line.draw(p.text(), p.shown, time.Now())
-	fmt.Fprintf(p.terminal, "\r%s\x1b[K", cutLine(line, p.columns()-1)) // the last column may wrap
+	fmt.Fprintf(p.terminal, "\r%s\x1b[K", cutLine(line, p.columns()-1)) // a character in the last column may wrap
 	p.isDrawn = true
 }
 
-// position is how many of the bytes are done with. What a tool keeps to write it later has
-// been read, but is not done.
+// position is the number of bytes that are done. Data that a tool keeps to write it later
+// has been read, but is not done.
 func (p *Progress) position() int64 {
 	position := p.done.Load()
 	if settled := p.settled.Load(); settled != nil {
@@ -117,7 +115,7 @@ func (p *Progress) position() int64 {
 	return position
 }
 
-// DefaultColumns is how wide a terminal is taken to be that does not tell.
+// DefaultColumns is the width of a terminal whose width is unknown.
 const DefaultColumns = 80
 
 func (p *Progress) columns() int {
@@ -127,7 +125,7 @@ func (p *Progress) columns() int {
 	return DefaultColumns
 }
 
-// cutLine keeps what fits into columns.
+// cutLine cuts text to columns.
 func cutLine(line string, columns int) string {
 	for width, at := 0, uniseg.NewGraphemes(line); at.Next(); {
 		if width += at.Width(); width > columns {
@@ -138,17 +136,18 @@ func cutLine(line string, columns int) string {
 	return line
 }
 
-// Add counts bytes that were read. It may be called at any time from any goroutine.
+// Add counts bytes that were read. It is safe for concurrent use.
 func (p *Progress) Add(bytes int64) { p.done.Add(bytes) }
 
-// Set says how many bytes have been read so far.
+// Set sets the number of bytes that have been read so far.
 func (p *Progress) Set(bytes int64) { p.done.Store(bytes) }
 
-// Settled says that the tool reads packets long before it is done with them: n of the
-// packets read so far are. The function may be called at any time from another goroutine.
+// Settled is for a tool that reads packets long before it is done with them. It sets a
+// function that returns how many packets are done. The function must be safe for concurrent
+// use.
 func (p *Progress) Settled(settled func() (n, of int64)) { p.settled.Store(&settled) }
 
-// Over is for what goes to the terminal besides the line, which makes way.
+// Over runs a function that writes to the terminal, and removes the line before it.
 func (p *Progress) Over(w io.Writer) io.Writer {
 	if !p.enabled {
 		return w
@@ -169,7 +168,7 @@ func (o overLine) Write(data []byte) (int, error) {
 	return o.dst.Write(data)
 }
 
-// erase takes the line away. The caller holds the mutex.
+// erase removes the line. The caller holds the mutex.
 func (p *Progress) erase() {
 	if p.isDrawn {
 		_, _ = io.WriteString(p.terminal, "\r\x1b[K")
@@ -177,7 +176,7 @@ func (p *Progress) erase() {
 	p.isDrawn = false
 }
 
-// Finish takes the line away for good.
+// Finish removes the line for good.
 func (p *Progress) Finish() {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()

@@ -6,31 +6,31 @@ import (
 	"time"
 )
 
-// progressLine is what the line shows besides words.
+// progressLine is the content of the line besides text.
 type progressLine struct {
-	total     int64 // bytes; -1 where that is not known
+	total     int64 // bytes; -1 if unknown
 	withBytes bool
 	started   time.Time
 	drawn     int // how often
 	samples   []progressSample
 }
 
-// progressSample is how many bytes were done with at some moment.
+// progressSample is the number of bytes that were done at a moment.
 type progressSample struct {
 	at    time.Time
 	bytes int64
 }
 
 const (
-	// rateSamples is over how many lines the rate is averaged: five seconds.
+	// rateSamples is the number of lines over which the rate is averaged: five seconds.
 	rateSamples = 10
 	barWidth    = 20
 )
 
-// spinner is a character that changes from line to line: the run is alive.
+// spinner changes from line to line, to show that the run is alive.
 var spinner = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
-// draw makes the line, without a line feed.
+// draw returns the line without a line feed.
 func (l *progressLine) draw(words string, done int64, now time.Time) string {
 	rate := l.rate(done, now)
 	elapsed := now.Sub(l.started).Truncate(time.Second)
@@ -41,7 +41,7 @@ func (l *progressLine) draw(words string, done int64, now time.Time) string {
 	l.drawn++
 	line.WriteString(words)
 	if l.total >= 0 {
-		share := float64(done) / float64(l.total+1) // it is done when the line is gone
+		share := float64(done) / float64(l.total+1) // when it is done, the line is removed
 		fmt.Fprintf(&line, " %3d%%", int(100*share))
 		if l.withBytes {
 			full := int(barWidth * share)
@@ -63,7 +63,7 @@ func (l *progressLine) draw(words string, done int64, now time.Time) string {
 	return line.String()
 }
 
-// rate is how many bytes are done with in a second, lately.
+// rate is the recent number of bytes per second.
 func (l *progressLine) rate(done int64, now time.Time) float64 {
 	if len(l.samples) == 0 {
 		l.samples = append(l.samples, progressSample{l.started, 0})
@@ -76,7 +76,7 @@ func (l *progressLine) rate(done int64, now time.Time) float64 {
 	return float64(done-first.bytes) / max(now.Sub(first.at).Seconds(), 1e-3)
 }
 
-// left is how long it will take, in whole seconds.
+// left is the remaining time in whole seconds.
 func (l *progressLine) left(done int64, rate float64) time.Duration {
 	const most = float64(1000 * time.Hour / time.Second)
 	if rate <= 0 {
@@ -85,7 +85,7 @@ func (l *progressLine) left(done int64, rate float64) time.Duration {
 	return time.Duration(min(float64(l.total-done)/rate, most)) * time.Second
 }
 
-// amount writes how many bytes are done with, and of how many.
+// amount formats the number of bytes that are done, and the total.
 func (l *progressLine) amount(done int64) string {
 	some := byteText(float64(done))
 	if l.total < 0 {
@@ -99,7 +99,7 @@ func (l *progressLine) amount(done int64) string {
 	return some + "/" + all
 }
 
-// byteText writes an amount of bytes with at least two digits and a decimal unit.
+// byteText formats a number of bytes with at least two digits and a decimal unit.
 func byteText(amount float64) string {
 	for _, unit := range []string{"B", "kB", "MB", "GB"} {
 		switch {

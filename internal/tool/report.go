@@ -12,23 +12,24 @@ import (
 	"pcap-replay/internal/record"
 )
 
-// Report writes the events of --report as they happen. Without the flag it takes them and
-// writes nothing. It is safe for concurrent use.
+// Report writes the events of --report as they happen. Without the flag, it writes nothing.
+// It is safe for concurrent use.
 type Report struct {
 	tool string
 
 	mutex    sync.Mutex
-	file     *os.File        // nil where it goes to stdout
+	file     *os.File        // nil if it goes to stdout
 	encoder  *record.Encoder // nil without the flag
-	isNew    bool            // the run has created the file, and written nothing
-	holdsOld bool            // the file may still hold what it held before
+	isNew    bool            // the run has created the file, but written nothing
+	holdsOld bool            // the file may still have its previous content
 	err      error
 }
 
 // stdoutDescriptor is the number of stdout.
 const stdoutDescriptor = 1
 
-// open takes a file name, the number of an open descriptor, or "-" for stdout.
+// open opens the report by a file name, the number of an open descriptor, or "-" for
+// stdout.
 func (r *Report) open(name string, run *Run) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -60,7 +61,7 @@ func (r *Report) encodeTo(dst io.Writer, progress *Progress) {
 	r.encoder = record.NewEncoder(dst)
 }
 
-// openFile opens or creates a file. What it holds stays until the first event.
+// openFile opens or creates a file. Its content remains until the first event.
 func (r *Report) openFile(name string) (err error) {
 	r.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	r.isNew, r.holdsOld = err == nil, err != nil
@@ -70,8 +71,8 @@ func (r *Report) openFile(name string) (err error) {
 	return err
 }
 
-// openDescriptor takes a descriptor that this process was started with. The data of the run
-// may go to the same pipe by another number.
+// openDescriptor uses a descriptor that this process inherited. The data of the run may go
+// to the same pipe through another descriptor.
 func openDescriptor(fd int, run *Run) (*os.File, error) {
 	if fd < 0 || !isInherited(fd) {
 		return nil, errors.New("the descriptor is not open")
@@ -102,7 +103,7 @@ func (r *Report) Event(event any) {
 	}
 }
 
-// discard leaves the file as it was.
+// discard leaves the file unchanged.
 func (r *Report) discard() {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -115,7 +116,8 @@ func (r *Report) discard() {
 	r.file, r.encoder = nil, nil
 }
 
-// Damaged writes that a part of an input was damaged. archive is "" for a file of its own.
+// Damaged writes the event of a damaged part of an input. archive is "" for a file of its
+// own.
 func (r *Report) Damaged(path, archive string, damage record.Damage) {
 	r.Event(record.Damaged{
 		Event: "damaged", Tool: r.tool, Path: path, PathRaw: record.RawName(path),
@@ -123,7 +125,7 @@ func (r *Report) Damaged(path, archive string, damage record.Damage) {
 	})
 }
 
-// Failed writes that an input could not be read, or not to its end.
+// Failed writes the event of an input that could not be read, or not to its end.
 func (r *Report) Failed(path, archive, reason string) {
 	r.Event(record.Failed{
 		Event: "failed", Tool: r.tool, Path: path, PathRaw: record.RawName(path),
@@ -131,7 +133,7 @@ func (r *Report) Failed(path, archive, reason string) {
 	})
 }
 
-// Outdated writes that a capture is not as its record says.
+// Outdated writes the event of a capture that does not match its record.
 func (r *Report) Outdated(path, archive, reason string) {
 	r.Event(record.Outdated{
 		Event: "outdated", Tool: r.tool, Path: path, PathRaw: record.RawName(path),
@@ -139,7 +141,8 @@ func (r *Report) Outdated(path, archive, reason string) {
 	})
 }
 
-// Skipped writes that an input, or so many of its packets, were left out on purpose.
+// Skipped writes the event of an input, or of some of its packets, that was left out on
+// purpose.
 func (r *Report) Skipped(path, archive, reason string, packets int64) {
 	r.Event(record.Skipped{
 		Event: "skipped", Tool: r.tool, Path: path, PathRaw: record.RawName(path),

@@ -7,8 +7,8 @@ import (
 	"github.com/xrash/smetrics"
 )
 
-// elsewhere says what does the work of a flag that the tool does not have: flags of the
-// other tools here, of GopherCap, and of tcpreplay.
+// elsewhere has hints for flags that the tool does not have: flags of the other tools, of
+// GopherCap and of tcpreplay.
 var elsewhere = map[string]string{
 	// The tools of this project.
 	"speed": "pcap-pace --speed changes the speed", "fit": "pcap-pace --fit changes the duration",
@@ -62,7 +62,7 @@ var elsewhere = map[string]string{
 	"stats":        "pcap-inject --progress shows counters, and --report writes them",
 }
 
-// hintFor is the next thing to do after an unknown flag.
+// hintFor returns the hint for an unknown flag.
 func (t *Tool) hintFor(name string, set *flag.FlagSet) string {
 	name, _, _ = strings.Cut(name, "=")
 	if hint, ok := elsewhere[name]; ok {
@@ -74,8 +74,8 @@ func (t *Tool) hintFor(name string, set *flag.FlagSet) string {
 	return t.Name + " --help lists the flags"
 }
 
-// nearestFlag is the long flag that differs least from a name, if it begins with the name
-// or differs in one letter, or two letters of a longer name: one pair that is swapped.
+// nearestFlag returns the long flag that is most similar to a name: it begins with the
+// name, or differs in one letter, or in two swapped letters of a longer name.
 func nearestFlag(name string, set *flag.FlagSet) (nearest string) {
 	if len(name) < 2 {
 		return ""

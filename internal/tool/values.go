@@ -9,15 +9,15 @@ import (
 	"pcap-replay/internal/record"
 )
 
-// timeLayouts are the ways to write a moment; without a zone it is UTC.
+// timeLayouts are the formats of times. Without a zone, they are UTC.
 var timeLayouts = []string{
 	time.RFC3339Nano,
 	"2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999",
 	"2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15", "2006-01-02",
 }
 
-// ParseTime reads a moment as a record has it, shorter, or as Unix seconds with
-// decimals, and gives nanoseconds since the Unix epoch.
+// ParseTime parses a time in the format of records, a shorter form, or Unix seconds with
+// decimals. It returns nanoseconds since the Unix epoch.
 func ParseTime(flag, text string) (int64, error) {
 	if nanoseconds, ok := parseDecimal(strings.TrimPrefix(text, "@"), 9); ok {
 		return nanoseconds, nil
@@ -34,7 +34,7 @@ func ParseTime(flag, text string) (int64, error) {
 	return 0, UsageErrorf("--%s %q: wanted a time such as %s, or Unix seconds", flag, text, record.Time(1600000000e9))
 }
 
-// ParseDuration reads a Go duration such as 1h30m, or seconds.
+// ParseDuration parses a Go duration such as 1h30m, or a number of seconds.
 func ParseDuration(flag, text string) (time.Duration, error) {
 	if nanoseconds, ok := parseDecimal(text, 9); ok {
 		return time.Duration(nanoseconds), nil
@@ -46,8 +46,8 @@ func ParseDuration(flag, text string) (time.Duration, error) {
 	return d, nil
 }
 
-// parseDecimal reads a decimal number exactly, scaled by 10^digits. Digits
-// behind that are dropped.
+// parseDecimal parses a decimal number exactly, scaled by 10^digits. Further digits are
+// dropped.
 func parseDecimal(text string, digits int) (int64, bool) {
 	negative := strings.HasPrefix(text, "-")
 	whole, fraction, _ := strings.Cut(strings.TrimPrefix(text, "-"), ".")
@@ -70,7 +70,7 @@ var sizeUnits = map[string]float64{
 	"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12,
 }
 
-// ParseSize reads bytes with a unit: 256MiB (or 256M), 1GB.
+// ParseSize parses a number of bytes with a unit: 256MiB (or 256M), 1GB.
 func ParseSize(flag, text string) (int64, error) {
 	if n, ok := parseWithUnit(text, sizeUnits); ok && n >= 0 && n < math.MaxInt64 {
 		return int64(n), nil
@@ -80,7 +80,7 @@ func ParseSize(flag, text string) (int64, error) {
 
 var rateUnits = map[string]float64{"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 
-// ParseRate reads an amount per second with a decimal unit: 10M, 2.5G.
+// ParseRate parses an amount per second with a decimal unit: 10M, 2.5G.
 func ParseRate(flag, text string) (float64, error) {
 	if n, ok := parseWithUnit(text, rateUnits); ok && n > 0 && !math.IsInf(n, 0) {
 		return n, nil

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// stepSize is how much is decompressed before it is given out, in bytes. It is still in
-// the cache of the processor then.
+// stepSize is the number of bytes that are decompressed at a time. They are still in the
+// CPU cache when they are read.
 const stepSize = 32 << 10
 
 var (
@@ -15,7 +15,7 @@ var (
 	errChunkEnd   = errors.New("an LZMA2 chunk does not end where its header says")
 )
 
-// What a chunk resets; each one resets what those before it do.
+// What a chunk resets. Each one includes those before it.
 const (
 	nothing = iota
 	state
@@ -23,8 +23,8 @@ const (
 	dictionary
 )
 
-// lzma2 decompresses LZMA2 data: chunks of LZMA data, and of data as it is. The format is
-// described in lzma2_decoder.c of XZ Utils only.
+// lzma2 decompresses LZMA2 data: chunks of LZMA data, and uncompressed chunks. The only
+// specification of the format is lzma2_decoder.c of XZ Utils.
 type lzma2 struct {
 	lzma
 	left   int   // bytes of the chunk that have not been decompressed
@@ -34,13 +34,14 @@ type lzma2 struct {
 	ended  error // what Read returns after all data
 }
 
-// reset gets ready for a block with a dictionary of so many bytes.
+// reset prepares for a block with a dictionary of this size in bytes.
 func (d *lzma2) reset(dictionarySize int) {
 	d.window.reset(dictionarySize)
 	d.left, d.wanted, d.ended = 0, dictionary, nil
 }
 
-// Read implements io.Reader. What could be decompressed comes before an error.
+// Read implements io.Reader. It returns all data that could be decompressed before an
+// error.
 func (d *lzma2) Read(p []byte) (int, error) {
 	for d.given == d.write {
 		if d.ended != nil {
@@ -98,7 +99,7 @@ func (d *lzma2) endLZMA() error {
 	return nil
 }
 
-// readChunkHeader returns io.EOF where the data ends instead.
+// readChunkHeader returns io.EOF at the end of the data.
 func (d *lzma2) readChunkHeader() error {
 	control := d.byte()
 	resets := nothing

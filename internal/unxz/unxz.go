@@ -1,5 +1,5 @@
-// Package unxz decompresses the .xz file format, version 1.2.1. It gives out all that can
-// be decompressed in front of damage, as xz does, and takes nothing that stands after a
+// Package unxz decompresses the .xz file format, version 1.2.1. Like xz, it returns all
+// data before damage that can be decompressed. It does not read data after the end of a
 // stream.
 package unxz
 
@@ -30,11 +30,11 @@ type Reader struct {
 	flags  [2]byte // of the stream
 	check  *check  // nil before the header of the stream
 	blocks blockList
-	block  *block // nil between two
+	block  *block // nil between two blocks
 }
 
-// blockList is what the index lists: the sizes of all blocks. A checksum stands for them,
-// since a stream may have more blocks than there is memory.
+// blockList has the sizes of all blocks that the index lists, as a checksum, because a
+// stream may have more blocks than fit into memory.
 type blockList struct{ count, sizes uint64 }
 
 func (l *blockList) add(storedSize, plainSize uint64) {
@@ -47,16 +47,16 @@ func (l *blockList) add(storedSize, plainSize uint64) {
 // Reset it before the first Read.
 func NewReader(maxDictionary int64) *Reader { return &Reader{maxDictionary: maxDictionary} }
 
-// Reset has r read the stream that begins in src, with the memory that it has got. Read
-// ends after that stream and its padding, and leaves src there.
+// Reset makes r read the stream that begins in src, and reuses its memory. Read returns
+// io.EOF after the stream and its padding, and leaves the rest in src.
 func (r *Reader) Reset(src *bufio.Reader) {
 	r.input = input{src: src}
 	r.finished, r.check, r.blocks, r.block = nil, nil, blockList{}, nil
 }
 
-// Read implements io.Reader. What could be decompressed comes before an error, which is
-// one about the data, [io.ErrUnexpectedEOF] where it ends too early, or that of the
-// source.
+// Read implements io.Reader. It returns all data that could be decompressed before an
+// error. The error is about the data, [io.ErrUnexpectedEOF] if it ends too early, or that
+// of the source.
 func (r *Reader) Read(p []byte) (int, error) {
 	for r.finished == nil && len(p) > 0 {
 		if r.block == nil {
@@ -79,7 +79,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return 0, r.finished
 }
 
-// next reads a header, or all that stands after the blocks.
+// next reads a header, or everything after the blocks.
 func (r *Reader) next() error {
 	if r.check == nil {
 		return r.readHeader()
@@ -142,7 +142,7 @@ func (r *Reader) readBlockHeader(first byte) error {
 	return nil
 }
 
-// endBlock reads what stands after the compressed data of a block: sections 3.3 and 3.4.
+// endBlock reads the end of a block after its compressed data: sections 3.3 and 3.4.
 func (r *Reader) endBlock() error {
 	b := r.block
 	stored := r.position() - b.begin
@@ -185,7 +185,7 @@ func (r *Reader) readEnd() error {
 	}
 }
 
-// readIndex compares the index with the blocks that there were: section 4.
+// readIndex compares the index with the blocks that were read: section 4.
 func (r *Reader) readIndex(begin int64) error {
 	sum := crc32.ChecksumIEEE([]byte{0})
 	count, listed := r.number(&sum), blockList{}
@@ -209,7 +209,7 @@ func (r *Reader) readIndex(begin int64) error {
 	return nil
 }
 
-// number takes a number of the index, section 1.2, and adds it to a CRC32.
+// number reads a number of the index, section 1.2, and adds it to a CRC32.
 func (r *Reader) number(sum *uint32) uint64 {
 	var digits []byte
 	for last := false; !last && len(digits) < maxNumber; {
@@ -222,7 +222,7 @@ func (r *Reader) number(sum *uint32) uint64 {
 	return number
 }
 
-// readFooter reads the footer after an index of so many bytes: section 2.1.2.
+// readFooter reads the footer after an index of this size: section 2.1.2.
 func (r *Reader) readFooter(indexSize int64) error {
 	var footer [footerSize]byte
 	if err := r.readFull(footer[:]); err != nil {

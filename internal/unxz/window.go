@@ -1,17 +1,17 @@
 package unxz
 
-// firstWindow is how much memory a window begins with, in bytes. It doubles as the data
-// grows: a small file seldom says that it wants only a small dictionary.
+// firstWindow is the initial size of a window in bytes. It doubles as the data grows,
+// because small files rarely declare a small dictionary.
 const firstWindow = 64 << 10
 
-// window holds the latest decompressed data, which matches reach back into. It is a
-// ring: writing goes on at its start once it is full and all of it has been read.
+// window has the latest decompressed data, to which matches refer. It is a ring: when it is
+// full and everything has been read, writing continues at its start.
 type window struct {
 	ring    []byte // it grows up to size
 	size    int    // of the dictionary, in bytes
-	given   int    // what has been read, up to this byte of ring
-	write   int    // where the next byte goes
-	wrapped bool   // the ring holds older bytes from write on
+	given   int    // end of the data that was read
+	write   int    // position of the next byte
+	wrapped bool   // the ring has older bytes from write on
 }
 
 // reset empties the window, for a dictionary of size bytes.
@@ -24,10 +24,10 @@ func (w *window) reset(size int) {
 	w.forget()
 }
 
-// forget drops what has been written. All of it has been read.
+// forget drops the written data, which has all been read.
 func (w *window) forget() { w.given, w.write, w.wrapped = 0, 0, false }
 
-// makeRoom makes sure that a byte can be written, where all has been read.
+// makeRoom ensures that a byte can be written if everything has been read.
 func (w *window) makeRoom() {
 	switch {
 	case w.write < len(w.ring):
@@ -40,7 +40,7 @@ func (w *window) makeRoom() {
 	}
 }
 
-// length is how many bytes a match can reach back.
+// length is the maximum distance of a match.
 func (w *window) length() int {
 	if w.wrapped {
 		return w.size
@@ -48,7 +48,7 @@ func (w *window) length() int {
 	return w.write
 }
 
-// before returns the byte that is distance+1 bytes back, or 0 in front of the first.
+// before returns the byte that is distance+1 bytes back, or 0 before the start of the data.
 func (w *window) before(distance uint32) byte {
 	at := w.write - int(distance) - 1
 	if at < 0 {
@@ -60,7 +60,7 @@ func (w *window) before(distance uint32) byte {
 	return w.ring[at]
 }
 
-// repeat writes again what is distance+1 bytes back. Count bytes fit into the ring.
+// repeat copies count bytes from distance+1 bytes back. They fit into the ring.
 func (w *window) repeat(distance uint32, count int) {
 	from := w.write - int(distance) - 1
 	if from < 0 { // the end of the ring comes first
@@ -74,7 +74,7 @@ func (w *window) repeat(distance uint32, count int) {
 	if source := w.ring[from:w.write]; len(source) >= count {
 		copy(to, source)
 	} else {
-		source = w.ring[from:] // the match goes on with what it has written
+		source = w.ring[from:] // the match continues with bytes that it has written
 		for i := range to {
 			to[i] = source[i]
 		}
