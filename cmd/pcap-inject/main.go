@@ -41,7 +41,7 @@ func injector() *tool.Tool {
 			&cli.StringFlag{Name: "oversize", Value: oversizeWords[0], Usage: "what to do with frames longer than the MTU allows: error (leave out, exit 3), skip, truncate, or segment (cut TCP as TSO does)"},
 			&cli.StringFlag{Name: "short", Value: shortWords[0], Usage: "what to do with frames that the snaplen cut: pad (with zeros), asis or skip"},
 			&cli.StringFlag{Name: "link", Value: linkWords[0], Usage: "what to do with frames of RAW, NULL, LOOP, LINUX_SLL or LINUX_SLL2: refuse, or ethernet (give them an Ethernet header)"},
-			&cli.StringFlag{Name: "tx", Value: txWords[0], Usage: "socket type: packet, bypass or xdp; auto uses packet where somebody captures on the interface"},
+			&cli.StringFlag{Name: "tx", Value: txWords[0], Usage: "socket type: packet, bypass or xdp; auto uses packet if a program captures on the interface"},
 			&cli.IntFlag{Name: "workers", Value: 1, Usage: "send with `N` threads; only packets of the same flow keep their order"},
 			&cli.BoolFlag{Name: "realtime", Usage: "give the sending thread real-time priority"},
 			&cli.BoolFlag{Name: "verify", Usage: "also measure lateness by the kernel's transmit timestamps"},

@@ -8,10 +8,10 @@ import (
 	"pcap-replay/stream"
 )
 
-// blocks are what inputs are read into, all by size. They are used again and
-// again, so that a merge takes no new memory while it goes on.
+// blocks are the buffers into which inputs are read, by size. They are reused, so that a
+// merge allocates no memory while it runs.
 type blocks struct {
-	memory int64 // bound of what all inputs together hold, in bytes
+	memory int64 // limit of all inputs together, in bytes
 	open   atomic.Int64
 	used   atomic.Int64 // by all of them
 
@@ -24,20 +24,20 @@ type blocks struct {
 type block struct {
 	data  []byte
 	users int  // the reader, and each batch of packets that point into it
-	kept  bool // packets point into it for longer than that
+	kept  bool // packets point into it for longer
 }
 
 func newBlocks(memory int64) *blocks {
 	return &blocks{memory: memory, vacant: map[int][]*block{}, batches: map[int][][]stream.Packet{}}
 }
 
-// whenFree, in tests, spoils what nobody is to use any more.
+// whenFree, in tests, overwrites memory that must not be used any more.
 var whenFree = func(data []byte, batch []stream.Packet) {}
 
-// share is how much memory an open input may hold.
+// share is the memory that an open input may hold.
 func (b *blocks) share() int64 { return b.memory / max(b.open.Load(), 1) }
 
-// newBlock gives a block with one user.
+// newBlock returns a block with one user.
 func (b *blocks) newBlock(size int) *block {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
@@ -57,7 +57,7 @@ func (b *blocks) free(unused *block) {
 	if !unused.kept {
 		whenFree(unused.data, nil)
 	}
-	if unused.kept || size > stream.DefaultBlockSize { // the latter was made for a large packet
+	if unused.kept || size > stream.DefaultBlockSize { // a larger one was made for a large packet
 		return
 	}
 	b.mutex.Lock()
@@ -84,8 +84,8 @@ func (b *blocks) freeBatch(unused []stream.Packet) {
 	b.batches[len(unused)] = append(b.batches[len(unused)], unused)
 }
 
-// slab is memory for copies of data, one behind the other. What is full goes when
-// the last of its copies has gone.
+// slab is memory for copies of data, one after another. A full slab is freed with the last
+// of its copies.
 type slab []byte
 
 const slabSize = 256 << 10
@@ -100,17 +100,17 @@ func (s *slab) clone(data []byte) []byte {
 }
 
 const (
-	// blockBudget bounds the blocks that are being read into, in bytes: see
-	// blockSize. What is larger goes out of the cache before it is merged.
+	// blockBudget limits the blocks that are being read, in bytes: see blockSize. With
+	// more, data would leave the CPU cache before it is merged.
 	blockBudget  = 1 << 20
 	minBlockSize = 4 << 10
-	// packetSize is what a stream.Packet takes in memory, in bytes.
+	// packetSize is the size of a stream.Packet in memory, in bytes.
 	packetSize = 40
 )
 
-// blockSize is how much an input reads at a time: less, the more are open. While
-// few are, it is the default; the sum grows with the logarithm of their number
-// from there on.
+// blockSize is the number of bytes that an input reads at a time, which is less the more
+// inputs are open. For a few inputs it is the default. Beyond that, the sum grows with the
+// logarithm of their number.
 func blockSize(open int) int { return partOf(blockBudget, open) }
 
 // partOf divides a budget among the open inputs, in powers of two.
@@ -119,5 +119,5 @@ func partOf(budget, open int) int {
 	return 1 << (bits.Len(uint(size)) - 1)
 }
 
-// batchSize is how many packets are taken at a time out of blocks of a size.
+// batchSize is the number of packets that are taken at a time from blocks of a size.
 func batchSize(blockSize int) int { return min(blockSize/64, maxBatch) }

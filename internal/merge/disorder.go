@@ -6,14 +6,14 @@ import (
 	"pcap-replay/stream"
 )
 
-// isTooLate says that a packet of a time is not sorted into those before it, which go
-// up to latest: see the package comment.
+// isTooLate reports whether a packet with this time is too late to be sorted into those
+// before it, whose latest time is latest: see the package comment.
 func isTooLate(time, latest, window int64) bool { return time < before(latest, window) }
 
 // position is how far an input has been read.
 type position struct {
 	steps  int   // packets so far that were too late
-	latest int64 // time from the last of them on
+	latest int64 // latest time since the last of them
 }
 
 // beginning is before all packets.
@@ -23,7 +23,8 @@ func (p position) isBefore(other position) bool {
 	return p.steps < other.steps || p.steps == other.steps && p.latest < other.latest
 }
 
-// plus is from where on no packet is sorted into those up to p: a window later.
+// plus returns the position from which no packet is sorted into those up to p: a window
+// later.
 func (p position) plus(window int64) position { return position{p.steps, after(p.latest, window)} }
 
 // furthest is the later one of two positions.
@@ -34,8 +35,8 @@ func furthest(a, b position) position {
 	return a
 }
 
-// disorder measures how far out of order packets are: how much later one has come
-// before them. A packet that is too late will not be sorted, so it does not count.
+// disorder measures how far packets are out of order: how much later a packet before them
+// is. A packet that is too late is not sorted, so it does not count.
 type disorder struct {
 	window int64
 	position

@@ -8,14 +8,13 @@ import (
 	"pcap-replay/stream"
 )
 
-// Duplicates finds packets that have come before: the same bytes, length on the
-// wire and link type, within a window of time. Bytes are compared by a hash of
-// 128 bits.
+// Duplicates finds packets that have occurred before: with the same bytes, length on the
+// wire and link type, within a window of time. Bytes are compared by a hash of 128 bits.
 type Duplicates struct {
 	window int64
 	seeds  [2]maphash.Seed
 	seen   map[digest]int64 // time of the packet kept
-	order  []seenPacket     // a ring of the same, in the order in which they came
+	order  []seenPacket     // a ring of the same, in order of arrival
 	first  int
 	count  int
 	latest int64
@@ -28,7 +27,7 @@ type seenPacket struct {
 	time int64
 }
 
-// NewDuplicates looks window nanoseconds back.
+// NewDuplicates returns a Duplicates with a window in nanoseconds.
 func NewDuplicates(window int64) *Duplicates {
 	return &Duplicates{
 		window: window, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
@@ -36,8 +35,8 @@ func NewDuplicates(window int64) *Duplicates {
 	}
 }
 
-// Has says whether a packet like this one has been seen within the window, and
-// takes note of one that has not.
+// Has reports whether an equal packet has been seen within the window, and remembers it
+// otherwise.
 func (d *Duplicates) Has(packet *stream.Packet) bool {
 	if packet.Time > d.latest {
 		d.latest = packet.Time
@@ -71,7 +70,7 @@ func (d *Duplicates) remember(packet seenPacket) {
 	d.count++
 }
 
-// forget drops what came before time.
+// forget removes packets before time.
 func (d *Duplicates) forget(time int64) {
 	for d.count > 0 && d.order[d.first].time < time {
 		oldest := &d.order[d.first]
