@@ -54,20 +54,28 @@ func Main(tool *Tool) {
 			messages.Warnf("cannot drop privileges: %v", err)
 		}
 	}
-	os.Exit(tool.Execute(os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
+	// Signals stay caught: one that comes now would print goroutines and change the exit code.
+	code, _ := tool.execute(os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr})
+	os.Exit(code)
 }
 
 // Execute runs the tool with its arguments and returns the exit code.
 func (t *Tool) Execute(arguments []string, streams Streams) int {
+	code, stopCatching := t.execute(arguments, streams)
+	stopCatching()
+	return code
+}
+
+// execute is Execute, and leaves signals caught.
+func (t *Tool) execute(arguments []string, streams Streams) (code int, stopCatching func()) {
 	r := newRun(t, streams)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	r.Context = ctx
-	stop := r.catchSignals(cancel)
-	defer stop()
+	stopCatching = r.catchSignals(cancel)
 	ended := make(chan error, 1)
 	go func() { ended <- r.start(arguments) }()
-	return r.end(r.wait(ended))
+	return r.end(r.wait(ended)), stopCatching
 }
 
 // start parses the arguments and runs the tool.
