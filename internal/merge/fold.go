@@ -154,6 +154,7 @@ func (w *runWriter) flush() error {
 		return nil
 	}
 	r := w.run.runs
+	r.added.Add(int64(len(w.packets))) // what has been taken of other runs is held again
 	if size := int64(packetSize*cap(w.packets) + cap(w.data)); r.used+size <= r.memory {
 		r.used += size
 		w.run.chunks = append(w.run.chunks, chunk{packets: w.packets})

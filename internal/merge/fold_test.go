@@ -56,7 +56,13 @@ func TestFoldTellsTrouble(t *testing.T) {
 	if err != nil || len(folded) != 2 || told != 1 || closed != 3 {
 		t.Fatalf("%d inputs, error %v, told %d times, %d were read", len(folded), err, told, closed)
 	}
+	if held := runs.Held(); held != 5 {
+		t.Errorf("%d packets held, wanted 5", held)
+	}
 	got, late := mergeAll(t, folded)
+	if held := runs.Held(); held != 0 {
+		t.Errorf("%d packets held behind the merge, wanted 0", held)
+	}
 	wantSame(t, got, at(0, 1, 2, 3, 4))
 	if late != 0 || runs.Spilled() == 0 {
 		t.Errorf("%d late, %d bytes spilled", late, runs.Spilled())
