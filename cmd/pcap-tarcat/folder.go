@@ -24,6 +24,7 @@ type folder struct {
 	folded    map[string]string // a name of this run, by itself in lower case
 	numbers   map[string]int    // the next one to try for a name that is in made
 	temporary atomic.Pointer[string]
+	isOver    atomic.Bool // the run has ended: nothing is made any more
 }
 
 func openFolder(name string) (*folder, error) {
@@ -56,6 +57,11 @@ func (f *folder) create(member string) (*folderFile, error) {
 		return nil, files.WithoutPath(err)
 	}
 	f.temporary.Store(&temporary)
+	if f.isOver.Load() {
+		file.Close()
+		f.clean()
+		return nil, files.ErrShut
+	}
 	return &folderFile{File: file, folder: f, temporary: temporary, name: name}, nil
 }
 
@@ -163,6 +169,13 @@ func (f *folder) clean() {
 	if temporary := f.temporary.Swap(nil); temporary != nil {
 		f.root.Remove(*temporary)
 	}
+}
+
+// end is clean at the end of the run, after which the tool may still be in the middle of a
+// member.
+func (f *folder) end() {
+	f.isOver.Store(true)
+	f.clean()
 }
 
 // isFull reports whether err concerns the file system, so that all later files would fail,

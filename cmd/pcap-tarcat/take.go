@@ -120,7 +120,7 @@ func (t *taker) open() (err error) {
 		if t.folder, err = openFolder(t.config.directory); err != nil {
 			return tool.UsageErrorf("-C %s: %w", t.config.directory, err)
 		}
-		t.run.OnEnd(t.folder.clean)
+		t.run.OnEnd(t.folder.end)
 		return nil
 	}
 	if t.out, err = t.run.OpenOutput(!t.config.list); err != nil {

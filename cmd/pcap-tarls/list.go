@@ -122,6 +122,8 @@ func (l *lister) indexArchive(path string, visit input.Visit) error {
 	if err != nil {
 		return fmt.Errorf("index: %w", files.WithoutPath(err))
 	}
+	temporary := reader.TemporaryIndex()
+	l.run.OnEnd(func() { os.Remove(temporary) }) // a run that is given up does not come to Close
 	defer reader.Close()
 	if err := l.archives.WalkReader(path, reader, visit); err != nil {
 		return err

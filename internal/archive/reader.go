@@ -118,6 +118,10 @@ func newReader(src io.Reader, watcher watcher) (*Reader, error) {
 	return &Reader{tape: tape, compression: compression}, nil
 }
 
+// TemporaryIndex is the name of the file that FinishIndex makes the index of. Close removes
+// it.
+func (r *Reader) TemporaryIndex() string { return r.builder.file.Name() }
+
 // FinishIndex gives the index of a NewIndexingReader its name, once Next has
 // returned io.EOF. That of a damaged tarball holds what there is, and the damage.
 func (r *Reader) FinishIndex() error {

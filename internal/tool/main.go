@@ -70,12 +70,11 @@ func (t *Tool) Execute(arguments []string, streams Streams) int {
 func (t *Tool) execute(arguments []string, streams Streams) (code int, stopCatching func()) {
 	r := newRun(t, streams)
 	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
 	r.Context = ctx
-	stopCatching = r.catchSignals(cancel)
+	stop := r.catchSignals(cancel)
 	ended := make(chan error, 1)
 	go func() { ended <- r.start(arguments) }()
-	return r.end(r.wait(ended)), stopCatching
+	return r.end(r.wait(ended)), func() { stop(); cancel(nil) }
 }
 
 // start parses the arguments and runs the tool.

@@ -35,6 +35,7 @@ type Run struct {
 
 	mutex    sync.Mutex
 	cleanups []func()
+	isClean  bool // cleanups have been called
 	outputs  []*files.Output
 	over     bool // no other output is opened
 	// published are the files besides outputs that have got their names.
@@ -106,10 +107,15 @@ func (r *Run) printCounters() {
 // called once, when the run has ended, or while it still blocks and is given up.
 func (r *Run) SetSummary(summarize func(head record.Summary) any) { r.summarize.Store(&summarize) }
 
-// OnEnd has clean called when the run ends, however it ends. The last one comes first.
+// OnEnd has clean called when the run ends, however it ends. The last one comes first. After
+// the end it is called at once: a run that was given up goes on until the process ends.
 func (r *Run) OnEnd(clean func()) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
+	if r.isClean {
+		clean()
+		return
+	}
 	r.cleanups = append(r.cleanups, clean)
 }
 
@@ -119,7 +125,7 @@ func (r *Run) cleanUp() {
 	for i := len(r.cleanups) - 1; i >= 0; i-- {
 		r.cleanups[i]()
 	}
-	r.cleanups = nil
+	r.cleanups, r.isClean = nil, true
 }
 
 // moved counts the bytes that were read and written.

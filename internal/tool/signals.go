@@ -51,7 +51,7 @@ func (r *Run) stop(s syscall.Signal, cancel context.CancelCauseFunc) {
 	case r.Context.Err() == nil:
 		cancel(signalError{s})
 	case s != syscall.SIGHUP:
-		signal.Reset(askingSignals...)
+		signal.Reset(syscall.SIGINT, syscall.SIGTERM)
 		r.hurry()
 	}
 }
