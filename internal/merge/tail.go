@@ -19,11 +19,14 @@ type UnreadError struct {
 }
 
 func (e *UnreadError) Error() string {
-	atLeast := ""
-	if e.AtLeast {
-		atLeast = "at least "
+	lost := fmt.Sprintf("%d bytes lost", e.Lost)
+	switch {
+	case e.AtLeast && e.Lost == 0:
+		lost = "its last bytes may be lost"
+	case e.AtLeast:
+		lost = "at least " + lost
 	}
-	return fmt.Sprintf("offset %d: %s (%s%d bytes lost)", e.Offset, e.Reason, atLeast, e.Lost)
+	return fmt.Sprintf("offset %d: %s (%s)", e.Offset, e.Reason, lost)
 }
 
 // tail reads a file and waits for more at its end. It ends where the watcher says so, or
