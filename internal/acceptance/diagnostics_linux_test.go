@@ -65,6 +65,7 @@ var troubles = []string{
 	`pcap-merge --memory 3X a.pcap`,
 	`pcap-merge --reorder 1ms a.pcap overtaken.pcap > out.pcap`,
 	`pcap-merge future.pcapng > out.pcap`,
+	`mkdir live; (cat a.pcap; sleep 1; cat short.pcap > live/0) > live/0 & pcap-merge -q --follow live --idle 1500ms > out.pcap; wait`,
 	`cat a.pcap | pcap-pace --loop 2`,
 	`pcap-pace --speed 2 --pps 3 a.pcap`,
 	`pcap-pace --span 1h a.pcap`,
