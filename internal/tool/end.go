@@ -78,6 +78,9 @@ func (r *Run) takeOutputs() []*files.Output {
 // code. A signal that comes from now on changes nothing.
 func (r *Run) end(err error) int {
 	cause := context.Cause(r.Context)
+	if err == nil && r.Messages.isUnheard() {
+		err = files.Named("stderr", errClosed)
+	}
 	err = r.settle(err, cause)
 	if errors.Is(err, ErrAlsoInput) {
 		r.Report.discard()
@@ -94,8 +97,11 @@ func (r *Run) end(err error) int {
 	}
 	r.Progress.Finish()
 	r.cleanUp()
-	if err := r.Report.close(); err != nil {
-		r.Messages.Errorf("report: %w", err)
+	failed := r.Report.close()
+	if failed != nil {
+		r.Messages.Errorf("report: %w", failed)
+	}
+	if failed != nil || r.Messages.isUnheard() {
 		if code == ExitDone || code == ExitDamaged {
 			code = ExitFailed
 		}

@@ -55,7 +55,7 @@ func Main(tool *Tool) {
 		}
 	}
 	// Signals stay caught: one that comes now would print goroutines and change the exit code.
-	code, _ := tool.execute(os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr})
+	code, _ := tool.execute(os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}.withoutClosed(closedAtStart))
 	os.Exit(code)
 }
 

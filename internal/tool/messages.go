@@ -19,6 +19,8 @@ type Messages struct {
 
 	mutex sync.Mutex // one message at a time
 	dst   io.Writer
+	// unheard says that a message went to a stderr that was closed from the beginning.
+	unheard bool
 
 	errors atomic.Bool
 }
@@ -35,7 +37,8 @@ func (m *Messages) Say(text string) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	if m.dst != nil {
-		fmt.Fprintf(m.dst, "%s: %s\n", m.name, files.EscapeControls(text))
+		_, err := fmt.Fprintf(m.dst, "%s: %s\n", m.name, files.EscapeControls(text))
+		m.unheard = m.unheard || errors.Is(err, errClosed)
 	}
 }
 
@@ -75,6 +78,13 @@ func (m *Messages) fail(err error) {
 	if errors.As(err, &hinted) && hinted.Hint() != "" {
 		m.Say("hint: " + hinted.Hint())
 	}
+}
+
+// isUnheard says whether a message could not be printed, since stderr was closed.
+func (m *Messages) isUnheard() bool {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	return m.unheard
 }
 
 // isVerbose says whether --verbose was given. It may be called while flags are parsed.
