@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 
 	"pcap-replay/internal/archive"
@@ -256,6 +257,9 @@ func (t *taker) link(path string, m *archive.Member) error {
 		t.leaveOut(path, m, fmt.Sprintf("is a hardlink to %q, which was written already", m.Link))
 		return nil
 	}
+	if err := t.checkPlace(path, t.fileName(m)); err != nil {
+		return t.notExtracted(path, m, err)
+	}
 	name, err := t.folder.link(t.files[memberKey{path, m.Link}], t.fileName(m))
 	if err != nil {
 		return t.notExtracted(path, m, err)
@@ -278,6 +282,9 @@ func (t *taker) notExtracted(path string, m *archive.Member, err error) error {
 
 // extract writes a member to a file of its own.
 func (t *taker) extract(path string, r archive.Walker, m *archive.Member) error {
+	if err := t.checkPlace(path, t.fileName(m)); err != nil {
+		return t.notExtracted(path, m, err)
+	}
 	file, err := t.folder.create(t.fileName(m))
 	if err != nil {
 		return t.notExtracted(path, m, err)
@@ -309,6 +316,18 @@ func (t *taker) extract(path string, r archive.Walker, m *archive.Member) error 
 	}
 	t.taken.Add(1)
 	t.extracted(path, m, file.name)
+	return nil
+}
+
+// checkPlace refuses a member that would replace the tarball or the report.
+func (t *taker) checkPlace(tarball, member string) error {
+	name := filepath.Join(t.config.directory, localName(member))
+	if place := files.PlaceOf(name); place.IsRegular() && place.Is(files.PlaceOf(tarball)) {
+		return errors.New("would replace the tarball")
+	}
+	if output, ok := t.archives.Opener.Claims.Of(name); ok {
+		return fmt.Errorf("would replace the file of %s", output)
+	}
 	return nil
 }
 

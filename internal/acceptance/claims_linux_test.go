@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,6 +83,27 @@ func contents(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// No member replaces the tarball that it is in, nor the report of the run.
+func TestMembersReplaceNoFileOfTheRun(t *testing.T) {
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	lab.WriteCapture(t, "a.pcap", lab.Packets(100, lab.Start, time.Millisecond, 100))
+	shell(t, "cp a.pcap set.tar && cp a.pcap report && tar -cf all.tar a.pcap set.tar report && mv all.tar set.tar && rm a.pcap report && cp set.tar before")
+	code, _, messages := run("pcap-tarcat", nil, "--report", "report", "-C", ".", "set.tar", ".")
+	for _, words := range []string{"set.tar: set.tar: would replace the tarball\n", "set.tar: report: would replace the file of --report report\n"} {
+		if !strings.Contains(messages, words) {
+			t.Errorf("wanted %q: %s", words, messages)
+		}
+	}
+	s := lab.SummaryOf[struct {
+		Members, Taken int
+	}](t, "report")
+	if code != exitDamaged || s.Members != 3 || s.Taken != 1 {
+		t.Errorf("exit %d, %+v", code, s)
+	}
+	shell(t, "cmp set.tar before && pcap-map a.pcap")
 }
 
 // What is no file of its own may be an output, an input and a report at the same time.
