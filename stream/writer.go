@@ -59,6 +59,7 @@ type Writer struct {
 	block      []byte
 	packets    int64             // in the block
 	bytes      int64             // of their data
+	header     int               // bytes of the block before the first packet of a pcap
 	background *backgroundWriter // from the first block on, with options.Background
 	started    bool
 	linkType   LinkType   // of a pcap
@@ -182,6 +183,7 @@ func (w *Writer) start(linkType LinkType) {
 	for _, field := range []uint32{0, 0, w.options.Snaplen, uint32(linkType)} {
 		w.block = order.AppendUint32(w.block, field)
 	}
+	w.header = len(w.block)
 }
 
 // appendRecord writes a packet as a pcap record.
@@ -238,33 +240,62 @@ func (w *Writer) interfaceID(linkType LinkType) uint32 {
 // writeBlock hands the block on.
 func (w *Writer) writeBlock() {
 	if w.err == nil && len(w.block) > 0 {
-		full := fullBlock{w.block, w.packets, w.bytes}
+		full := fullBlock{w.block, w.packets, w.bytes, w.header}
 		if w.options.Background {
 			w.block, w.err = w.exchange(full)
 		} else {
 			w.err = w.put(full)
 		}
 	}
-	w.block, w.packets, w.bytes = w.block[:0], 0, 0
+	w.block, w.packets, w.bytes, w.header = w.block[:0], 0, 0, 0
 }
 
 // fullBlock is what a Writer has gathered.
 type fullBlock struct {
 	data           []byte
 	packets, bytes int64
+	header         int // bytes before the first packet of a pcap
 }
 
 // put writes a block, compressed frames as well: a packet that is counted as written has
 // left the process. That makes the output longer by less than 0.1 %.
 func (w *Writer) put(block fullBlock) error {
-	_, err := w.dst.Write(block.data)
+	n, err := w.dst.Write(block.data)
 	if err == nil && w.compressor != nil {
 		err = w.compressor.Flush()
+	}
+	if err != nil && w.compressor == nil && w.options.Written != nil {
+		w.options.Written(w.countWhole(block, n)) // a disk that is full takes a part
 	}
 	if err == nil && w.options.Written != nil {
 		w.options.Written(block.packets, block.bytes)
 	}
 	return err
+}
+
+// countWhole counts the packets in the first bytes of an uncompressed block, and the bytes
+// of their Data.
+func (w *Writer) countWhole(block fullBlock, written int) (packets, bytes int64) {
+	order := binary.NativeEndian
+	data := block.data[min(block.header, written):written]
+	for len(data) >= recordHeaderLength {
+		captured := int64(order.Uint32(data[8:]))
+		length, isPacket := recordHeaderLength+captured, true
+		if w.options.PcapNG {
+			length, isPacket = int64(order.Uint32(data[4:])), order.Uint32(data) == blockEnhancedPacket
+		}
+		if length > int64(len(data)) {
+			break
+		}
+		if isPacket && w.options.PcapNG {
+			captured = int64(order.Uint32(data[20:]))
+		}
+		if isPacket {
+			packets, bytes = packets+1, bytes+captured
+		}
+		data = data[length:]
+	}
+	return packets, bytes
 }
 
 // backgroundBlocks are so many that a file is written in three quarters of the

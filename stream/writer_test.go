@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"syscall"
 	"testing"
 	"time"
 
@@ -133,6 +134,40 @@ func TestWrittenPacketsCanBeRead(t *testing.T) {
 				t.Errorf("%d packets in %d blocks, %v", written, calls, err)
 			}
 		})
+	}
+}
+
+// fullDisk takes some bytes.
+type fullDisk struct {
+	bytes.Buffer
+	room int
+}
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	n := min(len(p), d.room-d.Len())
+	d.Buffer.Write(p[:n])
+	if n < len(p) {
+		return n, syscall.ENOSPC
+	}
+	return n, nil
+}
+
+// Packets that a disk took before it was full are counted as written.
+func TestFullDisksCountWhatTheyTake(t *testing.T) {
+	packets := lab.Packets(1000, lab.Start, time.Microsecond, 999)
+	for name, options := range writerOptions {
+		for room := 0; room < 600_000; room += 11_111 {
+			disk := fullDisk{room: room}
+			var written, size int64
+			options.Written = func(count, bytes int64) { written, size = written+count, size+bytes }
+			w := newWriter(&disk, options)
+			err := errors.Join(w.Write(packets), w.Close())
+			got := int64(lab.CountPackets(disk.Bytes()))
+			isExact := options.Compression == stream.Uncompressed || err == nil
+			if isExact && got != written || got < written || size != written*999 {
+				t.Errorf("%s, room for %d bytes: %d packets are there, %d of %d bytes are counted", name, room, got, written, size)
+			}
+		}
 	}
 }
 
