@@ -22,6 +22,7 @@ type feeder struct {
 	playback *input.Playback
 	messages *tool.Messages
 	report   *tool.Report
+	flags    *tool.Flags
 	filter   *filter.Packets
 	fitter   *frame.Fitter
 	policies frame.Policies
@@ -57,6 +58,9 @@ func (f *feeder) run() error {
 			ring.Close()
 		}
 	}()
+	if err := f.playback.CheckOrder(f.flags); err != nil {
+		return err
+	}
 	batch := make([]stream.Packet, input.BatchPackets)
 	for {
 		n, begins, err := f.readNext(batch)

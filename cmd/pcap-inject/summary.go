@@ -123,7 +123,7 @@ func (in *injection) checkLateness() error {
 
 // saySummary prints the summary.
 func (in *injection) saySummary(s *record.InjectSummary) {
-	if s.Exit == tool.ExitFailed && s.PacketsOut == 0 {
+	if (s.Exit == tool.ExitFailed || s.Exit == tool.ExitUsage) && s.PacketsOut == 0 {
 		return // the error says enough
 	}
 	in.run.Messages.Say(fmt.Sprintf("sent %s, %d bytes in %v: %s", tool.Plural(s.PacketsOut, "packet"), s.Bytes,

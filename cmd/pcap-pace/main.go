@@ -62,6 +62,9 @@ func run(run *tool.Run) error {
 	if err := config.checkRewinds(playback); err != nil {
 		return err
 	}
+	if err := playback.CheckOrder(run.Flags); err != nil {
+		return err
+	}
 	out, err := run.OpenOutput(true)
 	if err != nil {
 		return err

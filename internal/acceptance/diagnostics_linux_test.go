@@ -72,6 +72,10 @@ var troubles = []string{
 	`pcap-inject a.pcap`,
 	`pcap-inject --verify --tx xdp -i v0 a.pcap`,
 	`pcap-inject --at --asap -i v0 a.pcap`,
+	`cp half.pcap b.pcap; pcap-pace a.pcap b.pcap`,
+	`pcap-inject -w out.pcap a.pcap b.pcap`,
+	`mkdir later; cp later.pcap later/1.pcap; cp a.pcap later/1.pcap10; pcap-pace later`,
+	`pcap-pace one.tar`,
 }
 
 // figures of messages differ from run to run.
@@ -147,6 +151,8 @@ func makeTroubles(t *testing.T) {
 	}
 	future := packets[0]
 	future.Time = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+	lab.WriteCapture(t, "half.pcap", lab.Packets(20, lab.Start+int64(5*time.Millisecond), time.Millisecond, 100))
+	lab.WriteCapture(t, "later.pcap", lab.Packets(20, lab.Start+int64(time.Hour), time.Millisecond, 100))
 	overtaken := append(slices.Clone(packets), packets[:2]...)
 	lab.WriteCapture(t, "overtaken.pcap", overtaken)
 	writeLater(t, "future.pcapng", future)

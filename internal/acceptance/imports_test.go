@@ -95,7 +95,7 @@ func TestToolsLinkWhatTheyUse(t *testing.T) {
 		"pcap-map":    {"net/http", "github.com/vishvananda/netlink", module + "internal/wire", module + "internal/schedule", module + "internal/merge"},
 		"pcap-merge":  {"net/http", "github.com/vishvananda/netlink", module + "internal/wire"},
 		"pcap-pace":   {"net/http", "github.com/vishvananda/netlink", module + "internal/wire", module + "internal/merge"},
-		"pcap-inject": {"net/http", module + "internal/merge", module + "internal/survey", module + "internal/chart"},
+		"pcap-inject": {"net/http", module + "internal/merge", module + "internal/chart"},
 	} {
 		for _, p := range listPackages(t, "-deps", module+"cmd/"+tool) {
 			if slices.Contains(unused, p.ImportPath) {

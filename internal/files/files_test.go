@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -92,3 +93,13 @@ func TestWriteErrorsNameTheOutput(t *testing.T) {
 type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// A shell reads a quoted word as it was.
+func TestQuote(t *testing.T) {
+	for _, word := range []string{"a.pcap", "it's a.pcap", "$HOME", "", "a\nb", "tab\there's", "back\\slash 'x'", "\xff"} {
+		out, err := exec.Command("bash", "-c", "printf %s "+Quote(word)).Output()
+		if err != nil || string(out) != word {
+			t.Errorf("%q: %s gives %q, %v", word, Quote(word), out, err)
+		}
+	}
+}

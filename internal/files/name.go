@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -51,6 +52,21 @@ func EscapeControls(name string) string {
 		name = name[size:]
 	}
 	return b.String()
+}
+
+// plainWord is a word that a shell takes as it is.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// Quote writes a word as a shell reads it, safe for a terminal.
+func Quote(word string) string {
+	escaped := Escape(word)
+	switch {
+	case plainWord.MatchString(word):
+		return word
+	case escaped == word:
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return "$'" + strings.ReplaceAll(escaped, "'", `\'`) + "'"
 }
 
 // Named puts the path before an error that may already contain it.

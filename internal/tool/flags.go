@@ -17,7 +17,17 @@ import (
 )
 
 // Flags are the flags and operands that were given.
-type Flags struct{ set *flag.FlagSet }
+type Flags struct {
+	set   *flag.FlagSet
+	given [][]string
+}
+
+// Tool is the name of the tool that they were given to.
+func (f *Flags) Tool() string { return f.set.Name() }
+
+// Given are the flags as they stood on the command line, each with its value. Short flags
+// that stood together are one.
+func (f *Flags) Given() [][]string { return f.given }
 
 // String is the value of a flag.
 func (f *Flags) String(name string) string { return f.set.Lookup(name).Value.String() }

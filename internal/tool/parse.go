@@ -61,7 +61,7 @@ func (t *Tool) parse(arguments []string) (*Flags, error) {
 	if err := a.checkStrayWord(); err != nil {
 		return nil, err
 	}
-	return &Flags{set}, copyAliases(set, all)
+	return &Flags{set, a.flags}, copyAliases(set, all)
 }
 
 // declare adds a flag to a set.
@@ -87,7 +87,8 @@ func (l *stringList) Set(value string) error { *l = append(*l, value); return ni
 // arranged is a command line with flags and operands separated, as the flag package needs
 // them.
 type arranged struct {
-	flags, operands []string
+	flags    [][]string // each with its value
+	operands []string
 	// valueBefore is the flag whose value is directly before the first operand, if any.
 	valueBefore string
 	// lacksValue means that the last argument is a flag that needs a value.
@@ -97,9 +98,9 @@ type arranged struct {
 // arguments are the flags and then the operands.
 func (a *arranged) arguments() []string {
 	if a.lacksValue {
-		return a.flags // which the flag package refuses
+		return slices.Concat(a.flags...) // which the flag package refuses
 	}
-	return slices.Concat(a.flags, []string{"--"}, a.operands)
+	return slices.Concat(slices.Concat(a.flags...), []string{"--"}, a.operands)
 }
 
 // arrange reads arguments like getopt_long(3): flags may follow operands, short flags
@@ -129,7 +130,7 @@ func arrange(set *flag.FlagSet, arguments []string) (a arranged) {
 			apart = append(apart, arguments[0])
 			arguments = arguments[1:]
 		}
-		a.flags = append(a.flags, apart...)
+		a.flags = append(a.flags, apart)
 	}
 	return a
 }

@@ -1,0 +1,169 @@
+package input
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"pcap-replay/internal/files"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/survey"
+	"pcap-replay/internal/tool"
+	"pcap-replay/stream"
+)
+
+// orderBudget is how many bytes CheckOrder reads of all files together, besides the first
+// and last packets of plain pcaps: about a second of decompression.
+const orderBudget = 256 << 20
+
+// rotationOverlap is by how much a capture may begin before the previous one ends and
+// still follow it. Where a program changes files, packets of several queues are up to some
+// milliseconds out of order.
+const rotationOverlap = int64(10 * time.Millisecond)
+
+// timedFile is a file with the times of its capture.
+type timedFile struct {
+	File
+	survey.Span
+}
+
+// follows says whether a capture begins when another one has ended.
+func (f *timedFile) follows(previous *timedFile) bool {
+	return f.First >= previous.Latest-min(rotationOverlap, (previous.Latest-previous.First)/2)
+}
+
+// CheckOrder refuses captures that overlap in time, because they would be played one after
+// another, and tarballs. Captures of a folder must also be in the order of time: nobody has
+// chosen the order of their names. It looks at regular files only. A file that is named
+// again is played again.
+func (p *Playback) CheckOrder(flags *tool.Flags) error {
+	var timed []timedFile
+	for i, file := range p.files {
+		span, ok, err := p.findSpan(i)
+		switch {
+		case errors.Is(err, stream.ErrNotCapture) && IsArchiveFile(file.Path):
+			return tool.UsageErrorf("%s is a tarball", file.Display()).WithHint(mergeLine(flags))
+		case p.ctx.Err() != nil:
+			return p.ctx.Err()
+		case ok:
+			timed = append(timed, timedFile{file, span})
+		}
+	}
+	if err := checkOverlaps(timed, flags); err != nil {
+		return err
+	}
+	return p.checkSorted(timed, flags)
+}
+
+// findSpan finds when a file runs. It says no to what cannot be read: that is reported
+// when its turn comes.
+func (p *Playback) findSpan(index int) (span survey.Span, ok bool, err error) {
+	path := p.files[index].Path
+	if info, err := os.Stat(path); path == "-" || err != nil || !info.Mode().IsRegular() {
+		return span, false, nil
+	}
+	file, isFile := p.opened[index].(*files.Input)
+	if !isFile {
+		opened, err := files.OpenInput(path)
+		if err != nil {
+			return span, false, nil
+		}
+		defer opened.Close()
+		file = opened
+	}
+	size, err := file.Stat()
+	if err != nil {
+		return span, false, nil
+	}
+	limit := int64(0) // the first packets suffice, to know a tarball
+	if len(p.files) > 1 {
+		limit = orderBudget / int64(len(p.files))
+	}
+	return survey.FindSpan(unpositioned{p, file}, size.Size(), limit)
+}
+
+// unpositioned reads a file without moving its position, until the run ends.
+type unpositioned struct {
+	playback *Playback
+	file     io.ReaderAt
+}
+
+func (u unpositioned) ReadAt(b []byte, offset int64) (int, error) {
+	if err := u.playback.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.file.ReadAt(b, offset)
+}
+
+// checkOverlaps refuses captures that overlap.
+func checkOverlaps(list []timedFile, flags *tool.Flags) error {
+	sorted := slices.SortedStableFunc(slices.Values(list), func(a, b timedFile) int { return cmp.Compare(a.First, b.First) })
+	var longest *timedFile // of those before, the one that ends last
+	for i := range sorted {
+		next := &sorted[i]
+		if longest != nil && next.Path != longest.Path && !next.follows(longest) {
+			return tool.UsageErrorf("%s and %s overlap in time: the second begins at %s, and the first has packets of %s",
+				longest.Display(), next.Display(), record.Time(next.First), record.Time(longest.Latest)).WithHint(mergeLine(flags))
+		}
+		if longest == nil || next.Latest > longest.Latest {
+			longest = next
+		}
+	}
+	return nil
+}
+
+// checkSorted refuses captures of folders that are not in the order of time. Captures that
+// are named stay in the order of the operands.
+func (p *Playback) checkSorted(list []timedFile, flags *tool.Flags) error {
+	for i := range list[:max(len(list)-1, 0)] {
+		before, next := &list[i], &list[i+1]
+		switch {
+		case next.First >= before.First:
+		case before.Found && next.Found:
+			return tool.UsageErrorf("%s begins before %s, which is before it in the order of names", next.Display(), before.Display()).
+				WithHint(mergeLine(flags) + ", or name the captures in the order that is wanted")
+		default:
+			p.problems.Messages.Warnf("%s begins before %s but is played after it, in the order of the operands (pcap-merge sorts by time)",
+				next.Display(), before.Display())
+			return nil
+		}
+	}
+	return nil
+}
+
+// maxOperands is how many operands a hint repeats.
+const maxOperands = 4
+
+// mergeLine is the command line that merges the operands first. The other tools cannot
+// repeat a stream, or measure how long it is.
+func mergeLine(flags *tool.Flags) string {
+	merge, rest := []string{"pcap-merge"}, []string{flags.Tool()}
+	for _, words := range flags.Given() {
+		name, _, _ := strings.Cut(strings.TrimLeft(words[0], "-"), "=")
+		if name == "loop" {
+			merge = append(merge, words...)
+		} else {
+			rest = append(rest, words...)
+		}
+		if name == "fit" && !flags.IsSet("span") && !flags.IsSet("select") {
+			rest = append(rest, "--span", "DURATION")
+		}
+	}
+	operands := flags.Operands()
+	if len(operands) > maxOperands {
+		operands = append(slices.Clone(operands[:maxOperands-1]), "...")
+	}
+	return quoted(append(merge, operands...)) + " | " + quoted(rest)
+}
+
+func quoted(words []string) string {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = files.Quote(word)
+	}
+	return strings.Join(quoted, " ")
+}
