@@ -25,7 +25,7 @@ func CheckFolder(flag, path string) error {
 	case err != nil:
 		return UsageErrorf("%s %w", flag, files.Named(path, err))
 	case !info.IsDir():
-		return UsageErrorf("%s %q: is no folder", flag, path)
+		return UsageErrorf("%s %q: is not a folder", flag, path)
 	}
 	return nil
 }
