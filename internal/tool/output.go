@@ -68,11 +68,15 @@ func (r *Run) OpenOutput(binary bool) (*files.Output, error) {
 
 // CreateCapture is CreateOutput for a capture, which does not go to a terminal.
 func (r *Run) CreateCapture(flag, name string) (*files.Output, error) {
-	out, err := r.CreateOutput(flag, name)
-	if err == nil && out.IsTerminal(IsTerminal) {
+	out, err := r.create(flag, name)
+	if err != nil {
+		return nil, err
+	}
+	if out.IsTerminal(IsTerminal) {
+		out.Abandon()
 		return nil, notText(out.Display())
 	}
-	return out, err
+	return r.add(out)
 }
 
 // OpenStdout gives stdout as an output. The flag would name another one.
@@ -89,6 +93,15 @@ func (r *Run) OpenStdout(binary bool, flag string) (*files.Output, error) {
 // CreateOutput creates the file that a flag names. The runner gives it its name when the
 // function of the tool has returned nil, and removes it otherwise.
 func (r *Run) CreateOutput(flag, name string) (*files.Output, error) {
+	out, err := r.create(flag, name)
+	if err != nil {
+		return nil, err
+	}
+	return r.add(out)
+}
+
+// create creates a file that the runner does not know yet: it may close those that it knows.
+func (r *Run) create(flag, name string) (*files.Output, error) {
 	out, err := files.Create(name)
 	if err != nil {
 		return nil, UsageErrorf("%s %w", flag, files.Named(name, err))
@@ -96,7 +109,7 @@ func (r *Run) CreateOutput(flag, name string) (*files.Output, error) {
 	for _, change := range out.Changes() {
 		r.Messages.Warnf("%s %s: %s", flag, out.Display(), change)
 	}
-	return r.add(out)
+	return out, nil
 }
 
 // add hands an output to the runner, unless the run is over.
