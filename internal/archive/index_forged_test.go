@@ -302,18 +302,18 @@ func forgedArchives(t testing.TB) (archives []*forgedArchive) {
 
 // check reads an archive through a forged index. Either it is refused, or all members come,
 // each as reading without an index gives it.
-func (a *forgedArchive) check(index []byte) (refused error, wrong string) {
+func (a *forgedArchive) check(index []byte) (wrong string, refused error) {
 	if err := os.WriteFile(IndexPath(a.path), index, 0o666); err != nil {
-		return nil, err.Error()
+		return err.Error(), nil
 	}
 	x, err := OpenIndexed(a.path)
 	if err != nil {
-		return err, ""
+		return "", err
 	}
 	defer x.Close()
 	members, err := membersOf(x)
 	if err != nil {
-		return nil, fmt.Sprint("the members were not checked at first: ", err)
+		return fmt.Sprint("the members were not checked at first: ", err), nil
 	}
 	for _, m := range members {
 		opened, err := x.Open(m)
@@ -326,45 +326,45 @@ func (a *forgedArchive) check(index []byte) (refused error, wrong string) {
 		if err != nil {
 			refused = err
 		} else if !a.has(m, data) {
-			return nil, fmt.Sprintf("wrong bytes of %q at offset %d", m.Name, m.Header)
+			return fmt.Sprintf("wrong bytes of %q at offset %d", m.Name, m.Header), nil
 		}
 	}
 	for _, readsAll := range []bool{false, true} {
-		failed, wrong := a.walk(x, members, readsAll)
+		wrong, failed := a.walk(x, members, readsAll)
 		if wrong != "" {
-			return nil, wrong
+			return wrong, nil
 		}
 		if failed != nil {
 			refused = failed
 		} else if len(members) != len(a.members) {
-			return nil, fmt.Sprintf("%d members, wanted %d", len(members), len(a.members))
+			return fmt.Sprintf("%d members, wanted %d", len(members), len(a.members)), nil
 		}
 	}
-	return refused, ""
+	return "", refused
 }
 
 // walk goes through all members, and reads all or only those that the index calls
 // captures.
-func (a *forgedArchive) walk(x *Indexed, members []*Member, readsAll bool) (refused error, wrong string) {
+func (a *forgedArchive) walk(x *Indexed, members []*Member, readsAll bool) (wrong string, refused error) {
 	r := x.NewReader(members)
 	defer r.Close()
 	for {
 		m, err := r.Next()
 		if err == io.EOF {
-			return nil, ""
+			return "", nil
 		}
 		if err != nil {
-			return err, ""
+			return "", err
 		}
 		if !readsAll && !m.Content.IsCapture() {
 			continue
 		}
 		data, err := io.ReadAll(r)
 		if err != nil {
-			return err, ""
+			return "", err
 		}
 		if !a.has(m, data) {
-			return nil, fmt.Sprintf("wrong bytes of %q at offset %d", m.Name, m.Header)
+			return fmt.Sprintf("wrong bytes of %q at offset %d", m.Name, m.Header), nil
 		}
 	}
 }
@@ -381,7 +381,7 @@ func (a *forgedArchive) has(m *Member, data []byte) bool {
 // Every kind of forgery is refused, in an index whose checksums are right.
 func TestForgedIndexIsRefused(t *testing.T) {
 	for _, a := range forgedArchives(t) {
-		if refused, wrong := a.check(a.parts.seal(t)); refused != nil || wrong != "" {
+		if wrong, refused := a.check(a.parts.seal(t)); refused != nil || wrong != "" {
 			t.Fatalf("%s: %v %s", a.path, refused, wrong)
 		}
 		same := a.parts.seal(t)
@@ -390,7 +390,7 @@ func TestForgedIndexIsRefused(t *testing.T) {
 				forged := a.parts.clone()
 				f.change(forged, 3*place, 130+place)
 				index := forged.seal(t)
-				refused, wrong := a.check(index)
+				wrong, refused := a.check(index)
 				if wrong != "" {
 					t.Errorf("%s: %s (%d): %s", a.path, f.name, place, wrong)
 				}
@@ -414,7 +414,7 @@ func FuzzIndex(f *testing.F) {
 			for i := 0; i+2 < min(len(steps), 3*8); i += 3 {
 				forgeries[int(steps[i])%len(forgeries)].change(forged, int(steps[i+1]), int(steps[i+2]))
 			}
-			if _, wrong := a.check(forged.seal(t)); wrong != "" {
+			if wrong, _ := a.check(forged.seal(t)); wrong != "" {
 				t.Fatalf("%s: %s", a.path, wrong)
 			}
 		}
