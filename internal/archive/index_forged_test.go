@@ -351,7 +351,7 @@ func (a *forgedArchive) walk(x *Indexed, members []*Member, readsAll bool) (wron
 	for {
 		m, err := r.Next()
 		if err == io.EOF {
-			return "", nil
+			return "", r.CheckSkipped()
 		}
 		if err != nil {
 			return "", err
@@ -408,6 +408,8 @@ func FuzzIndex(f *testing.F) {
 	for i := range forgeries {
 		f.Add([]byte{byte(i), 1, 200})
 	}
+	f.Add(bytes.Repeat([]byte{3, 0, 2}, 5))      // no member is left
+	f.Add([]byte{19, 2, 0, 19, 6, 0, 19, 10, 0}) // no member is a capture
 	f.Fuzz(func(t *testing.T, steps []byte) {
 		for _, a := range archives {
 			forged := a.parts.clone()

@@ -70,6 +70,34 @@ func (r *IndexedReader) finish() error {
 	if r.reader == nil {
 		return io.EOF
 	}
+	return r.compareSkipped()
+}
+
+// CheckSkipped compares the members that have not been compared yet, also where none has
+// been read, and checks that no member follows the last one. It is called behind the last
+// member, and returns nil if the archive is as the index says.
+func (r *IndexedReader) CheckSkipped() error {
+	if r.reader != nil {
+		return nil // Next has done so
+	}
+	r.err = nil // so far it is the end of the members
+	err := io.EOF
+	switch {
+	case r.current != nil:
+		err = r.compareSkipped()
+	case r.index.footer.MemberCount == 0:
+		r.setDown(&Member{isLast: true})
+		err = r.checkEnd()
+	}
+	r.err = err
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// compareSkipped gives io.EOF if all is as the index says.
+func (r *IndexedReader) compareSkipped() error {
 	if err := r.reach(); err != nil {
 		return err
 	}
@@ -124,7 +152,7 @@ func (r *IndexedReader) open(want *Member) error {
 		if err := r.Close(); err != nil {
 			return err
 		}
-		r.reader = &Reader{tape: r.newTape(want), compression: r.index.Compression(), IgnoreZeros: r.index.IgnoresZeros()}
+		r.setDown(want)
 	}
 	if err := r.reader.skipTo(want.previousEnd); err != nil {
 		return err
@@ -142,6 +170,11 @@ func (r *IndexedReader) open(want *Member) error {
 		return indexErrorf("%q at offset %d differs from the entry of the index for %q at offset %d", m.Name, m.Header, want.Name, want.Header)
 	}
 	return nil
+}
+
+// setDown begins to read where the member before m ends.
+func (r *IndexedReader) setDown(m *Member) {
+	r.reader = &Reader{tape: r.newTape(m), compression: r.index.Compression(), IgnoreZeros: r.index.IgnoresZeros()}
 }
 
 // next goes to the next member, past the damage of which the index says that it is there.

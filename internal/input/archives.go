@@ -64,6 +64,9 @@ type Archives struct {
 	Problems    *Problems
 	Count       func(bytes int64) // is told how much is read
 	IgnoreZeros bool
+	// TrustIndex has members that are not read come from the index alone, as for a list.
+	// Otherwise they are compared with the archive.
+	TrustIndex bool
 }
 
 // Visit is called for a member of a tarball that is walked through.
@@ -205,7 +208,10 @@ func (a *Archives) walkBatch(indexed *archive.Indexed, batch []*archive.Member, 
 	for {
 		member, err := reader.Next()
 		if err == io.EOF {
-			return nil
+			if a.TrustIndex {
+				return nil
+			}
+			return reader.CheckSkipped()
 		}
 		if err == nil {
 			err = visit(reader, member)
