@@ -31,6 +31,9 @@ const (
 type DecompressionError struct {
 	Compression Compression
 	Err         error
+
+	goesOn *decompressor // can read on after the damage; nil if nothing can
+	lost   int64         // uncompressed bytes that are skipped, as far as that is known
 }
 
 // Error says whether the data is damaged or ends too early.
@@ -65,7 +68,8 @@ func (e *TrailingError) Error() string {
 //
 // The caller must close the result. That does not close src.
 //
-// Damaged data is a [*DecompressionError] or a [*TrailingError]. Other errors are
+// Damaged data is a [*DecompressionError] or a [*TrailingError]. After a damaged member
+// of a gzip file, the next Read continues with the next intact member. Other errors are
 // those of src.
 func Decompress(src io.Reader) (io.ReadCloser, Compression, error) {
 	d := &decompressor{src: bufio.NewReaderSize(&sourceError{reader: src}, compressedBlockSize)}
@@ -193,6 +197,22 @@ func (r *zstdReader) Read(p []byte) (int, error) {
 	return 0, err
 }
 
+// skipDamage goes to the next intact member of a gzip file if err reports damaged data, and
+// returns err. The error then names d as the decompressor that can read on.
+func (d *decompressor) skipDamage(err error) error {
+	var broken *DecompressionError
+	if d.compression != Gzip || !errors.As(err, &broken) || broken.Compression != Gzip {
+		return err
+	}
+	if lost, found := d.gzip.SkipToMember(); found {
+		d.endFile()
+		broken.goesOn, broken.lost = d, lost
+	}
+	return err
+}
+
+var errHeader = errors.New("the header is damaged")
+
 // trailing says what follows compressed data, unless it is the zeros that tapes
 // and block devices pad with.
 func (d *decompressor) trailing(head []byte) error {
@@ -204,6 +224,12 @@ func (d *decompressor) trailing(head []byte) error {
 		}
 		block, _ = d.src.Peek(d.src.Buffered())
 		if len(bytes.TrimLeft(block, "\x00")) > 0 {
+			if d.compression == Gzip {
+				d.gzip.ResetMember(d.src)
+				if broken := (&DecompressionError{Compression: Gzip, Err: errHeader}); d.skipDamage(broken) != nil && broken.goesOn != nil {
+					return broken
+				}
+			}
 			return &TrailingError{d.compression, head}
 		}
 		_, _ = d.src.Discard(len(block))
@@ -234,7 +260,7 @@ func (d *decompressor) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		if err != io.EOF {
-			return n, d.damaged(err)
+			return n, d.skipDamage(d.damaged(err))
 		}
 		if d.compression == Uncompressed {
 			return 0, io.EOF
@@ -258,7 +284,7 @@ func (d *decompressor) damaged(err error) error {
 	if d.frame != nil && d.frame.err != io.ErrUnexpectedEOF && errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errBlockEnd // the source goes on
 	}
-	return &DecompressionError{d.compression, err}
+	return &DecompressionError{Compression: d.compression, Err: err}
 }
 
 var errBlockEnd = errors.New("a block ends too early")

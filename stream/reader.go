@@ -374,6 +374,9 @@ func (r *Reader) endOfSection(what string, wanted int) error {
 	if got == 0 {
 		return r.endOfSource()
 	}
+	if r.isAtGap() {
+		return r.crossGap(r.damage(fmt.Sprintf("%s: wanted %d bytes, got %d", what, wanted, got)))
+	}
 	reason := r.endReason(fmt.Sprintf("%s: wanted %d bytes, got %d", what, wanted, got))
 	damage := &Damage{Offset: r.Offset(), Lost: int64(got), Record: r.records + 1, Truncated: true, Reason: reason}
 	r.start = r.end
@@ -383,6 +386,9 @@ func (r *Reader) endOfSection(what string, wanted int) error {
 // endReason puts what is wrong with the compressed data before what is missing
 // because of it, so that one damage says both.
 func (r *Reader) endReason(reason string) string {
+	if r.isAtGap() {
+		return reason // crossGap adds the rest
+	}
 	var broken *DecompressionError
 	var trailing *TrailingError
 	if errors.As(r.srcErr, &broken) || errors.As(r.srcErr, &trailing) {
@@ -396,6 +402,9 @@ func (r *Reader) endReason(reason string) string {
 func (r *Reader) endOfSource() error {
 	if r.srcErr == io.EOF {
 		return io.EOF
+	}
+	if r.isAtGap() {
+		return r.crossGap(r.damage(""))
 	}
 	var broken *DecompressionError
 	var trailing *TrailingError

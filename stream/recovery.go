@@ -1,6 +1,9 @@
 package stream
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"errors"
+)
 
 // Recovery after damage. It begins only where the framing breaks: where a header
 // cannot be a header, or where nothing that could be a header stands at the end of
@@ -50,10 +53,41 @@ func (r *Reader) resynchroniseTruncated(reason string) *Damage {
 	damage := r.damage(reason)
 	r.search(damage.Offset+int64(len(r.unread())), candidate{})
 	if len(r.unread()) == 0 {
+		if r.isAtGap() {
+			return r.crossGap(damage)
+		}
 		damage.Truncated = true
 		damage.Reason = r.endReason(reason)
 	}
 	r.measure(damage)
+	return damage
+}
+
+// isAtGap reports whether the block ends at damaged compressed data after which reading can
+// go on. It needs a section: records cannot be read without a file header.
+func (r *Reader) isAtGap() bool {
+	var broken *DecompressionError
+	return r.sections > 0 && r.decompressing != nil && errors.As(r.srcErr, &broken) && broken.goesOn == r.decompressing
+}
+
+// crossGap skips the rest of the block before a gap, and looks for records after it. It
+// completes the damage. Its reason tells what the gap has cut.
+func (r *Reader) crossGap(damage *Damage) *Damage {
+	var broken *DecompressionError
+	errors.As(r.srcErr, &broken)
+	if damage.Reason != "" {
+		damage.Reason = ": " + damage.Reason
+	}
+	damage.Reason = broken.Error() + damage.Reason
+	r.srcErr, r.inSection = nil, true
+	r.base += broken.lost
+	if r.end == 0 {
+		r.base, r.end = r.base-1, 1 // search does not try the byte at which it begins
+	}
+	r.start = r.end - 1
+	r.previous = r.start
+	r.search(r.Offset()+1, candidate{})
+	damage.Lost = max(0, r.Offset()-damage.Offset)
 	return damage
 }
 

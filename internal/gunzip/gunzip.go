@@ -16,6 +16,8 @@ var (
 	errHeader   = errors.New("the header is damaged")
 	errChecksum = errors.New("the checksum is wrong")
 	errLength   = errors.New("the length is wrong")
+	// errMemberEnd means that a member is longer than its header says.
+	errMemberEnd = errors.New("a block ends after the end of its member")
 )
 
 // TrailingError means that the last member of a gzip file is followed by data that is
@@ -48,7 +50,10 @@ type Reader struct {
 	resumed  bool   // reading began inside this member, so its checksum cannot be verified
 	length   int64  // of this member so far
 	checksum uint32 // of this member so far; at first, of its header
-	finished error  // what Read returns after the output
+	// memberLength is the compressed length of this member as its header gives it; 0 if the
+	// header does not.
+	memberLength int64
+	finished     error // what Read returns after the output
 }
 
 // NewReader returns a Reader of a gzip file from its start.
@@ -68,6 +73,7 @@ func (r *Reader) Reset(src io.Reader) {
 // restart resets everything but the inflater.
 func (r *Reader) restart(offset int64, resumed bool) {
 	r.OnBlock, r.offset, r.single, r.inMember, r.resumed, r.finished = nil, offset, false, resumed, resumed, nil
+	r.length, r.memberLength = 0, 0
 }
 
 // ResetMember is Reset for a single member. Read returns io.EOF after it, and leaves the
@@ -134,8 +140,12 @@ func (r *Reader) Read(p []byte) (int, error) {
 func (r *Reader) step() error {
 	switch {
 	case !r.inMember:
+		r.memberLength = 0
 		if err := r.readHeader(); err != nil {
 			return err
+		}
+		if r.memberLength > r.position()/8+minMember {
+			r.endMemberAt(r.memberLength)
 		}
 		r.inflater.begin()
 		r.inMember, r.resumed, r.length, r.checksum = true, false, 0, 0
@@ -189,7 +199,7 @@ func (r *Reader) readHeader() error {
 	flags := head[3]
 	r.checksum = crc32.ChecksumIEEE(head[:])
 	if flags&hasExtra != 0 {
-		if !r.readHead(head[:2]) || !r.skip(int(binary.LittleEndian.Uint16(head[:]))) {
+		if !r.readHead(head[:2]) || !r.readExtra(int(binary.LittleEndian.Uint16(head[:]))) {
 			return r.cause()
 		}
 	}
@@ -215,12 +225,20 @@ func (r *Reader) readHead(p []byte) bool {
 	return n == len(p)
 }
 
-func (r *Reader) skip(size int) bool {
-	var b [1]byte
-	for ; size > 0; size-- {
-		if !r.readHead(b[:]) {
-			return false
+// readExtra reads the extra fields of a header. That of bgzip gives the length of the
+// member: SAM format specification, section 4.1.
+func (r *Reader) readExtra(size int) bool {
+	extra := make([]byte, size)
+	if r.readFull(extra) < size {
+		return false
+	}
+	r.checksum = crc32.Update(r.checksum, crc32.IEEETable, extra)
+	for len(extra) >= 4 {
+		length := 4 + int(binary.LittleEndian.Uint16(extra[2:]))
+		if length == 6 && len(extra) >= length && string(extra[:2]) == "BC" && r.single {
+			r.memberLength = int64(binary.LittleEndian.Uint16(extra[4:])) + 1
 		}
+		extra = extra[min(length, len(extra)):]
 	}
 	return true
 }

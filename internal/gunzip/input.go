@@ -18,6 +18,11 @@ type input struct {
 	next   int           // the byte in buffer that is not yet in bits
 	base   int64         // where buffer begins in bytes from the start of the compressed data
 	err    error         // error of src
+	// limit is where the current member must end, in bytes from the start of the
+	// compressed data; 0 if that is not known.
+	limit      int64
+	trailer    [lengthField]byte // the last bytes of the member, if they have been read
+	hasTrailer bool
 
 	bits  uint64 // what comes next
 	count uint   // how many bits of it are there; the others are zero
@@ -42,9 +47,34 @@ func (in *input) position() int64 { return (in.base+int64(in.next))*8 - int64(in
 // fill reads more from src when all its data is in bits.
 func (in *input) fill() {
 	kept := in.release()
+	if in.limit > 0 && in.base+int64(kept) >= in.limit {
+		in.err = errMemberEnd
+		return
+	}
 	_, in.err = in.src.Peek(kept + 1)
 	in.buffer, _ = in.src.Peek(in.src.Buffered())
 	in.next = kept
+	in.applyLimit()
+}
+
+// endMemberAt sets the end of the current member. At most 8 bytes after its header are in
+// bits then, and every member has more.
+func (in *input) endMemberAt(limit int64) {
+	in.limit = limit
+	in.applyLimit()
+}
+
+// applyLimit hides what follows the current member, and keeps its last field.
+func (in *input) applyLimit() {
+	end := in.limit - in.base
+	if in.limit == 0 || int64(len(in.buffer)) < end {
+		return
+	}
+	if end >= lengthField {
+		in.hasTrailer = true
+		copy(in.trailer[:], in.buffer[end-lengthField:end])
+	}
+	in.buffer = in.buffer[:max(int64(in.next), end)]
 }
 
 // release consumes the used bytes of src. Whole bytes in bits stay there.
