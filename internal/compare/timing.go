@@ -2,6 +2,7 @@ package compare
 
 import (
 	"math"
+	"slices"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -48,11 +49,7 @@ func newTiming(j *join) *timing {
 	}
 	if t.speed == 0 {
 		t.estimated = true
-		var all regression
-		t.eachPair(j, func(r *packet) {
-			all.add(float64(r.time-t.start[Reference]), float64(r.partnerTime-t.start[Capture]))
-		})
-		t.speed = all.speed()
+		t.speed = t.estimateSpeed(j)
 	}
 	t.eachPair(j, func(r *packet) { t.earliest = min(t.earliest, t.came(r)-t.due(r)) })
 	if math.IsInf(t.earliest, 1) {
@@ -60,6 +57,53 @@ func newTiming(j *join) *timing {
 	}
 	t.bursts = [2]bursts{newBursts(), newBursts()}
 	return t
+}
+
+// speedBlocks is into how many blocks the pairs are divided to estimate the speed, and
+// minSpeedBlocks how many there must be. A block has at least minBlockPairs.
+const (
+	speedBlocks    = 32
+	minSpeedBlocks = 5
+	minBlockPairs  = 8
+)
+
+// estimateSpeed takes the median of the slopes of blocks of pairs: a pause changes the slope
+// of its block only.
+func (t *timing) estimateSpeed(j *join) float64 {
+	pairs := 0
+	t.eachPair(j, func(*packet) { pairs++ })
+	count := min(pairs/minBlockPairs, speedBlocks)
+	if count < minSpeedBlocks {
+		count = 1
+	}
+	blocks := make([]regression, count)
+	at := 0
+	t.eachPair(j, func(r *packet) {
+		blocks[at*count/pairs].add(float64(r.time-t.start[Reference]), float64(r.partnerTime-t.start[Capture]))
+		at++
+	})
+	if count == 1 {
+		return blocks[0].speed()
+	}
+	var slopes, distances []float64
+	for i := range blocks {
+		if blocks[i].xx > 0 {
+			slopes = append(slopes, blocks[i].slope())
+		}
+	}
+	if len(slopes) < minSpeedBlocks {
+		return 1
+	}
+	slices.Sort(slopes)
+	slope := slopes[len(slopes)/2]
+	for _, s := range slopes {
+		distances = append(distances, math.Abs(s-slope))
+	}
+	slices.Sort(distances)
+	if slope <= 0 || math.Abs(slope-1) <= distances[len(distances)/2] {
+		return 1
+	}
+	return nominalSpeed(1 / slope)
 }
 
 // eachPair calls add for the timed packets in the window of the reference that have a
@@ -185,7 +229,7 @@ const (
 	significantErrors = 4
 )
 
-// speed gives how much faster y passes than x: a round number where it is near one.
+// speed gives how much faster y passes than x, of a few pairs.
 func (r *regression) speed() float64 {
 	if r.count < 3 || r.xx == 0 || r.xy <= 0 {
 		return 1
@@ -195,9 +239,13 @@ func (r *regression) speed() float64 {
 	if math.Abs(slope-1) <= significantErrors*math.Sqrt(residual/r.xx) {
 		return 1
 	}
-	speed := 1 / slope
+	return nominalSpeed(1 / slope)
+}
+
+// nominalSpeed gives the round number that a speed is near to, or else the speed.
+func nominalSpeed(speed float64) float64 {
 	digits := math.Pow(10, math.Floor(math.Log10(speed))-1) // two significant ones
-	for _, round := range []float64{math.Round(speed/digits) * digits, 1 / math.Round(slope)} {
+	for _, round := range []float64{math.Round(speed/digits) * digits, 1 / math.Round(1/speed)} {
 		if math.Abs(speed/round-1) <= nominalTolerance {
 			return round
 		}

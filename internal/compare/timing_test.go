@@ -133,6 +133,25 @@ func TestOddSpeed(t *testing.T) {
 	}
 }
 
+// Pauses, such as those of a busy machine, change no speed.
+func TestSpeedWithPauses(t *testing.T) {
+	random := rand.New(rand.NewPCG(9, 9))
+	for range 50 {
+		reference := lab.Packets(4000, lab.Start, 300*time.Microsecond, 80)
+		capture := shifted(reference, time.Hour)
+		for range 3 { // the packets of a pause come in a burst at its end
+			at := random.IntN(len(capture) - 800)
+			end := capture[at].Time + 192e6
+			for i := at; i < len(capture) && capture[i].Time < end; i++ {
+				capture[i].Time = end
+			}
+		}
+		if r := mustCompare(t, reference, capture, compare.Options{}); r.Speed != 1 {
+			t.Errorf("speed %v", r.Speed)
+		}
+	}
+}
+
 // A few packets with much jitter tell no speed.
 func TestSpeedOfFew(t *testing.T) {
 	reference := lab.Packets(6, lab.Start, 10*time.Microsecond, 80)
