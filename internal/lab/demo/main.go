@@ -10,16 +10,16 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"text/tabwriter"
 	"time"
 
 	"pcap-replay/internal/lab"
+	"pcap-replay/internal/record"
 	"pcap-replay/stream"
 )
 
@@ -90,7 +90,7 @@ func demonstrate(pipeline string, folder []string) error {
 	if err != nil {
 		return err
 	}
-	return show(lab.Compare(set.Merged(), received))
+	return prove(set.Merged(), received)
 }
 
 // makeSet writes the files of the workers and set.tar.gz with them.
@@ -169,27 +169,47 @@ func readBack(path string) (packets []stream.Packet, err error) {
 	return packets, nil
 }
 
-func show(c lab.Comparison) error {
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	row := func(cells ...any) { fmt.Fprintf(table, "%v\t%v\t%v\t\n", cells...) }
-	row("", "packets", "bytes")
-	row("in", c.Sent, c.SentBytes)
-	row("received", c.Received, c.ReceivedBytes)
-	row("", "", "")
-	row("gap error", "p50", c.Gap50)
-	row("", "p99", c.Gap99)
-	row("schedule drift", "", c.Drift)
-	if err := table.Flush(); err != nil {
+// proof compares what arrived with what was to be sent, and verdict passes if nothing is
+// different but the times.
+const (
+	operands = "--against sent.pcap received.pcap"
+	proof    = "pcap-map " + operands
+	verdict  = "jq -e '.matched == .reference.packets and .extra + .duplicated + .reordered == 0'"
+)
+
+// prove prints what pcap-map finds.
+func prove(sent, received []stream.Packet) error {
+	for name, packets := range map[string][]stream.Packet{"sent.pcap": sent, "received.pcap": received} {
+		if err := os.WriteFile(name, lab.Pcap(packets, binary.LittleEndian, true), 0o666); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("\n  %s\n\n", proof)
+	if err := shell("pcap-map --chart " + operands); err != nil {
 		return err
 	}
-	if !c.Same {
+	output, err := exec.Command("sh", "-c", proof).Output()
+	if err != nil {
+		return err
+	}
+	var c record.Comparison
+	if err := record.NewDecoder(bytes.NewReader(output)).Decode(&c); err != nil {
+		return err
+	}
+	if c.Matched != c.Reference.Packets || c.Extra+c.Duplicated+c.Reordered != 0 {
 		return errors.New("what arrived is not what was sent")
 	}
-	_, err := io.WriteString(os.Stdout, `
-Every packet arrived unchanged and in the order of the timestamps. Now try your own captures:
+	fmt.Printf(`
+Every packet arrived once, unchanged and in order. The gap error is how much longer or
+shorter the gap between two packets was than in the captures. In a script, the verdict is:
+
+  %s |
+    %s
+
+Now try your own captures:
 
   pcap-map FOLDER                                      describe your captures
   pcap-merge FOLDER | sudo pcap-inject -i INTERFACE    replay them with their original timing
-`)
-	return err
+`, proof, verdict)
+	return nil
 }
