@@ -2,6 +2,7 @@ package tool
 
 import (
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -13,13 +14,17 @@ import (
 var timeLayouts = []string{
 	time.RFC3339Nano,
 	"2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999",
-	"2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15", "2006-01-02",
+	"2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15", "2006-01-02", "2006-01", "2006",
 }
 
+// year is a number that is a year and not seconds: 2012 seconds after 1970 is a time that
+// nobody means.
+var year = regexp.MustCompile(`^[0-9]{4}$`)
+
 // ParseTime parses a time in the format of records, a shorter form, or Unix seconds with
-// decimals. It returns nanoseconds since the Unix epoch.
+// decimals. A number of four digits is a year. It returns nanoseconds since the Unix epoch.
 func ParseTime(flag, text string) (int64, error) {
-	if nanoseconds, ok := parseDecimal(strings.TrimPrefix(text, "@"), 9); ok {
+	if nanoseconds, ok := parseDecimal(strings.TrimPrefix(text, "@"), 9); ok && !year.MatchString(text) {
 		return nanoseconds, nil
 	}
 	for _, layout := range timeLayouts {

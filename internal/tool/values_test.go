@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // explainedValue finds values that stand as examples.
@@ -42,5 +43,25 @@ func TestTheValuesOfThePageAreRead(t *testing.T) {
 	}
 	for kind := range read {
 		t.Errorf("no word of %ss", kind)
+	}
+}
+
+// Four digits are a year, and other numbers are Unix seconds.
+func TestParseTime(t *testing.T) {
+	date := func(year, month, day, hour int) int64 {
+		return time.Date(year, time.Month(month), day, hour, 0, 0, 0, time.UTC).UnixNano()
+	}
+	for text, want := range map[string]int64{
+		"2012": date(2012, 1, 1, 0), "2012-11": date(2012, 11, 1, 0), "2012-11-12": date(2012, 11, 12, 0),
+		"2012-11-12T11": date(2012, 11, 12, 11), "@2012": 2012e9, "2012.0": 2012e9, "999": 999e9, "10000": 10000e9, "-2012": -2012e9, "1600000000": 1600000000e9,
+	} {
+		if got, err := ParseTime("from", text); err != nil || got != want {
+			t.Errorf("%s: %d, %v, wanted %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"2012-13", "0000", "9999", "20-12", "2012-", "2012T11"} {
+		if got, err := ParseTime("from", text); err == nil {
+			t.Errorf("%s: %d, wanted an error", text, got)
+		}
 	}
 }
