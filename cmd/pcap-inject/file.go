@@ -25,7 +25,7 @@ func openFileSink(run *tool.Run, name string) (*fileSink, error) {
 	if err != nil {
 		return nil, err
 	}
-	writer, err := stream.NewWriter(out, stream.WriterOptions{LinkType: stream.LinkTypeEthernet})
+	writer, err := stream.NewWriter(out, tool.OptionsOf(name))
 	if err != nil {
 		return nil, err
 	}

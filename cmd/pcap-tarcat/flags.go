@@ -36,6 +36,9 @@ func configure(flags *tool.Flags, opener *input.Opener) (c config, err error) {
 		}
 	}
 	c.raw, c.list, c.ignoreZeros = flags.Bool("raw"), flags.Bool("list"), flags.Bool("ignore-zeros")
+	if c.raw || c.list {
+		c.compression = stream.Uncompressed // whatever the output is called
+	}
 	c.directory = flags.String("directory")
 	c.choices, err = chooseMembers(flags, opener)
 	return c, err

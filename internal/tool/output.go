@@ -3,15 +3,14 @@ package tool
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"pcap-replay/internal/files"
 	"pcap-replay/stream"
 )
-
-// Compressions are the values of -z.
-var Compressions = []string{stream.LZ4.String(), stream.Zstd.String(), stream.Gzip.String()}
 
 // OutputFlag is -o.
 func OutputFlag() cli.Flag {
@@ -20,7 +19,7 @@ func OutputFlag() cli.Flag {
 
 // CompressFlag is -z.
 func CompressFlag() cli.Flag {
-	return &cli.StringFlag{Name: "compress", Aliases: []string{"z"}, Usage: "compress the output with `METHOD`: lz4, zstd or gzip"}
+	return &cli.StringFlag{Name: "compress", Aliases: []string{"z"}, Usage: "compress the output with `METHOD`: lz4, zstd, gzip or none", DefaultText: "by the name of the output"}
 }
 
 // StreamFlags are those of the tools that write captures.
@@ -37,21 +36,39 @@ func (f *Flags) WriterOptions() (stream.WriterOptions, error) {
 	if err != nil {
 		return stream.WriterOptions{}, err
 	}
-	return stream.WriterOptions{PcapNG: f.Bool("pcapng"), Compression: compression, LinkType: stream.LinkTypeEthernet}, nil
+	options := OptionsOf(f.String("output"))
+	options.PcapNG = options.PcapNG || f.Bool("pcapng")
+	options.Compression = compression
+	return options, nil
 }
 
-// Compression reads CompressFlag.
+// suffixes are the ends of names that say how the file is compressed.
+var suffixes = map[string]stream.Compression{".gz": stream.Gzip, ".lz4": stream.LZ4, ".zst": stream.Zstd}
+
+// OptionsOf returns the options of a capture that its name asks for: the compression by
+// .gz, .lz4 or .zst, and the format by .pcapng before that.
+func OptionsOf(name string) stream.WriterOptions {
+	options := stream.WriterOptions{LinkType: stream.LinkTypeEthernet}
+	suffix := filepath.Ext(name)
+	if compression, ok := suffixes[strings.ToLower(suffix)]; ok {
+		options.Compression, name = compression, strings.TrimSuffix(name, suffix)
+	}
+	options.PcapNG = strings.EqualFold(filepath.Ext(name), ".pcapng")
+	return options
+}
+
+// Compression reads CompressFlag. Without it, the name of the output decides.
 func (f *Flags) Compression() (stream.Compression, error) {
 	name := f.String("compress")
-	for _, c := range []stream.Compression{stream.LZ4, stream.Zstd, stream.Gzip} {
+	for _, c := range []stream.Compression{stream.LZ4, stream.Zstd, stream.Gzip, stream.Uncompressed} {
 		if name == c.String() {
 			return c, nil
 		}
 	}
 	if name == "" {
-		return stream.Uncompressed, nil
+		return OptionsOf(f.String("output")).Compression, nil
 	}
-	return 0, UsageErrorf("-z %q: wanted lz4, zstd or gzip", name)
+	return 0, UsageErrorf("-z %q: wanted lz4, zstd, gzip or none", name)
 }
 
 // OpenOutput opens what -o names. Binary data does not go to a terminal.
