@@ -75,6 +75,7 @@ func run(run *tool.Run) error {
 		err = closeErr
 	}
 	if err == nil {
+		in.sayNothingLeft()
 		err = in.checkLateness()
 	}
 	return err

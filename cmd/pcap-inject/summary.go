@@ -108,6 +108,14 @@ func (in *injection) summary(head record.Summary) any {
 	return s
 }
 
+// sayNothingLeft reports that the filter has left out every packet.
+func (in *injection) sayNothingLeft() {
+	filtered := in.feeder.filtered.Load()
+	if filtered == in.feeder.in.Load() && in.run.Context.Err() == nil {
+		in.run.Messages.NothingLeft(tool.LeftOut{Count: filtered, Thing: "packet", Reason: "not matched by the filter"})
+	}
+}
+
 // checkLateness returns the error of --fail-late.
 func (in *injection) checkLateness() error {
 	limit := in.config.failLate

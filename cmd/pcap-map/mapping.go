@@ -69,8 +69,8 @@ func (m *mapping) produce() error {
 	if err := read(); err != nil {
 		return err
 	}
-	if m.failed.Load() > 0 && m.captures.Load() == 0 {
-		return tool.ErrReported
+	if m.captures.Load() == 0 {
+		return m.nothingFound()
 	}
 	if m.config.chart {
 		if err := m.picture.WriteText(m.out, m.chartSize()); err != nil {
@@ -83,6 +83,17 @@ func (m *mapping) produce() error {
 		}
 	}
 	return nil
+}
+
+// nothingFound is the error of a run without any capture.
+func (m *mapping) nothingFound() error {
+	switch {
+	case m.failed.Load() > 0:
+		return tool.ErrReported
+	case m.config.fromRecords != "":
+		return fmt.Errorf("--from-records %s: no records", files.Display(m.config.fromRecords, ""))
+	}
+	return input.NoCapture(m.run.Flags.Operands(), m.config.names)
 }
 
 // readCaptures surveys the operands.

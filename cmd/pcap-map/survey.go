@@ -111,6 +111,7 @@ type surveyor struct {
 	parts    int  // of one file that are read at the same time
 	rated    bool // the rates are for a picture
 	task     surveyTask
+	members  int            // of the tarball, those that are captures or should be
 	reader   *stream.Reader // is used for one capture after another
 }
 
@@ -154,7 +155,7 @@ func (s *surveyor) surveyInput() error {
 	}
 	result, err := s.surveyFile(src, file, info.Size())
 	if errors.Is(err, stream.ErrNotCapture) && input.IsArchiveFile(s.task.file.Path) {
-		return s.archives.Walk(s.task.file.Path, s.surveyMember)
+		return s.surveyMembers(func() error { return s.archives.Walk(s.task.file.Path, s.surveyMember) })
 	}
 	if err != nil {
 		return err
@@ -196,7 +197,7 @@ func (p *partSource) ReadAt(b []byte, offset int64) (int, error) {
 func (s *surveyor) surveyStream(src io.Reader) error {
 	src, tarball := input.DetectTarball(src)
 	if tarball {
-		return s.archives.WalkStream(s.task.file.Path, src, s.surveyMember)
+		return s.surveyMembers(func() error { return s.archives.WalkStream(s.task.file.Path, src, s.surveyMember) })
 	}
 	counted := &countedReader{src: src}
 	result, err := s.surveyCapture(s.task.file, counted, math.MaxInt64)
@@ -219,6 +220,16 @@ func (c *countedReader) Read(p []byte) (int, error) {
 }
 
 // surveyMember surveys a member of a tarball.
+// surveyMembers surveys the members of a tarball. A tarball without a capture is an error.
+func (s *surveyor) surveyMembers(walk func() error) error {
+	s.members = 0
+	err := walk()
+	if err == nil && s.members == 0 {
+		return s.names.NoCapture()
+	}
+	return err
+}
+
 func (s *surveyor) surveyMember(reader archive.Walker, member *archive.Member) error {
 	if member.Type != archive.File || !s.names.Want(member.Name) {
 		return nil
@@ -229,6 +240,9 @@ func (s *surveyor) surveyMember(reader archive.Walker, member *archive.Member) e
 	src.end()
 	if s.ctx.Err() != nil {
 		return s.ctx.Err()
+	}
+	if err == nil || input.LooksLikeCapture(member.Name) {
+		s.members++
 	}
 	if err != nil {
 		return s.give(&mapped{file: in, err: err})

@@ -109,6 +109,8 @@ func (m *merging) fromSelection(selection []input.Selected) (list []candidate) {
 	archives := map[string]int{}
 	for _, s := range selection {
 		if m.config.selector.excludes(s.Earliest, s.Latest) && s.CompareFileSize() == nil {
+			m.excluded++
+			m.config.selector.leftOut.Widen(s.Earliest, s.Latest)
 			continue
 		}
 		if s.IsOther {
@@ -379,9 +381,10 @@ func (m *merging) addWanted(c *candidate, add func(wanted *input.Wanted, found *
 	for _, s := range c.members {
 		wanted.AddRecord(&s)
 	}
-	found := false
+	found, before := false, m.members
 	err := add(&wanted, &found)
-	if found {
+	isEmpty := err == nil && wanted.All && m.members == before
+	if found && !isEmpty {
 		m.sound++
 	}
 	switch {
@@ -391,8 +394,11 @@ func (m *merging) addWanted(c *candidate, add func(wanted *input.Wanted, found *
 		m.problems.Failed(c.File, err)
 		return m.problems.Stop()
 	}
+	if isEmpty {
+		m.problems.Empty(c.Path, m.config.names)
+	}
 	for _, reason := range wanted.NotFound() {
-		m.problems.Failed(c.File, errors.New(reason))
+		m.problems.Failed(c.File, reason)
 	}
 	return m.problems.Check()
 }
@@ -428,9 +434,11 @@ func (m *merging) wantsMember(c *candidate, wanted *input.Wanted, member *archiv
 		}
 	}
 	if member.Content.IsCapture() || member.Size == 0 {
+		m.members++
 		return true, nil
 	}
 	if m.problems.NotCapture(input.File{Path: member.Name, Archive: c.Path, Found: !exactly}, stream.ErrNotCapture) {
+		m.members++
 		return false, m.problems.Stop()
 	}
 	return false, nil

@@ -32,6 +32,8 @@ type merging struct {
 	inputs    []*merge.Input
 	linkTypes []stream.LinkType // that their headers name
 	named     int               // files, folders' files, archives and streams
+	members   int               // of tarballs, captures that are wanted
+	excluded  int               // selected captures that are out of the range
 	sound     int               // inputs that could be read
 	again     bool              // the inputs have been played, and their problems have been reported
 
@@ -65,8 +67,8 @@ func (m *merging) mergeAll(out *files.Output) error {
 		if err := m.collect(); err != nil {
 			return err
 		}
-		if m.named > 0 && m.sound == 0 {
-			return tool.ErrReported
+		if err := m.checkFound(); err != nil {
+			return err
 		}
 		play = m.play
 	}
@@ -97,7 +99,25 @@ func (m *merging) mergeAll(out *files.Output) error {
 	if err := writer.Close(); err != nil {
 		return tool.OutputError(m.out, err)
 	}
+	if m.packetsOut.Load() == 0 {
+		m.config.selector.sayNothingLeft(m.run, m.excluded)
+	}
 	return m.sayUnwritable()
+}
+
+// checkFound fails the run if there is nothing to merge.
+func (m *merging) checkFound() error {
+	switch {
+	case m.named > 0 && m.sound == 0:
+		return tool.ErrReported
+	case m.named > 0 || m.excluded > 0:
+		return nil
+	}
+	m.problems.WarnSkipped()
+	if m.config.selects && len(m.run.Flags.Operands()) == 0 {
+		return fmt.Errorf("--select %s: no record of a capture", files.Display(m.run.Flags.String("select"), ""))
+	}
+	return input.NoCapture(m.run.Flags.Operands(), m.config.names)
 }
 
 // sayUnwritable reports the packets that were left out because of their times. The exit

@@ -23,7 +23,8 @@ type selector struct {
 	window        int64 // of duplicates; 0 keeps them
 	snaplen       uint32
 	output        *stream.WriterOptions
-	behind        int // successive packets that are not before to
+	leftOut       tool.Times // of the packets out of the range
+	behind        int        // successive packets that are not before to
 
 	in, outOfRange, otherShards, filtered, duplicated atomic.Int64
 	unwritable                                        atomic.Int64 // with times that the output cannot hold
@@ -161,10 +162,34 @@ func (s *selector) excludes(earliest, latest *int64) bool {
 func (s *selector) isInRange(packet *stream.Packet) bool {
 	if packet.Time >= s.to && s.to != math.MaxInt64 {
 		s.behind++
+		s.leftOut.Add(packet.Time)
 		return false
 	}
 	s.behind = 0
-	return packet.Time >= s.from
+	if packet.Time < s.from {
+		s.leftOut.Add(packet.Time)
+		return false
+	}
+	return true
+}
+
+// sayNothingLeft reports that every packet was left out. A share of the flows may be empty,
+// which is no error. Excluded captures were not even read.
+func (s *selector) sayNothingLeft(run *tool.Run, excluded int) {
+	outOfRange, otherShards, filtered := s.outOfRange.Load(), s.otherShards.Load(), s.filtered.Load()
+	if outOfRange+filtered == 0 && excluded == 0 && otherShards > 0 {
+		run.Messages.Warnf("no packet is left: %s of other shares", tool.Plural(otherShards, "packet"))
+		return
+	}
+	run.Messages.NothingLeft(
+		tool.LeftOut{Count: int64(excluded), Thing: "capture", Reason: run.Flags.RangeReason()},
+		tool.LeftOut{Count: outOfRange, Thing: "packet", Reason: run.Flags.RangeReason()},
+		tool.LeftOut{Count: otherShards, Thing: "packet", Reason: "of other shares"},
+		tool.LeftOut{Count: filtered, Thing: "packet", Reason: "not matched by the filter"},
+	)
+	if outOfRange > 0 || excluded > 0 {
+		run.Messages.Hint(s.leftOut.Hint())
+	}
 }
 
 func (s *selector) cutLong(packets []stream.Packet) {

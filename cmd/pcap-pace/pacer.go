@@ -29,10 +29,11 @@ type pacer struct {
 	clock      schedule.Clock
 	wait       func(moment int64) error
 	begun      bool
-	paused     bool  // a long pause was reported
-	epoch      int64 // time of departure 0 on the clock
-	base       int64 // timestamp of departure 0
-	seen       int64 // when the clock was last looked at before a write
+	paused     bool       // a long pause was reported
+	epoch      int64      // time of departure 0 on the clock
+	base       int64      // timestamp of departure 0
+	seen       int64      // when the clock was last looked at before a write
+	leftOut    tool.Times // of the packets out of the range
 
 	// These are safe for concurrent use.
 	in, outOfRange, outOfOrder, disorder, latest atomic.Int64
@@ -79,6 +80,10 @@ func (p *pacer) playAll() error {
 	}
 	if err := writer.Close(); err != nil {
 		return tool.OutputError(p.out, err)
+	}
+	if p.packetsOut.Load() == 0 && p.outOfRange.Load() > 0 {
+		p.run.Messages.NothingLeft(tool.LeftOut{Count: p.outOfRange.Load(), Thing: "packet", Reason: p.run.Flags.RangeReason()})
+		p.run.Messages.Hint(p.leftOut.Hint())
 	}
 	return nil
 }
@@ -193,6 +198,8 @@ func (p *pacer) selectRange(packets []stream.Packet) []stream.Packet {
 	for i := range packets {
 		if p.isInRange(&packets[i]) {
 			kept = append(kept, packets[i])
+		} else {
+			p.leftOut.Add(packets[i].Time)
 		}
 	}
 	p.outOfRange.Add(int64(len(packets) - len(kept)))

@@ -82,6 +82,7 @@ func (t *taker) takeAll() error {
 
 // walk takes the selected members of one tarball, and reports whether it could be read.
 func (t *taker) walk(choice *archiveChoice) (isRead bool, err error) {
+	taken, members := t.taken.Load(), t.members.Load()
 	if choice.fromRecord {
 		err = input.CheckRecorded(choice.path)
 	}
@@ -89,12 +90,15 @@ func (t *taker) walk(choice *archiveChoice) (isRead bool, err error) {
 		err = t.archives.WalkWanted(choice.path, choice.wanted.MayWant, func(r archive.Walker, m *archive.Member) error { return t.visit(choice, r, m) })
 	}
 	isRead = err == nil
+	if isRead && choice.wanted.All && t.taken.Load() == taken && t.members.Load() > members && !t.run.Messages.HaveErrors() {
+		err, isRead = input.Names{}.NoCapture(), false
+	}
 	if err := t.archives.PassFailure(choice.path, err); err != nil {
 		return isRead, err
 	}
 	if isRead {
 		for _, reason := range choice.wanted.NotFound() {
-			t.problems.Failed(input.File{Path: choice.path}, errors.New(reason))
+			t.problems.Failed(input.File{Path: choice.path}, reason)
 			t.missing.Add(1)
 		}
 		t.hintIndex(choice)

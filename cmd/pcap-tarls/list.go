@@ -82,6 +82,10 @@ func (l *lister) listAll() error {
 	if int(l.failed.Load()) == len(l.config.archives) {
 		return tool.ErrReported
 	}
+	if l.members.Load() > 0 && l.listed.Load() == 0 {
+		match := l.config.match[0].String()
+		return tool.WithHint(fmt.Errorf("no member matches --match %q", match), tool.PatternHint(match))
+	}
 	return nil
 }
 

@@ -76,6 +76,9 @@ var troubles = []string{
 	`pcap-inject -w out.pcap a.pcap b.pcap`,
 	`mkdir later; cp later.pcap later/1.pcap; cp a.pcap later/1.pcap10; pcap-pace later`,
 	`pcap-pace one.tar`,
+	`pcap-merge --from 2012 --to 2013 -o out.pcap a.pcap`,
+	`mkdir empty; pcap-map empty`,
+	`pcap-map --match 'fold*.pcap' later`,
 }
 
 // figures of messages differ from run to run.

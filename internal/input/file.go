@@ -63,7 +63,7 @@ func ParseNames(flags *tool.Flags) (n Names, err error) {
 	n.suffix = flags.String("suffix")
 	if text := flags.String("match"); text != "" {
 		if n.match, err = regexp.Compile(text); err != nil {
-			return n, tool.UsageErrorf("--match %q: %w", text, err)
+			return n, tool.UsageErrorf("--match %q: %w", text, err).WithHint(tool.PatternHint(text))
 		}
 	}
 	return n, nil
@@ -105,6 +105,10 @@ func Expand(operands []string, names Names, problems *Problems) (list []File, fa
 			failed++
 		case info.IsDir():
 			found, bad := searchFolder(operand, names, problems)
+			if len(found) == 0 && bad == 0 {
+				problems.Empty(operand, names)
+				bad++
+			}
 			list, failed = append(list, found...), failed+bad
 		default:
 			list = append(list, File{Path: operand})

@@ -18,6 +18,7 @@ type Playback struct {
 	opener   *Opener
 	problems *Problems
 	progress *tool.Progress
+	operands []string
 	files    []File
 	opened   map[int]io.ReadCloser // opened in advance; nil if opening failed
 	start    int64                 // of stdin, if it is a file that is played again
@@ -42,7 +43,7 @@ const BatchPackets = 512
 
 // NewPlayback returns a Playback of the files that the operands name.
 func NewPlayback(ctx context.Context, operands []string, opener *Opener, problems *Problems, progress *tool.Progress) (*Playback, error) {
-	p := &Playback{ctx: ctx, opener: opener, problems: problems, progress: progress, opened: map[int]io.ReadCloser{}}
+	p := &Playback{ctx: ctx, operands: operands, opener: opener, problems: problems, progress: progress, opened: map[int]io.ReadCloser{}}
 	list, failed, err := Expand(operands, Names{}, problems)
 	if err != nil {
 		return nil, err
@@ -202,7 +203,11 @@ func (p *Playback) openNext() error {
 	if !p.again {
 		p.problems.WarnSkipped()
 	}
-	if !p.again && p.named > 0 && p.failed == p.named {
+	switch {
+	case p.again:
+	case p.named == 0:
+		return NoCapture(p.operands, Names{})
+	case p.failed == p.named:
 		return tool.ErrReported
 	}
 	return io.EOF

@@ -97,6 +97,7 @@ func (p *Problems) Failed(file File, err error) {
 	err = files.WithoutPath(err)
 	p.Messages.Errorf("%s: %w", file.Display(), err)
 	p.Report.Failed(file.Path, file.Archive, err.Error())
+	p.Messages.HintOf(err)
 }
 
 // NotCapture is a file that is no capture. It is a failure if somebody named the file, or

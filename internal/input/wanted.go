@@ -5,6 +5,7 @@ import (
 	"regexp"
 
 	"pcap-replay/internal/archive"
+	"pcap-replay/internal/tool"
 )
 
 // Wanted has the selected members of a tarball, and records which were found.
@@ -115,19 +116,19 @@ func (w *Wanted) HasNames() bool { return w.missing > 0 }
 func (w *Wanted) IsComplete() bool { return !w.All && len(w.patterns) == 0 && w.missing == 0 }
 
 // NotFound returns errors for what was selected, but is not in the tarball.
-func (w *Wanted) NotFound() (reasons []string) {
+func (w *Wanted) NotFound() (reasons []error) {
 	for _, p := range w.patterns {
 		if !p.found {
-			reasons = append(reasons, fmt.Sprintf("no member matches %q", p))
+			reasons = append(reasons, tool.WithHint(fmt.Errorf("no member matches %q", p), tool.PatternHint(p.String())))
 		}
 	}
 	for _, m := range w.ordered {
 		switch {
 		case m.found:
 		case m.offset != nil:
-			reasons = append(reasons, fmt.Sprintf("no member at offset %d is named %q (pcap-map makes a new record)", *m.offset, m.name))
+			reasons = append(reasons, fmt.Errorf("no member at offset %d is named %q (pcap-map makes a new record)", *m.offset, m.name))
 		default:
-			reasons = append(reasons, fmt.Sprintf("no member is named %q", m.name))
+			reasons = append(reasons, fmt.Errorf("no member is named %q", m.name))
 		}
 	}
 	return reasons

@@ -5,7 +5,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -186,17 +185,4 @@ func readFilter(name string) (string, error) {
 // StrictFlag is of the tools that go on after a bad input otherwise.
 func StrictFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "strict", Usage: "stop at the first input that is damaged or cannot be read"}
-}
-
-// CompilePatterns compiles the regular expressions of a flag or of operands.
-func CompilePatterns(what string, texts []string) ([]*regexp.Regexp, error) {
-	patterns := make([]*regexp.Regexp, len(texts))
-	for i, text := range texts {
-		pattern, err := regexp.Compile(text)
-		if err != nil {
-			return nil, UsageErrorf("%s %q: %w", what, text, err)
-		}
-		patterns[i] = pattern
-	}
-	return patterns, nil
 }

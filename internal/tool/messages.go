@@ -74,10 +74,7 @@ func (m *Messages) Quiet() bool { return m.quiet }
 // fail says what ended the run, and the next thing to do.
 func (m *Messages) fail(err error) {
 	m.Say("error: " + err.Error())
-	var hinted interface{ Hint() string } // of an engine, too
-	if errors.As(err, &hinted) && hinted.Hint() != "" {
-		m.Say("hint: " + hinted.Hint())
-	}
+	m.HintOf(err)
 }
 
 // isUnheard says whether a message could not be printed, since stderr was closed.
@@ -85,6 +82,21 @@ func (m *Messages) isUnheard() bool {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	return m.unheard
+}
+
+// HintOf prints the hint of an error that was reported, if it has one.
+func (m *Messages) HintOf(err error) {
+	var hinted interface{ Hint() string } // of an engine, too
+	if errors.As(err, &hinted) {
+		m.Hint(hinted.Hint())
+	}
+}
+
+// Hint says what to do about the error that was reported last.
+func (m *Messages) Hint(text string) {
+	if text != "" {
+		m.Say("hint: " + text)
+	}
 }
 
 // isVerbose says whether --verbose was given. It may be called while flags are parsed.

@@ -1,0 +1,40 @@
+package tool
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// CompilePatterns compiles the regular expressions of a flag or of operands.
+func CompilePatterns(what string, texts []string) ([]*regexp.Regexp, error) {
+	patterns := make([]*regexp.Regexp, len(texts))
+	for i, text := range texts {
+		pattern, err := regexp.Compile(text)
+		if err != nil {
+			return nil, UsageErrorf("%s %q: %w", what, text, err).WithHint(PatternHint(text))
+		}
+		patterns[i] = pattern
+	}
+	return patterns, nil
+}
+
+// PatternHint says which regular expression does what somebody meant who wrote a pattern
+// of the shell, such as *.pcap. It is "" for text that is no such pattern.
+func PatternHint(text string) string {
+	if !strings.ContainsAny(text, "*?") || strings.Contains(text, ".*") || strings.ContainsAny(text, `\()|+^$[]{}`) {
+		return ""
+	}
+	return fmt.Sprintf("%s is a shell pattern; as a regular expression it is '%s'", text, asRegexp(text))
+}
+
+// asRegexp translates a pattern of the shell. A regular expression may match any part of a
+// name.
+func asRegexp(pattern string) string {
+	end := "$"
+	if strings.HasSuffix(pattern, "*") {
+		end = ""
+	}
+	quoted := regexp.QuoteMeta(strings.Trim(pattern, "*"))
+	return strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(quoted) + end
+}
