@@ -26,10 +26,12 @@ type feeder struct {
 	filter   *filter.Packets
 	fitter   *frame.Fitter
 	policies frame.Policies
-	axis     *schedule.Axis
-	clock    schedule.Clock
-	epoch    *schedule.Epoch
-	rings    []*schedule.Ring
+	// hintSkipped says what to do about a packet that is not sent.
+	hintSkipped func(packet *stream.Packet, reason frame.SkipReason) string
+	axis        *schedule.Axis
+	clock       schedule.Clock
+	epoch       *schedule.Epoch
+	rings       []*schedule.Ring
 
 	delay time.Duration
 	at    bool  // timestamps are wall-clock times
@@ -162,6 +164,7 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 		if skip != frame.NotSkipped {
 			if f.skip(skip) {
 				f.tellSkipped(packets[i].Time, f.fitter.Explain(&packets[i], skip))
+				f.messages.Hint(f.hintSkipped(&packets[i], skip))
 			}
 			continue
 		}

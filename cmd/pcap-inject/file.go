@@ -100,6 +100,8 @@ func (s *fileSink) close() error {
 	return nil
 }
 
+func (s *fileSink) hintSkipped(*stream.Packet, frame.SkipReason) string { return "" }
+
 func (s *fileSink) isWire() bool { return false }
 
 func (s *fileSink) stamps() []*wire.Stamps { return nil }

@@ -44,6 +44,8 @@ type sink interface {
 	// fitter makes frames that can be sent. longest is the length of the longest one that
 	// fits into a ring.
 	fitter(c *config, longest int) *frame.Fitter
+	// hintSkipped says what to do about a packet that is not sent, if there is a way.
+	hintSkipped(packet *stream.Packet, reason frame.SkipReason) string
 	// refusesFrame reports whether an error affects only one frame, so that the run
 	// continues.
 	refusesFrame(err error) bool
@@ -95,7 +97,7 @@ const (
 func (in *injection) prepare(playback *input.Playback) {
 	c := &in.config
 	in.feeder = &feeder{
-		playback: playback, messages: in.run.Messages, report: in.run.Report, flags: in.run.Flags, filter: c.filter, policies: c.policies,
+		playback: playback, messages: in.run.Messages, report: in.run.Report, flags: in.run.Flags, filter: c.filter, policies: c.policies, hintSkipped: in.sink.hintSkipped,
 		axis: schedule.NewAxis(schedule.TimeScale{MaxGap: c.maxGap}), clock: schedule.System, epoch: in.epoch,
 		delay: c.delay, at: c.at, asap: c.asap, limit: c.limit, end: int64(c.duration),
 	}

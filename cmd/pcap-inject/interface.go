@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/record"
@@ -36,6 +37,8 @@ func openWireSink(c *config, messages *tool.Messages) (*wireSink, error) {
 	switch err := device.Ready(); {
 	case errors.Is(err, wire.ErrDown):
 		return nil, tool.WithHint(err, "ip link set "+device.Name+" up")
+	case errors.Is(err, wire.ErrNoCarrier):
+		return nil, tool.WithHint(err, hintCarrier(device))
 	case err != nil:
 		return nil, err
 	}
@@ -58,6 +61,14 @@ func openWireSink(c *config, messages *tool.Messages) (*wireSink, error) {
 		messages.Warnf("what the queueing discipline drops is not counted: %v", err)
 	}
 	return s, nil
+}
+
+// hintCarrier says how to get a carrier.
+func hintCarrier(device *wire.Interface) string {
+	if peer := device.Peer(); peer != "" {
+		return "the other end is down: ip link set " + peer + " up"
+	}
+	return "the other end is down, or no cable is connected: ip link set PEER up at the other end"
 }
 
 // openSockets opens one socket for each worker. With --tx auto, frames bypass the queueing
@@ -153,6 +164,23 @@ func (s *wireSink) accepts(link stream.LinkType) error {
 		return tool.WithHint(err, "--link ethernet gives such frames an Ethernet header")
 	}
 	return err
+}
+
+// maxMTU is the largest MTU that Linux accepts for a virtual device: the longest IPv4
+// packet.
+const maxMTU = 65535
+
+// hintSkipped names the flag and the command by which long frames are sent.
+func (s *wireSink) hintSkipped(packet *stream.Packet, reason frame.SkipReason) string {
+	if reason != frame.SkippedOversize {
+		return ""
+	}
+	hint := "--oversize segment cuts TCP packets as network cards do"
+	mtu := s.device.MTU + max(len(packet.Data), int(packet.WireLength)) - s.device.MaxFrame()
+	if mtu <= maxMTU {
+		hint += fmt.Sprintf("; or allow such frames, also at the other end of a veth pair: ip link set %s mtu %d", s.device.Name, mtu)
+	}
+	return hint
 }
 
 func (s *wireSink) isEthernet() bool {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"pcap-replay/internal/archive"
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/merge"
 	"pcap-replay/internal/record"
@@ -347,6 +348,7 @@ func (m *merging) streamFailed(file input.File, err error) {
 func (m *merging) addArchive(c *candidate) error {
 	indexed := m.archives.OpenIndexed(c.Path, m.openSparingly)
 	if indexed == nil {
+		m.recommendIndex(c.Path)
 		return m.addMembers(c, func(visit input.Visit) error { return m.archives.Walk(c.Path, visit) })
 	}
 	m.run.OnEnd(func() { indexed.Close() })
@@ -362,6 +364,23 @@ func (m *merging) addArchive(c *candidate) error {
 		m.archives.PassDamages(c.Path, indexed)
 		return err
 	})
+}
+
+// slowArchive is the size of a tarball, in bytes, from which reading it takes long enough to
+// say so: about a second.
+const slowArchive = 64 << 20
+
+// recommendIndex says why the first packet of a large tarball takes long.
+func (m *merging) recommendIndex(path string) {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() < slowArchive || m.run.Messages.Quiet() {
+		return
+	}
+	if _, err := os.Stat(archive.IndexPath(path)); !errors.Is(err, fs.ErrNotExist) {
+		return // a message says why it is not used
+	}
+	m.run.Messages.Say(files.Display(path, "") + " has no index: all of it is read before the first packet is written")
+	m.run.Messages.Hint("make an index: pcap-tarls --index " + files.Quote(path))
 }
 
 // addMembers reads the captures in a tarball in one pass.

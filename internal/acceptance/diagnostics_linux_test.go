@@ -77,6 +77,7 @@ var troubles = []string{
 	`mkdir later; cp later.pcap later/1.pcap; cp a.pcap later/1.pcap10; pcap-pace later`,
 	`pcap-pace one.tar`,
 	`pcap-merge --from 2012 --to 2013 -o out.pcap a.pcap`,
+	`mkdir big; truncate -s 65M big/zeros; cp a.pcap big; tar -cf big.tar big; pcap-merge -o out.pcap big.tar`,
 	`mkdir empty; pcap-map empty`,
 	`pcap-map --match 'fold*.pcap' later`,
 }

@@ -60,6 +60,20 @@ func Names() (names []string) {
 	return names
 }
 
+// Peer returns the name of the other end of a veth pair. It is "" for other interfaces, and
+// if the other end is in another network namespace.
+func (i *Interface) Peer() string {
+	link, err := netlink.LinkByIndex(i.Index)
+	if err != nil || link.Type() != "veth" || link.Attrs().NetNsID >= 0 {
+		return ""
+	}
+	peer, err := netlink.LinkByIndex(link.Attrs().ParentIndex)
+	if err != nil {
+		return ""
+	}
+	return peer.Attrs().Name
+}
+
 // Counters reads the transmit counters of the device.
 func (i *Interface) Counters() (Counters, error) {
 	link, err := netlink.LinkByIndex(i.Index)

@@ -16,6 +16,9 @@ func Lookup(string) (*Interface, error) { return nil, errUnsupported }
 // Names are the names of the interfaces.
 func Names() []string { return nil }
 
+// Peer is the name of the other end of a veth pair.
+func (*Interface) Peer() string { return "" }
+
 // Counters reads the transmit counters of the device.
 func (*Interface) Counters() (Counters, error) { return Counters{}, errUnsupported }
 
