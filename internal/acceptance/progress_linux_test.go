@@ -296,7 +296,7 @@ func TestProgressMakesWay(t *testing.T) {
 		code     int
 		lines    []string
 	}{
-		{`pcap-pace -o /dev/null cut.pcap slow.pcap`, exitDamaged, []string{"error: cut.pcap: offset"}},
+		{`cp slow.pcap again.pcap; pcap-merge --strict slow.pcap > /dev/null; cat slow.pcap | pcap-pace -o /dev/null cut.pcap -`, exitDamaged, []string{"error: cut.pcap: offset"}},
 		{`(head -c 60000 set.tar; sleep 1.5; tail -c +60001 set.tar; sleep 1.5) | pcap-tarls --names -`, exitDone, []string{"slow/cut.pcap", "slow/slow.pcap"}},
 		{`pcap-pace -o /dev/null --report /dev/stderr --progress always cut.pcap`, exitDamaged, []string{`error: cut.pcap`, `{"event":"damaged"`, `{"event":"summary"`}},
 		{`pcap-pace --report /dev/stdout -o /dev/null cut.pcap`, exitDamaged, []string{`error: cut.pcap`, `{"event":"damaged"`, `{"event":"summary"`}},
@@ -439,5 +439,20 @@ func TestCapturesAreNotForTerminals(t *testing.T) {
 		if lines := r.lines(); r.code != exitUsage || len(lines) == 0 || lines[0] != want {
 			t.Errorf("%s: exit %d, %q, wanted %q", pipeline, r.code, lines, want)
 		}
+	}
+}
+
+// A message takes a line of its own, whatever stands in the line: a ^C that was typed, or
+// the line of another tool.
+func TestMessagesBeginTheirLine(t *testing.T) {
+	makeSlow(t)
+	r := &terminalRun{pipeline: "printf '^C' >&2; pcap-map missing.pcap; TERM=dumb pcap-map gone.pcap; pcap-map gone.pcap 2> said; wc -l < said", columns: 100}
+	runOnTerminals(t, r)
+	want := []string{"pcap-map: error: missing.pcap: no such file or directory", "pcap-map: error: gone.pcap: no such file or directory", "1"}
+	if lines := r.lines(); !slices.Equal(lines, want) {
+		t.Errorf("%q, wanted %q", lines, want)
+	}
+	if said, err := os.ReadFile("said"); err != nil || strings.Contains(string(said), "\x1b") {
+		t.Errorf("a file has %q, %v", said, err)
 	}
 }

@@ -42,8 +42,10 @@ func (f *timedFile) follows(previous *timedFile) bool {
 // again is played again.
 func (p *Playback) CheckOrder(flags *tool.Flags) error {
 	var timed []timedFile
+	reader := stream.NewReader(nil)
+	defer reader.Close()
 	for i, file := range p.files {
-		span, ok, err := p.findSpan(i)
+		span, ok, err := p.findSpan(reader, i)
 		switch {
 		case errors.Is(err, stream.ErrNotCapture) && IsArchiveFile(file.Path):
 			return tool.UsageErrorf("%s is a tarball", file.Display()).WithHint(mergeLine(flags))
@@ -61,7 +63,7 @@ func (p *Playback) CheckOrder(flags *tool.Flags) error {
 
 // findSpan finds when a file runs. It says no to what cannot be read: that is reported
 // when its turn comes.
-func (p *Playback) findSpan(index int) (span survey.Span, ok bool, err error) {
+func (p *Playback) findSpan(reader *stream.Reader, index int) (span survey.Span, ok bool, err error) {
 	path := p.files[index].Path
 	if info, err := os.Stat(path); path == "-" || err != nil || !info.Mode().IsRegular() {
 		return span, false, nil
@@ -83,7 +85,7 @@ func (p *Playback) findSpan(index int) (span survey.Span, ok bool, err error) {
 	if len(p.files) > 1 {
 		limit = orderBudget / int64(len(p.files))
 	}
-	return survey.FindSpan(unpositioned{p, file}, size.Size(), limit)
+	return survey.FindSpan(reader, unpositioned{p, file}, size.Size(), limit)
 }
 
 // unpositioned reads a file without moving its position, until the run ends.

@@ -23,10 +23,9 @@ const tailSize = 4 * stream.MaxCaptureLength
 // FindSpan finds when a capture of size bytes runs. Of a large plain pcap it reads the
 // first packets and the end, and of others at most limit bytes after decompression. ok is
 // false for a capture without times in that part. The error wraps [stream.ErrNotCapture],
-// or is that of the file.
-func FindSpan(file io.ReaderAt, size, limit int64) (span Span, ok bool, err error) {
-	r := stream.NewReader(io.NewSectionReader(file, 0, size))
-	defer r.Close()
+// or is that of the file. The reader lends its memory, as there may be many files.
+func FindSpan(r *stream.Reader, file io.ReaderAt, size, limit int64) (span Span, ok bool, err error) {
+	r.Reset(io.NewSectionReader(file, 0, size))
 	s := survey{latest: math.MinInt64}
 	if err := s.readUpTo(r, 1); err != nil {
 		return span, false, err
@@ -43,7 +42,9 @@ func FindSpan(file io.ReaderAt, size, limit int64) (span Span, ok bool, err erro
 
 // readUpTo reads until the reader has come to an offset, and past damage.
 func (s *survey) readUpTo(r *stream.Reader, offset int64) error {
-	batch := make([]stream.Packet, batchSize)
+	pooled := batches.Get().(*[batchSize]stream.Packet)
+	defer batches.Put(pooled)
+	batch := pooled[:]
 	for r.Offset() < offset {
 		n, err := r.Read(batch)
 		s.add(batch[:n])
@@ -61,8 +62,11 @@ func (s *survey) readUpTo(r *stream.Reader, offset int64) error {
 // latestInTail is the largest time at the end of a large plain pcap. found is false for
 // other files, and where the end is damaged or belongs to another section.
 func latestInTail(file io.ReaderAt, size int64) (latest int64, found bool) {
+	if size < 2*tailSize {
+		return 0, false
+	}
 	header, ok := readHeader(file)
-	if !ok || size < 2*tailSize {
+	if !ok {
 		return 0, false
 	}
 	start := findRecord(file, header, size, size-tailSize)

@@ -9,6 +9,7 @@ import (
 
 	"pcap-replay/internal/lab"
 	"pcap-replay/internal/survey"
+	"pcap-replay/stream"
 )
 
 // countingReader counts the bytes that are read of a file.
@@ -34,6 +35,8 @@ func TestFindSpan(t *testing.T) {
 		later[i].Time += int64(time.Hour)
 	}
 	const limit = 1 << 20
+	reader := stream.NewReader(nil)
+	defer reader.Close()
 	for name, c := range map[string]struct {
 		file   []byte
 		latest int64 // at least
@@ -49,7 +52,7 @@ func TestFindSpan(t *testing.T) {
 		"compressed": {lab.Compressions(t, pcap(packets[:30]))[0], packets[29].Time, true},
 	} {
 		file := &countingReader{Reader: bytes.NewReader(c.file)}
-		span, ok, err := survey.FindSpan(file, int64(len(c.file)), limit)
+		span, ok, err := survey.FindSpan(reader, file, int64(len(c.file)), limit)
 		if err != nil || !ok || span.First != lab.Start || span.Latest < c.latest || c.exact && span.Latest != c.latest {
 			t.Errorf("%s: %+v, %v, %v, wanted from %d to %d", name, span, ok, err, lab.Start, c.latest)
 		}
@@ -58,12 +61,12 @@ func TestFindSpan(t *testing.T) {
 		}
 	}
 	for name, data := range map[string][]byte{"empty": nil, "without packets": large[:24]} {
-		if span, ok, err := survey.FindSpan(bytes.NewReader(data), int64(len(data)), limit); ok || err != nil {
+		if span, ok, err := survey.FindSpan(reader, bytes.NewReader(data), int64(len(data)), limit); ok || err != nil {
 			t.Errorf("%s: %+v, %v, %v", name, span, ok, err)
 		}
 	}
 	text := []byte("no capture, but a text that is long enough to be read as one")
-	if _, _, err := survey.FindSpan(bytes.NewReader(text), int64(len(text)), limit); err == nil {
+	if _, _, err := survey.FindSpan(reader, bytes.NewReader(text), int64(len(text)), limit); err == nil {
 		t.Error("a text has a span")
 	}
 }

@@ -15,6 +15,7 @@ import (
 // silent.
 type Messages struct {
 	name           string // of the tool, before each line
+	erase          string // before that, on a terminal: what stands in the line
 	quiet, verbose bool
 
 	mutex sync.Mutex // one message at a time
@@ -37,7 +38,7 @@ func (m *Messages) Say(text string) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	if m.dst != nil {
-		_, err := fmt.Fprintf(m.dst, "%s: %s\n", m.name, files.EscapeControls(text))
+		_, err := fmt.Fprintf(m.dst, "%s%s: %s\n", m.erase, m.name, files.EscapeControls(text))
 		m.unheard = m.unheard || errors.Is(err, errClosed)
 	}
 }

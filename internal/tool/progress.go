@@ -171,7 +171,7 @@ func (o overLine) Write(data []byte) (int, error) {
 // erase removes the line. The caller holds the mutex.
 func (p *Progress) erase() {
 	if p.isDrawn {
-		_, _ = io.WriteString(p.terminal, "\r\x1b[K")
+		_, _ = io.WriteString(p.terminal, eraseLine)
 	}
 	p.isDrawn = false
 }

@@ -49,7 +49,7 @@ func newRun(tool *Tool, streams Streams) *Run {
 	return &Run{
 		In: streams.In, Out: streams.Out, err: streams.Err, tool: tool, started: time.Now(),
 		hurried: hurried, hurry: sync.OnceFunc(func() { close(hurried) }),
-		Messages: &Messages{name: tool.Name, dst: streams.Err}, Report: &Report{tool: tool.Name}, Progress: &Progress{}, Claims: &Claims{},
+		Messages: &Messages{name: tool.Name, erase: lineErasure(streams.Err), dst: streams.Err}, Report: &Report{tool: tool.Name}, Progress: &Progress{}, Claims: &Claims{},
 	}
 }
 

@@ -21,3 +21,15 @@ func TerminalSize(stream any) (columns, lines int, ok bool) {
 	columns, lines, err := term.GetSize(int(file.Fd()))
 	return columns, lines, err == nil && columns > 0
 }
+
+// eraseLine begins the line of a terminal again. A ^C that was typed may stand in it, or the
+// progress of another tool.
+const eraseLine = "\r\x1b[K"
+
+// lineErasure is eraseLine for a terminal that can do it.
+func lineErasure(stream any) string {
+	if IsTerminal(stream) && os.Getenv("TERM") != "dumb" {
+		return eraseLine
+	}
+	return ""
+}
