@@ -177,11 +177,14 @@ var tickSteps = func() (steps []int64) {
 	for power := int64(1); power < 1e9; power *= 10 {
 		steps = append(steps, power, 2*power, 5*power)
 	}
-	const second, minute, hour, day, year = 1e9, 60e9, 3600e9, 86400e9, 31557600e9
+	const second, minute, hour, day = 1e9, 60e9, 3600e9, 86400e9
 	return append(steps, second, 2*second, 5*second, 10*second, 15*second, 30*second,
 		minute, 2*minute, 5*minute, 10*minute, 15*minute, 30*minute, hour, 2*hour, 3*hour, 6*hour, 12*hour,
 		day, 2*day, 7*day, 14*day, 30*day, 90*day, 180*day, year, 2*year, 5*year, 10*year, 20*year, 50*year, 100*year)
 }()
+
+// year is the mean length of a year in nanoseconds.
+const year = 31557600e9
 
 // ticks returns marks at round times whose labels fit onto an axis of the given number of
 // characters.
@@ -190,6 +193,9 @@ func (p *Picture) ticks(characters int) (ticks []tick) {
 		layout := p.tickLayout(step)
 		if p.span()/float64(step)*float64(len(layout)+2) > float64(characters) {
 			continue
+		}
+		if step >= year {
+			return p.yearTicks(int(step / year))
 		}
 		first := p.start - p.start%step
 		for t := first; t >= first && t <= p.end; t += step { // t may overflow
@@ -202,10 +208,24 @@ func (p *Picture) ticks(characters int) (ticks []tick) {
 	return ticks
 }
 
+// yearTicks returns marks at the beginning of years, so many years apart.
+func (p *Picture) yearTicks(step int) (ticks []tick) {
+	first, last := time.Unix(0, p.start).UTC().Year(), time.Unix(0, p.end).UTC().Year()
+	for y := first - first%step; y <= last; y += step {
+		begin := time.Date(y, 1, 1, 0, 0, 0, 0, time.UTC)
+		if t := begin.UnixNano(); y >= first && t >= p.start && t <= p.end && time.Unix(0, t).Equal(begin) {
+			ticks = append(ticks, tick{t, strconv.Itoa(y)})
+		}
+	}
+	return ticks
+}
+
 // tickLayout returns the time layout with the parts that change from tick to tick.
 func (p *Picture) tickLayout(step int64) string {
 	layout := "15:04:05"
 	switch {
+	case step >= year:
+		return "2006"
 	case step >= int64(24*time.Hour):
 		return "2006-01-02"
 	case step >= int64(time.Minute):

@@ -80,14 +80,37 @@ func groupName(rows []captureRow, folder string) string {
 	return name
 }
 
-// fitName makes a name as wide as the margin. It cuts the beginning, because names usually
-// differ at their end.
+// fitName makes a name as wide as the margin. It cuts the middle: names of rotating writers
+// differ at their beginning by the writer, and at their end by the number or time.
 func fitName(name string, width int) string {
-	for missing := uniseg.StringWidth(name) - width; missing > 0; missing = uniseg.StringWidth(name) - width {
-		_, rest, _, _ := uniseg.FirstGraphemeClusterInString(strings.TrimPrefix(name, "…"), -1)
-		name = "…" + rest
+	if uniseg.StringWidth(name) > width {
+		name = cutMiddle(name, width)
 	}
 	return name + strings.Repeat(" ", max(0, width-uniseg.StringWidth(name)))
+}
+
+// cutMiddle keeps the beginning and the end of a name, as much as fits.
+func cutMiddle(name string, width int) string {
+	var characters []string
+	for at := uniseg.NewGraphemes(name); at.Next(); {
+		characters = append(characters, at.Str())
+	}
+	left, right := "", ""
+	for room := width - 1; len(characters) > 0; { // 1 for the ellipsis
+		next, fromLeft := characters[0], uniseg.StringWidth(left) < uniseg.StringWidth(right)
+		if !fromLeft {
+			next = characters[len(characters)-1]
+		}
+		if room -= uniseg.StringWidth(next); room < 0 {
+			break
+		}
+		if fromLeft {
+			left, characters = left+next, characters[1:]
+		} else {
+			right, characters = next+right, characters[:len(characters)-1]
+		}
+	}
+	return left + "…" + right
 }
 
 // draw draws a band: blocks for the rate, a thin line where a capture runs without packets,
