@@ -15,6 +15,12 @@ type Closings struct {
 	folders    map[int32]string
 	watched    map[string]bool
 	closed     map[string]bool // by path; false after a write
+	// moved is the file that lost its name last. An event with the same cookie, which is
+	// the next one, gives it another.
+	moved struct {
+		cookie        uint32
+		closed, known bool
+	}
 }
 
 // NewClosings returns nil, which knows of no file, where the system cannot tell.
@@ -73,8 +79,15 @@ func (c *Closings) add(events []byte) (rest []byte) {
 	case mask&unix.IN_IGNORED != 0: // the folder is gone
 		delete(c.watched, c.folders[watch])
 		delete(c.folders, watch)
-	case mask&(unix.IN_DELETE|unix.IN_MOVE) != 0:
+	case mask&(unix.IN_DELETE|unix.IN_MOVED_FROM) != 0:
+		c.moved.closed, c.moved.known = c.closed[path]
+		c.moved.cookie = order.Uint32(events[8:])
 		delete(c.closed, path)
+	case mask&unix.IN_MOVED_TO != 0:
+		delete(c.closed, path)
+		if c.moved.known && c.moved.cookie == order.Uint32(events[8:]) {
+			c.closed[path] = c.moved.closed
+		}
 	default:
 		c.closed[path] = mask&unix.IN_CLOSE_WRITE != 0
 	}

@@ -64,8 +64,12 @@ func (f *followed) isAwaited(patience time.Duration) bool {
 	return f.grows(patience) && (!isBehind || f.ahead.isReady())
 }
 
-// followInterval is how long Read waits for packets.
-const followInterval = 10 * time.Millisecond
+const (
+	// followInterval is how long Read waits for files to grow, and busyInterval is how long
+	// it waits for a file that is being read.
+	followInterval = 10 * time.Millisecond
+	busyInterval   = 100 * time.Microsecond
+)
 
 // NewFollower merges the files of a folder, and those that come. It ends by Stop, or as the
 // folder says. Options.Trouble may be given an [*UnreadError].
@@ -105,12 +109,20 @@ func (f *Follower) Read(dst []stream.Packet) (int, error) {
 	case finished && len(f.files) == 0:
 		return 0, io.EOF
 	}
-	time.Sleep(followInterval)
+	time.Sleep(f.pause())
 	return 0, nil
 }
 
+// pause is how long Read waits for packets.
+func (f *Follower) pause() time.Duration {
+	if last := f.lastOf(); last != nil && last.tail.isBusy() {
+		return busyInterval
+	}
+	return followInterval
+}
+
 // Stop has every file end where it ends shortly, as soon as no more is written or
-// after a second. It may be called from any goroutine.
+// after two seconds. It may be called from any goroutine.
 func (f *Follower) Stop() { f.stopped.Do(func() { close(f.watcher.stop) }) }
 
 // Close closes all files.
@@ -276,7 +288,9 @@ func (f *Follower) play(file *followed) {
 	time, ok := file.held.next(file.due)
 	switch {
 	case ok && file.leaf != outside:
-		f.tree.update(file.leaf, time)
+		if f.tree.time(file.leaf) != time {
+			f.tree.update(file.leaf, time)
+		}
 	case ok:
 		file.leaf = f.tree.enter(file.order, time)
 		for int(file.leaf) >= len(f.players) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"pcap-replay/internal/files"
 	"pcap-replay/stream"
@@ -41,6 +42,7 @@ type lookahead struct {
 	queue    []readAhead
 	given    readAhead // what the merge has in use
 	finished chan struct{}
+	ready    atomic.Bool // Next does not wait
 
 	reader   *stream.Reader
 	current  *block // being read into
@@ -162,6 +164,7 @@ func (l *lookahead) add(read readAhead) {
 	l.hold(packetSize * len(read.batch))
 	l.queue = append(l.queue, read)
 	l.ended = read.err != nil && !isDamage(read.err)
+	l.ready.Store(true)
 	if l.wanted == beginning && len(read.packets) > 0 {
 		l.wanted = read.plus(l.window) // as settle will say for this batch
 	}
@@ -260,6 +263,7 @@ func (l *lookahead) Next() ([]stream.Packet, error) {
 	}
 	l.given = l.queue[0]
 	l.queue = slices.Delete(l.queue, 0, 1) // keeps its memory
+	l.ready.Store(len(l.queue) > 0 || l.ended)
 	return l.given.packets, l.given.err
 }
 
@@ -288,12 +292,8 @@ func (l *lookahead) release(b *block) {
 	l.changed.Broadcast()
 }
 
-// isReady says that Next does not wait.
-func (l *lookahead) isReady() bool {
-	l.mutex.Lock()
-	defer l.mutex.Unlock()
-	return len(l.queue) > 0 || l.ended
-}
+// isReady says that Next does not wait. It takes no lock: a Follower asks all its files.
+func (l *lookahead) isReady() bool { return l.ready.Load() }
 
 // free lets go of what has been given out.
 func (l *lookahead) free(read readAhead) {

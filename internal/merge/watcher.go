@@ -32,10 +32,11 @@ const (
 	// a tenth of the time.
 	scanInterval = 100 * time.Millisecond
 	scanShare    = 10
-	// settleTime is how long no file grows before a stop takes effect, and stopTime is how
-	// long that may take: capture tools that got the same signal write what they hold.
+	// A stop takes effect when no file is open that has been written to, and none has
+	// grown for settleTime, but after stopTime at the latest: capture tools that got the same
+	// signal write what they hold, and one that got none goes on for ever.
 	settleTime = 2 * scanInterval
-	stopTime   = time.Second
+	stopTime   = 2 * time.Second
 	// forgetTime is how long a deleted file is remembered: a compressed copy of it may
 	// be moved into the folder later.
 	forgetTime = 10 * time.Minute
@@ -57,6 +58,7 @@ type watcher struct {
 	sightings map[files.Identity]*sighting
 	former    []*sighting // of files that have been written anew
 	grown     time.Time   // when a file did last
+	finds     []*followed // of this look
 
 	mutex    sync.Mutex
 	found    []*followed // that the Follower does not know to be there
@@ -110,7 +112,8 @@ func (w *watcher) run() {
 		err := w.look(false)
 		now := time.Now()
 		isIdle := w.folder.Idle > 0 && now.Sub(w.grown) >= w.folder.Idle
-		isStopped := stop == nil && (now.Sub(w.grown) >= settleTime || now.Sub(stopped) >= stopTime)
+		isSettled := now.Sub(w.grown) >= settleTime && !w.isWritten()
+		isStopped := stop == nil && (isSettled || now.Sub(stopped) >= stopTime)
 		if isIdle || isStopped {
 			err = w.look(true)
 		}
@@ -131,11 +134,23 @@ func (w *watcher) run() {
 	}
 }
 
+// isWritten says whether a file is known to be open for writing. It may grow although it has not
+// for a while: tcpdump writes its last packets when it ends.
+func (w *watcher) isWritten() bool {
+	for _, s := range w.sightings {
+		if closed, known := w.closings.IsClosed(s.path); known && !closed && s.file != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // finish has all files end where the last look has seen them end.
 func (w *watcher) finish() {
 	for _, s := range w.sightings {
 		w.end(s)
 	}
+	w.publish()
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	w.finished = true
@@ -167,21 +182,25 @@ func (w *watcher) take() (found []*followed, finished bool) {
 	return found, w.finished
 }
 
-func (w *watcher) add(file *followed) {
+// publish gives what a look has found to the Follower, all at once: packets of one file
+// would go out before the others are known.
+func (w *watcher) publish() {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	w.found = append(w.found, file)
+	w.found = append(w.found, w.finds...)
+	w.finds = nil
 }
 
 // wake gives a file that rests back to the Follower.
 func (w *watcher) wake(file *followed) {
 	if file.rests.CompareAndSwap(true, false) {
-		w.add(file)
+		w.finds = append(w.finds, file)
 	}
 }
 
 // look looks at every file once.
 func (w *watcher) look(isLast bool) error {
+	defer w.publish()
 	now := time.Now()
 	w.closings.Update()
 	paths, err := w.folder.List()
@@ -315,7 +334,7 @@ func (w *watcher) decide(s *sighting, isLast bool) {
 	case err != nil:
 		if !s.refused {
 			s.refused = true
-			w.add(&followed{Input: &Input{Path: s.path}, openErr: err})
+			w.finds = append(w.finds, &followed{Input: &Input{Path: s.path}, openErr: err})
 		}
 		return
 	}
@@ -390,7 +409,7 @@ func (w *watcher) follow(s *sighting, file *files.PooledFile) {
 		Input: &Input{Path: s.path}, tail: tail, ahead: newTailLookahead(tail, w.captures.blocks, size),
 		held: newReorderBuffer(w.captures.window), leaf: outside,
 	}
-	w.add(s.file)
+	w.finds = append(w.finds, s.file)
 }
 
 // close ends everything at once.

@@ -45,6 +45,7 @@ func followWhile(t *testing.T, folder string, write func()) (o outcome) {
 		}
 		f := NewFollower(NewCaptures(files.NewPool(100, nil), 1e9, 0), folderOf(folder, 0), Options{Trouble: trouble})
 		defer f.Close()
+		time.Sleep(scanInterval / 2) // so that no look comes in the middle of a write
 		write()
 		time.Sleep(3 * time.Second)
 		f.Stop()
@@ -302,7 +303,6 @@ func TestFollowSaysThatMoreMayBeLost(t *testing.T) {
 		w.must(err)
 		_, err = file.Write(a[:2000])
 		w.must(err)
-		time.Sleep(scanInterval / 2) // so that no look comes between
 		if _, err := file.Write(a[2000:]); err != nil {
 			t.Fatal(err)
 		}
@@ -311,6 +311,49 @@ func TestFollowSaysThatMoreMayBeLost(t *testing.T) {
 	})
 	if len(o.unread) != 1 || !o.unread[0].AtLeast || len(o.packets) != 17+10 {
 		t.Errorf("%d packets, unread %v", len(o.packets), o.unread)
+	}
+}
+
+// TestFollowWaitsForToolsThatEnd has a tool write its last packets a while after the stop,
+// and another one write on without end.
+func TestFollowWaitsForToolsThatEnd(t *testing.T) {
+	for name, ends := range map[string]bool{"ends": true, "goes on": false} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				f := NewFollower(NewCaptures(files.NewPool(100, nil), 1e9, 0), folderOf(folder, 0), Options{Trouble: strict})
+				defer f.Close()
+				w, capture := writer{t, folder}, somePackets(0, 100)
+				file, err := os.Create(w.path("a"))
+				w.must(err)
+				defer file.Close()
+				_, err = file.Write(capture[:24+40*116])
+				w.must(err)
+				w.rename("a", "b")
+				go func() {
+					time.Sleep(900 * time.Millisecond)
+					_, _ = file.Write(capture[24+40*116:])
+					if ends {
+						file.Close()
+					}
+				}()
+				f.Stop()
+				began, packets, batch := time.Now(), 0, make([]stream.Packet, 100)
+				for {
+					n, err := f.Read(batch)
+					packets += n
+					if err == io.EOF {
+						break
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				if took := time.Since(began); packets != 100 || ends && took > stopTime || took > 2*stopTime {
+					t.Errorf("%d packets in %v, wanted 100", packets, took)
+				}
+			})
+		})
 	}
 }
 
