@@ -72,7 +72,7 @@ func configure(flags *tool.Flags) (c config, err error) {
 	if c.failLate, err = flags.PositiveDuration("fail-late"); err != nil {
 		return c, err
 	}
-	c.filter, err = newFilter(flags)
+	c.filter, err = tool.Filter(flags, filter.NewPackets)
 	return c, err
 }
 
@@ -108,17 +108,4 @@ func (c *config) readPolicies(flags *tool.Flags) (err error) {
 	}
 	c.tx = txPolicy(oneOf("tx", txWords))
 	return err
-}
-
-// newFilter reads the flags of the filter. It returns nil without them.
-func newFilter(flags *tool.Flags) (*filter.Packets, error) {
-	flag, text, err := flags.FilterText()
-	if err != nil || flag == "" {
-		return nil, err
-	}
-	packets, err := filter.NewPackets(flag, text)
-	if err != nil {
-		return nil, tool.UsageErrorf("%w", err)
-	}
-	return packets, nil
 }

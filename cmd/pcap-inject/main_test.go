@@ -1,11 +1,9 @@
 package main
 
 import (
-	"encoding/binary"
 	"slices"
 	"testing"
 
-	"pcap-replay/internal/lab"
 	"pcap-replay/internal/tool/tooltest"
 )
 
@@ -16,13 +14,10 @@ func TestScripts(t *testing.T) { tooltest.Scripts(t) }
 func TestManners(t *testing.T) { tooltest.Manners(t, injector()) }
 
 func TestFaults(t *testing.T) {
-	sections := slices.Concat(
-		lab.Pcap(lab.Packets(300, lab.Start, 1e6, 1000), binary.LittleEndian, true),
-		lab.Pcap(lab.Packets(300, lab.Start+500000, 1e6, 1000), binary.BigEndian, false))
+	first, second := tooltest.Sections()
+	sections := slices.Concat(first, second)
 	args := []string{"--asap", "-w", "-"}
 	cases := []tooltest.Case{{Args: args, In: sections}}
-	for _, in := range lab.Compressions(t, sections) {
-		cases = append(cases, tooltest.Case{Args: args, In: in})
-	}
+	cases = append(cases, tooltest.Compressed(t, args, sections)...)
 	tooltest.Faults(t, injector(), "-w", false, cases)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,8 +18,7 @@ func TestScripts(t *testing.T) { tooltest.Scripts(t) }
 func TestManners(t *testing.T) { tooltest.Manners(t, merger()) }
 
 func TestFaults(t *testing.T) {
-	first := lab.Pcap(lab.Packets(300, lab.Start, 1e6, 1000), binary.LittleEndian, true)
-	second := lab.Pcap(lab.Packets(300, lab.Start+500000, 1e6, 1000), binary.BigEndian, false)
+	first, second := tooltest.Sections()
 	sections := slices.Concat(first, second)
 	path := filepath.Join(t.TempDir(), "set.tar")
 	if err := os.WriteFile(path, lab.Tar(t, map[string][]byte{"first.pcap": first, "second.pcap": second}), 0o666); err != nil {
@@ -35,8 +33,6 @@ func TestFaults(t *testing.T) {
 		{Args: []string{"--memory", "64KiB", "-z", "lz4"}, In: sections}, {Args: []string{"--pcapng", "-z", "zstd"}, In: sections},
 		{Args: []string{"--select", "-"}, In: records}, {In: sections}, {In: []byte(pcapng)},
 	}
-	for _, in := range lab.Compressions(t, sections) {
-		cases = append(cases, tooltest.Case{In: in})
-	}
+	cases = append(cases, tooltest.Compressed(t, nil, sections)...)
 	tooltest.Faults(t, merger(), "-o", true, cases)
 }

@@ -42,7 +42,7 @@ func newSelector(flags *tool.Flags, output *stream.WriterOptions) (s *selector, 
 			return nil, err
 		}
 	}
-	if s.filter, err = newFilter(flags); err != nil {
+	if s.filter, err = tool.Filter(flags, filter.NewPackets); err != nil {
 		return nil, err
 	}
 	if flags.IsSet("dedup-window") && !flags.Bool("dedup") {
@@ -61,19 +61,6 @@ func newSelector(flags *tool.Flags, output *stream.WriterOptions) (s *selector, 
 	}
 	s.snaplen = uint32(snaplen)
 	return s, nil
-}
-
-// newFilter reads the flags of the filter. It returns nil without them.
-func newFilter(flags *tool.Flags) (*filter.Packets, error) {
-	flag, text, err := flags.FilterText()
-	if err != nil || flag == "" {
-		return nil, err
-	}
-	packets, err := filter.NewPackets(flag, text)
-	if err != nil {
-		return nil, tool.UsageErrorf("%w", err)
-	}
-	return packets, nil
 }
 
 // parseShard parses I/N, where I is from 0 to N-1, as the indexes of array jobs.

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"encoding/binary"
 	"slices"
 	"testing"
 
-	"pcap-replay/internal/lab"
 	"pcap-replay/internal/tool/tooltest"
 )
 
@@ -16,12 +14,9 @@ func TestScripts(t *testing.T) { tooltest.Scripts(t) }
 func TestManners(t *testing.T) { tooltest.Manners(t, pace()) }
 
 func TestFaults(t *testing.T) {
-	sections := slices.Concat(
-		lab.Pcap(lab.Packets(300, lab.Start, 1e6, 1000), binary.LittleEndian, true),
-		lab.Pcap(lab.Packets(300, lab.Start+500000, 1e6, 1000), binary.BigEndian, false))
+	first, second := tooltest.Sections()
+	sections := slices.Concat(first, second)
 	cases := []tooltest.Case{{Args: []string{"--asap", "-z", "gzip"}, In: sections}, {Args: []string{"--asap"}, In: sections}}
-	for _, in := range lab.Compressions(t, sections) {
-		cases = append(cases, tooltest.Case{Args: []string{"--asap"}, In: in})
-	}
+	cases = append(cases, tooltest.Compressed(t, []string{"--asap"}, sections)...)
 	tooltest.Faults(t, pace(), "-o", true, cases)
 }

@@ -20,8 +20,7 @@ func TestScripts(t *testing.T) { tooltest.Scripts(t) }
 func TestManners(t *testing.T) { tooltest.Manners(t, tarcat()) }
 
 func TestFaults(t *testing.T) {
-	first := lab.Pcap(lab.Packets(300, lab.Start, 1e6, 1000), binary.LittleEndian, true)
-	second := lab.Pcap(lab.Packets(300, lab.Start+500000, 1e6, 1000), binary.BigEndian, false)
+	first, second := tooltest.Sections()
 	set := lab.Tar(t, map[string][]byte{"first.pcap": first, "second.pcap": second})
 	path := filepath.Join(t.TempDir(), "set.tar")
 	if err := os.WriteFile(path, set, 0o666); err != nil {
@@ -35,9 +34,7 @@ func TestFaults(t *testing.T) {
 		{Args: []string{"-"}, In: set}, {Args: []string{"--raw", "-"}, In: set}, {Args: []string{"--list", "-"}, In: set},
 		{Args: []string{"-z", "gzip", "-"}, In: set}, {Args: []string{"--select", "-"}, In: members},
 	}
-	for _, in := range lab.Compressions(t, set) {
-		cases = append(cases, tooltest.Case{Args: []string{"-"}, In: in})
-	}
+	cases = append(cases, tooltest.Compressed(t, []string{"-"}, set)...)
 	tooltest.Faults(t, tarcat(), "-o", true, cases)
 }
 

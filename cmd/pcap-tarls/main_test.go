@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"testing"
 
 	"pcap-replay/internal/lab"
@@ -15,12 +14,9 @@ func TestScripts(t *testing.T) { tooltest.Scripts(t) }
 func TestManners(t *testing.T) { tooltest.Manners(t, tarls()) }
 
 func TestFaults(t *testing.T) {
-	set := lab.Tar(t, map[string][]byte{
-		"first.pcap": lab.Pcap(lab.Packets(300, lab.Start, 1e6, 1000), binary.LittleEndian, true), "second.pcap": lab.Pcap(lab.Packets(300, lab.Start+500000, 1e6, 1000), binary.BigEndian, false),
-	})
+	first, second := tooltest.Sections()
+	set := lab.Tar(t, map[string][]byte{"first.pcap": first, "second.pcap": second})
 	cases := []tooltest.Case{{Args: []string{"-"}, In: set}, {Args: []string{"-0", "-"}, In: set}}
-	for _, in := range lab.Compressions(t, set) {
-		cases = append(cases, tooltest.Case{Args: []string{"-"}, In: in})
-	}
+	cases = append(cases, tooltest.Compressed(t, []string{"-"}, set)...)
 	tooltest.Faults(t, tarls(), "-o", true, cases)
 }

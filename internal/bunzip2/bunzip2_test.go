@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os/exec"
 	"runtime"
@@ -16,35 +17,25 @@ import (
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
+
+	"pcap-replay/internal/lab/samples"
 )
 
-// samples are inputs of all kinds: runs, text, noise, and what spells magics.
-func samples() map[string][]byte {
+// inputs are of all kinds, and some that bzip2 treats in its own way.
+func inputs() map[string][]byte {
 	random := rand.New(rand.NewPCG(1, 2))
-	noise := make([]byte, 250_000)
-	for i := range noise {
-		noise[i] = byte(random.Uint32())
-	}
-	var mixed []byte
-	for len(mixed) < 500_000 {
-		switch n := random.IntN(2000); random.IntN(3) {
-		case 0:
-			mixed = append(mixed, noise[n:2*n]...)
-		case 1:
-			mixed = append(mixed, bytes.Repeat([]byte{byte(n)}, n)...)
-		default:
-			mixed = append(mixed, strings.Repeat("abc, def; ", n/10)...)
-		}
-	}
-	return map[string][]byte{
-		"empty": {}, "one byte": {7}, "run": make([]byte, 3_000_000), "noise": noise, "mixed": mixed,
+	all := samples.All(500_000)
+	all["noise"] = all["noise"][:250_000] // of three blocks of 100 kB
+	maps.Copy(all, map[string][]byte{
+		"run":             make([]byte, 3_000_000), // of more than one block
 		"runs of four":    bytes.Repeat([]byte("aaaabbbbcccc"), 20_000),
 		"every run":       everyRun(),
 		"block magic":     spelling(random, 150_000, blockMagic),
 		"end magic":       spelling(random, 150_000, endMagic),
 		"many magics":     spelling(random, 350_000, blockMagic, endMagic, blockMagic, endMagic, endMagic),
 		"magics and text": append([]byte(strings.Repeat("text ", 30_000)), spelling(random, 400_000, endMagic, blockMagic)...),
-	}
+	})
+	return all
 }
 
 func everyRun() (data []byte) {
@@ -99,7 +90,7 @@ var newReaders = map[string]func(src io.Reader) *Reader{
 }
 
 func TestReadsWhatBzip2Writes(t *testing.T) {
-	for name, data := range samples() {
+	for name, data := range inputs() {
 		for _, level := range []string{"-1", "-2", "-9"} {
 			compressed := compress(t, data, level)
 			two := append(bytes.Clone(compressed), compressed...)
@@ -119,7 +110,7 @@ func TestSamplesSpellMagics(t *testing.T) {
 	for name, wanted := range map[string][2]int{"block magic": {4, 1}, "end magic": {2, 3}} {
 		found := map[uint64]int{}
 		latest := uint64(0)
-		for _, b := range compress(t, samples()[name], "-1") {
+		for _, b := range compress(t, inputs()[name], "-1") {
 			latest = latest<<8 | uint64(b)
 			magic, _ := findMagic(latest)
 			found[magic]++
@@ -131,7 +122,7 @@ func TestSamplesSpellMagics(t *testing.T) {
 }
 
 func TestReadsInSmallPieces(t *testing.T) {
-	data := samples()["mixed"][:150_000]
+	data := inputs()["mixed"][:150_000]
 	compressed := compress(t, data, "-1")
 	for way, newReader := range newReaders {
 		for name, src := range map[string]io.Reader{
@@ -163,7 +154,7 @@ func findBlocks(t *testing.T, newReader func(io.Reader) *Reader, compressed []by
 }
 
 func TestResumesAtEveryBlock(t *testing.T) {
-	all := samples()
+	all := inputs()
 	data := slices.Concat(all["mixed"], all["many magics"], all["noise"])
 	compressed := slices.Concat(compress(t, data[:500_000], "-1"), compress(t, data[500_000:], "-3"), compress(t, nil))
 	places := findBlocks(t, newReaders["parallel"], compressed)
@@ -202,7 +193,7 @@ var small = []byte("BZh91AY&SY\x02\x08\xc3\xbc\x00\x00\x02\x11\x00\x40\x04\x02\x
 
 func TestSaysWhatIsBroken(t *testing.T) {
 	cause := errors.New("cause")
-	data := samples()["noise"]
+	data := inputs()["noise"]
 	compressed := compress(t, data, "-1")
 	blocks := findBlocks(t, newReaders["one by one"], compressed)
 	flipped := func(bit int64) io.Reader {
@@ -259,7 +250,7 @@ func TestSaysWhatIsBroken(t *testing.T) {
 // it is an error if it is one for bzip2.
 func TestGivesAllWholeBlocks(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
-	all := samples()
+	all := inputs()
 	data := slices.Concat(all["many magics"][:140_000], all["mixed"][:210_000], all["noise"][:30_000])
 	compressed := slices.Concat(compress(t, data[:250_000], "-1"), compress(t, data[250_000:], "-9"))
 	blocks := findBlocks(t, newReaders["one by one"], compressed)
@@ -291,7 +282,7 @@ func TestGivesAllWholeBlocks(t *testing.T) {
 
 // What decompresses ahead ends when it is told to, and goes no further than it must.
 func TestCloseEndsAll(t *testing.T) {
-	compressed := compress(t, samples()["noise"], "-1")
+	compressed := compress(t, inputs()["noise"], "-1")
 	// The bubble ends when all its goroutines have ended, and fails when one never does.
 	synctest.Test(t, func(t *testing.T) {
 		for range 20 {

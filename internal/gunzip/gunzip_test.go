@@ -14,35 +14,12 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"pcap-replay/internal/lab/samples"
 )
 
-// samples are inputs of all kinds: runs, text, noise, and what lies between.
-func samples() map[string][]byte {
-	random := rand.New(rand.NewPCG(1, 2))
-	noise := make([]byte, 300_000)
-	for i := range noise {
-		noise[i] = byte(random.Uint32())
-	}
-	mixed := []byte{}
-	for len(mixed) < 1_500_000 {
-		switch n := random.IntN(2000); random.IntN(4) {
-		case 0:
-			mixed = append(mixed, noise[n:2*n]...)
-		case 1:
-			mixed = append(mixed, bytes.Repeat([]byte{byte(n)}, n)...)
-		case 2:
-			mixed = append(mixed, strings.Repeat("abc, def; ", n/10)...)
-		default:
-			if from := len(mixed) - random.IntN(min(len(mixed)+1, 40_000)); from < len(mixed) {
-				mixed = append(mixed, mixed[from:min(len(mixed), from+n)]...)
-			}
-		}
-	}
-	return map[string][]byte{
-		"empty": {}, "one byte": {7}, "run": make([]byte, 1_000_000), "noise": noise, "mixed": mixed,
-		"text": []byte(strings.Repeat("The quick brown fox jumps over the lazy dog.\n", 20_000)),
-	}
-}
+// mixedSize is over a few blocks of deflate.
+const mixedSize = 1_500_000
 
 func compress(t testing.TB, data []byte, level int) []byte {
 	t.Helper()
@@ -59,7 +36,7 @@ func compress(t testing.TB, data []byte, level int) []byte {
 }
 
 func TestReadsWhatIsCompressed(t *testing.T) {
-	for name, data := range samples() {
+	for name, data := range samples.All(mixedSize) {
 		for _, level := range []int{flate.HuffmanOnly, 0, 1, 6, 9} {
 			got, err := io.ReadAll(NewReader(bytes.NewReader(compress(t, data, level))))
 			if err != nil || !bytes.Equal(got, data) {
@@ -85,7 +62,7 @@ func TestReadsWhatIsCompressed(t *testing.T) {
 }
 
 func TestReadsInSmallPieces(t *testing.T) {
-	data := samples()["mixed"][:200_000]
+	data := samples.All(mixedSize)["mixed"][:200_000]
 	compressed := compress(t, data, 6)
 	got, err := io.ReadAll(iotest.OneByteReader(NewReader(iotest.OneByteReader(bytes.NewReader(compressed)))))
 	if err != nil || !bytes.Equal(got, data) {
@@ -111,7 +88,7 @@ func withHeaderChecksum(member []byte, wrong uint16) []byte {
 }
 
 func TestMembersAndWhatFollows(t *testing.T) {
-	a, b := []byte("one"), samples()["mixed"][:70_000]
+	a, b := []byte("one"), samples.All(mixedSize)["mixed"][:70_000]
 	two := append(compress(t, a, 6), compress(t, b, 1)...)
 	var named bytes.Buffer
 	w := gzip.NewWriter(&named)
@@ -152,7 +129,7 @@ func TestMembersAndWhatFollows(t *testing.T) {
 }
 
 func TestSourceErrorsComeThrough(t *testing.T) {
-	compressed := compress(t, samples()["mixed"], 6)
+	compressed := compress(t, samples.All(mixedSize)["mixed"], 6)
 	broken := errors.New("broken")
 	got, err := io.ReadAll(NewReader(io.MultiReader(bytes.NewReader(compressed[:50_000]), iotest.ErrReader(broken))))
 	if err != broken || len(got) == 0 {
@@ -162,7 +139,7 @@ func TestSourceErrorsComeThrough(t *testing.T) {
 
 // TestGivesWhatIsReadable cuts everywhere: what comes before the cut comes out.
 func TestGivesWhatIsReadable(t *testing.T) {
-	data := samples()["mixed"][:3000]
+	data := samples.All(mixedSize)["mixed"][:3000]
 	compressed := compress(t, data, 6)
 	previous := 0
 	for cut := range compressed {
@@ -184,7 +161,7 @@ func TestGivesAllThatGzipGives(t *testing.T) {
 		t.Skip("no gzip here")
 	}
 	random := rand.New(rand.NewPCG(3, 4))
-	data := samples()["mixed"]
+	data := samples.All(mixedSize)["mixed"]
 	for range 300 {
 		plain := data[:random.IntN(50_000)+1]
 		damaged := compress(t, plain, 1+random.IntN(9))
@@ -202,7 +179,7 @@ func TestGivesAllThatGzipGives(t *testing.T) {
 }
 
 func TestResumesFromEveryPoint(t *testing.T) {
-	data := samples()["mixed"]
+	data := samples.All(mixedSize)["mixed"]
 	for name, compressed := range map[string][]byte{
 		"one member": compress(t, data, 6), "fast": compress(t, data, 1), "stored": compress(t, data, 0),
 		"members": append(compress(t, data[:700_000], 6), compress(t, data[700_000:], 9)...),
@@ -248,7 +225,7 @@ func TestResumesFromEveryPoint(t *testing.T) {
 
 func FuzzReader(f *testing.F) {
 	f.Add(compress(f, []byte("hello, hello, hello"), 6))
-	f.Add(compress(f, samples()["mixed"][:3000], 9))
+	f.Add(compress(f, samples.All(mixedSize)["mixed"][:3000], 9))
 	f.Add(append(compress(f, []byte("a"), 1), compress(f, []byte("b"), flate.HuffmanOnly)...))
 	f.Fuzz(func(t *testing.T, compressed []byte) {
 		const limit = 4 << 20
@@ -285,8 +262,8 @@ func isPadding(compressed []byte, err error) bool {
 }
 
 func BenchmarkReader(b *testing.B) {
-	compressed := compress(b, samples()["mixed"], 6)
-	b.SetBytes(int64(len(samples()["mixed"])))
+	compressed := compress(b, samples.All(mixedSize)["mixed"], 6)
+	b.SetBytes(int64(len(samples.All(mixedSize)["mixed"])))
 	r := new(Reader)
 	for b.Loop() {
 		r.Reset(bytes.NewReader(compressed))
@@ -299,7 +276,7 @@ func BenchmarkReader(b *testing.B) {
 // A member is read to its last bit, and what follows is left where it is.
 func TestResetMemberLeavesWhatFollows(t *testing.T) {
 	var r Reader
-	for name, data := range samples() {
+	for name, data := range samples.All(mixedSize) {
 		for _, level := range []int{flate.HuffmanOnly, 0, 6} {
 			member := compress(t, data, level)
 			for _, rest := range []string{"", "r", "rest of the stream", string(member)} {

@@ -150,9 +150,23 @@ func FilterFlags() []cli.Flag {
 	}
 }
 
-// FilterText is what FilterFlags say: an expression or a program, and the flag as messages
+// Filter compiles what FilterFlags say; it is nil without them. The tools that have such a
+// filter give the function that compiles it, as the others do not link it.
+func Filter[F any](f *Flags, compile func(flag, text string) (*F, error)) (*F, error) {
+	flag, text, err := f.filterText()
+	if err != nil || flag == "" {
+		return nil, err
+	}
+	filter, err := compile(flag, text)
+	if err != nil {
+		return nil, UsageErrorf("%w", err)
+	}
+	return filter, nil
+}
+
+// filterText is what FilterFlags say: an expression or a program, and the flag as messages
 // name it, which is "" without any.
-func (f *Flags) FilterText() (flag, text string, err error) {
+func (f *Flags) filterText() (flag, text string, err error) {
 	name := f.String("filter-file")
 	switch {
 	case f.IsSet("filter") && name != "":

@@ -11,37 +11,17 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"pcap-replay/internal/lab/samples"
 )
 
 const maxDictionary = 64 << 20
 
-// samples are inputs of all kinds: runs, text, noise, and what lies between.
-func samples() map[string][]byte {
-	random := rand.New(rand.NewPCG(1, 2))
-	noise := make([]byte, 150_000)
-	for i := range noise {
-		noise[i] = byte(random.Uint32())
-	}
-	var mixed []byte
-	for len(mixed) < 400_000 {
-		switch n := random.IntN(2000); random.IntN(4) {
-		case 0:
-			mixed = append(mixed, noise[n:2*n]...)
-		case 1:
-			mixed = append(mixed, bytes.Repeat([]byte{byte(n)}, n)...)
-		case 2:
-			mixed = append(mixed, strings.Repeat("abc, def; ", n/10)...)
-		default:
-			if from := len(mixed) - random.IntN(min(len(mixed)+1, 40_000)); from < len(mixed) {
-				mixed = append(mixed, mixed[from:min(len(mixed), from+n)]...)
-			}
-		}
-	}
-	return map[string][]byte{
-		"empty": {}, "one byte": {7}, "run": make([]byte, 1_000_000), "noise": noise, "mixed": mixed,
-		"text": []byte(strings.Repeat("The quick brown fox jumps over the lazy dog.\n", 500)),
-		"code": code(random, 100_000),
-	}
+// inputs are of all kinds.
+func inputs() map[string][]byte {
+	all := samples.All(400_000)
+	all["code"] = code(rand.New(rand.NewPCG(1, 2)), 100_000)
+	return all
 }
 
 // code is full of what the filters for programs change.
@@ -111,7 +91,7 @@ var programs = []string{
 }
 
 func TestReadsWhatXZWrites(t *testing.T) {
-	for name, data := range samples() {
+	for name, data := range inputs() {
 		for _, args := range programs {
 			compressed := compress(t, data, strings.Fields(args)...)
 			two := append(append(bytes.Clone(compressed), make([]byte, 8)...), compressed...)
@@ -124,7 +104,7 @@ func TestReadsWhatXZWrites(t *testing.T) {
 }
 
 func TestReadsInSmallPieces(t *testing.T) {
-	data := samples()["mixed"][:100_000]
+	data := inputs()["mixed"][:100_000]
 	compressed := compress(t, data, "--block-size=7777", "--delta", "--x86", "--lzma2")
 	for name, src := range map[string]io.Reader{
 		"byte by byte": iotest.OneByteReader(bytes.NewReader(compressed)),
@@ -161,7 +141,7 @@ func TestLeavesWhatFollows(t *testing.T) {
 // for programs did: then only their number counts.)
 func TestGivesAllThatXZGives(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
-	data := samples()
+	data := inputs()
 	names := slices.Sorted(maps.Keys(data))
 	equal, more := 0, 0
 	for range 150 {

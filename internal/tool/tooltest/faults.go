@@ -2,6 +2,7 @@ package tooltest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -57,6 +58,22 @@ func Manners(t *testing.T, tested *tool.Tool) {
 type Case struct {
 	Args []string
 	In   []byte
+}
+
+// Sections are two captures that overlap in time, of different formats.
+func Sections() (first, second []byte) {
+	first = lab.Pcap(lab.Packets(300, lab.Start, time.Millisecond, 1000), binary.LittleEndian, true)
+	second = lab.Pcap(lab.Packets(300, lab.Start+500_000, time.Millisecond, 1000), binary.BigEndian, false)
+	return first, second
+}
+
+// Compressed are cases of one input in every compression.
+func Compressed(t *testing.T, args []string, in []byte) (cases []Case) {
+	t.Helper()
+	for _, compressed := range lab.Compressions(t, in) {
+		cases = append(cases, Case{Args: args, In: compressed})
+	}
+	return cases
 }
 
 // Faults checks what a tool does when its streams fail, in each of the cases. The flag
