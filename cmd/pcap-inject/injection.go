@@ -86,8 +86,9 @@ func (in *injection) openSink() (sink, error) {
 	return openWireSink(&in.config, in.run.Messages)
 }
 
-// The rings hold the packets of --delay, up to a limit. A ring without a delay stays in the
-// CPU cache.
+// The rings hold the packets of --delay, up to a limit. With the default of 200 ms, that is
+// 655,000 packets or 1.3 Gbit a second. A ring without a delay holds eight batches of the
+// reader (see input.BatchPackets), with 2 KiB for each packet, and stays in the CPU cache.
 const (
 	ringPackets, ringBytes         = 1 << 17, 32 << 20
 	asapRingPackets, asapRingBytes = 1 << 12, 8 << 20
@@ -123,7 +124,8 @@ func (in *injection) prepare(playback *input.Playback) {
 }
 
 // runtimeMemory is the heap size up to which the Go runtime does not collect garbage while
-// packets are sent. Sending a packet allocates nothing.
+// packets are sent. Sending a packet allocates nothing. One ring takes 40 MiB of it: 32 for
+// the data and 8 for what is known of each packet. The rest is for reading and decompression.
 const runtimeMemory = 160 << 20
 
 // otherThreads is the number of threads besides the sending ones: the reader, its

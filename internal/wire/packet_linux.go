@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	// maxMessages is the number of frames per system call.
+	// maxMessages is the number of frames per system call. It is the batch of package
+	// schedule, and below the kernel's limit of 1,024 (UIO_MAXIOV): sendmmsg(2).
 	maxMessages = 256
-	// sendBuffer is the limit for frames under way, in bytes.
+	// sendBuffer is the limit for frames under way, in bytes: a batch of jumbo frames of
+	// 9,000 bytes, each of which takes three pages of 4 KiB and the kernel's own data.
 	sendBuffer = 4 << 20
 	// carrierCheck is the interval of checks for the carrier. A check takes less than a
 	// microsecond.

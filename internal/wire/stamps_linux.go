@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	stampBatch  = 64
+	stampBatch  = 64       // timestamps per system call
 	stampBuffer = 32 << 20 // of unread timestamps, in bytes
 	controlSize = 256      // of the control messages of a timestamp
 )

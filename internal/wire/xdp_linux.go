@@ -19,8 +19,8 @@ import (
 
 const (
 	xdpFrames = 1024 // with frames of 2048 bytes, a quarter of the usual RLIMIT_MEMLOCK
-	xdpRing   = 1024 // descriptors; a power of two
-	xdpBatch  = 256  // frames at a time
+	xdpRing   = 1024 // descriptors, one for each frame; a power of two
+	xdpBatch  = 256  // frames at a time, as with a packet socket
 	// xdpRelease is how long to wait for resources that another socket holds.
 	xdpRelease = 500 * time.Millisecond
 	// mtuCheck is the interval at which the MTU is read.
