@@ -282,7 +282,7 @@ func TestReplacedFilesOfOthers(t *testing.T) {
 	t.Chdir(t.TempDir())
 	lab.WriteCapture(t, "a.pcap", lab.Packets(10, lab.Start, time.Microsecond, 100))
 	for _, c := range []struct{ tool, flag string }{{"pcap-merge", "-o"}, {"pcap-pace", "-o"}, {"pcap-map", "--svg"}, {"pcap-inject", "-w"}} {
-		output := string(shell(t, "chmod 755 ../.. .. && mkdir -p open && chmod 777 open && touch open/out && chown 1234 open/out && chmod 666 open/out && chmod 755 . && chmod 755 $(dirname $(command -v "+c.tool+"))"+
+		output := string(shell(t, "chmod 755 .. && mkdir -p open && chmod 777 open && touch open/out && chown 1234 open/out && chmod 666 open/out && chmod 755 . && chmod 755 $(dirname $(command -v "+c.tool+"))"+
 			" && setpriv --reuid 65534 --clear-groups "+c.tool+" "+c.flag+" open/out < a.pcap 2>&1 > /dev/null && stat -c %u open/out; rm -r open"))
 		if !strings.Contains(output, c.tool+": warning: "+c.flag+" open/out: the file is replaced by one of another owner") || !strings.Contains(output, "\n65534\n") {
 			t.Errorf("%s: %s", c.tool, output)
