@@ -290,7 +290,7 @@ func (in *injection) reportUnderrun(u *schedule.Underrun) {
 		if in.config.at {
 			then = "what should have left meanwhile leaves at once"
 		}
-		in.run.Messages.Warnf("nothing was sent for %v, because the process, the machine or the output stood still: %s",
+		in.run.Messages.Warnf("sent nothing for %v, because the tool, the machine or the output was stopped or too busy: %s",
 			time.Duration(u.Missing).Round(time.Millisecond), then)
 	}
 	in.run.Report.Event(record.Underrun{

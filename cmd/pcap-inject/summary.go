@@ -172,7 +172,7 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 		in.run.Messages.Say(tool.Plural(empty, "underrun") + ": the buffer was empty when a packet was to leave")
 	}
 	if s.Stalls > 0 {
-		in.run.Messages.Say(tool.Plural(s.Stalls, "underrun") + ": sending stood still when a packet was to leave")
+		in.run.Messages.Say(tool.Plural(s.Stalls, "underrun") + ": sending was interrupted when a packet was to leave")
 	}
 }
 

@@ -342,7 +342,7 @@ func (p *pacer) noteLateness(due, now int64) {
 		p.epoch += late
 	}
 	if p.stalls.Add(1) == 1 {
-		p.run.Messages.Warnf("nothing was written for %v, because the process, the machine or the reader stood still: %s",
+		p.run.Messages.Warnf("wrote nothing for %v, because the tool, the machine or the reader was stopped or too busy: %s",
 			time.Duration(late).Round(time.Millisecond), then)
 	}
 }

@@ -69,7 +69,7 @@ func TestFullDisk(t *testing.T) {
 		{"pcap-tarcat -o disk/out/a set.tar.gz", `pcap-tarcat: error: disk/out/a`},
 		{"pcap-tarcat -C disk/out set.tar.gz .", `pcap-tarcat: error: set.tar.gz: disk/out/captures/.*`},
 		{nearlyFill + "pcap-tarcat -C disk/out -z gzip set.tar.gz .", `pcap-tarcat: error: set.tar.gz: disk/out/captures/.*`},
-		{noInodes + "pcap-tarcat -C disk/out set.tar.gz .", `pcap-tarcat: error: set.tar.gz: disk/out/captures/.*`},
+		{noInodes + "pcap-tarcat -C disk/out set.tar.gz .", `pcap-tarcat: error: disk/out/captures/.*`},
 		{fill + "pcap-tarls --index disk/set.tar.gz > /dev/null", `pcap-tarls: error: disk/set.tar.gz: index`},
 		{fill + "pcap-tarls -o disk/out/a set.tar.gz", `pcap-tarls: error: disk/out/a`},
 		{fill + "pcap-map -o disk/out/a captures", `pcap-map: error: disk/out/a`},

@@ -107,9 +107,30 @@ func largeSet(t *testing.T) {
 
 var peakLine = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 
-// peakMemory runs a command and gives the most memory that it had, in bytes: what
-// /proc said last. The rusage of a child would count that of this process.
-func peakMemory(t *testing.T, stdin string, args ...string) (peak int) {
+// runAndWatch runs a command and returns the peak of its memory in bytes, as /proc said
+// last. The rusage of a child would include the memory of this process.
+func runAndWatch(command *exec.Cmd) (peak int64, err error) {
+	if err := command.Start(); err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- command.Wait() }()
+	for {
+		select {
+		case err := <-ended:
+			return peak, err
+		case <-time.After(2 * time.Millisecond):
+			status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", command.Process.Pid))
+			if parts := peakLine.FindSubmatch(status); parts != nil {
+				kilobytes, _ := strconv.ParseInt(string(parts[1]), 10, 64)
+				peak = max(peak, kilobytes<<10)
+			}
+		}
+	}
+}
+
+// peakMemory runs a command that says nothing, and returns the peak of its memory in bytes.
+func peakMemory(t *testing.T, stdin string, args ...string) int64 {
 	t.Helper()
 	command := exec.Command(args[0], args[1:]...)
 	var messages strings.Builder
@@ -122,26 +143,11 @@ func peakMemory(t *testing.T, stdin string, args ...string) (peak int) {
 		defer in.Close()
 		command.Stdin = in
 	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
+	peak, err := runAndWatch(command)
+	if err != nil || messages.Len() > 0 {
+		t.Errorf("%v: %v: %s", args, err, messages.String())
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
-	for {
-		select {
-		case err := <-ended:
-			if err != nil || messages.Len() > 0 {
-				t.Errorf("%v: %v: %s", args, err, messages.String())
-			}
-			return peak
-		case <-time.After(2 * time.Millisecond):
-			status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", command.Process.Pid))
-			if parts := peakLine.FindSubmatch(status); parts != nil {
-				kilobytes, _ := strconv.Atoi(string(parts[1]))
-				peak = max(peak, kilobytes<<10)
-			}
-		}
-	}
+	return peak
 }
 
 // Memory does not grow with the input.

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -31,18 +30,21 @@ const (
 	layerMemory  = 300 * mebibyte
 )
 
-// memoryOf runs a command and gives the most memory that it took, in bytes.
+// memoryOf runs a command and returns the peak of its memory in bytes.
 func memoryOf(t *testing.T, cores int, command ...string) int64 {
 	t.Helper()
 	c := exec.Command(command[0], command[1:]...)
 	c.Env = append(os.Environ(), fmt.Sprint("GOMAXPROCS=", cores))
 	var messages strings.Builder
 	c.Stderr = &messages
-	_ = c.Run()
+	peak, err := runAndWatch(c)
+	if c.ProcessState == nil {
+		t.Fatalf("%v: %v", command, err)
+	}
 	if code := c.ProcessState.ExitCode(); code != exitDone && code != exitDamaged {
 		t.Fatalf("%v: exit %d: %.500s", command, code, messages.String())
 	}
-	return c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+	return peak
 }
 
 // wantMemory holds a command to a bound, and prints a line of the table.

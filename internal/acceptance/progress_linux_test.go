@@ -251,8 +251,11 @@ func expectFrames(t *testing.T, r *terminalRun, pattern string) {
 // isBar reports whether a line is one of the histogram of pcap-inject.
 func isBar(line string) bool { return strings.HasPrefix(line, "pcap-inject: up to ") }
 
-// isUnsure reports whether a line comes on some machines only.
-func isUnsure(line string) bool { return isBar(line) || strings.Contains(line, " underrun") }
+// isUnsure reports whether a line comes on some machines only. A busy machine interrupts
+// tools for longer than half a second, which takes two lines to say.
+func isUnsure(line string) bool {
+	return isBar(line) || strings.Contains(line, " underrun") || strings.Contains(line, " nothing for ") || strings.HasSuffix(line, "that much later")
+}
 
 // expectLines wants lines with these words on the screen, and no others for sure.
 func expectLines(t *testing.T, s *screen, words []string) {
@@ -423,7 +426,7 @@ func TestProgressInArchives(t *testing.T) {
 // from one.
 func TestCapturesAreNotForTerminals(t *testing.T) {
 	makeSlow(t)
-	wantOther := "is a terminal, and a capture is not text"
+	wantOther := "is a terminal, and a capture is binary"
 	for pipeline, want := range map[string]string{
 		`pcap-merge slow.pcap`:                        "pcap-merge: error: stdout " + wantOther,
 		`pcap-merge -o /dev/tty slow.pcap`:            "pcap-merge: error: /dev/tty " + wantOther,

@@ -30,10 +30,10 @@ func TestAStoppedProcessMakesNoBurst(t *testing.T) {
 		isAt    bool
 		warning string
 	}{
-		{"pcap-inject", []string{"pcap-inject"}, false, "pcap-inject: warning: nothing was sent for "},
+		{"pcap-inject", []string{"pcap-inject"}, false, "pcap-inject: warning: sent nothing for "},
 		{"pcap-inject --at", []string{"pcap-inject"}, true, ": what should have left meanwhile leaves at once\n"},
-		{"pcap-pace", []string{"pcap-pace"}, false, "pcap-pace: warning: nothing was written for "},
-		{"both", []string{"pcap-pace", "pcap-inject"}, false, "pcap-pace: warning: nothing was written for "},
+		{"pcap-pace", []string{"pcap-pace"}, false, "pcap-pace: warning: wrote nothing for "},
+		{"both", []string{"pcap-pace", "pcap-inject"}, false, "pcap-pace: warning: wrote nothing for "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			receiver := injectLab(t)

@@ -69,7 +69,7 @@ type PaceSummary struct {
 	OutOfOrder  int64   `json:"out_of_order"` // that went out at once
 	MaxDisorder float64 `json:"max_disorder"` // seconds
 	MaxLateness float64 `json:"max_lateness"` // seconds by which a packet was written too late
-	Stalls      int64   `json:"stalls"`       // how often writing stood still
+	Stalls      int64   `json:"stalls"`       // how often writing was interrupted
 }
 
 // InjectSummary ends the report of pcap-inject.
@@ -129,14 +129,14 @@ type Device struct {
 }
 
 // Underrun is the report event for a packet that could not leave when it was to: the
-// buffer was empty, or sending stood still.
+// buffer was empty, or sending was interrupted.
 type Underrun struct {
 	Event     string  `json:"event"` // "underrun"
 	Tool      string  `json:"tool"`
 	Time      Time    `json:"time"`
 	Departure float64 `json:"departure"` // seconds after the first packet, as planned
 	Missing   float64 `json:"missing"`   // seconds by which the packet was too late
-	Stalled   bool    `json:"stalled"`   // sending stood still
+	Stalled   bool    `json:"stalled"`   // sending was interrupted
 }
 
 // Progress is the report event of pcap-inject that is written twice a second.
