@@ -14,7 +14,7 @@
 //	frame                             link headers, VLAN, IP, checksums, hashes of flows
 //	stream                            captures read and written
 //	files record gunzip bunzip2       the ground
-//	  unxz compressed privilege
+//	  unxz privilege
 //
 // lab and acceptance stand beside the house: they test it.
 //

@@ -429,9 +429,8 @@ func (f *inflater) takeCode(table []uint32, tableBits uint) (entry uint32, numbe
 			return entry, int(number), nil
 		case entry == 0 && f.count >= maxCodeLength:
 			return 0, 0, errDamaged
-		case f.err != nil:
+		case !f.more():
 			return 0, 0, f.cause()
 		}
-		f.fill()
 	}
 }

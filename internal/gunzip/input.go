@@ -87,6 +87,12 @@ func (in *input) release() (kept int) {
 	return kept
 }
 
+// drop skips available bits.
+func (in *input) drop(count uint) {
+	in.bits >>= count
+	in.count -= count
+}
+
 // gather loads as many bits from the buffer as fit: more than 56, unless it is nearly
 // empty.
 func (in *input) gather() {
@@ -108,21 +114,20 @@ func (in *input) gather() {
 // so that data of a live source is decompressed before the next wait.
 func (in *input) has(count uint) bool {
 	for in.count < count {
-		if in.gather(); in.count >= count {
-			break
-		}
-		if in.err != nil {
+		if in.gather(); in.count < count && !in.more() {
 			return false
 		}
-		in.fill()
 	}
 	return true
 }
 
-// drop skips available bits.
-func (in *input) drop(count uint) {
-	in.bits >>= count
-	in.count -= count
+// more is fill, and false at the end of the data.
+func (in *input) more() bool {
+	if in.err != nil {
+		return false
+	}
+	in.fill()
+	return true
 }
 
 // take reads a number of count available bits.
