@@ -132,8 +132,12 @@ func followTcpdump(t *testing.T, rotation rotation) (counts bool) {
 	packets := lab.ReadPackets(t, &out)
 	summary := lab.SummaryOf[record.MergeSummary](t, "report")
 	t.Logf("%d captured, %d out, %d in, %d bytes unread, %d late", captured, len(packets), summary.PacketsIn, summary.Unread, summary.Late)
-	isTold := len(packets) < captured && summary.Unread > 0 && strings.Contains(messages.String(), "bytes lost")
-	if text := misplaced(packets); !isTold && (len(packets) != captured || text != "" || messages.Len() > 0) {
+	// A process that gets no CPU time while a ring comes round has to say so.
+	isTold := len(packets) < captured && toldLoss.Match(messages.Bytes())
+	if isTold {
+		t.Logf("%d packets were lost:\n%s", captured-len(packets), messages.Bytes())
+	}
+	if text := misplaced(packets, isTold); text != "" || !isTold && (len(packets) != captured || messages.Len() > 0) {
 		t.Errorf("%d packets captured, %d came out:\n%s%s", captured, len(packets), text, messages.Bytes())
 	}
 	if summary.PacketsIn != int64(len(packets)) || summary.PacketsOut != summary.PacketsIn || summary.Interrupted != 0 || summary.Inputs == 0 {
@@ -177,13 +181,16 @@ func capturedBy(t *testing.T, log []byte) (captured, dropped int) {
 	return captured, dropped
 }
 
-// misplaced says which packets do not follow the one before.
-func misplaced(packets []stream.Packet) string {
+// toldLoss is how pcap-merge says what a ring has overwritten.
+var toldLoss = regexp.MustCompile("was written anew before it was read to its end|written over before")
+
+// misplaced says which packets do not follow the one before, directly unless there may be gaps.
+func misplaced(packets []stream.Packet, mayHaveGaps bool) string {
 	var b strings.Builder
 	next := uint32(0)
 	for i := range packets {
 		sequence, ok := lab.Sequence(packets[i].Data)
-		if (!ok || sequence != next) && b.Len() < 1000 {
+		if isNext := sequence == next || mayHaveGaps && sequence > next; (!ok || !isNext) && b.Len() < 1000 {
 			fmt.Fprintf(&b, "packet %d has number %d, wanted %d\n", i+1, sequence, next)
 		}
 		next = sequence + 1

@@ -8,19 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Closings knows which files of some folders have been closed by whoever wrote them, and
-// not been written to since: inotify(7). It sees what processes on this machine do.
+// Closings knows of the files of some folders whether whoever wrote them has closed them, and
+// how often: inotify(7). It sees what processes on this machine do.
 type Closings struct {
 	descriptor int
 	folders    map[int32]string
 	watched    map[string]bool
-	closed     map[string]bool // by path; false after a write
-	// moved is the file that lost its name last. An event with the same cookie, which is
-	// the next one, gives it another.
-	moved struct {
-		cookie        uint32
-		closed, known bool
-	}
+	files      map[string]Closing // by path
+	moved      Closing            // of the file that lost its name last
+	cookie     uint32             // of the event that gives it another, which is the next one
 }
 
 // NewClosings returns nil, which knows of no file, where the system cannot tell.
@@ -29,7 +25,7 @@ func NewClosings() *Closings {
 	if err != nil {
 		return nil
 	}
-	return &Closings{descriptor: descriptor, folders: map[int32]string{}, watched: map[string]bool{}, closed: map[string]bool{}}
+	return &Closings{descriptor: descriptor, folders: map[int32]string{}, watched: map[string]bool{}, files: map[string]Closing{}}
 }
 
 // Watch adds a folder. What happened there before remains unknown.
@@ -44,7 +40,7 @@ func (c *Closings) Watch(folder string) {
 	}
 }
 
-// Update records what has happened until now.
+// Update takes note of what has happened until now.
 func (c *Closings) Update() {
 	if c == nil {
 		return
@@ -64,44 +60,43 @@ func (c *Closings) Update() {
 	}
 }
 
-// add records the first event.
+// add takes note of the first event.
 func (c *Closings) add(events []byte) (rest []byte) {
 	order := binary.NativeEndian
-	watch, mask := int32(order.Uint32(events)), order.Uint32(events[4:])
+	watch, mask, cookie := int32(order.Uint32(events)), order.Uint32(events[4:]), order.Uint32(events[8:])
 	end := unix.SizeofInotifyEvent + int(order.Uint32(events[12:]))
 	name, _, _ := bytes.Cut(events[unix.SizeofInotifyEvent:end], []byte{0})
 	path := filepath.Join(c.folders[watch], string(name))
+	file := c.files[path]
 	switch {
 	case mask&unix.IN_Q_OVERFLOW != 0: // events have been lost
-		for path := range c.closed {
-			c.closed[path] = false
+		for path, file := range c.files {
+			c.files[path] = Closing{Count: file.Count, Known: true}
 		}
 	case mask&unix.IN_IGNORED != 0: // the folder is gone
 		delete(c.watched, c.folders[watch])
 		delete(c.folders, watch)
-	case mask&(unix.IN_DELETE|unix.IN_MOVED_FROM) != 0:
-		c.moved.closed, c.moved.known = c.closed[path]
-		c.moved.cookie = order.Uint32(events[8:])
-		delete(c.closed, path)
-	case mask&unix.IN_MOVED_TO != 0:
-		delete(c.closed, path)
-		if c.moved.known && c.moved.cookie == order.Uint32(events[8:]) {
-			c.closed[path] = c.moved.closed
-		}
+	case mask&unix.IN_MOVED_FROM != 0:
+		c.moved, c.cookie = file, cookie
+		delete(c.files, path)
+	case mask&unix.IN_MOVED_TO != 0 && c.cookie == cookie:
+		c.files[path] = c.moved
+	case mask&(unix.IN_DELETE|unix.IN_MOVED_TO) != 0:
+		delete(c.files, path)
+	case mask&unix.IN_CLOSE_WRITE != 0:
+		c.files[path] = Closing{Count: file.Count + 1, IsClosed: true, Known: true}
 	default:
-		c.closed[path] = mask&unix.IN_CLOSE_WRITE != 0
+		c.files[path] = Closing{Count: file.Count, Known: true}
 	}
 	return events[end:]
 }
 
-// IsClosed says whether a file of a folder has been closed. It is not known of a file to
-// which nothing has happened.
-func (c *Closings) IsClosed(path string) (closed, known bool) {
+// Of tells of a file in a folder that is watched.
+func (c *Closings) Of(path string) Closing {
 	if c == nil {
-		return false, false
+		return Closing{}
 	}
-	closed, known = c.closed[path]
-	return closed, known
+	return c.files[path]
 }
 
 // Close ends the watch.

@@ -2,7 +2,7 @@
 
 package files
 
-// Closings would know which files have been closed by whoever wrote them.
+// Closings would know of files whether whoever wrote them has closed them.
 type Closings struct{}
 
 // NewClosings returns nil, which knows of no file.
@@ -11,11 +11,11 @@ func NewClosings() *Closings { return nil }
 // Watch adds a folder.
 func (c *Closings) Watch(string) {}
 
-// Update records what has happened until now.
+// Update takes note of what has happened until now.
 func (c *Closings) Update() {}
 
-// IsClosed says whether a file of a folder has been closed, where that is known.
-func (c *Closings) IsClosed(string) (closed, known bool) { return false, false }
+// Of tells of a file in a folder that is watched.
+func (c *Closings) Of(string) Closing { return Closing{} }
 
 // Close ends the watch.
 func (c *Closings) Close() {}

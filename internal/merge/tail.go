@@ -16,11 +16,18 @@ type UnreadError struct {
 	Lost    int64 // bytes
 	AtLeast bool  // the file may have lost more than what was seen of it
 	Reason  string
+	// Unseen is how many captures were written over before anything of them was seen. The
+	// rest is empty then.
+	Unseen int
 }
 
 func (e *UnreadError) Error() string {
 	lost := fmt.Sprintf("%d bytes lost", e.Lost)
 	switch {
+	case e.Unseen == 1:
+		return "a capture in it was written over before it was seen"
+	case e.Unseen > 1:
+		return fmt.Sprintf("%d captures in it were written over before they were seen", e.Unseen)
 	case e.AtLeast && e.Lost == 0:
 		lost = "its last bytes may be lost"
 	case e.AtLeast:

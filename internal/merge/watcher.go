@@ -82,6 +82,8 @@ type sighting struct {
 	content     []byte    // the beginning, decompressed
 	compression stream.Compression
 
+	// turn is how often the file had been closed when this capture was begun.
+	turn    int
 	before  *sighting // what was in the file before it was written anew, or nil
 	refused bool      // it cannot be opened, and that has been reported
 }
@@ -138,7 +140,7 @@ func (w *watcher) run() {
 // for a while: tcpdump writes its last packets when it ends.
 func (w *watcher) isWritten() bool {
 	for _, s := range w.sightings {
-		if closed, known := w.closings.IsClosed(s.path); known && !closed && s.file != nil {
+		if closing := w.closings.Of(s.path); closing.Known && !closing.IsClosed && s.file != nil {
 			return true
 		}
 	}
@@ -245,11 +247,11 @@ func (s *sighting) move(path string) {
 // lookAt looks at a file of which stat(2) says info.
 func (w *watcher) lookAt(id files.Identity, s *sighting, info fs.FileInfo, isLast bool) {
 	hasChanged := s.info == nil || info.Size() != s.info.Size() || !info.ModTime().Equal(s.info.ModTime())
-	if (hasChanged || isLast) && !w.isSame(s, info) {
-		s = w.renew(id, s)
-		w.isSame(s, info) // which notes how it begins
+	isRenewed := (hasChanged || isLast) && !w.isSame(s, info)
+	if isRenewed {
+		s = w.renew(id, s, info)
 	}
-	s.info = info
+	s.info, s.turn = info, max(s.turn, w.turn(s.path))
 	switch {
 	case !s.isDecided && (hasChanged || isLast || s.refused):
 		w.decide(s, isLast)
@@ -259,25 +261,40 @@ func (w *watcher) lookAt(id files.Identity, s *sighting, info fs.FileInfo, isLas
 		w.grow(s, info.Size())
 	}
 	if s.file != nil {
-		s.file.tail.isDone.Store(w.isDone(s))
+		s.file.tail.isDone.Store(!isRenewed && w.isDone(s))
 	}
 }
 
 // renew begins a new sighting of a file that has been written anew.
-func (w *watcher) renew(id files.Identity, old *sighting) *sighting {
+func (w *watcher) renew(id files.Identity, old *sighting, info fs.FileInfo) *sighting {
 	w.breakOff(old, overwritten)
 	old.before = nil
 	w.former = append(w.former, old)
 	s := &sighting{path: old.path, seen: old.seen, signature: &signature{}, before: old}
 	w.sightings[id] = s
+	w.isSame(s, info) // which notes how it begins
+	w.closings.Update()
+	s.turn = max(w.turn(s.path), old.turn+1)
+	if unseen := s.turn - old.turn - 1; unseen > 0 {
+		w.finds = append(w.finds, &followed{Input: &Input{Path: s.path}, openErr: &UnreadError{Unseen: unseen}})
+	}
 	return s
+}
+
+// turn is how often a file had been closed when the capture in it was begun.
+func (w *watcher) turn(path string) int {
+	closing := w.closings.Of(path)
+	if closing.IsClosed {
+		return closing.Count - 1
+	}
+	return closing.Count
 }
 
 // isDone says whether whoever wrote a file has closed it. Where nothing is known of that,
 // a file that does not grow any more is taken to be closed.
 func (w *watcher) isDone(s *sighting) bool {
-	if closed, known := w.closings.IsClosed(s.path); known {
-		return closed
+	if closing := w.closings.Of(s.path); closing.Known {
+		return closing.IsClosed
 	}
 	return !s.file.tail.grewWithin(time.Duration(w.patience.Load()))
 }

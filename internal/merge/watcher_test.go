@@ -314,6 +314,32 @@ func TestFollowSaysThatMoreMayBeLost(t *testing.T) {
 	}
 }
 
+// TestFollowCountsCapturesThatItDoesNotSee has a file written anew several times between two
+// looks.
+func TestFollowCountsCapturesThatItDoesNotSee(t *testing.T) {
+	for _, times := range []int{1, 2, 5} {
+		folder := t.TempDir()
+		o := followWhile(t, folder, func() {
+			w := writer{t, folder}
+			w.rewrite("a", somePackets(0, 100))
+			for i := range times - 1 {
+				if err := os.WriteFile(w.path("a"), somePackets(1000*(i+1), 30), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.rewrite("a", somePackets(100, 10))
+			w.rewrite("a", somePackets(110, 20))
+		})
+		unseen := 0
+		for _, unread := range o.unread {
+			unseen += unread.Unseen
+		}
+		if len(o.packets) != 130 || unseen != times-1 || len(o.unread) > 1 {
+			t.Errorf("%d times: %d packets, %v", times, len(o.packets), o.unread)
+		}
+	}
+}
+
 // TestFollowWaitsForToolsThatEnd has a tool write its last packets a while after the stop,
 // and another one write on without end.
 func TestFollowWaitsForToolsThatEnd(t *testing.T) {
