@@ -122,8 +122,8 @@ func TestAddressTableRefuses(t *testing.T) {
 	list := strings.Repeat("net 10.0.0.0/8 or ", 100)
 	for text, want := range map[string]string{
 		list + "net 10.0.0.1/8":  `column 1805: "10.0.0.1": has bits outside its mask`,
-		list + "net 10.0.0.0/33": `column 1814: "33": a mask of IPv4 has 32 bits at most`,
-		strings.Repeat("ip6 net 10.0.0.0/8 or ", 100) + "ip6 net fe80::/10": `column 9: "10.0.0.0": ip6 does not go with an IPv4 address`,
+		list + "net 10.0.0.0/33": `column 1814: "33": an IPv4 mask has at most 32 bits`,
+		strings.Repeat("ip6 net 10.0.0.0/8 or ", 100) + "ip6 net fe80::/10": `column 9: "10.0.0.0": ip6 cannot be used with an IPv4 address`,
 	} {
 		if _, err := Parse(text); err == nil || err.Error() != want {
 			t.Errorf("%q: error %v, wanted %s", text[len(text)-30:], err, want)
@@ -147,7 +147,7 @@ func TestLongExpressionsTakeSeconds(t *testing.T) {
 		"not":            {repeated("not ", "tcp"), "nested more than 1000 deep"},
 		"parentheses":    {repeated("(", "tcp"), "nested more than 1000 deep"},
 		"most terms":     {strings.Repeat("tcp[0]=1 and udp[2]=5 or ", maxTerms/2-1) + "tcp", ""},
-		"too long":       {repeated("tcp or ", "tcp") + strings.Repeat(" ", 20), "1048576 bytes at most"},
+		"too long":       {repeated("tcp or ", "tcp") + strings.Repeat(" ", 20), "at most 1048576 bytes"},
 		"bytes of words": {repeated("a", ""), "wanted a qualifier"},
 	} {
 		began := time.Now()
