@@ -127,7 +127,8 @@ func TestDiagnosticsAreReal(t *testing.T) {
 	for _, command := range troubles {
 		output, _ := exec.Command("bash", "-c", command).CombinedOutput()
 		for line := range strings.Lines(string(output)) {
-			said = append(said, withoutFigures(strings.TrimSpace(line)))
+			line = strings.TrimPrefix(strings.TrimSpace(line), "\x1b[K") // on a terminal, a message clears its line
+			said = append(said, withoutFigures(line))
 		}
 	}
 	for _, message := range explained {
