@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 func testTools(m *testing.M) int {
+	lab.UnignoreHangup()
 	const variable = "PCAP_TOOLS" // set in a namespace, where the test binary runs again
 	if toolFolder = os.Getenv(variable); toolFolder != "" {
 		return m.Run()

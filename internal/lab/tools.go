@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -38,5 +40,14 @@ func NeedProgram(t testing.TB, names ...string) {
 		if _, err := exec.LookPath(name); err != nil {
 			t.Skipf("no %s here", name)
 		}
+	}
+}
+
+// UnignoreHangup lets SIGHUP end the programs that this process starts, also if nohup(1)
+// has it ignored for the tests: exec resets a signal that is caught, but not one that is
+// ignored.
+func UnignoreHangup() {
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 }

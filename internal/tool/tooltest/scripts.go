@@ -25,6 +25,7 @@ func Main(m *testing.M, name string, main func()) {
 		testscript.Main(m, map[string]func(){name: main})
 		return
 	}
+	lab.UnignoreHangup()
 	folder, err := os.MkdirTemp("", "pcap-tools-*")
 	if err == nil {
 		err = lab.BuildTools(folder)
