@@ -218,6 +218,14 @@ func (in *injection) startThreads() (ended <-chan error) {
 	for range in.transmissions {
 		<-ready
 	}
+	if in.run.OwnsProcess() {
+		in.dropPrivileges()
+	}
+	return sent
+}
+
+// dropPrivileges gives up what the run no longer needs, before any input is parsed.
+func (in *injection) dropPrivileges() {
 	drop := privilege.KeepFileAccess // a file gets its name at the end
 	if in.sink.isWire() {
 		drop = privilege.Drop
@@ -225,7 +233,6 @@ func (in *injection) startThreads() (ended <-chan error) {
 	if err := drop(); err != nil && (in.sink.isWire() || !errors.Is(err, errors.ErrUnsupported)) {
 		in.run.Messages.Warnf("cannot drop privileges: %v", err)
 	}
-	return sent
 }
 
 // prepareProcess applies the settings for exact timing that are permitted. It warns of

@@ -55,20 +55,21 @@ func Main(tool *Tool) {
 		}
 	}
 	// Signals stay caught: one that comes now would print goroutines and change the exit code.
-	code, _ := tool.execute(os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}.withoutClosed(closedAtStart))
+	r := newRun(tool, Streams{os.Stdin, os.Stdout, os.Stderr}.withoutClosed(closedAtStart))
+	r.ownsProcess = true
+	code, _ := r.execute(os.Args[1:])
 	os.Exit(code)
 }
 
 // Execute runs the tool with its arguments and returns the exit code.
 func (t *Tool) Execute(arguments []string, streams Streams) int {
-	code, stopCatching := t.execute(arguments, streams)
+	code, stopCatching := newRun(t, streams).execute(arguments)
 	stopCatching()
 	return code
 }
 
-// execute is Execute, and leaves signals caught.
-func (t *Tool) execute(arguments []string, streams Streams) (code int, stopCatching func()) {
-	r := newRun(t, streams)
+// execute runs the tool, and leaves signals caught.
+func (r *Run) execute(arguments []string) (code int, stopCatching func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r.Context = ctx
 	stop := r.catchSignals(cancel)

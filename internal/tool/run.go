@@ -22,6 +22,8 @@ type Run struct {
 	Progress *Progress
 	Claims   *Claims
 
+	ownsProcess bool // [Main] has started it
+
 	tool    *Tool
 	started time.Time
 	err     io.Writer     // stderr
@@ -75,6 +77,10 @@ func (r *Run) apply() error {
 	r.Claims.find()
 	return nil
 }
+
+// OwnsProcess reports whether the process does nothing but this run, so that the run may
+// give up the privileges of the process. It is false in tests, which start programs later.
+func (r *Run) OwnsProcess() bool { return r.ownsProcess }
 
 // Name is the name of the tool.
 func (r *Run) Name() string { return r.tool.Name }
