@@ -219,14 +219,16 @@ func TestExamplesRun(t *testing.T) {
 	}
 }
 
-// adaptations are the fewest that let examples run: where the store of captures
-// is, and times that are long for a test.
+// adaptations are the fewest that let examples run: where the store of captures is, times
+// that are long for a test, and what its captures lack.
 func adaptations(store string) []adaptation {
 	return []adaptation{
 		{"/data/", store + "/"},
 		{"--fit 10m", "--fit 300ms"},
 		{"+10 seconds", "+3 seconds"},
 		{"taskset -c 2,3", "taskset -c 0"},
+		{"tcp port 80 or tcp port 443", "udp"},
+		{"select(.packets > 100)", "select(.packets > 10)"},
 	}
 }
 
