@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"iter"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -424,7 +425,7 @@ func (w *watcher) follow(s *sighting, file *files.PooledFile) {
 	size := blockSize(int(w.captures.blocks.open.Load()))
 	s.file = &followed{
 		Input: &Input{Path: s.path}, tail: tail, ahead: newTailLookahead(tail, w.captures.blocks, size),
-		held: newReorderBuffer(w.captures.window), leaf: outside,
+		held: newReorderBuffer(w.captures.window), latest: math.MinInt64, leaf: outside,
 	}
 	w.finds = append(w.finds, s.file)
 }
