@@ -53,9 +53,11 @@ type followed struct {
 // outside is no leaf.
 const outside = -1
 
-// grows says whether packets of a file are there or may be about to come.
+// grows says whether packets of a file are there or may be about to come. A tail is busy
+// until all that was read is ready: in the other order, packets that become ready between
+// the two questions would be missed.
 func (f *followed) grows(patience time.Duration) bool {
-	return !f.ended && (f.ahead.isReady() || f.tail.isBusy() || f.tail.grewWithin(patience))
+	return !f.ended && (f.tail.isBusy() || f.ahead.isReady() || f.tail.grewWithin(patience))
 }
 
 // isAwaited says whether the other files wait for a file.
