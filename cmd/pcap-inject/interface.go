@@ -57,8 +57,10 @@ func openWireSink(c *config, messages *tool.Messages) (*wireSink, error) {
 	if before, err := device.Counters(); err == nil {
 		s.before = &before
 	}
-	if s.dropsBefore, err = device.QueueDrops(); err != nil {
-		messages.Warnf("what the queueing discipline drops is not counted: %v", err)
+	if s.tx == txPacket {
+		if s.dropsBefore, err = device.QueueDrops(); err != nil {
+			messages.Warnf("what the queueing discipline drops is not counted: %v", err)
+		}
 	}
 	return s, nil
 }
