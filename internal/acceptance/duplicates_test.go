@@ -27,7 +27,7 @@ func TestNothingStandsTwice(t *testing.T) {
 				run := strings.Join(code[end-mostTwice-1:end], "\n")
 				here := place{path, lines[end-mostTwice-1]}
 				if there, twice := places[run]; twice {
-					t.Errorf("%s:%d stands in %s:%d, too", here.file, here.line, there.file, there.line)
+					t.Errorf("%s:%d repeats %s:%d", here.file, here.line, there.file, there.line)
 					break // and what follows, perhaps
 				}
 				places[run] = here

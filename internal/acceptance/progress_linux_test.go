@@ -445,8 +445,8 @@ func TestCapturesAreNotForTerminals(t *testing.T) {
 	}
 }
 
-// A message takes a line of its own, whatever stands in the line: a ^C that was typed, or
-// the line of another tool.
+// A message begins its own line, even if the line already has text: a ^C that the user typed,
+// or the message of another tool.
 func TestMessagesBeginTheirLine(t *testing.T) {
 	makeSlow(t)
 	r := &terminalRun{pipeline: "printf '^C' >&2; pcap-map missing.pcap; TERM=dumb pcap-map gone.pcap; pcap-map gone.pcap 2> said; wc -l < said", columns: 100}
