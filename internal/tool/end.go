@@ -171,9 +171,9 @@ func (r *Run) writeSummary(code int) {
 		Event: "summary", Tool: r.tool.Name, Exit: code, Seconds: r.Elapsed().Seconds(), Outputs: r.outputRecords(),
 	}
 	if summarize := r.summarize.Load(); summarize != nil {
-		r.Report.Event((*summarize)(head))
+		r.Report.End((*summarize)(head))
 	} else {
-		r.Report.Event(head)
+		r.Report.End(head)
 	}
 }
 

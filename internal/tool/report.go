@@ -22,6 +22,7 @@ type Report struct {
 	encoder  *record.Encoder // nil without the flag
 	isNew    bool            // the run has created the file, but written nothing
 	holdsOld bool            // the file may still have its previous content
+	hasEnded bool            // the summary was written
 	err      error
 }
 
@@ -91,7 +92,20 @@ func openDescriptor(fd int, run *Run) (*os.File, error) {
 func (r *Report) Event(event any) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	if r.encoder == nil || r.err != nil {
+	r.write(event)
+}
+
+// End writes the summary. Events after it are not written: a read that was not waited for
+// may still notice damage.
+func (r *Report) End(summary any) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.write(summary)
+	r.hasEnded = true
+}
+
+func (r *Report) write(event any) {
+	if r.encoder == nil || r.err != nil || r.hasEnded {
 		return
 	}
 	if r.holdsOld && files.Mode(r.file).IsRegular() {
