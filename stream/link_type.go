@@ -30,6 +30,15 @@ const (
 	LinkTypeEBHSCR            LinkType = 279
 )
 
+// linkTypeOf returns the link type of a number in a file. Some tools wrote DLT_RAW, which is
+// 14 on OpenBSD and 12 elsewhere, instead of LINKTYPE_RAW: pcap-linktype(7).
+func linkTypeOf(number uint16) LinkType {
+	if number == 12 || number == 14 {
+		return LinkTypeRaw
+	}
+	return LinkType(number)
+}
+
 var linkTypeNames = map[LinkType]string{
 	LinkTypeNull: "NULL", LinkTypeEthernet: "EN10MB", 6: "IEEE802", 7: "ARCNET", 8: "SLIP",
 	LinkTypePPP: "PPP", 10: "FDDI", 50: "PPP_SERIAL", 51: "PPP_ETHER", 100: "ATM_RFC1483",

@@ -137,7 +137,7 @@ func parseLinkField(field uint32) (link LinkType, fcsLength uint32) {
 	if field&(1<<26) != 0 {
 		fcsLength = field >> 28 * 2
 	}
-	return LinkType(field), fcsLength
+	return linkTypeOf(uint16(field)), fcsLength
 }
 
 // header reads a record header from at least headerLength bytes.

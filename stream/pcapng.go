@@ -396,7 +396,7 @@ func (r *Reader) addInterface(block []byte) (problem string, lost int64) {
 		return fmt.Sprintf("over %d interfaces", maxInterfaces), int64(len(block))
 	}
 	options, problem := parseInterfaceOptions(order, block[16:len(block)-4])
-	linkType, snaplen := LinkType(order.Uint16(block[8:])), order.Uint32(block[12:])
+	linkType, snaplen := linkTypeOf(order.Uint16(block[8:])), order.Uint32(block[12:])
 	r.interfaces = append(r.interfaces, networkInterface{linkType, snaplen, options.fcsLength, newInterfaceClock(options.resolution, options.offset)})
 	r.section.addSnaplen(snaplen, len(r.interfaces) == 1)
 	r.addLinkType(linkType)

@@ -7,7 +7,6 @@ const (
 	linkTypePPPSerial stream.LinkType = 50
 	linkTypePPPEther  stream.LinkType = 51
 	linkTypeCiscoHDLC stream.LinkType = 104
-	linkTypeRawBSD    stream.LinkType = 12 // the value of DLT_RAW in some files
 )
 
 // position is an offset into the packet: k bytes after base, which is nil for
@@ -57,11 +56,7 @@ func newLayout(link stream.LinkType, v values) layout {
 		return fixed(2, 4)
 	case linkTypePPPEther:
 		return fixed(6, 8)
-	case stream.LinkTypeRaw, linkTypeRawBSD:
-		l := fixed(0, 0)
-		l.link = stream.LinkTypeRaw
-		return l
-	case stream.LinkTypeIPv4, stream.LinkTypeIPv6:
+	case stream.LinkTypeRaw, stream.LinkTypeIPv4, stream.LinkTypeIPv6:
 		return fixed(0, 0)
 	case stream.LinkTypeLinuxSLL:
 		return fixed(14, 16)
