@@ -26,6 +26,7 @@ type config struct {
 	tx            txPolicy
 	workers       int
 	realtime      bool
+	spin          bool
 	verify        bool
 	limit         int64
 	duration      time.Duration
@@ -35,7 +36,7 @@ type config struct {
 
 func configure(flags *tool.Flags) (c config, err error) {
 	conflicts := [][]string{
-		{"interface", "write"}, {"delay", "at"}, {"delay", "asap"}, {"at", "asap"}, {"asap", "fail-late"}, {"asap", "verify"},
+		{"interface", "write"}, {"delay", "at"}, {"delay", "asap"}, {"at", "asap"}, {"asap", "fail-late"}, {"asap", "verify"}, {"asap", "spin"},
 		{"max-gap", "at"}, {"max-gap", "asap"},
 		{"write", "oversize"}, {"write", "short"}, {"write", "link"}, {"write", "tx"}, {"write", "workers"}, {"write", "verify"},
 	}
@@ -53,7 +54,7 @@ func configure(flags *tool.Flags) (c config, err error) {
 	if c.maxGap, err = flags.PositiveDuration("max-gap"); err != nil {
 		return c, err
 	}
-	c.at, c.asap, c.realtime = flags.Bool("at"), flags.Bool("asap"), flags.Bool("realtime")
+	c.at, c.asap, c.realtime, c.spin = flags.Bool("at"), flags.Bool("asap"), flags.Bool("realtime"), flags.Bool("spin")
 	if err := c.readPolicies(flags); err != nil {
 		return c, err
 	}

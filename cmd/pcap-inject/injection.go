@@ -27,7 +27,8 @@ type injection struct {
 	feeder        *feeder
 	epoch         *schedule.Epoch
 	transmissions []*schedule.Transmission
-	verifiers     []*verifier    // of the transmissions, with --verify
+	verifiers     []*verifier // of the transmissions, with --verify
+	pressure      *schedule.Pressure
 	pauses        []atomic.Int64 // when the pauses of the transmissions end
 	stalled       atomic.Bool    // a stall was reported
 	paused        atomic.Bool    // a long pause was reported
@@ -112,7 +113,7 @@ func (in *injection) prepare(playback *input.Playback) {
 		in.feeder.rings = append(in.feeder.rings, ring)
 		in.transmissions = append(in.transmissions, &schedule.Transmission{
 			Ring: ring, Sender: sender, Clock: schedule.System, Epoch: in.epoch,
-			Delay: in.config.delay, Immediately: in.config.asap, End: int64(in.config.duration), Lateness: schedule.NewLateness(),
+			Delay: in.config.delay, Immediately: in.config.asap, End: int64(in.config.duration), Spin: in.config.spin, Lateness: schedule.NewLateness(),
 		})
 	}
 	for i, stamps := range in.sink.stamps() {
@@ -210,7 +211,7 @@ func (in *injection) startThreads() (ended <-chan error) {
 	for i, t := range in.transmissions {
 		go func() {
 			runtime.LockOSThread() // for good: the thread ends with the goroutine
-			in.prepareThread(t)
+			in.prepareThread(i, t)
 			ready <- struct{}{}
 			sent <- in.transmit(t, &in.pauses[i])
 		}()
@@ -244,23 +245,40 @@ func (in *injection) prepareProcess() {
 		in.run.OnEnd(release)
 		errs = append(errs, err)
 	}
-	if in.config.realtime {
-		errs = append(errs, schedule.PrepareRealtime())
-		for _, err := range errs {
-			if err != nil {
-				in.run.Messages.Warnf("--realtime: %v", err)
-			}
-		}
-	}
-}
-
-func (in *injection) prepareThread(t *schedule.Transmission) {
-	schedule.SharpenTimers()
 	if !in.config.realtime {
 		return
 	}
+	errs = append(errs, schedule.LockMemory())
+	for _, err := range errs {
+		if err != nil {
+			in.run.Messages.Warnf("--realtime: %v", err)
+		}
+	}
+	if in.isRealtime() {
+		in.pressure = schedule.WatchPressure()
+		in.run.OnEnd(in.pressure.Stop)
+	}
+}
+
+// isRealtime reports whether the threads get a real-time class. The kernel stops a
+// real-time thread that never sleeps, so those of --asap and --spin get none.
+func (in *injection) isRealtime() bool {
+	return in.config.realtime && !in.config.asap && !in.config.spin
+}
+
+// prepareThread prepares the calling thread for sending.
+func (in *injection) prepareThread(number int, t *schedule.Transmission) {
+	schedule.PreferThread()
+	if in.config.spin {
+		if err := schedule.RunOnIsolatedCore(number); err != nil {
+			in.run.Messages.Warnf("--spin: %v", err)
+		}
+	}
+	if !in.isRealtime() {
+		return
+	}
 	var err error
-	if t.Thread, err = schedule.EnterRealtime(); err != nil {
+	if t.Thread, err = schedule.EnterRealtime(in.pressure); err != nil {
 		in.run.Messages.Warnf("--realtime: %v", err)
 	}
 }

@@ -101,7 +101,7 @@ func (p *pacer) newAxis(scale schedule.TimeScale) *schedule.Axis {
 // waiter returns the way to wait.
 func (p *pacer) waiter() func(moment int64) error {
 	if p.config.exact {
-		schedule.SharpenTimers()
+		schedule.PreferThread()
 		exact := schedule.NewWaiter(p.clock, func() bool { return p.run.Context.Err() != nil })
 		return func(moment int64) error {
 			if _, ok := exact.Until(moment); !ok {

@@ -94,6 +94,7 @@ func TestEveryWaySendsEverything(t *testing.T) {
 	for _, args := range [][]string{
 		{"set.pcap"}, {"--asap", "set.pcap"}, {"--asap", "--tx", "packet", "set.pcap"}, {"--tx", "bypass", "set.pcap"}, {"--tx", "xdp", "set.pcap"},
 		{"--asap", "--tx", "xdp", "--workers", "2", "set.pcap"}, {"--workers", "3", "--tx", "packet", "set.pcap"}, {"--realtime", "--verify", "set.pcap"},
+		{"--spin", "set.pcap"}, {"--spin", "--realtime", "--workers", "2", "set.pcap"}, {"--realtime", "--asap", "set.pcap"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			got, summary := inject(t, receiver, exitDone, args...)

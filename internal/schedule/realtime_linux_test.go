@@ -1,19 +1,63 @@
 package schedule
 
-import "testing"
+import (
+	"math/rand/v2"
+	"testing"
+)
 
-// What a thread has slept and the time in which it did so end at one moment: the
-// wait for the first packet is all sleep, and else would count as work.
-func TestSleepIsMeasuredUpToItsEnd(t *testing.T) {
-	const first = int64(1e9)
-	transmission, _ := newTransmission(newFakeClock(), 16, 1<<16)
-	transmission.Thread = &RealtimeThread{}
-	transmission.Epoch.Set(first)
-	fill(t, transmission.Ring, []int64{0})
-	if err := transmission.Run(); err != nil {
-		t.Fatal(err)
+// A real-time thread that need not sleep all the time keeps every departure.
+func TestRealtimeThreadSleepsItsShare(t *testing.T) {
+	for _, gap := range []int64{5e3, 50e3, 200e3, 1e6} {
+		clock := newFakeClock()
+		clock.wakeUps = func() int64 { return rand.Int64N(minMargin) }
+		transmission, sender := newTransmission(clock, 1<<17, 1<<23)
+		transmission.Thread = &RealtimeThread{}
+		transmission.Epoch.Set(clock.Now())
+		departures := make([]int64, 500e6/gap)
+		for i := range departures {
+			departures[i] = int64(i) * gap
+		}
+		fill(t, transmission.Ring, departures)
+		if err := transmission.Run(); err != nil {
+			t.Fatal(err)
+		}
+		duration := departures[len(departures)-1]
+		if slept, wanted := transmission.waiter.slept, int64(restShare*float64(duration))-maxDebt; slept < wanted {
+			t.Errorf("gaps of %d ns: slept for %d of %d ns, wanted %d", gap, slept, duration, wanted)
+		}
+		longest := int64(0)
+		for i, moment := range sender.moments {
+			longest = max(longest, moment-sender.moments[0]-departures[i])
+		}
+		if wanted := forcedRest + minMargin; longest > wanted {
+			t.Errorf("gaps of %d ns: late by %d ns, wanted at most %d", gap, longest, wanted)
+		}
 	}
-	if began := transmission.Thread.began; began < first-maxMargin || began > first+maxMargin {
-		t.Errorf("measured from %d on, wanted from shortly before %d", began, first)
+}
+
+// Without pressure, it does not sleep in short gaps.
+func TestRealtimeThreadOwesNothingOnAQuietMachine(t *testing.T) {
+	thread := &RealtimeThread{pressure: new(Pressure)}
+	for now := int64(1); now < 1e9; now += 1e6 {
+		if owed := thread.owed(now, 0); owed > 0 {
+			t.Fatalf("owes %d ns after %d ns", owed, now)
+		}
+	}
+	thread.pressure.isHigh.Store(true)
+	thread.owed(1e9, 0)
+	if owed := thread.owed(1e9+5e6, 0); owed <= 0 {
+		t.Error("owes nothing under pressure")
+	}
+}
+
+func TestPressureIsRead(t *testing.T) {
+	p := WatchPressure()
+	if p == nil {
+		t.Skip("the kernel measures no pressure")
+	}
+	defer p.Stop()
+	before := p.total
+	if after, ok := p.read(); !ok || after < before {
+		t.Errorf("%d us after %d, %v", after, before, ok)
 	}
 }

@@ -9,16 +9,28 @@ var errNoRealtime = errors.New("real-time scheduling is for Linux only")
 // KeepCoresAwake is for Linux only.
 func KeepCoresAwake() (release func(), err error) { return func() {}, errNoRealtime }
 
-// PrepareRealtime is for Linux only.
-func PrepareRealtime() error { return errNoRealtime }
+// LockMemory is for Linux only.
+func LockMemory() error { return errNoRealtime }
+
+// PreferThread is for Linux only.
+func PreferThread() {}
 
 // RealtimeThread is for Linux only.
 type RealtimeThread struct{}
 
 // EnterRealtime is for Linux only.
-func EnterRealtime() (*RealtimeThread, error) { return nil, errNoRealtime }
+func EnterRealtime(*Pressure) (*RealtimeThread, error) { return nil, errNoRealtime }
 
-func (*RealtimeThread) mind(int64, int64) {}
+func (*RealtimeThread) owed(int64, int64) int64 { return 0 }
 
-// SharpenTimers is for Linux only.
-func SharpenTimers() {}
+// Pressure is for Linux only.
+type Pressure struct{}
+
+// WatchPressure is for Linux only.
+func WatchPressure() *Pressure { return nil }
+
+// Stop is for Linux only.
+func (*Pressure) Stop() {}
+
+// RunOnIsolatedCore is for Linux only.
+func RunOnIsolatedCore(int) error { return nil }

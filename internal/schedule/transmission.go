@@ -114,7 +114,9 @@ type Transmission struct {
 	// End stops at this departure, even if no packet arrives. 0 means no end. With
 	// Immediately, it stops at that time even if packets are left.
 	End int64
-	// Thread, if not nil, keeps to the rules of the scheduler.
+	// Spin polls the clock instead of sleeping.
+	Spin bool
+	// Thread is not nil for a real-time thread, which must sleep at times.
 	Thread *RealtimeThread
 
 	Lateness *Lateness
@@ -170,7 +172,8 @@ func (t *Transmission) Span() (began, ended int64) { return t.began.Load(), t.en
 // the goroutine to its thread, and settles Lateness at the end.
 func (t *Transmission) Run() error {
 	if t.waiter == nil {
-		t.waiter = t.newWaiter()
+		t.waiter = NewWaiter(t.Clock, t.Ring.abandoned.Load)
+		t.waiter.spins, t.waiter.thread = t.Spin, t.Thread
 	}
 	for {
 		slot, ok := t.next()
@@ -183,14 +186,6 @@ func (t *Transmission) Run() error {
 	}
 }
 
-func (t *Transmission) newWaiter() *Waiter {
-	waiter := NewWaiter(t.Clock, t.Ring.abandoned.Load)
-	if t.Thread != nil {
-		waiter.inRealtime()
-	}
-	return waiter
-}
-
 // next waits for a packet in the ring. ok is false at the end.
 func (t *Transmission) next() (slot int, ok bool) {
 	for !t.Ring.abandoned.Load() && !t.isOver() {
@@ -198,7 +193,13 @@ func (t *Transmission) next() (slot int, ok bool) {
 		if slot, ok := t.Ring.front(); ok {
 			return slot, true
 		}
-		if closed || !t.waitForPacket() {
+		if closed {
+			return 0, false
+		}
+		began := t.Clock.Now()
+		more := t.waitForPacket()
+		t.waiter.slept += t.Clock.Now() - began
+		if !more {
 			return 0, false
 		}
 	}
@@ -211,7 +212,7 @@ func (t *Transmission) isOver() bool {
 }
 
 // waitForPacket returns when the ring may have a packet, or false at End.
-func (t *Transmission) waitForPacket() bool {
+func (t *Transmission) waitForPacket() (more bool) {
 	if t.Immediately {
 		t.Clock.SleepUntil(t.Clock.Now() + gathering)
 		if t.Ring.Len() > 0 {
@@ -247,6 +248,7 @@ func (t *Transmission) sendFrom(slot int) error {
 	}
 	due := t.due(slot)
 	if now >= due {
+		t.waiter.rest(now)
 		return t.send(slot, t.countDue(slot, now), now)
 	}
 	if due-now > PauseLimit && due != t.paused {
@@ -255,9 +257,6 @@ func (t *Transmission) sendFrom(slot int) error {
 	}
 	if !t.waiter.sleepBefore(due) {
 		return nil
-	}
-	if t.Thread != nil {
-		t.Thread.mind(t.Clock.Now(), t.waiter.slept)
 	}
 	if t.waiter.spinUntil(due-warmUp) < due-warmUp/2 {
 		t.Sender.WarmUp()
