@@ -158,9 +158,10 @@ func (c *comparison) report() {
 	}
 }
 
-// print prints the record, or with --chart the table, which a person gets in any case.
+// print prints the record, or for people a table. If only stderr is a terminal, the table
+// goes there, and the record to stdout.
 func (c *comparison) print() error {
-	if c.config.chart {
+	if c.config.chart || c.config.forPeople(c.run) {
 		columns := tool.DefaultColumns
 		if width, _, ok := tool.TerminalSize(c.run.Out); ok {
 			columns = width

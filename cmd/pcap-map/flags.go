@@ -14,6 +14,7 @@ type config struct {
 	names       input.Names
 	jobs        int // files that are read at the same time
 	ignoreZeros bool
+	json        bool   // records, even on a terminal
 	chart       bool   // instead of records
 	svg         string // a file; "" without
 	fromRecords string // a file to draw from; "" without
@@ -41,11 +42,13 @@ func configure(flags *tool.Flags) (c config, err error) {
 	}
 	c.jobs = min(c.jobs, max(files.DescriptorLimit()/descriptorsOfJob, 1))
 	c.chart, c.svg, c.ignoreZeros = flags.Bool("chart"), flags.String("svg"), flags.Bool("ignore-zeros")
-	c.fromRecords = flags.String("from-records")
+	c.json, c.fromRecords = flags.Bool("json"), flags.String("from-records")
 	if err := c.readComparison(flags); err != nil {
 		return c, err
 	}
 	switch operands := flags.Operands(); {
+	case c.chart && c.json:
+		return c, tool.UsageErrorf("--chart and --json: wanted one of them")
 	case c.fromRecords != "" && !c.draws():
 		return c, tool.UsageErrorf("--from-records needs --chart or --svg")
 	case c.fromRecords != "" && len(operands) > 0:
@@ -105,6 +108,11 @@ func parseSpeed(text string) (float64, error) {
 		return 0, tool.UsageErrorf("--speed %q: wanted a number from %g to %g", text, 1/maxSpeed, maxSpeed)
 	}
 	return speed, nil
+}
+
+// forPeople reports whether stdout is a terminal that gets a table instead of records.
+func (c *config) forPeople(run *tool.Run) bool {
+	return !c.json && c.fromRecords == "" && !run.Flags.IsSet("output") && tool.IsTerminal(run.Out)
 }
 
 // draws says that a picture is wanted.

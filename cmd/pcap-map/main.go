@@ -23,13 +23,15 @@ func mapper() *tool.Tool {
 		Usage:    "describe captures, one record each",
 		Operands: "[FILE | FOLDER | ARCHIVE ...]",
 		Text: "Reads captures, folders of captures and tarballs, or stdin, and prints one record for each\n" +
-			"capture, in the order of the operands. --chart prints a picture instead: it shows when each\n" +
-			"capture runs, and its packet rate over time. --svg also writes this picture to a file.",
+			"capture, in the order of the operands. A terminal gets a table instead. --chart prints a\n" +
+			"picture: it shows when each capture runs, and its packet rate over time. --svg also writes\n" +
+			"this picture to a file.",
 		Flags: slices.Concat([]cli.Flag{
 			tool.OutputFlag(),
 			&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Usage: "read `N` files at the same time", DefaultText: "the number of cores"},
 			tool.StrictFlag(),
 			input.IgnoreZerosFlag(),
+			&cli.BoolFlag{Name: "json", Usage: "print records also on a terminal, instead of a table"},
 			&cli.BoolFlag{Name: "chart", Usage: "draw when each capture runs, instead of printing records"},
 			&cli.StringFlag{Name: "svg", Usage: "also draw when each capture runs as a picture into `FILE`"},
 			&cli.StringFlag{Name: "against", Usage: "compare a capture with what was to be sent: the capture `REFERENCE` (-: stdin)"},

@@ -205,23 +205,72 @@ func TestChartInTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, columns := range []int{80, 200} {
-		command := exec.Command("pcap-map", "--chart", "a.pcap")
-		command.Dir = folder
-		terminal, err := pty.StartWithSize(command, &pty.Winsize{Rows: 24, Cols: uint16(columns)})
-		if err != nil {
-			t.Skipf("no pseudo-terminal here: %v", err)
+		out := inTerminal(t, folder, columns, "--chart", "a.pcap")
+		if got := widest(out); got != columns {
+			t.Errorf("%d columns in a terminal of %d: %s", got, columns, out)
 		}
-		out, _ := io.ReadAll(terminal) // ends with EIO when the tool does
-		terminal.Close()
-		if err := command.Wait(); err != nil {
-			t.Error(err)
+	}
+}
+
+// inTerminal runs pcap-map in a folder with a terminal of so many columns, and returns what
+// it prints there.
+func inTerminal(t *testing.T, folder string, columns int, args ...string) string {
+	t.Helper()
+	command := exec.Command("pcap-map", args...)
+	command.Dir = folder
+	terminal, err := pty.StartWithSize(command, &pty.Winsize{Rows: 24, Cols: uint16(columns)})
+	if err != nil {
+		t.Skipf("no pseudo-terminal here: %v", err)
+	}
+	out, _ := io.ReadAll(terminal) // ends with EIO when the tool does
+	terminal.Close()
+	if err := command.Wait(); err != nil {
+		t.Error(err)
+	}
+	return strings.ReplaceAll(string(out), "\r\n", "\n")
+}
+
+func widest(text string) (columns int) {
+	for line := range strings.Lines(text) {
+		columns = max(columns, uniseg.StringWidth(strings.TrimSpace(line)))
+	}
+	return columns
+}
+
+// A terminal gets a table that fits. --json, -o and a pipe get records.
+func TestTableInTerminal(t *testing.T) {
+	folder := t.TempDir()
+	for name, count := range map[string]int{"a.pcap": 1000, "a-capture-of-a-worker-with-a-long-name-2020-09-13-0001.pcap": 20} {
+		data := lab.Pcap(lab.Packets(count, lab.Start, time.Millisecond, 60), binary.LittleEndian, true)
+		if err := os.WriteFile(filepath.Join(folder, name), data, 0o666); err != nil {
+			t.Fatal(err)
 		}
-		widest := 0
-		for line := range strings.Lines(string(out)) {
-			widest = max(widest, uniseg.StringWidth(strings.TrimSpace(line)))
+	}
+	const want = `
+CAPTURE                      PACKETS    BYTES          FIRST (UTC)  DURATION  PACKETS/S
+a-capture-of-…-13-0001.pcap       20   1.2 kB  2020-09-13 12:26:40     19 ms      1.05k
+a.pcap                          1000    60 kB  2020-09-13 12:26:40    999 ms         1k
+2 captures                      1020  61.2 kB  2020-09-13 12:26:40    999 ms      1.02k
+`
+	if got := inTerminal(t, folder, 87, "."); "\n"+got != want {
+		t.Errorf("got\n%s\nwanted\n%s", got, want)
+	}
+	for _, columns := range []int{1, 10, 30, 40, 60, 80, 132} {
+		got := inTerminal(t, folder, columns, ".")
+		if got := widest(got); got > max(columns, 1) {
+			t.Errorf("%d columns in a terminal of %d", got, columns)
 		}
-		if widest != columns {
-			t.Errorf("%d columns in a terminal of %d: %s", widest, columns, out)
+		if lines := strings.Count(got, "\n"); lines != 4 {
+			t.Errorf("%d lines in a terminal of %d columns:\n%s", lines, columns, got)
 		}
+	}
+	if got := inTerminal(t, folder, 80, "--json", "a.pcap"); !strings.HasPrefix(got, `{"path":"a.pcap",`) {
+		t.Errorf("--json: %s", got)
+	}
+	if got := inTerminal(t, folder, 80, "-o", "records", "a.pcap"); got != "" {
+		t.Errorf("-o: %s", got)
+	}
+	if got := inTerminal(t, folder, 80, "--against", "a.pcap", "a.pcap"); !strings.HasPrefix(got, "reference      1000 packets, 60000 bytes\n") || strings.Contains(got, "{") {
+		t.Errorf("--against: %s", got)
 	}
 }

@@ -27,7 +27,8 @@ type mapping struct {
 
 	out     *files.Output
 	svg     *files.Output   // nil without --svg
-	records *record.Encoder // nil if a chart is drawn instead
+	records *record.Encoder // nil if a chart or a table is printed instead
+	table   *chart.Table    // nil if none is printed
 	picture *chart.Picture  // nil if none is drawn
 
 	captures, packets, bytes, wireBytes, lostBytes, damaged, failed atomic.Int64
@@ -54,13 +55,17 @@ func (m *mapping) open() (err error) {
 	if m.out, err = m.run.OpenOutput(false); err != nil {
 		return err
 	}
-	if !m.config.chart {
+	switch {
+	case m.config.chart:
+	case m.config.forPeople(m.run):
+		m.table = &chart.Table{}
+	default:
 		m.records = record.NewEncoder(m.out)
 	}
 	return nil
 }
 
-// produce reads the captures, prints their records and draws their picture.
+// produce reads the captures, prints their records or a table, and draws their picture.
 func (m *mapping) produce() error {
 	read := m.readCaptures
 	if m.config.fromRecords != "" {
@@ -71,6 +76,11 @@ func (m *mapping) produce() error {
 	}
 	if m.captures.Load() == 0 {
 		return m.nothingFound()
+	}
+	if m.table != nil {
+		if err := m.table.WriteText(m.out, m.chartSize().Columns); err != nil {
+			return err
+		}
 	}
 	if m.config.chart {
 		if err := m.picture.WriteText(m.out, m.chartSize()); err != nil {
@@ -177,6 +187,9 @@ func (m *mapping) put(result *mapped) error {
 	m.count(c)
 	if m.picture != nil {
 		m.picture.Add(c, result.rate)
+	}
+	if m.table != nil {
+		m.table.Add(c)
 	}
 	if m.records != nil {
 		if err := m.records.Encode(c); err != nil {
