@@ -119,7 +119,14 @@ func TestSVGIsWellFormed(t *testing.T) {
 				titles++
 			}
 		}
-		if wanted := 1 + len(p.groups(svgMaxRows)); titles != wanted {
+		wanted := 1
+		for _, group := range p.groups(svgOwnRows, svgMaxRows) {
+			wanted++
+			if len(group.rows) > 1 {
+				wanted += len(group.rows)
+			}
+		}
+		if titles != wanted {
 			t.Errorf("%s: %d titles, wanted %d", name, titles, wanted)
 		}
 		var chart bytes.Buffer

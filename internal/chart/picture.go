@@ -59,30 +59,21 @@ func (p *Picture) position(t int64, length float64) float64 {
 	return float64(uint64(t)-uint64(p.start)) / p.span() * length
 }
 
-// band is one line of the picture. It shows one row, or several rows if there are more rows
-// than lines.
+// band is one line of the picture. It shows one capture, or several if there are more
+// captures than lines.
 type band struct {
-	rows    []captureRow
+	group
 	running []int     // number of captures that run, by column
 	packets []float64 // by column
 	rated   bool      // packets is valid
 }
 
-// groups divides the rows among at most limit bands. A limit of 0 means no limit.
-func (p *Picture) groups(limit int) [][]captureRow {
-	size := 1
-	if limit > 0 {
-		size = max(1, (len(p.rows)+limit-1)/limit)
-	}
-	return slices.Collect(slices.Chunk(p.rows, size))
-}
-
-// bands computes the columns of each group of rows.
-func (p *Picture) bands(groups [][]captureRow, columns int) []band {
+// bands computes the columns of each group.
+func (p *Picture) bands(groups []group, columns int) []band {
 	bands := make([]band, len(groups))
-	for i, rows := range groups {
-		bands[i] = band{rows: rows, running: make([]int, columns), packets: make([]float64, columns)}
-		for _, row := range rows {
+	for i, group := range groups {
+		bands[i] = band{group: group, running: make([]int, columns), packets: make([]float64, columns)}
+		for _, row := range group.rows {
 			p.addRow(&bands[i], row)
 		}
 	}

@@ -17,12 +17,15 @@ import (
 const (
 	svgWidth    = 1200
 	svgMargin   = 16
-	svgHead     = 96 // title, number of captures at once, and axis
-	svgAtOnce   = 32 // height of the number of captures at once
+	svgHead     = 118 // title, legend, number of captures at once, and axis
+	svgLegend   = 48  // base line of the legend
+	svgAtOnce   = 32  // height of the number of captures at once
+	svgOwnRows  = 60  // with more captures, those of a writer share a row
 	svgMaxRows  = 2000
 	svgNames    = 42   // maximum length of a name in characters
 	svgNameSize = 0.62 // width of a character, relative to the font size
-	svgLeast    = 2    // minimum width of a capture, so that it is visible
+	svgLeast    = 2    // minimum width and height of what is drawn, so that it is visible
+	svgBorder   = 1    // between the captures of a row
 	// The labels of the axis are repeated after this many rows, in a strip of this height,
 	// so they are visible at any scroll position.
 	svgAxisEvery = 40
@@ -36,6 +39,7 @@ text { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace
 .paper { fill: #fff } .grid { stroke: #ddd } .soft { fill: #767676 }
 .row:hover .run { fill: #b9d4f0 } .band { fill: #808890; fill-opacity: .08 } .odd { fill-opacity: 0 }
 .run { fill: #d9e6f4 } .rate { fill: #1f6fbf } .bad { fill: #c62828 } .all { fill: #8a94a0 }
+path.rate { pointer-events: none }
 .line { fill: none; stroke: #1f6fbf }
 @media (prefers-color-scheme: dark) {
 text { fill: #d5d9de }
@@ -63,10 +67,11 @@ type svgPage struct {
 // WriteSVG draws the picture as SVG.
 func (p *Picture) WriteSVG(dst io.Writer) error {
 	page := svgPage{Picture: p, dst: bufio.NewWriter(dst), folder: p.commonFolder()}
-	groups := p.groups(svgMaxRows)
+	groups := p.groups(svgOwnRows, svgMaxRows)
 	page.layOut(groups)
-	page.drawHead()
 	top := peak(page.bands)
+	page.drawHead()
+	page.drawLegend(top)
 	for i := range page.bands {
 		page.drawBand(i, top)
 	}
@@ -77,9 +82,9 @@ func (p *Picture) WriteSVG(dst io.Writer) error {
 func (p *svgPage) printf(format string, values ...any) { fmt.Fprintf(p.dst, format, values...) }
 
 // layOut chooses the height of the rows by their number.
-func (p *svgPage) layOut(groups [][]captureRow) {
+func (p *svgPage) layOut(groups []group) {
 	switch {
-	case len(groups) <= 60:
+	case len(groups) <= svgOwnRows:
 		p.rowHeight, p.fontSize, p.columns = 20, 12, 900
 	case len(groups) <= 300:
 		p.rowHeight, p.fontSize, p.columns = 14, 10, 600
@@ -128,6 +133,18 @@ func (p *svgPage) drawHead() {
 	}
 }
 
+// drawLegend explains the height of the bars. The highest bar has the rate of top packets in
+// a column.
+func (p *svgPage) drawLegend(top float64) {
+	if top == 0 || p.end == p.start {
+		return
+	}
+	height := p.rowHeight - 2
+	p.printf(`<rect class="rate" x="%d" y="%g" width="6" height="%g"/>`, svgMargin, svgLegend-height, height)
+	p.printf(`<text class="soft" x="%d" y="%d">a bar of this height is %s packets/s; the light strip behind it shows when the capture runs</text>`+"\n",
+		svgMargin+12, svgLegend, shortNumber(p.columnRate(top, p.columns)))
+}
+
 // rowTop is the upper edge of a row, below a strip of labels if there is one.
 func (p *svgPage) rowTop(row int) float64 {
 	strips := row / svgAxisEvery
@@ -149,7 +166,7 @@ func (p *svgPage) drawBand(i int, top float64) {
 		class = "odd" // invisible, but the pointer finds the whole row
 	}
 	p.printf(`<rect class="%s" y="%g" width="%d" height="%g"/>`, class, y, svgWidth, p.rowHeight)
-	name := fitName(groupName(b.rows, p.folder), svgNames)
+	name := fitName(b.label(p.folder), svgNames)
 	p.printf(`<text x="%d" y="%g">%s</text>`, svgMargin, y+p.rowHeight-p.fontSize*0.35, escapeXML(strings.TrimRight(name, " ")))
 	damaged := false
 	for _, row := range b.rows {
@@ -159,7 +176,15 @@ func (p *svgPage) drawBand(i int, top float64) {
 			if to-from < svgLeast {
 				class = "rate" // there is only room to show where it runs
 			}
-			p.printf(`<rect class="%s" x="%.1f" y="%g" width="%.1f" height="%g"/>`, class, p.left+from, y+1, max(to-from, svgLeast), height)
+			if len(b.rows) > 1 {
+				to -= svgBorder
+			}
+			p.printf(`<rect class="%s" x="%.1f" y="%g" width="%.1f" height="%g"`, class, p.left+from, y+1, max(to-from, svgLeast), height)
+			if len(b.rows) > 1 {
+				p.printf(`><title>%s</title></rect>`, escapeXML(row.describe()))
+			} else {
+				p.printf(`/>`)
+			}
 		}
 		damaged = damaged || row.damaged
 	}
@@ -167,7 +192,7 @@ func (p *svgPage) drawBand(i int, top float64) {
 		heights := make([]float64, len(b.packets))
 		for column, packets := range b.packets {
 			if packets > 1e-6 {
-				heights[column] = max(packets/top, 0.5/height)
+				heights[column] = max(packets/top, svgLeast/height)
 			}
 		}
 		p.printf(`<path class="rate" d="%s"/>`, p.steps(heights, y+1+height, height))
@@ -201,24 +226,29 @@ func (p *svgPage) steps(heights []float64, base, scale float64) string {
 	return string(path)
 }
 
-// describe describes a band, with one line for each capture.
+// describe describes a band, with some lines for each capture.
 func (b *band) describe() string {
 	const most = 20
 	var lines []string
 	for _, row := range b.rows[:min(len(b.rows), most)] {
-		line := row.name + "\n" + plural(row.packets, "packet")
-		if row.timed {
-			line += ", " + record.Time(row.start).String() + " to " + record.Time(row.end).String()
-		}
-		if row.damaged {
-			line += ", damaged"
-		}
-		lines = append(lines, line)
+		lines = append(lines, row.describe())
 	}
 	if more := len(b.rows) - most; more > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(lines, "\n")
+}
+
+// describe describes a capture: its name, and its figures in a second line.
+func (r *captureRow) describe() string {
+	text := r.name + "\n" + plural(r.packets, "packet")
+	if r.timed {
+		text += ", " + record.Time(r.start).String() + " to " + record.Time(r.end).String()
+	}
+	if r.damaged {
+		text += ", damaged"
+	}
+	return text
 }
 
 func escapeXML(text string) string {

@@ -39,13 +39,13 @@ func (p *Picture) WriteText(dst io.Writer, size Size) error {
 		_, err := dst.Write(page.Bytes())
 		return err
 	}
-	groups := p.groups(limit)
+	groups := p.groups(limit, limit)
 	margin := nameMargin(groups, folder, columns/3)
 	width := columns - margin - 1
 	bands := p.bands(groups, width)
 	top := peak(bands)
 	for _, b := range bands {
-		writeLine(&page, groupName(b.rows, folder), margin, b.draw(top))
+		writeLine(&page, b.label(folder), margin, b.draw(top))
 	}
 	writeLine(&page, "at once", margin, drawCounts(running(bands, width)))
 	p.writeAxis(&page, margin, width)
@@ -63,21 +63,12 @@ func (p *Picture) WriteText(dst io.Writer, size Size) error {
 }
 
 // nameMargin is the width of the names in columns, which is limited.
-func nameMargin(groups [][]captureRow, folder string, limit int) int {
+func nameMargin(groups []group, folder string, limit int) int {
 	margin := len("at once")
-	for _, rows := range groups {
-		margin = max(margin, uniseg.StringWidth(groupName(rows, folder)))
+	for _, group := range groups {
+		margin = max(margin, uniseg.StringWidth(group.label(folder)))
 	}
 	return min(margin, limit)
-}
-
-// groupName is the name of the first row below a folder, and the number of other rows.
-func groupName(rows []captureRow, folder string) string {
-	name := strings.TrimPrefix(rows[0].name, folder)
-	if others := len(rows) - 1; others > 0 {
-		name += fmt.Sprintf(" +%d", others)
-	}
-	return name
 }
 
 // fitName makes a name as wide as the margin. It cuts the middle: names of rotating writers
