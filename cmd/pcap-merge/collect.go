@@ -51,6 +51,7 @@ func (m *merging) collect() error {
 		return err
 	}
 	m.run.Progress.Start(input.TimesSize(m.sizeOf(selected, named), m.config.loop), nil)
+	defer m.run.Progress.Stage("")
 	if err := m.addAll(selected); err != nil {
 		return err
 	}
@@ -302,6 +303,7 @@ func (m *merging) addStream(c *candidate) error {
 		return m.problems.Stop()
 	}
 	defer file.Close()
+	m.sayReading(c.File)
 	src, tarball := input.DetectTarball(input.NewSource(m.run.Context, file, m.run.Progress.Add))
 	if tarball {
 		return m.addMembers(c, func(visit input.Visit) error { return m.archives.WalkStream(c.Path, src, visit) })
@@ -349,6 +351,7 @@ func (m *merging) addArchive(c *candidate) error {
 	indexed := m.archives.OpenIndexed(c.Path, m.openSparingly)
 	if indexed == nil {
 		m.recommendIndex(c.Path)
+		m.sayReading(c.File)
 		return m.addMembers(c, func(visit input.Visit) error { return m.archives.Walk(c.Path, visit) })
 	}
 	m.run.OnEnd(func() { indexed.Close() })
@@ -364,6 +367,11 @@ func (m *merging) addArchive(c *candidate) error {
 		m.archives.PassDamages(c.Path, indexed)
 		return err
 	})
+}
+
+// sayReading shows that an input is read before anything is written.
+func (m *merging) sayReading(file input.File) {
+	m.run.Progress.Stage("reading " + file.Display() + ", no output yet")
 }
 
 // slowArchive is the size of a tarball, in bytes, from which reading it takes long enough to

@@ -17,6 +17,8 @@ import (
 // Progress is the progress line on stderr. Its zero value only counts.
 type Progress struct {
 	enabled  bool
+	staged   bool // draws stages only: another tool of the pipeline draws the rest
+	piped    bool // stdin is a pipe
 	tool     string
 	terminal io.Writer                            // stderr
 	counters *atomic.Pointer[func() string]       // of the run
@@ -27,18 +29,21 @@ type Progress struct {
 	stop    chan struct{} // nil while nothing is drawn
 	line    progressLine
 	text    func() string
-	shown   int64 // bytes
+	stage   string // instead of text; "" without
+	shown   int64  // bytes
 	isDrawn bool
 	isOpen  bool // data on the terminal ends in an incomplete line
 }
 
-// configure decides whether to draw. With auto, it draws only if stderr is a terminal and
-// stdout is not a pipe, so that only the last tool of a pipeline draws.
+// configure decides whether to draw. With auto, it draws only if stderr is a terminal. If
+// stdout is a pipe, the last tool of the pipeline draws, and this one only its stages.
 func (p *Progress) configure(r *Run, mode string) {
-	auto := !r.Flags.Bool("quiet") && IsTerminal(r.err) && os.Getenv("TERM") != "dumb" && !files.IsPipe(r.Out)
+	auto := mode == "auto" && !r.Flags.Bool("quiet") && IsTerminal(r.err) && os.Getenv("TERM") != "dumb"
+	intoPipe := files.IsPipe(r.Out)
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	p.enabled = mode == "always" || mode == "auto" && auto
+	p.enabled, p.staged = mode == "always" || auto && !intoPipe, auto && intoPipe
+	p.piped = files.IsPipe(r.In)
 	p.tool, p.terminal, p.counters = r.tool.Name, r.err, &r.counters
 }
 
@@ -50,15 +55,39 @@ const progressInterval = 500 * time.Millisecond
 // time elapsed and the time left. If the total is unknown, the counters of the run come
 // first. If describe returns text, it replaces the bytes.
 func (p *Progress) Start(total int64, describe func() string) {
-	if !p.enabled {
+	if !p.enabled && !p.staged {
 		return
 	}
-	p.Finish()
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
+	p.finish()
 	p.line = progressLine{total: total, withBytes: describe == nil, started: time.Now()}
-	p.shown, p.text, p.stop = 0, p.describer(describe, total), make(chan struct{})
+	p.shown, p.text = 0, p.describer(describe, total)
+	if p.enabled {
+		p.begin()
+	}
+}
+
+// begin begins to draw. The caller holds the mutex.
+func (p *Progress) begin() {
+	p.stop = make(chan struct{})
 	go p.keepDrawing(p.stop)
+}
+
+// Stage says what the tool does before it writes anything, such as reading a tarball. The
+// tools behind it in the pipeline have nothing to draw in the meantime. An empty text ends
+// the stage.
+func (p *Progress) Stage(text string) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.stage = text
+	switch {
+	case !p.staged || p.text == nil:
+	case text == "":
+		p.finish()
+	case p.stop == nil:
+		p.begin()
+	}
 }
 
 // describer returns the text of the line.
@@ -91,14 +120,21 @@ func (p *Progress) keepDrawing(stop chan struct{}) {
 func (p *Progress) draw() {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	if p.stop == nil || p.isOpen || !inForeground(p.terminal) {
+	if p.stop == nil || p.isOpen || p.waits() || !inForeground(p.terminal) {
 		return
 	}
 	p.shown = max(p.shown, p.position())
-	line := p.line.draw(p.text(), p.shown, time.Now())
+	words := p.text()
+	if p.stage != "" {
+		words = p.tool + ": " + p.stage
+	}
+	line := p.line.draw(words, p.shown, time.Now())
 	fmt.Fprintf(p.terminal, "\r%s\x1b[K", cutLine(line, p.columns()-1)) // a character in the last column may wrap
 	p.isDrawn = true
 }
+
+// waits reports whether nothing has come through the pipe yet. A tool before it may draw.
+func (p *Progress) waits() bool { return p.piped && p.done.Load() == 0 }
 
 // position is the number of bytes that are done. Data that a tool keeps to write it later
 // has been read, but is not done.
@@ -149,7 +185,7 @@ func (p *Progress) Settled(settled func() (n, of int64)) { p.settled.Store(&sett
 
 // Over runs a function that writes to the terminal, and removes the line before it.
 func (p *Progress) Over(w io.Writer) io.Writer {
-	if !p.enabled {
+	if !p.enabled && !p.staged {
 		return w
 	}
 	return overLine{p, w}
@@ -180,6 +216,10 @@ func (p *Progress) erase() {
 func (p *Progress) Finish() {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
+	p.finish()
+}
+
+func (p *Progress) finish() {
 	if p.stop == nil {
 		return
 	}
