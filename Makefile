@@ -16,6 +16,10 @@ SHARE = $(DESTDIR)$(PREFIX)/share
 BASH_COMPLETIONS = $(SHARE)/bash-completion/completions
 ZSH_COMPLETIONS = $(SHARE)/zsh/site-functions
 FISH_COMPLETIONS = $(SHARE)/fish/vendor_completions.d
+# fish looks into /usr/local only if XDG_DATA_DIRS says so, and always into /etc.
+ifeq ($(shell uname -s)$(PREFIX),Linux/usr/local)
+FISH_COMPLETIONS = $(DESTDIR)/etc/fish/completions
+endif
 
 TOOLS = pcap-tarls pcap-tarcat pcap-map pcap-merge pcap-pace pcap-inject
 MANUALS = $(wildcard man/*.[157])
@@ -64,6 +68,8 @@ fuzz:
 
 # Under sudo there may be no Go: what make has built is installed then.
 install:
+	@mkdir -p $(DESTDIR)$(PREFIX)/bin 2> /dev/null && [ -w $(DESTDIR)$(PREFIX)/bin ] || \
+	  { echo 'make: cannot write to $(DESTDIR)$(PREFIX)/bin; use sudo make install, or make install PREFIX=$$HOME/.local' >&2; exit 1; }
 	if command -v go > /dev/null; then $(MAKE) all; fi
 	$(MAKE) install-built
 
