@@ -52,6 +52,23 @@ func DetectTarball(src io.Reader) (whole io.Reader, tarball bool) {
 	return io.MultiReader(bytes.NewReader(head), src), isArchive(bytes.NewReader(head))
 }
 
+// headKeeper keeps the head of a stream, until it is known to be no tarball.
+type headKeeper struct {
+	src    io.Reader
+	head   []byte
+	closed bool
+}
+
+func (k *headKeeper) Read(p []byte) (int, error) {
+	n, err := k.src.Read(p)
+	if room := archiveHead - len(k.head); !k.closed && room > 0 {
+		k.head = append(k.head, p[:min(n, room)]...)
+	}
+	return n, err
+}
+
+func (k *headKeeper) forget() { k.head, k.closed = nil, true }
+
 // IgnoreZerosFlag is -i of the tools that walk through tarballs.
 func IgnoreZerosFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "ignore-zeros", Aliases: []string{"i"}, Usage: "read past end-of-archive markers, as in tarballs joined with cat"}

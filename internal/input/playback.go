@@ -1,8 +1,10 @@
 package input
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync/atomic"
@@ -26,6 +28,7 @@ type Playback struct {
 	next    int // index of the file to open
 	current File
 	reader  *stream.Reader
+	head    *headKeeper // of the open file
 	closers []io.Closer
 	read    atomic.Int64 // size of the open file
 	before  int64        // size of the files that have been played
@@ -40,6 +43,9 @@ type Playback struct {
 // call or a lock per batch negligible, and few enough to stay in the CPU cache (512 times
 // 1,500 bytes).
 const BatchPackets = 512
+
+// errTarball is the error of a stream that is a tarball.
+var errTarball = fmt.Errorf("%w but a tarball", stream.ErrNotCapture)
 
 // NewPlayback returns a Playback of the files that the operands name.
 func NewPlayback(ctx context.Context, operands []string, opener *Opener, problems *Problems, progress *tool.Progress) (*Playback, error) {
@@ -153,6 +159,7 @@ func (p *Playback) Read(batch []stream.Packet) (n int, begins bool, err error) {
 		n, err := p.reader.Read(batch)
 		p.progress.Set(p.before + p.position())
 		if n > 0 {
+			p.head.forget()
 			begins := p.section != p.reader.Sections()
 			p.section = p.reader.Sections()
 			return n, begins, nil
@@ -220,7 +227,8 @@ func (p *Playback) open(in File, file io.ReadCloser) {
 	p.current = in
 	p.read.Store(0)
 	p.section = 0
-	p.reader = stream.NewReader(NewSource(p.ctx, file, func(bytes int64) { p.read.Add(bytes) }))
+	p.head = &headKeeper{src: NewSource(p.ctx, file, func(bytes int64) { p.read.Add(bytes) })}
+	p.reader = stream.NewReader(p.head)
 	p.reader.LeaveOutFCS()
 	p.closers = []io.Closer{p.reader, file}
 }
@@ -268,6 +276,9 @@ func (p *Playback) settle(err error) error {
 	switch {
 	case p.again:
 	case errors.Is(err, stream.ErrNotCapture):
+		if isArchive(bytes.NewReader(p.head.head)) {
+			err = tool.WithHint(errTarball, "pcap-merge reads tarballs: put it before this tool in the pipeline")
+		}
 		if !p.problems.NotCapture(p.current, err) {
 			p.named--
 			return nil
