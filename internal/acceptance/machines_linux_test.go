@@ -13,7 +13,6 @@ import (
 
 	"pcap-replay/internal/lab"
 	"pcap-replay/internal/record"
-	"pcap-replay/stream"
 )
 
 // machineSet is replayed by several machines, which here are interfaces or
@@ -119,13 +118,8 @@ func TestOneStreamToTwoSensors(t *testing.T) {
 			tee >(ssh NORTH pcap-inject -q --at -i eth1) | ssh SOUTH pcap-inject -q --at -i eth1
 		wait`))
 	north, south := lab.ReadCapture(t, hosts[0]+".pcap"), lab.ReadCapture(t, hosts[1]+".pcap")
-	wantSame := func(name string, got []stream.Packet) {
-		if c := lab.Compare(all, got); !c.Same {
-			t.Errorf("%s saw %d packets, wanted %d, the same in the same order", name, c.Received, c.Sent)
-		}
-	}
-	wantSame("north", north)
-	wantSame("south", south)
+	wantArrival(t, "north", all, north)
+	wantArrival(t, "south", all, south)
 	var apart []time.Duration
 	for i := range min(len(north), len(south)) {
 		if !bytes.Equal(north[i].Data, south[i].Data) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pcap-replay/internal/lab"
+	"pcap-replay/internal/lab/arrival"
 	"pcap-replay/stream"
 )
 
@@ -49,20 +50,22 @@ func gaps(arguments []string) error {
 		}
 		defer stop()
 		if contender.command == floorCommand {
-			return append(compare(source, spin(source)), 100), nil
+			values, err := gapFigures(source, spin(source))
+			return append(values, 100), err
 		}
 		received, u, err := receive(*device, source, contender.command)
 		if err != nil {
 			return nil, err
 		}
-		return append(compare(source, received), u.cpu.Seconds()/u.wall.Seconds()*100), nil
+		values, err := gapFigures(source, received)
+		return append(values, u.cpu.Seconds()/u.wall.Seconds()*100), err
 	}
 	return c.hold()
 }
 
-// receive runs a command and gives when each frame of the source arrived, 0 for
-// those that did not. The ring is not looked at before the command has ended.
-func receive(device string, source []stream.Packet, command string) (arrived []int64, u usage, err error) {
+// receive runs a command and gives the frames that arrived. The ring is not looked at before
+// the command has ended.
+func receive(device string, source []stream.Packet, command string) (packets []stream.Packet, u usage, err error) {
 	duration := time.Duration(source[len(source)-1].Time - source[0].Time)
 	frames := 0
 	for i := range source {
@@ -78,31 +81,23 @@ func receive(device string, source []stream.Packet, command string) (arrived []i
 	if u, err = shell(command); err != nil {
 		return nil, u, err
 	}
-	packets, err := receiver.Receive(time.Second, 300*time.Millisecond)
+	packets, err = receiver.Receive(time.Second, 300*time.Millisecond)
 	if err != nil {
 		return nil, u, err
 	}
 	if dropped, err := receiver.Dropped(); err != nil || dropped > 0 {
 		return nil, u, fmt.Errorf("the receiver lost %d packets; error: %v", dropped, err)
 	}
-	arrived = make([]int64, len(source))
-	for i := range packets {
-		if sequence, ok := lab.Sequence(packets[i].Data); ok && int(sequence) < len(arrived) {
-			arrived[sequence] = packets[i].Time
-		}
-	}
-	if len(packets) < 2 {
-		return nil, u, fmt.Errorf("%s: wanted %d packets, got %d", command, len(source), len(packets))
-	}
-	return arrived, u, nil
+	return packets, u, nil
 }
 
-// spin returns when a thread that only reads the clock saw the time of each packet.
-func spin(source []stream.Packet) []int64 {
+// spin returns the packets with the times at which a thread that only reads the clock saw
+// their moments.
+func spin(source []stream.Packet) []stream.Packet {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	seen := make([]int64, len(source))
+	seen := slices.Clone(source)
 	start := time.Now().Add(10 * time.Millisecond)
 	for i := range source {
 		moment := time.Duration(source[i].Time - source[0].Time)
@@ -110,46 +105,24 @@ func spin(source []stream.Packet) []int64 {
 		for passed < moment {
 			passed = time.Since(start)
 		}
-		seen[i] = 1 + int64(passed) // 0 is for missing
+		seen[i].Time = int64(passed)
 	}
 	return seen
 }
 
-// compare returns the figures of gaps but the last, in microseconds: how far gaps
-// are from those of the source; how late packets are after the schedule that the
-// most punctual one sets; how much later the last hundred are than the first; and
-// how many are missing.
-func compare(source []stream.Packet, arrived []int64) []float64 {
-	var gaps, schedule []float64
-	punctual := int64(math.MaxInt64)
-	missing := 0
-	for i := range source {
-		if arrived[i] == 0 {
-			missing++
-			continue
-		}
-		punctual = min(punctual, arrived[i]-source[i].Time)
-		if i > 0 && arrived[i-1] != 0 {
-			gap := (arrived[i] - arrived[i-1]) - (source[i].Time - source[i-1].Time)
-			gaps = append(gaps, math.Abs(float64(gap))/1e3)
-		}
+// gapFigures returns the figures of gaps but the last: those of pcap-map --against, in
+// microseconds.
+func gapFigures(source, arrived []stream.Packet) ([]float64, error) {
+	r, err := arrival.Compare(source, arrived)
+	if err != nil {
+		return nil, err
 	}
-	for i := range source {
-		if arrived[i] != 0 {
-			schedule = append(schedule, float64(arrived[i]-source[i].Time-punctual)/1e3)
-		}
+	if r.GapError == nil || r.DriftEnd == nil {
+		return nil, fmt.Errorf("wanted %d packets, got %d", r.Reference.Packets, r.Capture.Packets)
 	}
-	hundred := min(100, len(schedule))
-	drift := math.Abs(median(schedule[len(schedule)-hundred:]) - median(schedule[:hundred]))
+	const us = 1e6 // in a second
 	return []float64{
-		quantile(gaps, 0.5), quantile(gaps, 0.99), quantile(schedule, 0.5), quantile(schedule, 0.99), drift, float64(missing),
-	}
-}
-
-func quantile(values []float64, q float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[int(q*float64(len(sorted)-1))]
+		r.GapError.P50 * us, r.GapError.P99 * us, r.ScheduleError.P50 * us, r.ScheduleError.P99 * us,
+		math.Abs(*r.DriftEnd) * us, float64(r.Comparison.Missing),
+	}, nil
 }
