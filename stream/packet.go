@@ -19,7 +19,21 @@ type Packet struct {
 	// packet block (draft-ietf-opsawg-pcapng, section 4.4). Its Time is that of a
 	// packet near it.
 	Untimed bool
+	// Direction says whether the capturing machine received or sent the packet.
+	Direction Direction
 }
+
+// Direction says whether the capturing machine received or sent a packet. Only pcapng has
+// it, as an option of a packet block.
+type Direction uint8
+
+// The directions, as in the flags word of a packet block: draft-ietf-opsawg-pcapng, section
+// 4.3.1.
+const (
+	DirectionUnknown Direction = 0
+	Inbound          Direction = 1
+	Outbound         Direction = 2
+)
 
 // Timestamp returns Time as a time.Time in UTC.
 func (p *Packet) Timestamp() time.Time { return time.Unix(0, p.Time).UTC() }

@@ -247,7 +247,7 @@ func (r *Reader) takeRecords(dst []Packet) (n int) {
 		}
 		packet := &dst[n] // a literal would be put together elsewhere first, in pieces that cannot be loaded at once
 		packet.Time, packet.Data, packet.WireLength = time, unread[headerLength:length:length], h.wire
-		packet.LinkType, packet.Untimed = layout.linkType, false
+		packet.LinkType, packet.Untimed, packet.Direction = layout.linkType, false, DirectionUnknown
 		n++
 		r.lastTime, r.hasTime = time, true
 		r.previous = r.start

@@ -32,6 +32,7 @@ const (
 
 const (
 	optionEnd              = 0
+	optionPacketFlags      = 2  // epb_flags and pack_flags
 	optionTimeResolution   = 9  // if_tsresol
 	optionFCSLength        = 13 // if_fcslen
 	optionTimeOffset       = 14 // if_tsoffset
@@ -236,7 +237,31 @@ func (r *Reader) parsePacketBlock(kind uint32, block []byte, packet *Packet) (pr
 		packet.cutFCS(from.fcsLength)
 	}
 	packet.LinkType = from.linkType
+	packet.Direction = DirectionUnknown
+	if end := header + (int(captured)+3)&^3; timed && end+4 < len(block) {
+		packet.Direction = directionOption(order, block[end:len(block)-4])
+	}
 	return ""
+}
+
+// directionOption returns the direction that the options of a packet block give.
+func directionOption(order binary.ByteOrder, options []byte) Direction {
+	const directionBits = 3 // of the flags word: draft-ietf-opsawg-pcapng, section 4.3.1
+	for len(options) >= 4 {
+		code, length := order.Uint16(options), int(order.Uint16(options[2:]))
+		options = options[4:]
+		if code == optionEnd || length > len(options) {
+			break
+		}
+		if code == optionPacketFlags && length == 4 {
+			if direction := Direction(order.Uint32(options) & directionBits); direction <= Outbound {
+				return direction
+			}
+			break // the value 3 has no meaning
+		}
+		options = options[min((length+3)&^3, len(options)):]
+	}
+	return DirectionUnknown
 }
 
 // timeAheadReach bounds how far timeAhead looks, in bytes.

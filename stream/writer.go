@@ -16,9 +16,9 @@ import (
 // WriterOptions chooses the output of a [Writer]. The zero value writes an
 // uncompressed pcap with nanoseconds.
 type WriterOptions struct {
-	// PcapNG selects pcapng with one interface for each link type. Otherwise the
-	// Writer writes pcap with nanoseconds. Both are in the byte order of this
-	// machine.
+	// PcapNG selects pcapng with one interface for each link type, and with the
+	// directions of packets. Otherwise the Writer writes pcap with nanoseconds. Both
+	// are in the byte order of this machine.
 	PcapNG bool
 	// Compression compresses the output: Uncompressed, Gzip, LZ4 or Zstd.
 	Compression Compression
@@ -159,8 +159,9 @@ func (w *Writer) refuses(packet *Packet) error {
 }
 
 // maxBlockOverhead is what a packet takes besides its data at most: an interface
-// description block, the header and the end of an enhanced packet block, padding.
-const maxBlockOverhead = 80
+// description block, the header, the options and the end of an enhanced packet block,
+// padding.
+const maxBlockOverhead = 92
 
 // start writes the file header.
 func (w *Writer) start(linkType LinkType) {
@@ -204,6 +205,9 @@ func (w *Writer) appendEnhancedPacket(packet *Packet) {
 	order := binary.NativeEndian
 	padding := -len(packet.Data) & 3
 	length := uint32(32 + len(packet.Data) + padding)
+	if packet.Direction != DirectionUnknown {
+		length += directionOptionLength
+	}
 	for _, field := range [...]uint32{
 		blockEnhancedPacket, length, id, uint32(uint64(packet.Time) >> 32), uint32(packet.Time),
 		uint32(len(packet.Data)), packet.WireLength,
@@ -212,7 +216,22 @@ func (w *Writer) appendEnhancedPacket(packet *Packet) {
 	}
 	w.block = append(w.block, packet.Data...)
 	w.block = append(w.block, make([]byte, padding)...)
+	if packet.Direction != DirectionUnknown {
+		w.appendDirection(packet.Direction)
+	}
 	w.block = order.AppendUint32(w.block, length)
+}
+
+// directionOptionLength is the length of epb_flags and opt_endofopt, in bytes.
+const directionOptionLength = 12
+
+// appendDirection writes the options of a packet block that give a direction.
+func (w *Writer) appendDirection(direction Direction) {
+	order := binary.NativeEndian
+	w.block = order.AppendUint16(w.block, optionPacketFlags)
+	w.block = order.AppendUint16(w.block, 4)
+	w.block = order.AppendUint32(w.block, uint32(direction))
+	w.block = order.AppendUint32(w.block, optionEnd)
 }
 
 func (w *Writer) interfaceID(linkType LinkType) uint32 {

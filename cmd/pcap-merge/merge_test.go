@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,8 +12,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"pcap-replay/internal/lab"
+	"pcap-replay/internal/record"
 	"pcap-replay/internal/tool"
 	"pcap-replay/internal/tool/tooltest"
 	"pcap-replay/stream"
@@ -425,5 +428,35 @@ func TestWhatIsMergedIsReadBack(t *testing.T) {
 				t.Errorf("capinfos counts %q, wanted %d", fields, len(merged))
 			}
 		})
+	}
+}
+
+// A pcapng keeps the direction of each packet, also of those that go through files.
+func TestDirectionsAreKept(t *testing.T) {
+	packets := lab.Packets(3000, lab.Start, time.Millisecond, 100)
+	for i := range packets {
+		packets[i].Direction = stream.Direction(i % 3)
+	}
+	var section bytes.Buffer
+	w, err := stream.NewWriter(&section, stream.WriterOptions{PcapNG: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Write(packets), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	report := filepath.Join(t.TempDir(), "report")
+	_, out, messages := tooltest.Run(merger(), bytes.Repeat(section.Bytes(), 2), "--pcapng", "--memory", "64KiB", "--report", report)
+	got := lab.ReadPackets(t, strings.NewReader(out))
+	if len(got) != 2*len(packets) {
+		t.Fatalf("%d packets, wanted %d: %s", len(got), 2*len(packets), messages)
+	}
+	for i := range got {
+		if want := packets[i/2].Direction; got[i].Direction != want {
+			t.Fatalf("packet %d has direction %d, wanted %d", i+1, got[i].Direction, want)
+		}
+	}
+	if lab.SummaryOf[record.MergeSummary](t, report).Spilled == 0 {
+		t.Error("nothing went through files")
 	}
 }

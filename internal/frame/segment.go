@@ -61,7 +61,7 @@ func (s *Segmenter) Segment(packet *stream.Packet, mtu int) ([]stream.Packet, er
 		segment := s.buffer[start:len(s.buffer):len(s.buffer)]
 		frame.finish(segment, k, k*room, k == count-1)
 		s.packets = append(s.packets, stream.Packet{
-			Time: packet.Time, Data: segment, WireLength: uint32(len(segment)), LinkType: packet.LinkType, Untimed: packet.Untimed,
+			Time: packet.Time, Data: segment, WireLength: uint32(len(segment)), LinkType: packet.LinkType, Untimed: packet.Untimed, Direction: packet.Direction,
 		})
 	}
 	return s.packets, nil

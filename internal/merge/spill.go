@@ -115,14 +115,14 @@ func (s *spill) failed() error {
 }
 
 // A chunk in the file is a header for each packet (time, captured length, wire
-// length, link type, and whether it is untimed), and then the data of all.
+// length, link type, whether it is untimed, and direction), and then the data of all.
 const spillHeaderLength = 20
 
 func appendPackets(chunk []byte, packets []stream.Packet) []byte {
 	order := binary.NativeEndian
 	for i := range packets {
 		packet := &packets[i]
-		untimed := uint16(0)
+		untimed := byte(0)
 		if packet.Untimed {
 			untimed = 1
 		}
@@ -130,7 +130,7 @@ func appendPackets(chunk []byte, packets []stream.Packet) []byte {
 		chunk = order.AppendUint32(chunk, uint32(len(packet.Data)))
 		chunk = order.AppendUint32(chunk, packet.WireLength)
 		chunk = order.AppendUint16(chunk, uint16(packet.LinkType))
-		chunk = order.AppendUint16(chunk, untimed)
+		chunk = append(chunk, untimed, byte(packet.Direction))
 	}
 	for i := range packets {
 		chunk = append(chunk, packets[i].Data...)
@@ -147,7 +147,7 @@ func parsePackets(dst []stream.Packet, chunk []byte, count int) []stream.Packet 
 		length := order.Uint32(header[8:])
 		dst = append(dst, stream.Packet{
 			Time: int64(order.Uint64(header)), Data: data[:length:length], WireLength: order.Uint32(header[12:]),
-			LinkType: stream.LinkType(order.Uint16(header[16:])), Untimed: order.Uint16(header[18:]) != 0,
+			LinkType: stream.LinkType(order.Uint16(header[16:])), Untimed: header[18] != 0, Direction: stream.Direction(header[19]),
 		})
 		data = data[length:]
 	}
