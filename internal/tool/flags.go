@@ -53,9 +53,10 @@ func (f *Flags) Strings(name string) []string {
 	return *f.set.Lookup(name).Value.(*stringList)
 }
 
-// IsSet says whether a flag was given.
+// IsSet says whether a flag was given, by any of its names.
 func (f *Flags) IsSet(name string) (given bool) {
-	f.set.Visit(func(flag *flag.Flag) { given = given || flag.Name == name })
+	asked := f.set.Lookup(name)
+	f.set.Visit(func(flag *flag.Flag) { given = given || flag.Value == asked.Value })
 	return given
 }
 

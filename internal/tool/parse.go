@@ -181,11 +181,15 @@ func (a *arranged) checkStrayWord() error {
 		WithHint("a value is one word, such as 10m or 2020-09-13T12:26:40")
 }
 
-// copyAliases sets all names of a flag to the value of the one that was given.
+// copyAliases sets all names of a flag to the value of the one that was given. The names of
+// a flag that may be repeated share one value already.
 func copyAliases(set *flag.FlagSet, all []cli.Flag) error {
 	given := map[string]bool{}
 	set.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	for _, f := range all {
+		if _, isList := f.(*cli.StringSliceFlag); isList {
+			continue
+		}
 		names := f.Names()
 		first := slices.IndexFunc(names, func(name string) bool { return given[name] })
 		if first < 0 {

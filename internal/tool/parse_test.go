@@ -10,7 +10,7 @@ import (
 func TestFlagsAreParsed(t *testing.T) {
 	tested := &Tool{Name: "test", Flags: []cli.Flag{
 		OutputFlag(),
-		&cli.StringSliceFlag{Name: "match"},
+		&cli.StringSliceFlag{Name: "match", Aliases: []string{"m"}},
 		&cli.Int64Flag{Name: "loop", Value: 1},
 		&cli.BoolFlag{Name: "null", Aliases: []string{"0"}},
 	}}
@@ -28,6 +28,7 @@ func TestFlagsAreParsed(t *testing.T) {
 		{args: []string{"--output=a", "--", "-b"}, output: "a", loop: 1, operands: []string{"-b"}},
 		{args: []string{"-0q", "--match", "a,b", "--match", "c", "--loop", "3"}, match: []string{"a,b", "c"}, loop: 3, null: true},
 		{args: []string{"--match", "a", "-q0v", "--match", "b"}, match: []string{"a", "b"}, loop: 1, null: true},
+		{args: []string{"-ma", "--match", "b", "-0m", "c d"}, match: []string{"a", "b", "c d"}, loop: 1, null: true},
 		{args: []string{"b", "-oa", "--loop", "2", "c"}, output: "a", loop: 2, operands: []string{"b", "c"}},
 		{args: []string{"-0qoa", "-", "-output", "a", "--", "-o"}, err: "--output and -o are the same flag: wanted one of them"},
 		{args: []string{"-0qo", "a", "-", "-loop=2", "--", "-o"}, output: "a", loop: 2, null: true, operands: []string{"-", "-o"}},
@@ -50,7 +51,7 @@ func TestFlagsAreParsed(t *testing.T) {
 			continue
 		}
 		if flags.String("output") != c.output || flags.String("o") != c.output || flags.Int64("loop") != c.loop || flags.Bool("null") != c.null ||
-			flags.Bool("0") != c.null || !slices.Equal(flags.Strings("match"), c.match) || !slices.Equal(flags.Operands(), c.operands) {
+			flags.Bool("0") != c.null || flags.IsSet("match") != (c.match != nil) || !slices.Equal(flags.Strings("match"), c.match) || !slices.Equal(flags.Operands(), c.operands) {
 			t.Errorf("%q: %q, %q, %d, %v, %q", c.args, flags.String("output"), flags.Strings("match"), flags.Int64("loop"), flags.Bool("null"), flags.Operands())
 		}
 	}
