@@ -49,22 +49,31 @@ func (p *Packets) Keep(packets []stream.Packet) ([]stream.Packet, error) {
 	}
 	kept := 0
 	for i := range packets {
-		packet := &packets[i]
-		if packet.LinkType != p.link || p.program == nil {
-			if err := p.use(packet.LinkType); err != nil {
-				return packets[:kept], fmt.Errorf("%s: %w", p.name, err)
-			}
+		matches, err := p.Match(&packets[i])
+		if err != nil {
+			return packets[:kept], err
 		}
-		if !p.program.Match(packet.Data, packet.WireLength) {
+		if !matches {
 			p.rejected++
 			continue
 		}
 		if kept < i {
-			packets[kept] = *packet
+			packets[kept] = packets[i]
 		}
 		kept++
 	}
 	return packets[:kept], nil
+}
+
+// Match reports whether a packet matches. It fails if the expression does not support the
+// link type.
+func (p *Packets) Match(packet *stream.Packet) (bool, error) {
+	if packet.LinkType != p.link || p.program == nil {
+		if err := p.use(packet.LinkType); err != nil {
+			return false, fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	return p.program.Match(packet.Data, packet.WireLength), nil
 }
 
 // use compiles the expression for the link type of the next packets.
