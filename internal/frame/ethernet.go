@@ -46,9 +46,9 @@ func AppendEthernet(dst []byte, packet *stream.Packet) ([]byte, error) {
 		}
 		return appendIP(dst, data[4:], packet.LinkType)
 	case stream.LinkTypeLinuxSLL:
-		return appendCooked(dst, packet, cookedV1)
+		return appendCooked(dst, packet, &cookedV1)
 	case stream.LinkTypeLinuxSLL2:
-		return appendCooked(dst, packet, cookedV2)
+		return appendCooked(dst, packet, &cookedV2)
 	}
 	return dst, fmt.Errorf("link type %s %w", packet.LinkType, ErrNoEthernet)
 }
@@ -60,9 +60,9 @@ func tooShort(packet *stream.Packet) error {
 func appendIP(dst, data []byte, link stream.LinkType) ([]byte, error) {
 	switch {
 	case len(data) >= 20 && data[0]>>4 == 4:
-		return appendFrame(dst, destinationOf(etherTypeIPv4, data), noSource, etherTypeIPv4, data), nil
+		return appendFrame(dst, destinationOf(EtherTypeIPv4, data), noSource, EtherTypeIPv4, data), nil
 	case len(data) >= 40 && data[0]>>4 == 6:
-		return appendFrame(dst, destinationOf(etherTypeIPv6, data), noSource, etherTypeIPv6, data), nil
+		return appendFrame(dst, destinationOf(EtherTypeIPv6, data), noSource, EtherTypeIPv6, data), nil
 	}
 	return dst, fmt.Errorf("frame of link type %s that is neither IPv4 nor IPv6 %w", link, ErrNoEthernet)
 }
@@ -78,7 +78,7 @@ func appendFrame(dst []byte, destination, source [6]byte, etherType uint16, data
 // 2464, broadcast, or a fixed unicast address.
 func destinationOf(etherType uint16, data []byte) [6]byte {
 	switch {
-	case etherType == etherTypeIPv4 && len(data) >= 20:
+	case etherType == EtherTypeIPv4 && len(data) >= 20:
 		to := data[16:20]
 		if to[0]&0xf0 == 0xe0 {
 			return [6]byte{0x01, 0x00, 0x5e, to[1] & 0x7f, to[2], to[3]}
@@ -86,7 +86,7 @@ func destinationOf(etherType uint16, data []byte) [6]byte {
 		if binary.BigEndian.Uint32(to) == 0xffffffff {
 			return broadcast
 		}
-	case etherType == etherTypeIPv6 && len(data) >= 40 && data[24] == 0xff:
+	case etherType == EtherTypeIPv6 && len(data) >= 40 && data[24] == 0xff:
 		return [6]byte{0x33, 0x33, data[36], data[37], data[38], data[39]}
 	}
 	return noDestination
@@ -109,17 +109,45 @@ const (
 	cookedLLC       = 0x0004 // protocol: 802.2
 )
 
-func appendCooked(dst []byte, packet *stream.Packet, layout cooked) ([]byte, error) {
+// number reads one of the first two fields.
+func (c *cooked) number(header []byte, at int) int {
+	if c.wide {
+		return int(binary.BigEndian.Uint16(header[at:]))
+	}
+	return int(header[at])
+}
+
+// source returns the MAC address of the sender, or nil if its address is of another kind.
+func (c *cooked) source(header []byte) []byte {
+	if len(header) < c.length || c.number(header, c.addressLength) != macLength {
+		return nil
+	}
+	return header[c.address:][:macLength]
+}
+
+// MACAddresses returns where a frame has its MAC addresses: both in an Ethernet header, only
+// that of the source in a cooked header. What is not there is nil.
+func MACAddresses(packet *stream.Packet) (destination, source []byte) {
+	switch data := packet.Data; packet.LinkType {
+	case stream.LinkTypeEthernet:
+		if len(data) >= 2*macLength {
+			return data[:macLength], data[macLength:][:macLength]
+		}
+	case stream.LinkTypeLinuxSLL:
+		return nil, cookedV1.source(data)
+	case stream.LinkTypeLinuxSLL2:
+		return nil, cookedV2.source(data)
+	}
+	return nil, nil
+}
+
+func appendCooked(dst []byte, packet *stream.Packet, layout *cooked) ([]byte, error) {
 	data := packet.Data
 	if len(data) < layout.length {
 		return dst, tooShort(packet)
 	}
 	header, payload := data[:layout.length], data[layout.length:]
-	packetType, addressLength := int(header[layout.packetType]), int(header[layout.addressLength])
-	if layout.wide {
-		packetType = int(binary.BigEndian.Uint16(header[layout.packetType:]))
-		addressLength = int(binary.BigEndian.Uint16(header[layout.addressLength:]))
-	}
+	packetType := layout.number(header, layout.packetType)
 	protocol := binary.BigEndian.Uint16(header[layout.protocol:])
 	switch {
 	case protocol >= minEtherType:
@@ -129,9 +157,7 @@ func appendCooked(dst []byte, packet *stream.Packet, layout cooked) ([]byte, err
 		return dst, fmt.Errorf("frame of link type %s and protocol %#04x %w", packet.LinkType, protocol, ErrNoEthernet)
 	}
 	source, destination := noSource, destinationOf(protocol, payload)
-	if addressLength == len(source) {
-		copy(source[:], header[layout.address:])
-	}
+	copy(source[:], layout.source(header))
 	if packetType == cookedBroadcast {
 		destination = broadcast
 	}

@@ -25,11 +25,11 @@ func ShardOf(packet *stream.Packet, count uint32) uint32 {
 // addresses count. For packets that are not IP, the pair of MAC addresses counts. Packets
 // without MAC addresses have the same hash.
 func pairHash(packet *stream.Packet) uint64 {
-	network, etherType := networkHeader(packet)
+	network, etherType := NetworkHeader(packet)
 	switch {
-	case etherType == etherTypeIPv4 && len(network) >= 20 && network[0]>>4 == 4:
+	case etherType == EtherTypeIPv4 && len(network) >= 20 && network[0]>>4 == 4:
 		return hashPair(network[12:16], network[16:20])
-	case etherType == etherTypeIPv6 && len(network) >= 40 && network[0]>>4 == 6:
+	case etherType == EtherTypeIPv6 && len(network) >= 40 && network[0]>>4 == 6:
 		return hashPair(network[8:24], network[24:40])
 	case packet.LinkType == stream.LinkTypeEthernet && len(packet.Data) >= 12:
 		return hashPair(packet.Data[:6], packet.Data[6:12])
@@ -37,8 +37,10 @@ func pairHash(packet *stream.Packet) uint64 {
 	return hashPair(nil, nil)
 }
 
-// networkHeader skips the link layer. An etherType of 0 means that no IP packet follows.
-func networkHeader(packet *stream.Packet) (header []byte, etherType uint16) {
+// NetworkHeader returns what follows the link header, VLAN tags, MPLS labels and a PPPoE
+// header, and its EtherType. The slice points into the packet and may have padding at its
+// end. An etherType of 0 means that it is not known, or that the packet is too short.
+func NetworkHeader(packet *stream.Packet) (header []byte, etherType uint16) {
 	header, etherType = skipVLANTags(afterLinkHeader(packet))
 	switch etherType {
 	case etherTypeMPLS, etherTypeMPLSM:
@@ -50,24 +52,37 @@ func networkHeader(packet *stream.Packet) (header []byte, etherType uint16) {
 	return header, etherType
 }
 
+// HasNetworkHeader reports whether [NetworkHeader] knows the link type.
+func HasNetworkHeader(link stream.LinkType) bool {
+	return BecomesEthernet(link) || link == stream.LinkTypePPP
+}
+
+// LinkHeader returns the length of the link header and where its EtherType is, of link types
+// that have one and may have VLAN tags. The length of others is 0.
+func LinkHeader(link stream.LinkType) (length, typeAt int) {
+	switch link {
+	case stream.LinkTypeEthernet:
+		return EthernetLength, EthernetLength - 2
+	case stream.LinkTypeLinuxSLL:
+		return cookedV1.length, cookedV1.protocol
+	case stream.LinkTypeLinuxSLL2:
+		return cookedV2.length, cookedV2.protocol
+	}
+	return 0, 0
+}
+
 // afterLinkHeader gives what follows the link header, and its EtherType. A VLAN tag is not
 // part of the link header. An etherType of 0 says that the link type has no EtherType or is
 // not known, or that the frame is too short.
 func afterLinkHeader(packet *stream.Packet) (rest []byte, etherType uint16) {
 	data := packet.Data
-	skip := func(length, typeAt int) ([]byte, uint16) {
+	switch packet.LinkType {
+	case stream.LinkTypeEthernet, stream.LinkTypeLinuxSLL, stream.LinkTypeLinuxSLL2:
+		length, typeAt := LinkHeader(packet.LinkType)
 		if len(data) < length {
 			return nil, 0
 		}
 		return data[length:], binary.BigEndian.Uint16(data[typeAt:])
-	}
-	switch packet.LinkType {
-	case stream.LinkTypeEthernet:
-		return skip(EthernetLength, EthernetLength-2)
-	case stream.LinkTypeLinuxSLL:
-		return skip(16, 14)
-	case stream.LinkTypeLinuxSLL2:
-		return skip(20, 0)
 	case stream.LinkTypeRaw, stream.LinkTypeIPv4, stream.LinkTypeIPv6:
 		return data, versionType(data)
 	case stream.LinkTypeNull, stream.LinkTypeLoop: // the address family differs between systems, the IP version does not
@@ -106,9 +121,9 @@ func skipPPPoE(header []byte) ([]byte, uint16) {
 	}
 	switch binary.BigEndian.Uint16(header[6:]) {
 	case pppIPv4:
-		return header[length:], etherTypeIPv4
+		return header[length:], EtherTypeIPv4
 	case pppIPv6:
-		return header[length:], etherTypeIPv6
+		return header[length:], EtherTypeIPv6
 	}
 	return nil, 0
 }
@@ -117,9 +132,9 @@ func versionType(network []byte) uint16 {
 	if len(network) > 0 {
 		switch network[0] >> 4 {
 		case 4:
-			return etherTypeIPv4
+			return EtherTypeIPv4
 		case 6:
-			return etherTypeIPv6
+			return EtherTypeIPv6
 		}
 	}
 	return 0

@@ -8,6 +8,7 @@ import "encoding/binary"
 // Lengths of headers in bytes.
 const (
 	EthernetLength = 14
+	macLength      = 6
 	VLANTagLength  = 4  // IEEE 802.1Q
 	minIPv4        = 20 // RFC 791
 	ipv6Length     = 40 // RFC 8200
@@ -16,9 +17,11 @@ const (
 
 // EtherTypes: IEEE 802 Numbers of IANA.
 const (
-	etherTypeIPv4  = 0x0800
-	etherTypeIPv6  = 0x86dd
-	etherTypeVLAN  = 0x8100 // IEEE 802.1Q
+	EtherTypeIPv4  = 0x0800
+	EtherTypeARP   = 0x0806 // RFC 826
+	EtherTypeRARP  = 0x8035 // RFC 903
+	EtherTypeIPv6  = 0x86dd
+	EtherTypeVLAN  = 0x8100 // IEEE 802.1Q
 	etherTypeQinQ  = 0x88a8 // IEEE 802.1ad
 	etherTypeQinQ1 = 0x9100 // before that was standardized
 	etherTypeMPLS  = 0x8847 // RFC 3032
@@ -37,15 +40,15 @@ const (
 	fragmentMask = 0x1fff
 )
 
-// isVLANTag reports whether an EtherType is a VLAN tag: 802.1Q, 802.1ad or its predecessor.
-func isVLANTag(etherType uint16) bool {
-	return etherType == etherTypeVLAN || etherType == etherTypeQinQ || etherType == etherTypeQinQ1
+// IsVLANTag reports whether an EtherType is a VLAN tag: 802.1Q, 802.1ad or its predecessor.
+func IsVLANTag(etherType uint16) bool {
+	return etherType == EtherTypeVLAN || etherType == etherTypeQinQ || etherType == etherTypeQinQ1
 }
 
 // skipVLANTags skips the VLAN tags before a network header. An EtherType of 0 means that
 // there is none.
 func skipVLANTags(header []byte, etherType uint16) ([]byte, uint16) {
-	for isVLANTag(etherType) {
+	for IsVLANTag(etherType) {
 		if len(header) < VLANTagLength {
 			return nil, 0
 		}
@@ -67,7 +70,7 @@ func networkOffset(data []byte) (offset int, etherType uint16) {
 // interface with the given MTU. Only an outer 802.1Q tag is allowed in addition to the MTU:
 // packet_extra_vlan_len_allowed in net/packet/af_packet.c of Linux.
 func MaxLength(frame []byte, mtu int) int {
-	if len(frame) >= EthernetLength && binary.BigEndian.Uint16(frame[12:]) == etherTypeVLAN {
+	if len(frame) >= EthernetLength && binary.BigEndian.Uint16(frame[12:]) == EtherTypeVLAN {
 		return mtu + EthernetLength + VLANTagLength
 	}
 	return mtu + EthernetLength
@@ -85,6 +88,22 @@ func sumWords(total uint64, data []byte) uint64 {
 		total += uint64(data[0]) << 8
 	}
 	return total
+}
+
+// UpdateChecksum returns an Internet checksum after words that it covers have changed. The
+// difference is the sum of [Difference] of these words. A wrong checksum stays wrong by the
+// same amount: equation 3 of RFC 1624.
+func UpdateChecksum(checksum uint16, difference uint64) uint16 {
+	return ^foldSum(uint64(^checksum) + difference)
+}
+
+// Difference is what the change of a word of 32 or 16 bits adds to the sum of a checksum. It
+// is 0 only if the word has not changed.
+func Difference[Word uint16 | uint32](before, after Word) uint64 {
+	if before == after {
+		return 0
+	}
+	return uint64(^before) + uint64(after)
 }
 
 func foldSum(total uint64) uint16 {

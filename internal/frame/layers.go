@@ -33,7 +33,6 @@ type Layers struct {
 }
 
 const (
-	etherTypeARP = 0x0806
 	protocolUDP  = 17
 	udpLength    = 8  // RFC 768
 	minPayload   = 46 // of an Ethernet frame, which is padded to it: IEEE 802.3, 4a.4.2.3
@@ -59,11 +58,11 @@ func Split(packet *stream.Packet) (l Layers) {
 	l.Offset = len(packet.Data) - len(l.Network)
 	l.Whole = len(l.Network) + max(int(packet.WireLength)-len(packet.Data), 0)
 	switch {
-	case l.EtherType == etherTypeIPv4 && len(l.Network) >= minIPv4 && l.Network[0]>>4 == 4:
+	case l.EtherType == EtherTypeIPv4 && len(l.Network) >= minIPv4 && l.Network[0]>>4 == 4:
 		l.splitIPv4()
-	case l.EtherType == etherTypeIPv6 && len(l.Network) >= ipv6Length && l.Network[0]>>4 == 6:
+	case l.EtherType == EtherTypeIPv6 && len(l.Network) >= ipv6Length && l.Network[0]>>4 == 6:
 		l.splitIPv6()
-	case l.EtherType == etherTypeARP && len(l.Network) >= minARPLength:
+	case l.EtherType == EtherTypeARP && len(l.Network) >= minARPLength:
 		l.limit(minARPLength + 2*(int(l.Network[4])+int(l.Network[5])))
 	case l.EtherType <= maxEtherLength:
 		l.limit(int(l.EtherType))

@@ -83,12 +83,12 @@ func parseSuperframe(packet *stream.Packet) (frame superframe, err error) {
 		return frame, fmt.Errorf("frame of link type %s %w", packet.LinkType, ErrNoSegments)
 	}
 	network, etherType := networkOffset(data)
-	frame = superframe{network: network, isIPv6: etherType == etherTypeIPv6}
+	frame = superframe{network: network, isIPv6: etherType == EtherTypeIPv6}
 	var end int
 	switch etherType {
-	case etherTypeIPv4:
+	case EtherTypeIPv4:
 		frame.transport, end, err = parseIPv4(data, network)
-	case etherTypeIPv6:
+	case EtherTypeIPv6:
 		frame.transport, end, err = parseIPv6(data, network)
 	default:
 		return frame, fmt.Errorf("frame of type %#04x %w", etherType, ErrNoSegments)

@@ -1,0 +1,245 @@
+package rewrite
+
+import (
+	"encoding/binary"
+
+	"pcap-replay/internal/frame"
+)
+
+// Lengths of headers and addresses in bytes: RFC 791, RFC 8200.
+const (
+	ipv4Length   = 20
+	ipv6Length   = 40
+	ipv6Address  = 16
+	minExtension = 8
+)
+
+// rewriteAddress changes an IPv4 address and returns the difference for checksums.
+func (r *Rewriter) rewriteAddress(field []byte) (difference uint64) {
+	before := binary.BigEndian.Uint32(field)
+	after := before ^ uint32(r.addresses.flip(number{low: uint64(before)}).low)
+	if after == before {
+		return 0
+	}
+	binary.BigEndian.PutUint32(field, after)
+	r.changed = true
+	return frame.Difference(before, after)
+}
+
+// rewriteAddress6 is rewriteAddress for IPv6.
+func (r *Rewriter) rewriteAddress6(field []byte) (difference uint64) {
+	before := number{binary.BigEndian.Uint64(field), binary.BigEndian.Uint64(field[8:])}
+	after := before.xor(r.addresses6.flip(before))
+	if after == before {
+		return 0
+	}
+	binary.BigEndian.PutUint64(field, after.high)
+	binary.BigEndian.PutUint64(field[8:], after.low)
+	r.changed = true
+	return difference64(before.high, after.high) + difference64(before.low, after.low)
+}
+
+func difference64(before, after uint64) uint64 {
+	return frame.Difference(uint32(before>>32), uint32(after>>32)) + frame.Difference(uint32(before), uint32(after))
+}
+
+// packet is what the rules for transport headers need to know of an IP packet.
+type packet struct {
+	protocol byte
+	payload  []byte // of IP, as far as it was captured
+	whole    int    // length of the payload on the wire; 0 if it is not known
+	pseudo   uint64 // difference of the addresses in the pseudo-header
+	isIPv6   bool
+	isQuoted bool // in an ICMP error, which holds only its beginning
+	isFirst  bool // of several fragments
+}
+
+// rewriteIPv4 changes a packet and returns the difference of all its words.
+func (r *Rewriter) rewriteIPv4(ip []byte, isQuoted bool) (difference uint64) {
+	if len(ip) < ipv4Length {
+		r.missIP(Cut, isQuoted)
+		return 0
+	}
+	header, total := int(ip[0]&0x0f)*4, int(binary.BigEndian.Uint16(ip[2:]))
+	if ip[0]>>4 != 4 || header < ipv4Length {
+		r.missIP(Header, isQuoted)
+		return 0
+	}
+	difference = r.rewriteAddress(ip[12:]) + r.rewriteAddress(ip[16:])
+	p := packet{protocol: ip[9], pseudo: difference, isQuoted: isQuoted}
+	difference += updateChecksum(ip[10:], difference)
+	switch {
+	case len(ip) < header:
+		r.missPorts(Cut, isQuoted)
+		return difference
+	case total >= header:
+		p.payload, p.whole = ip[header:max(min(total, len(ip)), header)], total-header
+	default: // the length of a superframe may be 0
+		p.payload = ip[header:]
+	}
+	const moreFragments, offsetMask = 0x2000, 0x1fff
+	fragment := binary.BigEndian.Uint16(ip[6:])
+	if fragment&offsetMask != 0 {
+		r.missPorts(Fragment, isQuoted)
+		return difference
+	}
+	p.isFirst = fragment&moreFragments != 0
+	return difference + r.rewriteTransport(&p)
+}
+
+// missIP notes that the IP header cannot be changed. A quoted packet may be cut anywhere.
+func (r *Rewriter) missIP(reason Reason, isQuoted bool) {
+	if !isQuoted {
+		r.miss(reason)
+	}
+}
+
+// missPorts is missIP for ports.
+func (r *Rewriter) missPorts(reason Reason, isQuoted bool) {
+	if !isQuoted && !r.ports.isEmpty() {
+		r.miss(reason)
+	}
+}
+
+// Extension headers: IPv6 Extension Header Types of IANA.
+const (
+	hopByHop           = 0
+	routing            = 43
+	fragmentation      = 44
+	authentication     = 51
+	destinationOptions = 60
+)
+
+// rewriteIPv6 changes a packet and returns the difference of all its words.
+func (r *Rewriter) rewriteIPv6(ip []byte, isQuoted bool) (difference uint64) {
+	if len(ip) < ipv6Length {
+		r.missIP(Cut, isQuoted)
+		return 0
+	}
+	if ip[0]>>4 != 6 {
+		r.missIP(Header, isQuoted)
+		return 0
+	}
+	source, destination := r.rewriteAddress6(ip[8:]), r.rewriteAddress6(ip[24:])
+	difference = source + destination
+	p := packet{protocol: ip[6], payload: ip[ipv6Length:], whole: int(binary.BigEndian.Uint16(ip[4:])), isIPv6: true, isQuoted: isQuoted}
+	if p.whole > 0 { // 0: a jumbogram
+		p.payload = p.payload[:min(p.whole, len(p.payload))]
+	}
+	for {
+		length, isExtension := extensionLength(&p)
+		if !isExtension {
+			break
+		}
+		if length > len(p.payload) {
+			r.missPorts(Cut, isQuoted)
+			return difference
+		}
+		extension := p.payload[:length]
+		switch p.protocol {
+		case destinationOptions:
+			if home := r.rewriteHomeAddress(extension[2:]); home.isThere {
+				difference += home.difference
+				source = home.difference
+			}
+		case routing:
+			all, last := r.rewriteRoute(extension)
+			difference += all
+			if extension[segmentsLeft] > 0 {
+				destination = last
+			}
+		case fragmentation:
+			const offsetMask, moreFragments = 0xfff8, 1
+			fragment := binary.BigEndian.Uint16(extension[2:])
+			if fragment&offsetMask != 0 {
+				r.missPorts(Fragment, isQuoted)
+				return difference
+			}
+			p.isFirst = p.isFirst || fragment&moreFragments != 0
+		}
+		p.protocol, p.payload, p.whole = extension[0], p.payload[length:], max(p.whole-length, 0)
+	}
+	p.pseudo = source + destination
+	return difference + r.rewriteTransport(&p)
+}
+
+// extensionLength is the length of an extension header, if there is one. It is at least what
+// the type needs.
+func extensionLength(p *packet) (length int, isExtension bool) {
+	switch p.protocol {
+	case hopByHop, routing, destinationOptions, authentication, fragmentation:
+	default:
+		return 0, false
+	}
+	if len(p.payload) < minExtension {
+		return minExtension, true
+	}
+	switch p.protocol {
+	case fragmentation:
+		return minExtension, true
+	case authentication: // RFC 4302, 2.2
+		return int(p.payload[1])*4 + 8, true
+	}
+	return int(p.payload[1])*8 + 8, true
+}
+
+// homeAddress is the address of a mobile node, which is in the pseudo-header of checksums
+// instead of the source address: RFC 6275, sections 6.3 and 11.3.1.
+type homeAddress struct {
+	isThere    bool
+	difference uint64
+}
+
+// rewriteHomeAddress changes the home address in destination options: RFC 8200, section 4.2.
+func (r *Rewriter) rewriteHomeAddress(options []byte) (home homeAddress) {
+	const pad1, homeOption = 0, 0xc9
+	for len(options) >= 2 {
+		if options[0] == pad1 {
+			options = options[1:]
+			continue
+		}
+		length := 2 + int(options[1])
+		if length > len(options) {
+			return home
+		}
+		if options[0] == homeOption && length >= 2+ipv6Address {
+			return homeAddress{true, r.rewriteAddress6(options[2:])}
+		}
+		options = options[length:]
+	}
+	return home
+}
+
+// Routing headers with addresses: Routing Types of IANA.
+const (
+	sourceRoute    = 0 // RFC 2460
+	mobility       = 2 // RFC 6275
+	segmentRouting = 4 // RFC 8754
+
+	routingType  = 2 // offsets
+	segmentsLeft = 3
+	lastEntry    = 4
+)
+
+// rewriteRoute changes the addresses of a routing header. last is the difference of the
+// final destination, which is in the pseudo-header of checksums while segments are left: RFC
+// 8200, section 8.1.
+func (r *Rewriter) rewriteRoute(header []byte) (all, last uint64) {
+	addresses := header[minExtension:]
+	kind, count := header[routingType], len(addresses)/ipv6Address
+	switch kind {
+	case sourceRoute, mobility:
+	case segmentRouting:
+		count = min(count, int(header[lastEntry])+1)
+	default:
+		return 0, 0
+	}
+	for i := range count {
+		d := r.rewriteAddress6(addresses[i*ipv6Address:])
+		all += d
+		if kind == segmentRouting && i == 0 || kind != segmentRouting { // segments are in reverse order
+			last = d
+		}
+	}
+	return all, last
+}

@@ -1,0 +1,140 @@
+// Package rewrite changes addresses, ports and VLAN tags of packets, and updates their
+// checksums.
+//
+// # What is changed
+//
+// IP addresses change in IPv4 and IPv6 headers, in ARP, in neighbor discovery (targets and
+// prefixes), in IPv6 routing headers, in ICMP redirects, and in the packet that an ICMP or
+// ICMPv6 error quotes. MAC addresses change in the link header, in ARP and in the link-layer
+// options of neighbor discovery. Ports change in TCP, UDP and SCTP, and in quoted packets.
+// VLAN tags, MPLS labels and PPPoE headers may precede the network header. The contents of
+// tunnels are payload, and so are the addresses that DNS, DHCP, FTP and others carry, IPv4
+// options, and the addresses of IGMP and MLD.
+//
+// # Checksums
+//
+// A checksum is updated by the difference of the words that it covers: RFC 1624. So a wrong
+// one stays wrong by the same amount, and that of a packet of which the capture holds only a
+// part, or of a fragmented one, is updated as well. A UDP checksum of 0 means that there is
+// none, and stays 0.
+package rewrite
+
+import (
+	"sync/atomic"
+
+	"pcap-replay/internal/frame"
+	"pcap-replay/stream"
+)
+
+// Reason is why a packet was not changed as the rules say.
+type Reason int
+
+const (
+	Cut      Reason = iota // it ends before the field
+	Fragment               // a later fragment has no ports, and the checksum of SCTP needs the whole packet
+	Header                 // a header contradicts itself
+	LinkType               // the link type has no such field, or is not known
+	Length                 // no room for a VLAN tag
+	Reasons                // number of reasons
+)
+
+// Rewriter changes packets by rules. One goroutine uses it, and any goroutine may read the
+// counters.
+type Rewriter struct {
+	addresses           networks // IPv4
+	addresses6          networks
+	macs, ports, ids    networks         // each rule is a network of one number
+	source, destination *[macLength]byte // for all frames
+	tags                tagChange
+	pushed              uint16 // identifier of a new tag
+	changes4, changes6  bool   // anything in IPv4, or in IPv6
+	changesARP          bool
+
+	buffer []byte // holds what Rewrite has returned
+	link   linkType
+
+	changed bool // of the current packet
+	missed  [Reasons]bool
+
+	// Packets that were changed, and those that were not changed as the rules say. A packet
+	// may be in both.
+	Changed atomic.Int64
+	Missed  [Reasons]atomic.Int64
+}
+
+// bufferSize is how much of packets Rewrite changes at a time, in bytes. They stay in the
+// first caches of the CPU until they are written.
+const bufferSize = 64 << 10
+
+// Rewrite changes the first packets and returns how many: as many as its memory holds, but
+// at least one. Their Data is then in that memory and valid until the next call. Data of the
+// reader must not be written to: a block that is read into is also read from, and a packet
+// may be played again.
+func (r *Rewriter) Rewrite(packets []stream.Packet) (n int) {
+	r.buffer = r.buffer[:0]
+	changed := int64(0)
+	for n < len(packets) && r.hasRoom(&packets[n]) {
+		r.rewrite(&packets[n])
+		n++
+		if r.changed {
+			changed++
+		}
+	}
+	r.Changed.Add(changed)
+	return n
+}
+
+// hasRoom reports whether the buffer has room for a packet. It makes room for the first one.
+func (r *Rewriter) hasRoom(packet *stream.Packet) bool {
+	need := len(packet.Data) + frame.VLANTagLength
+	if need > cap(r.buffer) && len(r.buffer) == 0 {
+		r.buffer = make([]byte, 0, need)
+	}
+	return need <= cap(r.buffer)-len(r.buffer)
+}
+
+func (r *Rewriter) rewrite(packet *stream.Packet) {
+	r.changed = false
+	r.copyFrame(packet)
+	r.rewriteMACs(packet)
+	if r.changes4 || r.changes6 || r.changesARP {
+		r.rewriteNetwork(packet)
+	}
+	if r.missed != [Reasons]bool{} {
+		for reason, missed := range r.missed {
+			if missed {
+				r.Missed[reason].Add(1)
+			}
+		}
+		r.missed = [Reasons]bool{}
+	}
+}
+
+// miss notes that a field could not be changed.
+func (r *Rewriter) miss(reason Reason) { r.missed[reason] = true }
+
+// rewriteNetwork changes what follows the link header.
+func (r *Rewriter) rewriteNetwork(packet *stream.Packet) {
+	network, etherType := frame.NetworkHeader(packet)
+	switch etherType {
+	case frame.EtherTypeIPv4:
+		if r.changes4 {
+			r.rewriteIPv4(network, false)
+		}
+	case frame.EtherTypeIPv6:
+		if r.changes6 {
+			r.rewriteIPv6(network, false)
+		}
+	case frame.EtherTypeARP, frame.EtherTypeRARP:
+		if r.changesARP {
+			r.rewriteARP(network)
+		}
+	case 0:
+		switch {
+		case !r.link.hasNetwork:
+			r.miss(LinkType)
+		case len(packet.Data) < r.link.length:
+			r.miss(Cut)
+		}
+	}
+}

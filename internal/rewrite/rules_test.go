@@ -1,0 +1,72 @@
+package rewrite
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		flag, values, want string
+	}{
+		{"map", "10.0.0.0/8", `--map "10.0.0.0/8": wanted OLD=NEW, two networks such as`},
+		{"map", "10.0.0.0/8=20.0.0.0/16", `--map "10.0.0.0/8=20.0.0.0/16": prefixes of 8 and 16 bits: wanted equal lengths`},
+		{"map", "10.0.0.0/8=fd00::/8", `an IPv4 and an IPv6 network`},
+		{"map", "10.0.0.1/8=20.0.0.0/8", `10.0.0.1/8 is an address in the network 10.0.0.0/8`},
+		{"map", "10.0.0.0/8=20.0.0.0/8 10.0.0.0/8=30.0.0.0/8", `--map "10.0.0.0/8=30.0.0.0/8": "10.0.0.0/8=20.0.0.0/8" is for the same`},
+		{"map", "fe80::1%eth0=fe80::2", `wanted OLD=NEW`},
+		{"map", "0.0.0.0/0=1.0.0.0/0", `1.0.0.0/0 is an address in the network 0.0.0.0/0`},
+		{"src-mac", "02:00", `--src-mac "02:00": wanted a MAC address such as 02:00:00:00:00:01`},
+		{"dst-mac", "02:00:00:00:00:00:00:01", `wanted a MAC address`},
+		{"mac", "02:00:00:00:00:01", `--mac "02:00:00:00:00:01": wanted OLD=NEW, two MAC addresses`},
+		{"mac", "02:00:00:00:00:01=02:00:00:00:00:02 02-00-00-00-00-01=02:00:00:00:00:03", `is for the same`},
+		{"port", "80", `--port "80": wanted OLD=NEW, two ports from 0 to 65535`},
+		{"port", "80=65536", `wanted OLD=NEW`},
+		{"port", "-1=80", `wanted OLD=NEW`},
+		{"port", "80=81 80=82", `--port "80=82": "80=81" is for the same`},
+		{"vlan", "push", `--vlan "push": wanted push:ID, pop or OLD=NEW with identifiers from 0 to 4094`},
+		{"vlan", "push:4095", `wanted an identifier from 0 to 4094`},
+		{"vlan", "1=4095", `wanted push:ID, pop or OLD=NEW`},
+		{"vlan", "push:1 pop", `--vlan "pop": wanted pop or push:ID once`},
+		{"vlan", "1=2 1=3", `is for the same`},
+	} {
+		_, err := New(map[string][]string{c.flag: strings.Fields(c.values)})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("--%s %s: %v, wanted %s", c.flag, c.values, err, c.want)
+		}
+	}
+}
+
+// Of networks one in the other, the longest prefix counts, in any order of the flags.
+func TestTheLongestPrefixCounts(t *testing.T) {
+	rules := []string{"10.0.0.0/8=20.0.0.0/8", "10.1.0.0/16=30.9.0.0/16", "10.1.2.3=1.2.3.4", "128.0.0.0/1=0.0.0.0/1", "fd00::/16=fd01::/16", "fd00:0:0:1::/64=2001:db8::/64", "ff00::/8=fe00::/8"}
+	want := map[string]string{
+		"9.255.255.255": "9.255.255.255", "10.0.0.0": "20.0.0.0", "10.0.255.255": "20.0.255.255", "10.1.0.0": "30.9.0.0", "10.1.2.2": "30.9.2.2",
+		"10.1.2.3": "1.2.3.4", "10.1.2.4": "30.9.2.4", "10.1.255.255": "30.9.255.255", "10.2.0.0": "20.2.0.0", "10.255.255.255": "20.255.255.255",
+		"11.0.0.0": "11.0.0.0", "127.255.255.255": "127.255.255.255", "128.0.0.0": "0.0.0.0", "255.255.255.255": "127.255.255.255", "0.0.0.0": "0.0.0.0",
+		"fd00::1": "fd01::1", "fd00:0:0:1::9": "2001:db8::9", "fd00:0:0:2::9": "fd01:0:0:2::9", "fcff::": "fcff::", "fd01::": "fd01::",
+		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff": "feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "::": "::",
+	}
+	for range 2 {
+		r, err := New(map[string][]string{"map": rules})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for from, to := range want {
+			address := netip.MustParseAddr(from)
+			field := address.AsSlice()
+			if address.Is4() {
+				r.rewriteAddress(field)
+			} else {
+				r.rewriteAddress6(field)
+			}
+			if got, _ := netip.AddrFromSlice(field); got.String() != to {
+				t.Errorf("%s becomes %s, wanted %s", from, got, to)
+			}
+		}
+		for i, j := 0, len(rules)-1; i < j; i, j = i+1, j-1 {
+			rules[i], rules[j] = rules[j], rules[i]
+		}
+	}
+}

@@ -1,0 +1,175 @@
+package rewrite
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+
+	"pcap-replay/internal/frame"
+)
+
+// Protocol Numbers of IANA.
+const (
+	protocolICMP   = 1
+	protocolTCP    = 6
+	protocolUDP    = 17
+	protocolDCCP   = 33
+	protocolICMPv6 = 58
+	protocolOSPF   = 89
+	protocolPIM    = 103
+	protocolVRRP   = 112
+	protocolSCTP   = 132
+	protocolLite   = 136 // UDP-Lite
+)
+
+// checksumOf returns where the checksum of a transport header is, and whether it covers the
+// addresses. 0: there is none that changes with the rules.
+func checksumOf(p *packet) (at int, coversAddresses bool) {
+	switch p.protocol {
+	case protocolTCP:
+		return 16, true
+	case protocolUDP, protocolLite, protocolDCCP: // RFC 768, RFC 3828, RFC 4340
+		return 6, true
+	case protocolICMP: // RFC 792
+		return 2, false
+	case protocolICMPv6: // RFC 4443
+		return 2, true
+	case protocolVRRP: // from version 3 on: RFC 9568, 5.2.8
+		return 6, len(p.payload) > 0 && p.payload[0]>>4 >= 3
+	case protocolPIM: // RFC 7761, 4.9
+		return 2, p.isIPv6
+	case protocolOSPF: // RFC 5340, A.3.1
+		return 12, p.isIPv6
+	}
+	return 0, false
+}
+
+// rewriteTransport changes what follows the IP headers, and returns the difference of its
+// words.
+func (r *Rewriter) rewriteTransport(p *packet) (difference uint64) {
+	switch p.protocol {
+	case protocolTCP, protocolUDP:
+		difference = r.rewritePorts(p)
+	case protocolICMP:
+		difference = r.rewriteICMP(p)
+	case protocolICMPv6:
+		difference = r.rewriteICMPv6(p)
+	case protocolSCTP:
+		return r.rewriteSCTP(p)
+	}
+	at, coversAddresses := checksumOf(p)
+	covered := difference
+	if coversAddresses {
+		covered += p.pseudo
+	}
+	if at == 0 || covered == 0 || len(p.payload) < at+2 {
+		return difference
+	}
+	if p.protocol == protocolUDP || p.protocol == protocolLite {
+		return difference + updateUDP(p.payload[at:], covered)
+	}
+	return difference + updateChecksum(p.payload[at:], covered)
+}
+
+// updateChecksum updates a checksum and returns its own difference.
+func updateChecksum(field []byte, difference uint64) uint64 {
+	if difference == 0 {
+		return 0
+	}
+	before := binary.BigEndian.Uint16(field)
+	after := frame.UpdateChecksum(before, difference)
+	binary.BigEndian.PutUint16(field, after)
+	return frame.Difference(before, after)
+}
+
+// updateUDP leaves 0, which says that there is no checksum. A checksum that becomes 0 is sent
+// as its equivalent: RFC 768.
+func updateUDP(field []byte, difference uint64) uint64 {
+	before := binary.BigEndian.Uint16(field)
+	if before == 0 {
+		return 0
+	}
+	after := frame.UpdateChecksum(before, difference)
+	if after == 0 {
+		after = 0xffff
+	}
+	binary.BigEndian.PutUint16(field, after)
+	return frame.Difference(before, after)
+}
+
+// rewritePorts changes the ports at the beginning of a transport header.
+func (r *Rewriter) rewritePorts(p *packet) (difference uint64) {
+	if r.ports.isEmpty() {
+		return 0
+	}
+	if len(p.payload) < 4 {
+		r.missPorts(Cut, p.isQuoted)
+		return 0
+	}
+	before := binary.BigEndian.Uint32(p.payload)
+	after := before ^ r.flipPorts(before)
+	if after == before {
+		return 0
+	}
+	binary.BigEndian.PutUint32(p.payload, after)
+	r.changed = true
+	return frame.Difference(before, after)
+}
+
+func (r *Rewriter) flipPorts(ports uint32) uint32 {
+	source, destination := r.ports.flip(number{low: uint64(ports >> 16)}), r.ports.flip(number{low: uint64(ports & 0xffff)})
+	return uint32(source.low)<<16 | uint32(destination.low)
+}
+
+// The header of SCTP has a CRC32c of the whole packet, without the addresses: RFC 9260.
+const (
+	sctpLength   = 12
+	sctpChecksum = 8
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// rewriteSCTP changes ports. A CRC is linear: that of the bits that change is added. For
+// that, the length of the whole packet must be known, but not its content.
+func (r *Rewriter) rewriteSCTP(p *packet) (difference uint64) {
+	if r.ports.isEmpty() {
+		return 0
+	}
+	if len(p.payload) < 4 {
+		r.missPorts(Cut, p.isQuoted)
+		return 0
+	}
+	flip := r.flipPorts(binary.BigEndian.Uint32(p.payload))
+	if flip == 0 {
+		return 0
+	}
+	whole := p.whole
+	if whole == 0 {
+		whole = len(p.payload)
+	}
+	hasChecksum := len(p.payload) >= sctpLength
+	if p.isFirst && hasChecksum {
+		r.miss(Fragment)
+		return 0
+	}
+	difference = r.rewritePorts(p)
+	if hasChecksum {
+		before := binary.LittleEndian.Uint32(p.payload[sctpChecksum:])
+		words := binary.BigEndian.Uint32(p.payload[sctpChecksum:])
+		binary.LittleEndian.PutUint32(p.payload[sctpChecksum:], before^crcOf(flip, whole))
+		difference += frame.Difference(words, binary.BigEndian.Uint32(p.payload[sctpChecksum:]))
+	}
+	return difference
+}
+
+var zeros [4096]byte
+
+// crcOf returns how the CRC32c of a packet changes when bits of its first four bytes flip.
+func crcOf(flip uint32, length int) uint32 {
+	var first [4]byte
+	binary.BigEndian.PutUint32(first[:], flip)
+	crc := crc32.Update(0xffffffff, castagnoli, first[:]) // the register is inverted, so it begins with 0
+	for left := length - len(first); left > 0; left -= len(zeros) {
+		crc = crc32.Update(crc, castagnoli, zeros[:min(left, len(zeros))])
+	}
+	return ^crc
+}
