@@ -51,8 +51,8 @@ func newClients(groups int) *Clients { return &Clients{groups: make([]clientGrou
 // FromClient reports whether the client of the packet's flow sent it. It is not decided for
 // frames that are neither IP nor ARP and have no MAC addresses.
 func (c *Clients) FromClient(packet *stream.Packet) (fromClient, decided bool) {
-	network, etherType := networkHeader(packet)
-	if etherType == etherTypeARP && len(network) >= minARPLength {
+	network, etherType := NetworkHeader(packet)
+	if etherType == EtherTypeARP && len(network) >= minARPLength {
 		switch binary.BigEndian.Uint16(network[6:]) { // RFC 826
 		case arpRequest:
 			return true, true
@@ -97,7 +97,7 @@ type datagram struct {
 // parseDatagram reads an IP header. ok is false if there is none.
 func parseDatagram(network []byte, etherType uint16) (d datagram, ok bool) {
 	switch {
-	case etherType == etherTypeIPv4 && len(network) >= minIPv4 && network[0]>>4 == 4:
+	case etherType == EtherTypeIPv4 && len(network) >= minIPv4 && network[0]>>4 == 4:
 		d.from, d.to, d.protocol = addressIPv4(network[12:]), addressIPv4(network[16:]), network[9]
 		fragment := binary.BigEndian.Uint16(network[6:])
 		d.isFragment = fragment&(moreFragment|fragmentMask) != 0
@@ -105,7 +105,7 @@ func parseDatagram(network []byte, etherType uint16) (d datagram, ok bool) {
 			d.payload = network[header:]
 		}
 		return d, true
-	case etherType == etherTypeIPv6 && len(network) >= ipv6Length && network[0]>>4 == 6:
+	case etherType == EtherTypeIPv6 && len(network) >= ipv6Length && network[0]>>4 == 6:
 		d.from, d.to = addressIPv6(network[8:]), addressIPv6(network[24:])
 		d.skipExtensions(network[6], network[ipv6Length:])
 		return d, true
