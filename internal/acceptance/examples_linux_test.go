@@ -165,7 +165,7 @@ var notHere = []struct{ word, reason string }{
 
 // mayBeMissing are programs of examples that a machine need not have.
 var mayBeMissing = []string{
-	"tcpdump", "tshark", "editcap", "mergecap", "capinfos", "tcprewrite", "tcpreplay", "jq", "zstd", "lz4", "pv", "parallel", "ethtool", "ip",
+	"tcpdump", "tshark", "editcap", "mergecap", "capinfos", "tcprewrite", "tcpreplay", "jq", "zstd", "lz4", "pv", "parallel", "ethtool", "ip", "nc", "socat",
 }
 
 // exampleLimit is how long one may run.
@@ -227,6 +227,7 @@ func adaptations(store string) []adaptation {
 		{"--fit 10m", "--fit 300ms"},
 		{"+10 seconds", "+3 seconds"},
 		{"taskset -c 2,3", "taskset -c 0"},
+		{"eth2", "eth1-peer"},
 		{"tcp port 80 or tcp port 443", "udp"},
 		{"select(.packets > 100)", "select(.packets > 10)"},
 	}
@@ -317,5 +318,6 @@ func makeExampleFiles(t *testing.T, folder, store string, files []string) {
 		tar -czf ../set.tar.gz *
 		rm -r ../members
 		cd ..
-		pcap-map `+store+`/pcaps > map.ndjson`)
+		pcap-map `+store+`/pcaps > map.ndjson
+		echo '{"event_type":"stats","stats":{"capture":{"kernel_packets":400,"kernel_drops":0},"decoder":{"pkts":400}}}' >> eve.json`)
 }
