@@ -143,18 +143,27 @@ func (p *Picture) atOnce() (most int) {
 	return most
 }
 
-// commonFolder is the folder with which all names begin. The picture names it only once.
-func (p *Picture) commonFolder() string {
-	if len(p.rows) == 0 {
+// commonFolder is the folder with which all names begin. A drawing names it only once.
+func commonFolder(names []string) string {
+	if len(names) == 0 {
 		return ""
 	}
-	folder := p.rows[0].name
-	for i := 0; folder != "" && i < len(p.rows); i++ {
-		for folder != "" && !strings.HasPrefix(p.rows[i].name, folder) || i == 0 && folder == p.rows[0].name {
+	folder := names[0][:strings.LastIndexByte(names[0], '/')+1]
+	for _, name := range names[1:] {
+		for !strings.HasPrefix(name, folder) {
 			folder = folder[:strings.LastIndexByte(strings.TrimSuffix(folder, "/"), '/')+1]
 		}
 	}
 	return folder
+}
+
+// commonFolder is that of all captures.
+func (p *Picture) commonFolder() string {
+	names := make([]string, len(p.rows))
+	for i := range p.rows {
+		names[i] = p.rows[i].name
+	}
+	return commonFolder(names)
 }
 
 // tick is a mark on the axis.

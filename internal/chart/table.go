@@ -3,6 +3,7 @@ package chart
 import (
 	"bytes"
 	"io"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,13 +79,13 @@ func (r *tableRow) cells() []string {
 
 // WriteText writes the table for a terminal of so many columns.
 func (t *Table) WriteText(dst io.Writer, columns int) error {
+	folder := t.commonFolder()
 	t.totals.name = plural(int64(len(t.rows)), "capture")
 	lines := make([][]string, 0, len(t.rows)+2)
 	lines = append(lines, slices.Clone(tableHeads))
-	names, damaged := 0, 0
+	damaged := 0
 	for _, row := range append(slices.Clone(t.rows), t.totals) {
-		lines = append(lines, append([]string{row.name}, row.cells()...))
-		names = max(names, uniseg.StringWidth(row.name))
+		lines = append(lines, append([]string{strings.TrimPrefix(row.name, folder)}, row.cells()...))
 		if row.damaged {
 			damaged++
 		}
@@ -94,6 +95,9 @@ func (t *Table) WriteText(dst io.Writer, columns int) error {
 	}
 	widths := tableWidths(lines, columns)
 	var page bytes.Buffer
+	if folder != "" {
+		page.WriteString(filepath.Clean(folder) + ":\n")
+	}
 	for i, cells := range lines {
 		line := tableLine(cells, widths)
 		if row := i - 1; row >= 0 && row < len(t.rows) && t.rows[row].damaged {
@@ -103,6 +107,18 @@ func (t *Table) WriteText(dst io.Writer, columns int) error {
 	}
 	_, err := dst.Write(page.Bytes())
 	return err
+}
+
+// commonFolder is that of several captures. The table names it once, as ls does.
+func (t *Table) commonFolder() string {
+	if len(t.rows) < 2 {
+		return ""
+	}
+	names := make([]string, len(t.rows))
+	for i := range t.rows {
+		names[i] = t.rows[i].name
+	}
+	return commonFolder(names)
 }
 
 // tableWidths returns the widths of as many columns as fit. The names get what the others
