@@ -14,6 +14,7 @@ import (
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
+	"pcap-replay/internal/tunnel"
 	"pcap-replay/stream"
 )
 
@@ -23,6 +24,7 @@ type feeder struct {
 	messages *tool.Messages
 	report   *tool.Report
 	flags    *tool.Flags
+	decap    *tunnel.Decapsulator
 	filter   *filter.Packets
 	fitter   *frame.Fitter
 	policies frame.Policies
@@ -106,6 +108,7 @@ func (f *feeder) readNext(batch []stream.Packet) (n int, begins bool, err error)
 
 // feed puts the packets of a batch that are to be sent into the rings.
 func (f *feeder) feed(packets []stream.Packet) error {
+	f.decap.Decap(packets)
 	kept, err := f.filter.Keep(packets)
 	f.filtered.Store(f.filter.Rejected())
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"pcap-replay/internal/filter"
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/tool"
+	"pcap-replay/internal/tunnel"
 	"pcap-replay/internal/wire"
 )
 
@@ -31,6 +32,7 @@ type config struct {
 	limit         int64
 	duration      time.Duration
 	failLate      time.Duration
+	decap         *tunnel.Decapsulator
 	filter        *filter.Packets
 }
 
@@ -71,6 +73,9 @@ func configure(flags *tool.Flags) (c config, err error) {
 		return c, err
 	}
 	if c.failLate, err = flags.PositiveDuration("fail-late"); err != nil {
+		return c, err
+	}
+	if c.decap, err = tool.Decap(flags, tunnel.NewDecapsulator); err != nil {
 		return c, err
 	}
 	c.filter, err = tool.Filter(flags, filter.NewPackets)

@@ -99,7 +99,7 @@ const (
 func (in *injection) prepare(playback *input.Playback) {
 	c := &in.config
 	in.feeder = &feeder{
-		playback: playback, messages: in.run.Messages, report: in.run.Report, flags: in.run.Flags, filter: c.filter, policies: c.policies, hintSkipped: in.sink.hintSkipped,
+		playback: playback, messages: in.run.Messages, report: in.run.Report, flags: in.run.Flags, decap: c.decap, filter: c.filter, policies: c.policies, hintSkipped: in.sink.hintSkipped,
 		axis: schedule.NewAxis(schedule.TimeScale{MaxGap: c.maxGap}), clock: schedule.System, epoch: in.epoch,
 		delay: c.delay, at: c.at, asap: c.asap, limit: c.limit, end: int64(c.duration),
 	}

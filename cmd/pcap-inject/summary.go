@@ -90,7 +90,7 @@ func (in *injection) summary(head record.Summary) any {
 		},
 		PacketsOut: f.packets, Frames: f.frames, Bytes: f.bytes, Duration: record.Seconds(f.ended - f.began),
 		Overlong: feeder.overlong.Load(), Padded: fitter.Padded.Load(), Truncated: fitter.Truncated.Load(), Segmented: fitter.Segmented.Load(),
-		OutOfOrder: feeder.outOfOrder.Load(), MaxDisorder: record.Seconds(feeder.disorder.Load()), Underruns: f.underruns, Stalls: f.stalls,
+		Decap: feeder.decap.Record(), OutOfOrder: feeder.outOfOrder.Load(), MaxDisorder: record.Seconds(feeder.disorder.Load()), Underruns: f.underruns, Stalls: f.stalls,
 	}
 	in.sink.describe(&s)
 	s.ReadAhead = s.PacketsIn - s.Filtered - s.Skipped.Total() - s.PacketsOut
@@ -101,6 +101,7 @@ func (in *injection) summary(head record.Summary) any {
 		s.Lateness = newLatenessRecord(in.lateness())
 	}
 	in.verified(&s)
+	in.run.Messages.WarnInTunnel(s.Decap)
 	if !in.run.Messages.Quiet() {
 		in.run.Progress.Finish()
 		in.saySummary(&s)
@@ -143,10 +144,15 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 	if s.Verified != nil {
 		in.run.Messages.Say(fmt.Sprintf("lateness %s, by the kernel's stamps of %s", latenessText(s.Verified), tool.Plural(s.Stamped, "frame")))
 	}
+	taken := int64(0)
+	if s.Decap != nil {
+		taken = s.Decap.Packets
+	}
 	for _, count := range []struct {
 		number int64
 		text   string
 	}{
+		{taken, "taken out of a tunnel"},
 		{s.Filtered, "filtered out"},
 		{s.Skipped.Oversize, "not sent: longer than can be sent"},
 		{s.Skipped.Short, "not sent: the capture holds too little"},

@@ -47,7 +47,7 @@ func merger() *tool.Tool {
 			&cli.StringFlag{Name: "follow", Usage: "merge the files in `FOLDER` as they are written, until SIGINT"},
 			&cli.StringFlag{Name: "idle", Usage: "end --follow when no file has grown for `DURATION`"},
 			tool.StrictFlag(),
-		}, input.NameFlags(), tool.RangeFlags(), tool.FilterFlags(), tool.StreamFlags()),
+		}, input.NameFlags(), tool.RangeFlags(), tool.DecapFlags(), tool.FilterFlags(), tool.StreamFlags()),
 		Run: run,
 	}
 }

@@ -99,6 +99,7 @@ func (m *merging) mergeAll(out *files.Output) error {
 	if err := writer.Close(); err != nil {
 		return tool.OutputError(m.out, err)
 	}
+	m.run.Messages.WarnInTunnel(m.config.selector.decap.Record())
 	if m.packetsOut.Load() == 0 {
 		m.config.selector.sayNothingLeft(m.run, m.excluded)
 	}
@@ -268,7 +269,7 @@ func (m *merging) summary(head record.Summary) any {
 		PacketsIn: m.packetsIn(), OutOfRange: selector.outOfRange.Load(), OtherShards: selector.otherShards.Load(),
 		Filtered: selector.filtered.Load(), Unwritable: selector.unwritable.Load(), Duplicates: selector.duplicated.Load(),
 		PacketsOut: m.packetsOut.Load(), Bytes: m.bytesOut.Load(), Late: m.late.Load(), Cut: selector.cut.Load(), Spilled: m.runs.Spilled(),
-		Unread: m.unread.Load(),
+		Unread: m.unread.Load(), Decap: selector.decap.Record(),
 	}
 	s.Interrupted = s.PacketsIn - s.OutOfRange - s.OtherShards - s.Filtered - s.Unwritable - s.Duplicates - s.PacketsOut
 	m.run.Messages.Infof("%s, of %d inputs in %v", m.counters(), s.Inputs, m.run.Elapsed().Round(time.Millisecond))

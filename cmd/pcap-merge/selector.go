@@ -10,6 +10,7 @@ import (
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/merge"
 	"pcap-replay/internal/tool"
+	"pcap-replay/internal/tunnel"
 	"pcap-replay/stream"
 )
 
@@ -17,6 +18,7 @@ import (
 // selected or counted.
 type selector struct {
 	from, to      int64 // to is exclusive
+	decap         *tunnel.Decapsulator
 	shard, shards uint32
 	filter        *filter.Packets
 	duplicates    *merge.Duplicates
@@ -41,6 +43,9 @@ func newSelector(flags *tool.Flags, output *stream.WriterOptions) (s *selector, 
 		if s.shard, s.shards, err = parseShard(text); err != nil {
 			return nil, err
 		}
+	}
+	if s.decap, err = tool.Decap(flags, tunnel.NewDecapsulator); err != nil {
+		return nil, err
 	}
 	if s.filter, err = tool.Filter(flags, filter.NewPackets); err != nil {
 		return nil, err
@@ -97,6 +102,7 @@ func (s *selector) keep(packets []stream.Packet) (kept []stream.Packet, err erro
 	if s.from != math.MinInt64 || s.to != math.MaxInt64 {
 		kept = chosen(kept, &s.outOfRange, s.isInRange)
 	}
+	s.decap.Decap(kept)
 	if s.shards > 0 {
 		kept = chosen(kept, &s.otherShards, func(p *stream.Packet) bool { return frame.Shard(p, s.shard, s.shards) })
 	}

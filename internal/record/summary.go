@@ -56,6 +56,8 @@ type MergeSummary struct {
 	Cut         int64 `json:"cut"`           // by --snaplen
 	Spilled     int64 `json:"spilled_bytes"` // written to --tmp
 	Unread      int64 `json:"unread_bytes"`  // that --follow did not read before they were overwritten or deleted
+
+	Decap *Decapsulation `json:"decap,omitempty"`
 }
 
 // PaceSummary ends the report of pcap-pace.
@@ -102,12 +104,40 @@ type InjectSummary struct {
 	// QueueDropped counts frames that the queueing discipline dropped.
 	QueueDropped int64   `json:"queue_dropped"`
 	Device       *Device `json:"device,omitempty"`
+
+	Decap *Decapsulation `json:"decap,omitempty"`
 }
 
 // NotSent counts the packets that pcap-inject did not send, by reason.
 type NotSent struct {
 	Oversize int64 `json:"oversize"`
 	Short    int64 `json:"short"`
+	LinkType int64 `json:"link_type"`
+}
+
+// Decapsulation counts what --decap has removed, in tunnels of each kind.
+type Decapsulation struct {
+	Packets int64         `json:"packets"` // taken out of at least one tunnel
+	VLAN    int64         `json:"vlan"`    // tags
+	MPLS    int64         `json:"mpls"`    // label stacks
+	PPPoE   int64         `json:"pppoe"`
+	GRE     int64         `json:"gre"` // without TEB and ERSPAN
+	TEB     int64         `json:"teb"` // GRE with Ethernet
+	ERSPAN  int64         `json:"erspan"`
+	VXLAN   int64         `json:"vxlan"`
+	GENEVE  int64         `json:"geneve"`
+	IPIP    int64         `json:"ipip"`
+	GTPU    int64         `json:"gtpu"`
+	Kept    StillInTunnel `json:"kept"`
+}
+
+// StillInTunnel counts the packets that --decap could not take out of a tunnel, by reason.
+type StillInTunnel struct {
+	Fragment int64 `json:"fragment"`
+	Cut      int64 `json:"cut"`
+	Header   int64 `json:"header"`
+	Payload  int64 `json:"payload"`
+	Control  int64 `json:"control"`
 	LinkType int64 `json:"link_type"`
 }
 

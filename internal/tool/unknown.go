@@ -18,6 +18,7 @@ var elsewhere = map[string]string{
 	"from":   "pcap-merge --from and pcap-pace --from leave out earlier packets",
 	"to":     "pcap-merge --to and pcap-pace --to leave out later packets",
 	"filter": "pcap-merge --filter and pcap-inject --filter select packets", "shard": "pcap-merge --shard divides the flows",
+	"decap": "pcap-merge --decap and pcap-inject --decap take packets out of tunnels",
 	"dedup": "pcap-merge --dedup leaves out duplicates", "follow": "pcap-merge --follow reads captures that are being written",
 	"interface": "pcap-inject --interface sends packets", "i": "pcap-inject -i sends packets",
 	"realtime": "pcap-inject --realtime sets the priority", "asap": "pcap-inject --asap sends as fast as possible",

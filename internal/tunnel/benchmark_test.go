@@ -1,0 +1,80 @@
+package tunnel
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
+)
+
+// batchPackets is that of package input.
+const batchPackets = 512
+
+// samples returns batches of packets in tunnels of all kinds, and of packets in none.
+func samples(length int) map[string][]stream.Packet {
+	r := rand.New(rand.NewPCG(1, 1))
+	all := map[string][]stream.Packet{"none": nil}
+	for i := range uint32(batchPackets) {
+		frame := inside{lab.Frame(uint16(i), i, length), etherTypeTEB}
+		all["none"] = append(all["none"], packetOf(frame.data))
+		for kind, encapsulate := range encapsulators {
+			outer, ok := encapsulate(r, frame)
+			if !ok {
+				outer, _ = encapsulate(r, inside{frame.data[ethernetLength:], etherTypeIPv4})
+			}
+			all[kind.String()] = append(all[kind.String()], packetOf(outer.framed()))
+		}
+	}
+	for _, packets := range all {
+		layOut(packets)
+	}
+	return all
+}
+
+// layOut moves the packets to one block, in which a reader would have them.
+func layOut(packets []stream.Packet) {
+	var block []byte
+	for _, packet := range packets {
+		block = append(append(block, make([]byte, 16)...), packet.Data...) // behind the header of a record
+	}
+	for i := range packets {
+		length := len(packets[i].Data)
+		packets[i].Data, block = block[16:16+length:16+length], block[16+length:]
+	}
+}
+
+func packetOf(frame []byte) stream.Packet {
+	return stream.Packet{Data: frame, WireLength: uint32(len(frame)), LinkType: stream.LinkTypeEthernet}
+}
+
+func BenchmarkDecap(b *testing.B) {
+	for _, length := range []int{100, 700, 1400} {
+		for name, packets := range samples(length) {
+			b.Run(name+"/"+map[int]string{100: "100", 700: "700", 1400: "1400"}[length], func(b *testing.B) {
+				d := newDecapsulator(allKinds, 0)
+				batch := make([]stream.Packet, len(packets))
+				b.ReportAllocs()
+				for b.Loop() {
+					copy(batch, packets)
+					d.Decap(batch)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(packets)), "ns/packet")
+			})
+		}
+	}
+}
+
+func TestNothingIsAllocatedPerPacket(t *testing.T) {
+	for name, packets := range samples(700) {
+		d := newDecapsulator(allKinds, 0)
+		batch := make([]stream.Packet, len(packets))
+		d.Decap(batch) // after which there is room for new headers
+		if allocations := testing.AllocsPerRun(10, func() {
+			copy(batch, packets)
+			d.Decap(batch)
+		}); allocations > 0 {
+			t.Errorf("%s: %v allocations for %d packets", name, allocations, len(packets))
+		}
+	}
+}

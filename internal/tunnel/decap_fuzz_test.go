@@ -1,0 +1,76 @@
+package tunnel
+
+import (
+	"bytes"
+	"math"
+	"testing"
+	"unsafe"
+
+	"pcap-replay/stream"
+)
+
+// FuzzDecap takes the tunnels off one by one, and then all at once. Both give the same packet.
+// It is a part of the outer packet, or has a new link header before such a part.
+func FuzzDecap(f *testing.F) {
+	for name, packets := range samples(60) {
+		for i, packet := range packets[:4] {
+			f.Add(uint16(allKinds), uint16(stream.LinkTypeEthernet), uint32(i), packet.Data)
+			if name == "ipip" {
+				f.Add(uint16(allKinds), uint16(stream.LinkTypeRaw), uint32(0), packet.Data[ethernetLength:])
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, kinds, link uint16, cut uint32, data []byte) {
+		cut %= 1 << 20
+		original := bytes.Clone(data)
+		whole := stream.Packet{Data: data, WireLength: uint32(len(data)) + cut, LinkType: stream.LinkType(link)}
+		all := decapped(t, kindSet(kinds), 0, whole)
+		single := whole
+		for range len(data) + 1 {
+			before := single
+			single = decapped(t, kindSet(kinds), 1, single)
+			if single.LinkType == before.LinkType && bytes.Equal(single.Data, before.Data) && single.WireLength == before.WireLength {
+				break
+			}
+		}
+		if single.LinkType != all.LinkType || !bytes.Equal(single.Data, all.Data) || single.WireLength != all.WireLength {
+			t.Fatalf("at once:\n%x, %d, %v\none by one:\n%x, %d, %v", all.Data, all.WireLength, all.LinkType, single.Data, single.WireLength, single.LinkType)
+		}
+		if !bytes.Equal(data, original) {
+			t.Fatal("the outer packet was written to")
+		}
+	})
+}
+
+// decapped returns what is inside a packet, and checks it.
+func decapped(t *testing.T, kinds kindSet, depth int, outer stream.Packet) stream.Packet {
+	d := newDecapsulator(kinds, depth)
+	batch := []stream.Packet{outer}
+	d.Decap(batch)
+	inner := batch[0]
+	count := d.Record()
+	if count.Packets == 0 {
+		if unsafe.SliceData(inner.Data) != unsafe.SliceData(outer.Data) || len(inner.Data) != len(outer.Data) || inner.WireLength != outer.WireLength {
+			t.Fatal("a packet that stays in its tunnel has changed")
+		}
+		return inner
+	}
+	const longestHeader = 20 // LINKTYPE_LINUX_SLL2
+	part := inner.Data
+	if !isPart(outer.Data, part) {
+		part = part[min(longestHeader, len(part)):]
+	}
+	if !bytes.Contains(outer.Data, part) {
+		t.Fatalf("%x\nis no part of\n%x", inner.Data, outer.Data)
+	}
+	if len(inner.Data) > len(outer.Data) || int64(inner.WireLength) < int64(len(inner.Data)) || inner.WireLength > outer.WireLength && outer.WireLength < math.MaxInt32 {
+		t.Fatalf("%d of %d bytes becomes %d of %d", len(outer.Data), outer.WireLength, len(inner.Data), inner.WireLength)
+	}
+	return inner
+}
+
+// isPart reports whether a slice is a part of another one in memory.
+func isPart(whole, part []byte) bool {
+	start, at := uintptr(unsafe.Pointer(unsafe.SliceData(whole))), uintptr(unsafe.Pointer(unsafe.SliceData(part)))
+	return at >= start && at+uintptr(len(part)) <= start+uintptr(len(whole))
+}

@@ -1,0 +1,164 @@
+package tunnel
+
+import "encoding/binary"
+
+// leaveIPv4 goes behind an IPv4 header, and the header of the tunnel in it.
+func (w *walk) leaveIPv4(kinds kindSet) (Kind, Reason) {
+	if !w.has(w.at, minIPv4) {
+		return noKind, noReason
+	}
+	header := w.data[w.at:]
+	length := int32(header[0]&0x0f) * ipv4HeaderUnit
+	if header[0]>>4 != 4 || length < minIPv4 {
+		return noKind, noReason
+	}
+	// A total length of 0 is that of a superframe that the NIC was to cut.
+	if total := int32(binary.BigEndian.Uint16(header[2:])); total >= length {
+		w.limit(w.at + total)
+	}
+	fragment := binary.BigEndian.Uint16(header[6:])
+	return w.leave(kinds, header[9], w.at+length, fragment&(moreFragments|fragmentOffset) != 0, fragment&fragmentOffset != 0)
+}
+
+// leaveIPv6 goes behind an IPv6 header with its extension headers, and the header of the
+// tunnel in it.
+func (w *walk) leaveIPv6(kinds kindSet) (Kind, Reason) {
+	if !w.has(w.at, ipv6Length) {
+		return noKind, noReason
+	}
+	header := w.data[w.at:]
+	if header[0]>>4 != 6 {
+		return noKind, noReason
+	}
+	if length := int32(binary.BigEndian.Uint16(header[4:])); length > 0 { // 0: a jumbogram, RFC 2675
+		w.limit(w.at + ipv6Length + length)
+	}
+	next, at := header[6], w.at+ipv6Length
+	isFragment, isLater := false, false
+	for {
+		switch next {
+		case protocolHopByHop, protocolRouting, protocolDestination:
+			if !w.has(at, 2) {
+				return noKind, noReason
+			}
+			next, at = w.data[at], at+ipv6ExtensionUnit*(1+int32(w.data[at+1]))
+			continue
+		case protocolFragment:
+			if !w.has(at, fragmentLength) {
+				return noKind, noReason
+			}
+			const offset, more = 0xfff8, 0x0001 // RFC 8200, section 4.5
+			field := binary.BigEndian.Uint16(w.data[at+2:])
+			isFragment, isLater = field&(offset|more) != 0, field&offset != 0
+			next, at = w.data[at], at+fragmentLength
+			if !isLater {
+				continue
+			}
+		}
+		return w.leave(kinds, next, at, isFragment, isLater)
+	}
+}
+
+// leave goes behind the header of the tunnel in an IP packet: what is at an offset, with an IP
+// protocol. A fragment holds only a part of the packet inside, so it stays as it is.
+func (w *walk) leave(kinds kindSet, protocol uint8, offset int32, isFragment, isLater bool) (Kind, Reason) {
+	const inGRE, inUDP = 1<<GRE | 1<<TEB | 1<<ERSPAN, 1<<VXLAN | 1<<GENEVE | 1<<GTPU
+	var listed kindSet
+	switch protocol {
+	case protocolIPv4, protocolIPv6:
+		listed = kinds & (1 << IPIP)
+	case protocolGRE:
+		listed = kinds & inGRE
+	case protocolUDP:
+		listed = kinds & inUDP
+	}
+	switch {
+	case listed == 0:
+		return noKind, noReason
+	case protocol == protocolUDP:
+		// Only the first fragment has the ports, so a later one may be of anything.
+		if isLater {
+			return noKind, noReason
+		}
+		return w.enterUDP(kinds, offset, isFragment)
+	case isFragment:
+		return noKind, Fragment
+	case protocol == protocolGRE:
+		return w.enterGRE(kinds, offset)
+	case protocol == protocolIPv4:
+		return IPIP, w.enterNetwork(offset, etherTypeIPv4)
+	}
+	return IPIP, w.enterNetwork(offset, etherTypeIPv6)
+}
+
+// enterGRE goes on with what is in GRE: RFC 2784 and RFC 2890. The kind is noKind if it is not
+// to be removed.
+func (w *walk) enterGRE(kinds kindSet, offset int32) (Kind, Reason) {
+	if !w.has(offset, greLength) {
+		return noKind, w.lacks(offset, greLength)
+	}
+	flags := binary.BigEndian.Uint16(w.data[offset:])
+	etherType := binary.BigEndian.Uint16(w.data[offset+2:])
+	kind := GRE
+	switch etherType {
+	case etherTypeTEB:
+		kind = TEB
+	case etherTypeERSPAN, etherTypeERSPANIII:
+		kind = ERSPAN
+	}
+	if !kinds.has(kind) {
+		return noKind, noReason
+	}
+	if flags&(greRouting|greVersion) != 0 { // version 1 is PPTP: RFC 2637
+		return kind, Header
+	}
+	at := offset + greLength
+	for _, field := range [...]uint16{greChecksum, greKey, greSequence} {
+		if flags&field != 0 {
+			at += greFieldLength
+		}
+	}
+	switch kind {
+	case TEB:
+		return kind, w.enterFrame(at)
+	case ERSPAN:
+		return kind, w.enterERSPAN(at, flags&greSequence != 0)
+	}
+	return kind, w.enterNetwork(at, etherType)
+}
+
+// enterERSPAN goes on with what is in ERSPAN: draft-foschiano-erspan-03, section 4. Type I has
+// no header, and no sequence number in the header of GRE.
+func (w *walk) enterERSPAN(offset int32, hasSequence bool) Reason {
+	if !hasSequence {
+		return w.enterFrame(offset)
+	}
+	if !w.has(offset, erspanIILength) {
+		return w.lacks(offset, erspanIILength)
+	}
+	switch w.data[offset] >> 4 {
+	case 1: // type II
+		return w.enterFrame(offset + erspanIILength)
+	case 2: // type III
+		return w.enterERSPANIII(offset)
+	}
+	return Header
+}
+
+func (w *walk) enterERSPANIII(offset int32) Reason {
+	if !w.has(offset, erspanIIILength) {
+		return w.lacks(offset, erspanIIILength)
+	}
+	const subheader, isEthernet, isIP = 0x01, 0, 2 // bit O, and the values of the field FT
+	at := offset + erspanIIILength
+	if w.data[offset+11]&subheader != 0 {
+		at += erspanSubheader
+	}
+	switch w.data[offset+10] >> 2 & 0x1f {
+	case isEthernet:
+		return w.enterFrame(at)
+	case isIP:
+		return w.enterIP(at)
+	}
+	return Payload
+}

@@ -1,0 +1,369 @@
+package tunnel
+
+import (
+	"encoding/binary"
+	"math"
+
+	"pcap-replay/stream"
+)
+
+// walk goes through the headers of a packet, from the outside to the inside.
+type walk struct {
+	data []byte // the whole outer packet, as captured
+	place
+}
+
+// place is how far a walk has come. All offsets are those of the outer packet.
+type place struct {
+	at        int32  // where the next header begins
+	end       int32  // where the packet there ends, as captured
+	wireEnd   int32  // and on the wire
+	etherType uint16 // of the next header
+
+	// The frame in which it is.
+	linkType   stream.LinkType
+	head       int32 // offset of its link header
+	headLength int32
+	tags       int32  // offset of the VLAN tags that stay
+	tagsEnd    int32  // and where they end
+	tagType    uint16 // EtherType of the first of them
+}
+
+// start begins at the link header of a packet. It returns false if the link type or its
+// protocol is not known.
+func (w *walk) start(packet *stream.Packet) bool {
+	data := packet.Data
+	length, typeAt := int32(0), int32(-1)
+	switch packet.LinkType {
+	case stream.LinkTypeEthernet:
+		length, typeAt = ethernetLength, ethernetTypeAt
+	case stream.LinkTypeLinuxSLL:
+		length, typeAt = cookedLength, cookedTypeAt
+	case stream.LinkTypeLinuxSLL2:
+		length, typeAt = cookedV2Length, cookedV2TypeAt
+	case stream.LinkTypeRaw, stream.LinkTypeIPv4, stream.LinkTypeIPv6:
+	case stream.LinkTypeNull, stream.LinkTypeLoop:
+		length = addressFamilyLength
+	case stream.LinkTypePPP:
+		length = pppLength(data)
+	default:
+		return false
+	}
+	if len(data) <= int(length) || len(data) > math.MaxInt32 {
+		return false
+	}
+	w.end, w.wireEnd = int32(len(data)), int32(min(packet.WireLength, math.MaxInt32))
+	w.linkType, w.headLength = packet.LinkType, length
+	w.at, w.tags, w.tagsEnd = length, length, length
+	if typeAt >= 0 {
+		w.etherType = binary.BigEndian.Uint16(data[typeAt:])
+	} else {
+		w.etherType = versionType(data[length])
+	}
+	w.tagType = w.etherType
+	return true
+}
+
+// Offsets of the EtherType in link headers: IEEE 802.3, LINKTYPE_LINUX_SLL and
+// LINKTYPE_LINUX_SLL2.
+const (
+	ethernetTypeAt = 12
+	cookedTypeAt   = 14
+	cookedV2TypeAt = 0
+)
+
+// pppLength returns the length of a PPP header. RFC 1662, section 3.1: the address and the
+// control field may be left out.
+func pppLength(data []byte) int32 {
+	const length, long = 2, 4
+	if len(data) >= 2 && data[0] == 0xff && data[1] == 0x03 {
+		return long
+	}
+	return length
+}
+
+// versionType returns the EtherType of an IP packet, or 0.
+func versionType(first byte) uint16 {
+	switch first >> 4 {
+	case 4:
+		return etherTypeIPv4
+	case 6:
+		return etherTypeIPv6
+	}
+	return 0
+}
+
+// step goes behind the next header. It returns the kind of the tunnel that it has gone through,
+// or the reason why it cannot go through one that is to be removed. Tags, labels and PPPoE that
+// stay are passed, because a tunnel that is to be removed may be inside.
+func (w *walk) step(kinds kindSet) (Kind, Reason) {
+	switch w.etherType {
+	case etherTypeIPv4:
+		return w.leaveIPv4(kinds)
+	case etherTypeIPv6:
+		return w.leaveIPv6(kinds)
+	case etherTypeVLAN, etherTypeQinQ, etherTypeQinQ1:
+		return linkLayer(kinds, VLAN, w.passTag(kinds))
+	case etherTypeMPLS, etherTypeMPLSM:
+		return linkLayer(kinds, MPLS, w.passLabels())
+	case etherTypePPPoE:
+		return linkLayer(kinds, PPPoE, w.passPPPoE())
+	}
+	return noKind, noReason
+}
+
+// linkLayer is what step returns for a kind that is passed if it is to stay.
+func linkLayer(kinds kindSet, kind Kind, reason Reason) (Kind, Reason) {
+	switch {
+	case kinds.has(kind):
+		return kind, reason
+	case reason != noReason:
+		return noKind, noReason
+	}
+	return passed, noReason
+}
+
+// has reports whether length bytes from the offset on were captured.
+func (w *walk) has(offset, length int32) bool { return offset+length <= w.end }
+
+// lacks is the reason why length bytes from the offset on are not there.
+func (w *walk) lacks(offset, length int32) Reason {
+	if offset+length <= w.wireEnd {
+		return Cut
+	}
+	return Header
+}
+
+// limit says that the outer packet ends at an offset. What follows is padding.
+func (w *walk) limit(end int32) {
+	w.end, w.wireEnd = min(w.end, end), min(w.wireEnd, end)
+}
+
+// enterFrame goes on with the Ethernet frame at an offset.
+func (w *walk) enterFrame(offset int32) Reason {
+	if !w.has(offset, ethernetLength) {
+		return w.lacks(offset, ethernetLength)
+	}
+	at := offset + ethernetLength
+	w.linkType, w.head, w.headLength = stream.LinkTypeEthernet, offset, ethernetLength
+	w.at, w.tags, w.tagsEnd = at, at, at
+	w.etherType = binary.BigEndian.Uint16(w.data[offset+ethernetTypeAt:])
+	w.tagType = w.etherType
+	return noReason
+}
+
+// enterNetwork goes on with the packet at an offset, which keeps the link header that the
+// frame has.
+func (w *walk) enterNetwork(offset int32, etherType uint16) Reason {
+	switch etherType {
+	case etherTypeIPv4, etherTypeIPv6:
+		length := int32(minIPv4)
+		if etherType == etherTypeIPv6 {
+			length = ipv6Length
+		}
+		if !w.has(offset, length) {
+			return w.lacks(offset, length)
+		}
+		if versionType(w.data[offset]) != etherType {
+			return Payload
+		}
+	case etherTypeVLAN, etherTypeQinQ, etherTypeQinQ1: // a tag is a part of a frame
+		return Payload
+	default:
+		switch {
+		case etherType < minEtherType:
+			return Payload
+		case !w.has(offset, 1):
+			return w.lacks(offset, 1)
+		}
+	}
+	w.at, w.etherType = offset, etherType
+	return noReason
+}
+
+// enterIP is enterNetwork for an IP packet of either version.
+func (w *walk) enterIP(offset int32) Reason {
+	if !w.has(offset, 1) {
+		return w.lacks(offset, 1)
+	}
+	return w.enterNetwork(offset, versionType(w.data[offset]))
+}
+
+// passTag goes behind a VLAN tag.
+func (w *walk) passTag(kinds kindSet) Reason {
+	if !w.has(w.at, vlanTagLength) {
+		return w.lacks(w.at, vlanTagLength)
+	}
+	w.etherType = binary.BigEndian.Uint16(w.data[w.at+2:])
+	w.at += vlanTagLength
+	w.tagsEnd = w.at
+	if kinds.has(VLAN) {
+		w.tags, w.tagType = w.at, w.etherType
+	}
+	return noReason
+}
+
+// passLabels goes behind a stack of MPLS labels.
+func (w *walk) passLabels() Reason {
+	at := w.at
+	for isLast := false; !isLast; at += mplsLength {
+		if !w.has(at, mplsLength) {
+			return w.lacks(at, mplsLength)
+		}
+		isLast = w.data[at+2]&1 != 0
+	}
+	return w.enterLabelled(at)
+}
+
+// enterLabelled goes on with what is behind MPLS labels. No field says what that is. Its first
+// four bits do: 4 and 6 are IP (RFC 4928, section 3), 0 is the control word of a pseudowire,
+// and 1 its associated channel (RFC 4385, sections 3 and 5). Anything else, and 0 without a
+// control word, may be an Ethernet frame (RFC 4448, section 4.6), if it looks like one.
+func (w *walk) enterLabelled(offset int32) Reason {
+	if !w.has(offset, controlLength) {
+		return w.lacks(offset, controlLength)
+	}
+	switch word := binary.BigEndian.Uint32(w.data[offset:]); {
+	case word>>28 == 4 || word>>28 == 6:
+		return w.enterIP(offset)
+	case word>>28 == 1 && !w.looksLikeEthernet(offset):
+		return Control
+	case word>>16 == 0 && w.looksLikeEthernet(offset+controlLength):
+		return w.enterFrame(offset + controlLength)
+	case w.looksLikeEthernet(offset):
+		return w.enterFrame(offset)
+	case !w.has(offset, controlLength+ethernetLength):
+		return w.lacks(offset, controlLength+ethernetLength)
+	}
+	return Payload
+}
+
+// looksLikeEthernet reports whether an Ethernet frame with a common EtherType is at an offset.
+func (w *walk) looksLikeEthernet(offset int32) bool {
+	if !w.has(offset, ethernetLength) {
+		return false
+	}
+	switch etherType := binary.BigEndian.Uint16(w.data[offset+ethernetTypeAt:]); etherType {
+	case etherTypeIPv4, etherTypeIPv6, etherTypeARP, etherTypeVLAN, etherTypeQinQ, etherTypeQinQ1, etherTypeMPLS, etherTypeMPLSM, etherTypePPPoE:
+		return true
+	default: // 802.3: the length of the rest
+		return etherType > 0 && etherType <= maxEtherLength && offset+ethernetLength+int32(etherType) <= w.wireEnd
+	}
+}
+
+// passPPPoE goes behind the header of a PPPoE session.
+func (w *walk) passPPPoE() Reason {
+	const protocolLength, versionAndType = 2, 0x11 // RFC 2516, section 4
+	if !w.has(w.at, pppoeLength+protocolLength) {
+		return w.lacks(w.at, pppoeLength+protocolLength)
+	}
+	header := w.data[w.at:]
+	if header[0] != versionAndType || header[1] != 0 {
+		return Header
+	}
+	start := w.at + pppoeLength + protocolLength
+	if length := int32(binary.BigEndian.Uint16(header[4:])); length >= protocolLength {
+		w.limit(w.at + pppoeLength + length)
+	}
+	switch protocol := binary.BigEndian.Uint16(header[pppoeLength:]); {
+	case protocol == pppIPv4:
+		return w.enterNetwork(start, etherTypeIPv4)
+	case protocol == pppIPv6:
+		return w.enterNetwork(start, etherTypeIPv6)
+	case protocol == pppMPLS:
+		return w.enterNetwork(start, etherTypeMPLS)
+	case protocol >= pppControl:
+		return Control
+	}
+	return Payload
+}
+
+// pppControl is the first protocol number of those that control a link: RFC 1661, section 2.
+const pppControl = 0x8000
+
+// hasLink reports whether the packet inside can have the link header of the frame.
+func (p *place) hasLink() bool {
+	switch p.linkType {
+	case stream.LinkTypeEthernet, stream.LinkTypeLinuxSLL, stream.LinkTypeLinuxSLL2:
+		return true
+	}
+	return p.etherType == etherTypeIPv4 || p.etherType == etherTypeIPv6
+}
+
+// replace makes a packet the one that a walk has found in it.
+func (d *Decapsulator) replace(packet *stream.Packet, p *place) {
+	outer := packet.Data
+	tagLength := p.tagsEnd - p.tags
+	packet.LinkType = p.linkType
+	packet.WireLength = uint32(max(p.headLength+tagLength+p.wireEnd-p.at, 0))
+	switch {
+	case p.tags == p.head+p.headLength && p.at == p.tagsEnd: // the headers follow each other in the capture
+		packet.Data = outer[p.head:p.end:p.end]
+	case p.headLength == 0:
+		packet.Data = outer[p.at:p.end:p.end]
+	default:
+		data := d.make(int(p.headLength + tagLength + p.end - p.at))
+		n := copy(data, outer[p.head:p.head+p.headLength])
+		n += copy(data[n:], outer[p.tags:p.tagsEnd])
+		p.setType(data[:n])
+		copy(data[n:], outer[p.at:p.end])
+		packet.Data = data
+	}
+	if p.headLength == 0 && p.etherType != linkTypeVersion(p.linkType) {
+		packet.LinkType = stream.LinkTypeRaw
+	}
+}
+
+// linkTypeVersion is the EtherType of a link type for one version of IP.
+func linkTypeVersion(linkType stream.LinkType) uint16 {
+	switch linkType {
+	case stream.LinkTypeIPv4:
+		return etherTypeIPv4
+	case stream.LinkTypeIPv6:
+		return etherTypeIPv6
+	}
+	return 0
+}
+
+// setType writes the EtherType of what follows a link header and its tags.
+func (p *place) setType(header []byte) {
+	first := p.etherType
+	if len(header) > int(p.headLength) {
+		binary.BigEndian.PutUint16(header[len(header)-2:], p.etherType)
+		first = p.tagType
+	}
+	switch p.linkType {
+	case stream.LinkTypeEthernet:
+		binary.BigEndian.PutUint16(header[ethernetTypeAt:], first)
+	case stream.LinkTypeLinuxSLL:
+		binary.BigEndian.PutUint16(header[cookedTypeAt:], first)
+	case stream.LinkTypeLinuxSLL2:
+		binary.BigEndian.PutUint16(header[cookedV2TypeAt:], first)
+	case stream.LinkTypeNull, stream.LinkTypeLoop:
+		setFamily(header, p.etherType)
+	case stream.LinkTypePPP:
+		protocol := uint16(pppIPv4)
+		if p.etherType == etherTypeIPv6 {
+			protocol = pppIPv6
+		}
+		binary.BigEndian.PutUint16(header[len(header)-2:], protocol)
+	}
+}
+
+// Address families of LINKTYPE_NULL: 2 is IPv4 everywhere, and 24 is IPv6 of OpenBSD and
+// NetBSD, which all readers knop.
+const familyIPv4, familyIPv6 = 2, 24
+
+// setFamily writes an address family in the byte order that the header has: the families are
+// less than 256.
+func setFamily(header []byte, etherType uint16) {
+	family := byte(familyIPv4)
+	if etherType == etherTypeIPv6 {
+		family = familyIPv6
+	}
+	if header[0] != 0 {
+		header[0] = family
+	} else {
+		header[3] = family
+	}
+}
