@@ -122,15 +122,15 @@ func (w *walk) enterGRE(kinds kindSet, offset int32) (Kind, Reason) {
 	case TEB:
 		return kind, w.enterFrame(at)
 	case ERSPAN:
-		return kind, w.enterERSPAN(at, flags&greSequence != 0)
+		return kind, w.enterERSPAN(at, etherType == etherTypeERSPANIII || flags&greSequence != 0)
 	}
 	return kind, w.enterNetwork(at, etherType)
 }
 
 // enterERSPAN goes on with what is in ERSPAN: draft-foschiano-erspan-03, section 4. Type I has
-// no header, and no sequence number in the header of GRE.
-func (w *walk) enterERSPAN(offset int32, hasSequence bool) Reason {
-	if !hasSequence {
+// no header. It has the same EtherType as type II, but no sequence number in the header of GRE.
+func (w *walk) enterERSPAN(offset int32, hasHeader bool) Reason {
+	if !hasHeader {
 		return w.enterFrame(offset)
 	}
 	if !w.has(offset, erspanIILength) {

@@ -117,7 +117,7 @@ var encapsulators = map[Kind]func(r *rand.Rand, in inside) (inside, bool){
 		return inside{concat([]byte{0x11, 0}, word(uint16(r.Uint32())), word(uint16(2+len(in.data))), word(protocol), in.data), etherTypePPPoE}, ok
 	},
 	GRE: func(r *rand.Rand, in inside) (inside, bool) {
-		return inGRE(r, in.etherType, r.IntN(2) == 0, in.data), in.etherType != etherTypeTEB
+		return inGRE(r, in.etherType, r.IntN(2) == 0, in.data), in.etherType != etherTypeTEB && in.etherType != etherTypePPPoE
 	},
 	TEB: func(r *rand.Rand, in inside) (inside, bool) {
 		return inGRE(r, etherTypeTEB, r.IntN(2) == 0, in.framed()), true
@@ -141,7 +141,7 @@ var encapsulators = map[Kind]func(r *rand.Rand, in inside) (inside, bool){
 		if header[11]&1 != 0 {
 			frame = concat(random(r, erspanSubheader), frame)
 		}
-		return inGRE(r, etherTypeERSPANIII, true, concat(header, frame)), true
+		return inGRE(r, etherTypeERSPANIII, r.IntN(2) == 0, concat(header, frame)), true
 	},
 	VXLAN: func(r *rand.Rand, in inside) (inside, bool) {
 		header := concat([]byte{vxlanHasVNI, 0, 0, 0}, random(r, 3), []byte{0})
@@ -164,7 +164,7 @@ var encapsulators = map[Kind]func(r *rand.Rand, in inside) (inside, bool){
 	GENEVE: func(r *rand.Rand, in inside) (inside, bool) {
 		options := random(r, 4*r.IntN(5))
 		header := concat([]byte{byte(len(options) / 4), byte(r.Uint32()) & 0x7f}, word(in.etherType), random(r, 4), options)
-		return inUDP(r, portGENEVE, concat(header, in.data)), true
+		return inUDP(r, portGENEVE, concat(header, in.data)), in.etherType != etherTypePPPoE
 	},
 	IPIP: func(r *rand.Rand, in inside) (inside, bool) {
 		protocol, ok := map[uint16]uint8{etherTypeIPv4: protocolIPv4, etherTypeIPv6: protocolIPv6}[in.etherType]

@@ -55,9 +55,12 @@ func (w *walk) start(packet *stream.Packet) bool {
 	w.end, w.wireEnd = int32(len(data)), int32(min(packet.WireLength, math.MaxInt32))
 	w.linkType, w.headLength = packet.LinkType, length
 	w.at, w.tags, w.tagsEnd = length, length, length
-	if typeAt >= 0 {
+	switch {
+	case typeAt >= 0:
 		w.etherType = binary.BigEndian.Uint16(data[typeAt:])
-	} else {
+	case packet.LinkType == stream.LinkTypePPP:
+		w.etherType = pppType(binary.BigEndian.Uint16(data[length-2:]))
+	default:
 		w.etherType = versionType(data[length])
 	}
 	w.tagType = w.etherType
@@ -153,7 +156,8 @@ func (w *walk) enterFrame(offset int32) Reason {
 }
 
 // enterNetwork goes on with the packet at an offset, which keeps the link header that the
-// frame has.
+// frame has. Other packets than IP and MPLS stay where they are: the protocol types of GRE are not
+// all EtherTypes (RFC 1701 and NHRP), and a VLAN tag is a part of a frame.
 func (w *walk) enterNetwork(offset int32, etherType uint16) Reason {
 	switch etherType {
 	case etherTypeIPv4, etherTypeIPv6:
@@ -167,15 +171,12 @@ func (w *walk) enterNetwork(offset int32, etherType uint16) Reason {
 		if versionType(w.data[offset]) != etherType {
 			return Payload
 		}
-	case etherTypeVLAN, etherTypeQinQ, etherTypeQinQ1: // a tag is a part of a frame
-		return Payload
-	default:
-		switch {
-		case etherType < minEtherType:
-			return Payload
-		case !w.has(offset, 1):
-			return w.lacks(offset, 1)
+	case etherTypeMPLS, etherTypeMPLSM:
+		if !w.has(offset, mplsLength) {
+			return w.lacks(offset, mplsLength)
 		}
+	default:
+		return Payload
 	}
 	w.at, w.etherType = offset, etherType
 	return noReason
@@ -265,17 +266,24 @@ func (w *walk) passPPPoE() Reason {
 	if length := int32(binary.BigEndian.Uint16(header[4:])); length >= protocolLength {
 		w.limit(w.at + pppoeLength + length)
 	}
-	switch protocol := binary.BigEndian.Uint16(header[pppoeLength:]); {
-	case protocol == pppIPv4:
-		return w.enterNetwork(start, etherTypeIPv4)
-	case protocol == pppIPv6:
-		return w.enterNetwork(start, etherTypeIPv6)
-	case protocol == pppMPLS:
-		return w.enterNetwork(start, etherTypeMPLS)
-	case protocol >= pppControl:
+	protocol := binary.BigEndian.Uint16(header[pppoeLength:])
+	if protocol >= pppControl {
 		return Control
 	}
-	return Payload
+	return w.enterNetwork(start, pppType(protocol))
+}
+
+// pppType returns the EtherType of a PPP protocol, or 0.
+func pppType(protocol uint16) uint16 {
+	switch protocol {
+	case pppIPv4:
+		return etherTypeIPv4
+	case pppIPv6:
+		return etherTypeIPv6
+	case pppMPLS:
+		return etherTypeMPLS
+	}
+	return 0
 }
 
 // pppControl is the first protocol number of those that control a link: RFC 1661, section 2.

@@ -14,10 +14,8 @@ const (
 	etherTypeQinQ      = 0x88a8 // IEEE 802.1ad
 	etherTypeERSPAN    = 0x88be // types I and II: draft-foschiano-erspan-03, section 4.2
 	etherTypeQinQ1     = 0x9100 // before 802.1ad
-	// Values up to maxEtherLength are the length of an 802.3 frame, and EtherTypes begin
-	// at minEtherType: IEEE 802.3, 3.2.6.
+	// Values up to maxEtherLength are the length of an 802.3 frame: IEEE 802.3, 3.2.6.
 	maxEtherLength = 1500
-	minEtherType   = 0x0600
 )
 
 // IP protocol numbers: Protocol Numbers of IANA.
