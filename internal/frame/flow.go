@@ -43,10 +43,10 @@ func pairHash(packet *stream.Packet) uint64 {
 func NetworkHeader(packet *stream.Packet) (header []byte, etherType uint16) {
 	header, etherType = skipVLANTags(afterLinkHeader(packet))
 	switch etherType {
-	case etherTypeMPLS, etherTypeMPLSM:
+	case EtherTypeMPLS, EtherTypeMPLSUpstream:
 		header = skipLabels(header)
 		return header, versionType(header)
-	case etherTypePPPoE:
+	case EtherTypePPPoE:
 		return skipPPPoE(header)
 	}
 	return header, etherType

@@ -17,16 +17,16 @@ const (
 
 // EtherTypes: IEEE 802 Numbers of IANA.
 const (
-	EtherTypeIPv4  = 0x0800
-	EtherTypeARP   = 0x0806 // RFC 826
-	EtherTypeRARP  = 0x8035 // RFC 903
-	EtherTypeIPv6  = 0x86dd
-	EtherTypeVLAN  = 0x8100 // IEEE 802.1Q
-	etherTypeQinQ  = 0x88a8 // IEEE 802.1ad
-	etherTypeQinQ1 = 0x9100 // before that was standardized
-	etherTypeMPLS  = 0x8847 // RFC 3032
-	etherTypeMPLSM = 0x8848 // with a label assigned upstream: RFC 5332
-	etherTypePPPoE = 0x8864 // session: RFC 2516
+	EtherTypeIPv4         = 0x0800
+	EtherTypeARP          = 0x0806 // RFC 826
+	EtherTypeRARP         = 0x8035 // RFC 903
+	EtherTypeIPv6         = 0x86dd
+	EtherTypeVLAN         = 0x8100 // IEEE 802.1Q
+	etherTypeQinQ         = 0x88a8 // IEEE 802.1ad
+	etherTypeQinQ1        = 0x9100 // before that was standardized
+	EtherTypeMPLS         = 0x8847 // RFC 3032
+	EtherTypeMPLSUpstream = 0x8848 // with a label assigned upstream: RFC 5332
+	EtherTypePPPoE        = 0x8864 // session: RFC 2516
 	// Values up to maxEtherLength are the length of an 802.3 frame.
 	maxEtherLength = 1500
 	minEtherType   = 0x0600

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/internal/lab"
 	"pcap-replay/stream"
 )
@@ -16,12 +17,12 @@ func samples(length int) map[string][]stream.Packet {
 	r := rand.New(rand.NewPCG(1, 1))
 	all := map[string][]stream.Packet{"none": nil}
 	for i := range uint32(batchPackets) {
-		frame := inside{lab.Frame(uint16(i), i, length), etherTypeTEB}
-		all["none"] = append(all["none"], packetOf(frame.data))
+		in := inside{lab.Frame(uint16(i), i, length), etherTypeTEB}
+		all["none"] = append(all["none"], packetOf(in.data))
 		for kind, encapsulate := range encapsulators {
-			outer, ok := encapsulate(r, frame)
+			outer, ok := encapsulate(r, in)
 			if !ok {
-				outer, _ = encapsulate(r, inside{frame.data[ethernetLength:], etherTypeIPv4})
+				outer, _ = encapsulate(r, inside{in.data[frame.EthernetLength:], frame.EtherTypeIPv4})
 			}
 			all[kind.String()] = append(all[kind.String()], packetOf(outer.framed()))
 		}
@@ -44,8 +45,8 @@ func layOut(packets []stream.Packet) {
 	}
 }
 
-func packetOf(frame []byte) stream.Packet {
-	return stream.Packet{Data: frame, WireLength: uint32(len(frame)), LinkType: stream.LinkTypeEthernet}
+func packetOf(data []byte) stream.Packet {
+	return stream.Packet{Data: data, WireLength: uint32(len(data)), LinkType: stream.LinkTypeEthernet}
 }
 
 func BenchmarkDecap(b *testing.B) {

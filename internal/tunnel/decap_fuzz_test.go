@@ -6,6 +6,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/stream"
 )
 
@@ -16,7 +17,7 @@ func FuzzDecap(f *testing.F) {
 		for i, packet := range packets[:4] {
 			f.Add(uint16(allKinds), uint16(stream.LinkTypeEthernet), uint32(i), packet.Data)
 			if name == "ipip" {
-				f.Add(uint16(allKinds), uint16(stream.LinkTypeRaw), uint32(0), packet.Data[ethernetLength:])
+				f.Add(uint16(allKinds), uint16(stream.LinkTypeRaw), uint32(0), packet.Data[frame.EthernetLength:])
 			}
 		}
 	}

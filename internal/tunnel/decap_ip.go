@@ -1,6 +1,10 @@
 package tunnel
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"pcap-replay/internal/frame"
+)
 
 // leaveIPv4 goes behind an IPv4 header, and the header of the tunnel in it.
 func (w *walk) leaveIPv4(kinds kindSet) (Kind, Reason) {
@@ -86,9 +90,9 @@ func (w *walk) leave(kinds kindSet, protocol uint8, offset int32, isFragment, is
 	case protocol == protocolGRE:
 		return w.enterGRE(kinds, offset)
 	case protocol == protocolIPv4:
-		return IPIP, w.enterNetwork(offset, etherTypeIPv4)
+		return IPIP, w.enterNetwork(offset, frame.EtherTypeIPv4)
 	}
-	return IPIP, w.enterNetwork(offset, etherTypeIPv6)
+	return IPIP, w.enterNetwork(offset, frame.EtherTypeIPv6)
 }
 
 // enterGRE goes on with what is in GRE: RFC 2784 and RFC 2890. The kind is noKind if it is not

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/internal/lab"
 	"pcap-replay/stream"
 )
@@ -49,7 +50,7 @@ func inIP(r *rand.Rand, protocol uint8, payload []byte) inside {
 		for i := minIPv4; i < len(header); i++ {
 			header[i] = 1 // no operation
 		}
-		return inside{concat(header, payload), etherTypeIPv4}
+		return inside{concat(header, payload), frame.EtherTypeIPv4}
 	}
 	for range r.IntN(3) {
 		extension := random(r, 8*(1+r.IntN(2)))
@@ -63,7 +64,7 @@ func inIP(r *rand.Rand, protocol uint8, payload []byte) inside {
 	header[0], header[6], header[7] = 0x60, protocol, 64
 	binary.BigEndian.PutUint16(header[4:], uint16(len(payload)))
 	copy(header[8:], random(r, 32))
-	return inside{concat(header, payload), etherTypeIPv6}
+	return inside{concat(header, payload), frame.EtherTypeIPv6}
 }
 
 func inUDP(r *rand.Rand, port uint16, payload []byte) inside {
@@ -89,9 +90,9 @@ func inGRE(r *rand.Rand, etherType uint16, isSequenced bool, payload []byte) ins
 // tunnel.
 var encapsulators = map[Kind]func(r *rand.Rand, in inside) (inside, bool){
 	VLAN: func(r *rand.Rand, in inside) (inside, bool) {
-		frame := in.framed()
-		tag := concat(word([]uint16{etherTypeVLAN, etherTypeQinQ, etherTypeQinQ1}[r.IntN(3)]), word(uint16(r.Uint32())))
-		return inside{concat(frame[:12], tag, frame[12:]), etherTypeTEB}, true
+		untagged := in.framed()
+		tag := concat(word([]uint16{frame.EtherTypeVLAN, 0x88a8, 0x9100}[r.IntN(3)]), word(uint16(r.Uint32())))
+		return inside{concat(untagged[:12], tag, untagged[12:]), etherTypeTEB}, true
 	},
 	MPLS: func(r *rand.Rand, in inside) (inside, bool) {
 		stack := random(r, mplsLength*(1+r.IntN(3)))
@@ -106,18 +107,18 @@ var encapsulators = map[Kind]func(r *rand.Rand, in inside) (inside, bool){
 				control = nil
 			}
 			stack = append(stack, control...)
-		case etherTypeIPv4, etherTypeIPv6:
+		case frame.EtherTypeIPv4, frame.EtherTypeIPv6:
 		default:
 			return in, false
 		}
-		return inside{concat(stack, in.data), etherTypeMPLS}, true
+		return inside{concat(stack, in.data), frame.EtherTypeMPLS}, true
 	},
 	PPPoE: func(r *rand.Rand, in inside) (inside, bool) {
-		protocol, ok := map[uint16]uint16{etherTypeIPv4: pppIPv4, etherTypeIPv6: pppIPv6, etherTypeMPLS: pppMPLS}[in.etherType]
-		return inside{concat([]byte{0x11, 0}, word(uint16(r.Uint32())), word(uint16(2+len(in.data))), word(protocol), in.data), etherTypePPPoE}, ok
+		protocol, ok := map[uint16]uint16{frame.EtherTypeIPv4: pppIPv4, frame.EtherTypeIPv6: pppIPv6, frame.EtherTypeMPLS: pppMPLS}[in.etherType]
+		return inside{concat([]byte{0x11, 0}, word(uint16(r.Uint32())), word(uint16(2+len(in.data))), word(protocol), in.data), frame.EtherTypePPPoE}, ok
 	},
 	GRE: func(r *rand.Rand, in inside) (inside, bool) {
-		return inGRE(r, in.etherType, r.IntN(2) == 0, in.data), in.etherType != etherTypeTEB && in.etherType != etherTypePPPoE
+		return inGRE(r, in.etherType, r.IntN(2) == 0, in.data), in.etherType != etherTypeTEB && in.etherType != frame.EtherTypePPPoE
 	},
 	TEB: func(r *rand.Rand, in inside) (inside, bool) {
 		return inGRE(r, etherTypeTEB, r.IntN(2) == 0, in.framed()), true
@@ -131,17 +132,17 @@ var encapsulators = map[Kind]func(r *rand.Rand, in inside) (inside, bool){
 			header[0] = 0x10 | header[0]&0x0f
 			return inGRE(r, etherTypeERSPAN, true, concat(header, in.framed())), true
 		}
-		header, frame := random(r, erspanIIILength), in.framed()
+		header, data := random(r, erspanIIILength), in.framed()
 		header[0] = 0x20 | header[0]&0x0f
 		header[10] &= 0x83
-		if in.etherType == etherTypeIPv4 || in.etherType == etherTypeIPv6 {
+		if in.etherType == frame.EtherTypeIPv4 || in.etherType == frame.EtherTypeIPv6 {
 			header[10] |= 2 << 2
-			frame = in.data
+			data = in.data
 		}
 		if header[11]&1 != 0 {
-			frame = concat(random(r, erspanSubheader), frame)
+			data = concat(random(r, erspanSubheader), data)
 		}
-		return inGRE(r, etherTypeERSPANIII, r.IntN(2) == 0, concat(header, frame)), true
+		return inGRE(r, etherTypeERSPANIII, r.IntN(2) == 0, concat(header, data)), true
 	},
 	VXLAN: func(r *rand.Rand, in inside) (inside, bool) {
 		header := concat([]byte{vxlanHasVNI, 0, 0, 0}, random(r, 3), []byte{0})
@@ -151,9 +152,9 @@ var encapsulators = map[Kind]func(r *rand.Rand, in inside) (inside, bool){
 		case 1:
 			protocol, data := byte(3), in.framed()
 			switch in.etherType {
-			case etherTypeIPv4:
+			case frame.EtherTypeIPv4:
 				protocol, data = 1, in.data
-			case etherTypeIPv6:
+			case frame.EtherTypeIPv6:
 				protocol, data = 2, in.data
 			}
 			header[0], header[3] = 0x0c, protocol
@@ -164,10 +165,10 @@ var encapsulators = map[Kind]func(r *rand.Rand, in inside) (inside, bool){
 	GENEVE: func(r *rand.Rand, in inside) (inside, bool) {
 		options := random(r, 4*r.IntN(5))
 		header := concat([]byte{byte(len(options) / 4), byte(r.Uint32()) & 0x7f}, word(in.etherType), random(r, 4), options)
-		return inUDP(r, portGENEVE, concat(header, in.data)), in.etherType != etherTypePPPoE
+		return inUDP(r, portGENEVE, concat(header, in.data)), in.etherType != frame.EtherTypePPPoE
 	},
 	IPIP: func(r *rand.Rand, in inside) (inside, bool) {
-		protocol, ok := map[uint16]uint8{etherTypeIPv4: protocolIPv4, etherTypeIPv6: protocolIPv6}[in.etherType]
+		protocol, ok := map[uint16]uint8{frame.EtherTypeIPv4: protocolIPv4, frame.EtherTypeIPv6: protocolIPv6}[in.etherType]
 		return inIP(r, protocol, in.data), ok
 	},
 	GTPU: func(r *rand.Rand, in inside) (inside, bool) {
@@ -188,7 +189,7 @@ var encapsulators = map[Kind]func(r *rand.Rand, in inside) (inside, bool){
 			optional[len(optional)-1] = 0
 		}
 		header := concat([]byte{flags, 255}, word(uint16(len(optional)+len(in.data))), random(r, 4), optional)
-		return inUDP(r, portGTPU, concat(header, in.data)), in.etherType == etherTypeIPv4 || in.etherType == etherTypeIPv6
+		return inUDP(r, portGTPU, concat(header, in.data)), in.etherType == frame.EtherTypeIPv4 || in.etherType == frame.EtherTypeIPv6
 	},
 }
 

@@ -22,15 +22,15 @@ func unhex(t testing.TB, text string) []byte {
 // Parts of packets, in hexadecimal digits. The IP headers have no length, so that nothing is
 // padding.
 const (
-	macs   = "020000000022 020000000011 "
-	ip4    = "45000000 00000000 40630000 0a000001 0a000002 " // protocol 99
-	ip6    = "60000000 00006340 fd000000000000000000000000000001 fd000000000000000000000000000002 "
-	in4    = "45000000 00000000 40%s0000 0a000003 0a000004 " // in a template: %s is the protocol
-	in6    = "60000000 0000%s40 fd000000000000000000000000000003 fd000000000000000000000000000004 "
-	frame  = "02000000aaaa 02000000bbbb 0800 " + ip4
-	raw    = stream.LinkTypeRaw
-	ether  = stream.LinkTypeEthernet
-	cooked = "0000 0001 0006 0a0b0c0d0e0f0000 "
+	macs    = "020000000022 020000000011 "
+	ip4     = "45000000 00000000 40630000 0a000001 0a000002 " // protocol 99
+	ip6     = "60000000 00006340 fd000000000000000000000000000001 fd000000000000000000000000000002 "
+	in4     = "45000000 00000000 40%s0000 0a000003 0a000004 " // in a template: %s is the protocol
+	in6     = "60000000 0000%s40 fd000000000000000000000000000003 fd000000000000000000000000000004 "
+	inFrame = "02000000aaaa 02000000bbbb 0800 " + ip4
+	raw     = stream.LinkTypeRaw
+	ether   = stream.LinkTypeEthernet
+	cooked  = "0000 0001 0006 0a0b0c0d0e0f0000 "
 )
 
 func over(template, protocol string) string { return strings.Replace(template, "%s", protocol, 1) }
@@ -55,37 +55,37 @@ func TestDecap(t *testing.T) {
 		{"GRE with everything", "gre", 0, ether, macs + gre4 + "b000 86dd 00000000 00000001 00000002" + ip6, ether, macs + "86dd" + ip6, noReason},
 		{"GRE with routing", "gre", 0, ether, macs + gre4 + "4000 0800 00000000" + ip4, ether, "", Header},
 		{"PPTP", "gre", 0, ether, macs + gre4 + "2001 880b 00000000" + ip4, ether, "", Header},
-		{"GRE of Ethernet", "gre", 0, ether, macs + gre4 + "0000 6558" + frame, ether, frame, noReason},
+		{"GRE of Ethernet", "gre", 0, ether, macs + gre4 + "0000 6558" + inFrame, ether, inFrame, noReason},
 		{"only TEB", "teb", 0, ether, macs + gre4 + "0000 0800" + ip4, ether, "", noReason},
-		{"TEB", "teb", 0, ether, macs + gre4 + "2000 6558 00000001" + frame, ether, frame, noReason},
-		{"GRE is not ERSPAN", "gre", 0, ether, macs + gre4 + "0000 88be" + frame, ether, "", noReason},
+		{"TEB", "teb", 0, ether, macs + gre4 + "2000 6558 00000001" + inFrame, ether, inFrame, noReason},
+		{"GRE is not ERSPAN", "gre", 0, ether, macs + gre4 + "0000 88be" + inFrame, ether, "", noReason},
 		{"keepalive", "gre", 0, ether, macs + gre4 + "0000 0000", ether, "", Payload},
 		{"NHRP", "gre", 0, ether, macs + gre4 + "0000 2001 0001 0800 0000 0000", ether, "", Payload},
 		{"wrong version", "gre", 0, ether, macs + gre4 + "0000 86dd" + ip4 + ip4, ether, "", Payload},
 
-		{"ERSPAN I", "erspan", 0, ether, macs + gre4 + "0000 88be" + frame, ether, frame, noReason},
-		{"ERSPAN II", "erspan", 0, ether, macs + gre4 + "1000 88be 00000001 1001 0000 00000000" + frame, ether, frame, noReason},
-		{"ERSPAN III", "erspan", 0, ether, macs + gre4 + "1000 22eb 00000001 2001 0000 00000000 0000 8000" + frame, ether, frame, noReason},
-		{"ERSPAN III without sequence number", "erspan", 0, ether, macs + gre4 + "0000 22eb 2001 0000 00000000 0000 8000" + frame, ether, frame, noReason},
-		{"ERSPAN III with subheader", "erspan", 0, ether, macs + gre4 + "1000 22eb 00000001 2001 0000 00000000 0000 8001 0000000000000000" + frame, ether, frame, noReason},
+		{"ERSPAN I", "erspan", 0, ether, macs + gre4 + "0000 88be" + inFrame, ether, inFrame, noReason},
+		{"ERSPAN II", "erspan", 0, ether, macs + gre4 + "1000 88be 00000001 1001 0000 00000000" + inFrame, ether, inFrame, noReason},
+		{"ERSPAN III", "erspan", 0, ether, macs + gre4 + "1000 22eb 00000001 2001 0000 00000000 0000 8000" + inFrame, ether, inFrame, noReason},
+		{"ERSPAN III without sequence number", "erspan", 0, ether, macs + gre4 + "0000 22eb 2001 0000 00000000 0000 8000" + inFrame, ether, inFrame, noReason},
+		{"ERSPAN III with subheader", "erspan", 0, ether, macs + gre4 + "1000 22eb 00000001 2001 0000 00000000 0000 8001 0000000000000000" + inFrame, ether, inFrame, noReason},
 		{"ERSPAN III of IP", "erspan", 0, ether, macs + gre4 + "1000 22eb 00000001 2001 0000 00000000 0000 0800" + ip4, ether, macs + "0800" + ip4, noReason},
 		{"ERSPAN III of a unknown type", "erspan", 0, ether, macs + gre4 + "1000 22eb 00000001 2001 0000 00000000 0000 1c00" + ip4, ether, "", Payload},
-		{"ERSPAN version 3", "erspan", 0, ether, macs + gre4 + "1000 88be 00000001 3001 0000 00000000" + frame, ether, "", Header},
+		{"ERSPAN version 3", "erspan", 0, ether, macs + gre4 + "1000 88be 00000001 3001 0000 00000000" + inFrame, ether, "", Header},
 
-		{"VXLAN", "vxlan", 0, ether, macs + udp(vxlan, "08000000 00000700"+frame), ether, frame, noReason},
-		{"VXLAN, old port", "vxlan", 0, ether, macs + udp("2118", "08000000 00000700"+frame), ether, frame, noReason},
-		{"VXLAN with group", "vxlan", 0, ether, macs + udp(vxlan, "88400123 00000700"+frame), ether, frame, noReason},
-		{"VXLAN without VNI", "vxlan", 0, ether, macs + udp(vxlan, "00000000 00000700"+frame), ether, "", Header},
-		{"VXLAN with reserved bits", "vxlan", 0, ether, macs + udp(vxlan, "08000100 00000700"+frame), ether, "", Header},
-		{"VXLAN with a reserved byte", "vxlan", 0, ether, macs + udp(vxlan, "08000000 00000701"+frame), ether, "", Header},
+		{"VXLAN", "vxlan", 0, ether, macs + udp(vxlan, "08000000 00000700"+inFrame), ether, inFrame, noReason},
+		{"VXLAN, old port", "vxlan", 0, ether, macs + udp("2118", "08000000 00000700"+inFrame), ether, inFrame, noReason},
+		{"VXLAN with group", "vxlan", 0, ether, macs + udp(vxlan, "88400123 00000700"+inFrame), ether, inFrame, noReason},
+		{"VXLAN without VNI", "vxlan", 0, ether, macs + udp(vxlan, "00000000 00000700"+inFrame), ether, "", Header},
+		{"VXLAN with reserved bits", "vxlan", 0, ether, macs + udp(vxlan, "08000100 00000700"+inFrame), ether, "", Header},
+		{"VXLAN with a reserved byte", "vxlan", 0, ether, macs + udp(vxlan, "08000000 00000701"+inFrame), ether, "", Header},
 		{"VXLAN-GPE", "vxlan", 0, ether, macs + udp("12b6", "0c000002 00000700"+ip6), ether, macs + "86dd" + ip6, noReason},
 		{"VXLAN-GPE of NSH", "vxlan", 0, ether, macs + udp("12b6", "0c000004 00000700"+ip6), ether, "", Payload},
-		{"VXLAN-GPE OAM", "vxlan", 0, ether, macs + udp("12b6", "0d000003 00000700"+frame), ether, "", Control},
+		{"VXLAN-GPE OAM", "vxlan", 0, ether, macs + udp("12b6", "0d000003 00000700"+inFrame), ether, "", Control},
 
-		{"GENEVE", "geneve", 0, ether, macs + udp("17c1", "0000 6558 00000700"+frame), ether, frame, noReason},
+		{"GENEVE", "geneve", 0, ether, macs + udp("17c1", "0000 6558 00000700"+inFrame), ether, inFrame, noReason},
 		{"GENEVE with options", "geneve", 0, ether, macs + udp("17c1", "0240 0800 00000700 0001000100000000"+ip4), ether, macs + "0800" + ip4, noReason},
-		{"GENEVE version 1", "geneve", 0, ether, macs + udp("17c1", "4000 6558 00000700"+frame), ether, "", Header},
-		{"GENEVE OAM", "geneve", 0, ether, macs + udp("17c1", "0080 6558 00000700"+frame), ether, "", Control},
+		{"GENEVE version 1", "geneve", 0, ether, macs + udp("17c1", "4000 6558 00000700"+inFrame), ether, "", Header},
+		{"GENEVE OAM", "geneve", 0, ether, macs + udp("17c1", "0080 6558 00000700"+inFrame), ether, "", Control},
 		{"GENEVE with too many options", "geneve", 0, ether, macs + udp("17c1", "3f00 0800 00000700"+ip4), ether, "", Header},
 
 		{"GTP-U", "gtpu", 0, ether, macs + udp("0868", "30ff 0014 00000007"+ip4), ether, macs + "0800" + ip4, noReason},
@@ -102,8 +102,8 @@ func TestDecap(t *testing.T) {
 		{"first fragment", "ipip", 0, ether, macs + "0800 45000000 00002000 40040000 0a000003 0a000004" + ip4, ether, "", Fragment},
 		{"later fragment", "gre", 0, ether, macs + "0800 45000000 00000010 402f0000 0a000003 0a000004" + ip4, ether, "", Fragment},
 		{"fragment of IPv6", "ipip", 0, ether, macs + "86dd" + over(in6, "2c") + "0400000900000001" + ip4, ether, "", Fragment},
-		{"first fragment of UDP", "vxlan", 0, ether, macs + "0800 45000000 00002000 40110000 0a000003 0a000004 1234 12b5 0000 0000 08000000 00000700" + frame, ether, "", Fragment},
-		{"later fragment of UDP", "vxlan", 0, ether, macs + "0800 45000000 00000010 40110000 0a000003 0a000004 1234 12b5 0000 0000 08000000 00000700" + frame, ether, "", noReason},
+		{"first fragment of UDP", "vxlan", 0, ether, macs + "0800 45000000 00002000 40110000 0a000003 0a000004 1234 12b5 0000 0000 08000000 00000700" + inFrame, ether, "", Fragment},
+		{"later fragment of UDP", "vxlan", 0, ether, macs + "0800 45000000 00000010 40110000 0a000003 0a000004 1234 12b5 0000 0000 08000000 00000700" + inFrame, ether, "", noReason},
 		{"without a packet", "ipip", 0, ether, macs + "0800" + over(in4, "04"), ether, "", Header},
 
 		{"tag", "vlan", 0, ether, macs + "8100 002a 0800" + ip4, ether, macs + "0800" + ip4, noReason},
@@ -111,15 +111,15 @@ func TestDecap(t *testing.T) {
 		{"outer tag", "vlan", 1, ether, macs + "88a8 002a 8100 002b 0800" + ip4, ether, macs + "8100 002b 0800" + ip4, noReason},
 		{"tagged 802.3", "vlan", 0, ether, macs + "8100 002a 0003 424203", ether, macs + "0003 424203", noReason},
 		{"tags stay", "gre", 0, ether, macs + "88a8 002a 8100 002b" + gre4 + "0000 86dd" + ip6, ether, macs + "88a8 002a 8100 002b 86dd" + ip6, noReason},
-		{"tags of the outer frame", "gre", 0, ether, macs + "8100 002a" + gre4 + "0000 6558" + frame, ether, frame, noReason},
+		{"tags of the outer frame", "gre", 0, ether, macs + "8100 002a" + gre4 + "0000 6558" + inFrame, ether, inFrame, noReason},
 		{"tags go", "vlan,gre", 0, ether, macs + "88a8 002a 8100 002b" + gre4 + "0000 86dd" + ip6, ether, macs + "86dd" + ip6, noReason},
 		{"one tag goes", "all", 1, ether, macs + "88a8 002a 8100 002b" + gre4 + "0000 86dd" + ip6, ether, macs + "8100 002b" + gre4 + "0000 86dd" + ip6, noReason},
 
 		{"labels", "mpls", 0, ether, macs + "8847 00010040 00020140" + ip4, ether, macs + "0800" + ip4, noReason},
 		{"labels stay", "gre", 0, ether, macs + "8847 00010140" + over(in4, "2f") + "0000 0800" + ip6[:0] + ip4, ether, macs + "0800" + ip4, noReason},
 		{"tag and label", "mpls", 0, ether, macs + "8100 002a 8847 00010140" + ip6, ether, macs + "8100 002a 86dd" + ip6, noReason},
-		{"pseudowire with control word", "mpls", 0, ether, macs + "8847 00010140 00000001" + frame, ether, frame, noReason},
-		{"pseudowire without control word", "mpls", 0, ether, macs + "8847 00010140" + frame, ether, frame, noReason},
+		{"pseudowire with control word", "mpls", 0, ether, macs + "8847 00010140 00000001" + inFrame, ether, inFrame, noReason},
+		{"pseudowire without control word", "mpls", 0, ether, macs + "8847 00010140" + inFrame, ether, inFrame, noReason},
 		{"pseudowire, associated channel", "mpls", 0, ether, macs + "8847 00010140 10000007 0123456789abcdef0123456789abcdef", ether, "", Control},
 		{"pseudowire of something else", "mpls", 0, ether, macs + "8847 00010140 90000007 0123456789abcdef0123456789abcdef", ether, "", Payload},
 		{"labels without end", "mpls", 0, ether, macs + "8847 00010040 00010040", ether, "", Header},
@@ -138,7 +138,7 @@ func TestDecap(t *testing.T) {
 		{"the inner one is broken", "all", 0, ether, macs + gre4 + "0000 0800" + over(in4, "2f") + "4000 0800" + ip4, ether, macs + "0800" + over(in4, "2f") + "4000 0800" + ip4, Header},
 
 		{"RAW", "ipip", 0, raw, over(in4, "29") + ip6, raw, ip6, noReason},
-		{"RAW becomes Ethernet", "teb", 0, raw, over(in4, "2f") + "0000 6558" + frame, ether, frame, noReason},
+		{"RAW becomes Ethernet", "teb", 0, raw, over(in4, "2f") + "0000 6558" + inFrame, ether, inFrame, noReason},
 		{"IPV4", "ipip", 0, stream.LinkTypeIPv4, over(in4, "04") + ip4, stream.LinkTypeIPv4, ip4, noReason},
 		{"IPV4 becomes RAW", "ipip", 0, stream.LinkTypeIPv4, over(in4, "29") + ip6, raw, ip6, noReason},
 		{"NULL", "ipip", 0, stream.LinkTypeNull, "02000000" + over(in4, "29") + ip6, stream.LinkTypeNull, "18000000" + ip6, noReason},

@@ -1,6 +1,10 @@
 package tunnel
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"pcap-replay/internal/frame"
+)
 
 // enterUDP goes on with what is in a tunnel in UDP. The kind is noKind if there is none that
 // is to be removed. The destination port says which one it is, and the header of the tunnel
@@ -77,9 +81,9 @@ func (w *walk) enterVXLANGPE(offset int32) Reason {
 	case flags&hasProtocol == 0:
 		return w.enterFrame(at)
 	case protocol == isIPv4:
-		return w.enterNetwork(at, etherTypeIPv4)
+		return w.enterNetwork(at, frame.EtherTypeIPv4)
 	case protocol == isIPv6:
-		return w.enterNetwork(at, etherTypeIPv6)
+		return w.enterNetwork(at, frame.EtherTypeIPv6)
 	case protocol == isEthernet:
 		return w.enterFrame(at)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/stream"
 )
 
@@ -36,7 +37,7 @@ func (w *walk) start(packet *stream.Packet) bool {
 	length, typeAt := int32(0), int32(-1)
 	switch packet.LinkType {
 	case stream.LinkTypeEthernet:
-		length, typeAt = ethernetLength, ethernetTypeAt
+		length, typeAt = frame.EthernetLength, ethernetTypeAt
 	case stream.LinkTypeLinuxSLL:
 		length, typeAt = cookedLength, cookedTypeAt
 	case stream.LinkTypeLinuxSLL2:
@@ -89,9 +90,9 @@ func pppLength(data []byte) int32 {
 func versionType(first byte) uint16 {
 	switch first >> 4 {
 	case 4:
-		return etherTypeIPv4
+		return frame.EtherTypeIPv4
 	case 6:
-		return etherTypeIPv6
+		return frame.EtherTypeIPv6
 	}
 	return 0
 }
@@ -100,16 +101,16 @@ func versionType(first byte) uint16 {
 // or the reason why it cannot go through one that is to be removed. Tags, labels and PPPoE that
 // stay are passed, because a tunnel that is to be removed may be inside.
 func (w *walk) step(kinds kindSet) (Kind, Reason) {
-	switch w.etherType {
-	case etherTypeIPv4:
+	switch {
+	case w.etherType == frame.EtherTypeIPv4:
 		return w.leaveIPv4(kinds)
-	case etherTypeIPv6:
+	case w.etherType == frame.EtherTypeIPv6:
 		return w.leaveIPv6(kinds)
-	case etherTypeVLAN, etherTypeQinQ, etherTypeQinQ1:
+	case frame.IsVLANTag(w.etherType):
 		return linkLayer(kinds, VLAN, w.passTag(kinds))
-	case etherTypeMPLS, etherTypeMPLSM:
+	case w.etherType == frame.EtherTypeMPLS, w.etherType == frame.EtherTypeMPLSUpstream:
 		return linkLayer(kinds, MPLS, w.passLabels())
-	case etherTypePPPoE:
+	case w.etherType == frame.EtherTypePPPoE:
 		return linkLayer(kinds, PPPoE, w.passPPPoE())
 	}
 	return noKind, noReason
@@ -144,11 +145,11 @@ func (w *walk) limit(end int32) {
 
 // enterFrame goes on with the Ethernet frame at an offset.
 func (w *walk) enterFrame(offset int32) Reason {
-	if !w.has(offset, ethernetLength) {
-		return w.lacks(offset, ethernetLength)
+	if !w.has(offset, frame.EthernetLength) {
+		return w.lacks(offset, frame.EthernetLength)
 	}
-	at := offset + ethernetLength
-	w.linkType, w.head, w.headLength = stream.LinkTypeEthernet, offset, ethernetLength
+	at := offset + frame.EthernetLength
+	w.linkType, w.head, w.headLength = stream.LinkTypeEthernet, offset, frame.EthernetLength
 	w.at, w.tags, w.tagsEnd = at, at, at
 	w.etherType = binary.BigEndian.Uint16(w.data[offset+ethernetTypeAt:])
 	w.tagType = w.etherType
@@ -160,9 +161,9 @@ func (w *walk) enterFrame(offset int32) Reason {
 // all EtherTypes (RFC 1701 and NHRP), and a VLAN tag is a part of a frame.
 func (w *walk) enterNetwork(offset int32, etherType uint16) Reason {
 	switch etherType {
-	case etherTypeIPv4, etherTypeIPv6:
+	case frame.EtherTypeIPv4, frame.EtherTypeIPv6:
 		length := int32(minIPv4)
-		if etherType == etherTypeIPv6 {
+		if etherType == frame.EtherTypeIPv6 {
 			length = ipv6Length
 		}
 		if !w.has(offset, length) {
@@ -171,7 +172,7 @@ func (w *walk) enterNetwork(offset int32, etherType uint16) Reason {
 		if versionType(w.data[offset]) != etherType {
 			return Payload
 		}
-	case etherTypeMPLS, etherTypeMPLSM:
+	case frame.EtherTypeMPLS, frame.EtherTypeMPLSUpstream:
 		if !w.has(offset, mplsLength) {
 			return w.lacks(offset, mplsLength)
 		}
@@ -192,11 +193,11 @@ func (w *walk) enterIP(offset int32) Reason {
 
 // passTag goes behind a VLAN tag.
 func (w *walk) passTag(kinds kindSet) Reason {
-	if !w.has(w.at, vlanTagLength) {
-		return w.lacks(w.at, vlanTagLength)
+	if !w.has(w.at, frame.VLANTagLength) {
+		return w.lacks(w.at, frame.VLANTagLength)
 	}
 	w.etherType = binary.BigEndian.Uint16(w.data[w.at+2:])
-	w.at += vlanTagLength
+	w.at += frame.VLANTagLength
 	w.tagsEnd = w.at
 	if kinds.has(VLAN) {
 		w.tags, w.tagType = w.at, w.etherType
@@ -233,22 +234,23 @@ func (w *walk) enterLabelled(offset int32) Reason {
 		return w.enterFrame(offset + controlLength)
 	case w.looksLikeEthernet(offset):
 		return w.enterFrame(offset)
-	case !w.has(offset, controlLength+ethernetLength):
-		return w.lacks(offset, controlLength+ethernetLength)
+	case !w.has(offset, controlLength+frame.EthernetLength):
+		return w.lacks(offset, controlLength+frame.EthernetLength)
 	}
 	return Payload
 }
 
 // looksLikeEthernet reports whether an Ethernet frame with a common EtherType is at an offset.
 func (w *walk) looksLikeEthernet(offset int32) bool {
-	if !w.has(offset, ethernetLength) {
+	if !w.has(offset, frame.EthernetLength) {
 		return false
 	}
-	switch etherType := binary.BigEndian.Uint16(w.data[offset+ethernetTypeAt:]); etherType {
-	case etherTypeIPv4, etherTypeIPv6, etherTypeARP, etherTypeVLAN, etherTypeQinQ, etherTypeQinQ1, etherTypeMPLS, etherTypeMPLSM, etherTypePPPoE:
+	etherType := binary.BigEndian.Uint16(w.data[offset+ethernetTypeAt:])
+	switch etherType {
+	case frame.EtherTypeIPv4, frame.EtherTypeIPv6, frame.EtherTypeARP, frame.EtherTypeMPLS, frame.EtherTypeMPLSUpstream, frame.EtherTypePPPoE:
 		return true
-	default: // 802.3: the length of the rest
-		return etherType > 0 && etherType <= maxEtherLength && offset+ethernetLength+int32(etherType) <= w.wireEnd
+	default: // a tag, or the length of an 802.3 frame
+		return frame.IsVLANTag(etherType) || etherType > 0 && etherType <= maxEtherLength && offset+frame.EthernetLength+int32(etherType) <= w.wireEnd
 	}
 }
 
@@ -277,11 +279,11 @@ func (w *walk) passPPPoE() Reason {
 func pppType(protocol uint16) uint16 {
 	switch protocol {
 	case pppIPv4:
-		return etherTypeIPv4
+		return frame.EtherTypeIPv4
 	case pppIPv6:
-		return etherTypeIPv6
+		return frame.EtherTypeIPv6
 	case pppMPLS:
-		return etherTypeMPLS
+		return frame.EtherTypeMPLS
 	}
 	return 0
 }
@@ -295,7 +297,7 @@ func (p *place) hasLink() bool {
 	case stream.LinkTypeEthernet, stream.LinkTypeLinuxSLL, stream.LinkTypeLinuxSLL2:
 		return true
 	}
-	return p.etherType == etherTypeIPv4 || p.etherType == etherTypeIPv6
+	return p.etherType == frame.EtherTypeIPv4 || p.etherType == frame.EtherTypeIPv6
 }
 
 // replace makes a packet the one that a walk has found in it.
@@ -326,9 +328,9 @@ func (d *Decapsulator) replace(packet *stream.Packet, p *place) {
 func linkTypeVersion(linkType stream.LinkType) uint16 {
 	switch linkType {
 	case stream.LinkTypeIPv4:
-		return etherTypeIPv4
+		return frame.EtherTypeIPv4
 	case stream.LinkTypeIPv6:
-		return etherTypeIPv6
+		return frame.EtherTypeIPv6
 	}
 	return 0
 }
@@ -351,7 +353,7 @@ func (p *place) setType(header []byte) {
 		setFamily(header, p.etherType)
 	case stream.LinkTypePPP:
 		protocol := uint16(pppIPv4)
-		if p.etherType == etherTypeIPv6 {
+		if p.etherType == frame.EtherTypeIPv6 {
 			protocol = pppIPv6
 		}
 		binary.BigEndian.PutUint16(header[len(header)-2:], protocol)
@@ -366,7 +368,7 @@ const familyIPv4, familyIPv6 = 2, 24
 // less than 256.
 func setFamily(header []byte, etherType uint16) {
 	family := byte(familyIPv4)
-	if etherType == etherTypeIPv6 {
+	if etherType == frame.EtherTypeIPv6 {
 		family = familyIPv6
 	}
 	if header[0] != 0 {

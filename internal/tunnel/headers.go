@@ -1,22 +1,15 @@
 package tunnel
 
-// EtherTypes: IEEE 802 Numbers of IANA.
+// EtherTypes that only tunnels have: IEEE 802 Numbers of IANA.
 const (
-	etherTypeIPv4      = 0x0800
-	etherTypeARP       = 0x0806
 	etherTypeERSPANIII = 0x22eb // draft-foschiano-erspan-03, section 4.3
 	etherTypeTEB       = 0x6558 // Transparent Ethernet Bridging
-	etherTypeVLAN      = 0x8100 // IEEE 802.1Q
-	etherTypeIPv6      = 0x86dd
-	etherTypeMPLS      = 0x8847 // RFC 3032
-	etherTypeMPLSM     = 0x8848 // with a label assigned upstream: RFC 5332
-	etherTypePPPoE     = 0x8864 // session: RFC 2516
-	etherTypeQinQ      = 0x88a8 // IEEE 802.1ad
 	etherTypeERSPAN    = 0x88be // types I and II: draft-foschiano-erspan-03, section 4.2
-	etherTypeQinQ1     = 0x9100 // before 802.1ad
-	// Values up to maxEtherLength are the length of an 802.3 frame: IEEE 802.3, 3.2.6.
-	maxEtherLength = 1500
 )
+
+// maxEtherLength is the largest value of the EtherType field that is a length: IEEE 802.3,
+// 3.2.6.
+const maxEtherLength = 1500
 
 // IP protocol numbers: Protocol Numbers of IANA.
 const (
@@ -48,9 +41,6 @@ const (
 
 // Lengths of headers, in bytes.
 const (
-	ethernetLength = 14
-	addressLength  = 6  // MAC address
-	vlanTagLength  = 4  // IEEE 802.1Q
 	mplsLength     = 4  // of a label stack entry: RFC 3032, section 2.1
 	controlLength  = 4  // control word of a pseudowire: RFC 4385, section 3
 	pppoeLength    = 6  // RFC 2516, section 4
