@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// Corpus returns the folder of captures of other projects, which is beside the tree of this
-// project. It skips the test if the folder is missing.
-func Corpus(t testing.TB) string {
+// shared returns a folder of ../shared, which is beside the tree of this project. It skips
+// the test if the folder does not have the file that is wanted there.
+func shared(t testing.TB, name, wanted string) string {
 	t.Helper()
 	folder, err := os.Getwd()
 	if err != nil {
@@ -21,11 +21,25 @@ func Corpus(t testing.TB) string {
 	for !exists(filepath.Join(folder, "go.mod")) && folder != filepath.Dir(folder) {
 		folder = filepath.Dir(folder)
 	}
-	corpus := filepath.Join(filepath.Dir(folder), "shared", "corpus")
-	if !exists(filepath.Join(corpus, "INDEX.tsv")) {
-		t.Skip("no ../shared/corpus beside the project")
+	found := filepath.Join(filepath.Dir(folder), "shared", name)
+	if !exists(filepath.Join(found, wanted)) {
+		t.Skipf("no ../shared/%s beside the project", name)
 	}
-	return corpus
+	return found
+}
+
+// Corpus returns the folder of captures of other projects. It skips the test if it is
+// missing.
+func Corpus(t testing.TB) string {
+	t.Helper()
+	return shared(t, "corpus", "INDEX.tsv")
+}
+
+// Yardstick returns the source of a measure of timing that was made outside the project. It
+// skips the test if it is missing.
+func Yardstick(t testing.TB) string {
+	t.Helper()
+	return shared(t, "yardstick", "go.mod")
 }
 
 // CorpusIndex returns the folder of Corpus and the rows of its INDEX.tsv by column name.
