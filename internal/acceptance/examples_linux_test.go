@@ -3,6 +3,7 @@ package acceptance
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"pcap-replay/internal/lab"
 	"pcap-replay/internal/record"
+	"pcap-replay/stream"
 )
 
 // example is what a page displays for the reader to type.
@@ -300,12 +302,32 @@ func makeStore(t *testing.T, store string) (files []string) {
 	return files
 }
 
+// mirrored puts frames into tunnels, as switches do that mirror traffic: VXLAN (RFC 7348) and
+// ERSPAN type II (draft-foschiano-erspan), in turn.
+func mirrored(packets []stream.Packet) []stream.Packet {
+	for i := range packets {
+		protocol, headers := byte(17), []byte{0xc0, 1, 4789 >> 8, 4789 & 0xff, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 7, 0}
+		if i%2 == 1 {
+			protocol, headers = 47, []byte{0x10, 0, 0x88, 0xbe, 0, 0, 0, byte(i), 0x10, 1, 0, 1, 0, 0, 0, 0}
+		}
+		length := 20 + len(headers) + len(packets[i].Data)
+		if protocol == 17 {
+			binary.BigEndian.PutUint16(headers[4:], uint16(length-20))
+		}
+		outer := []byte{2, 0, 0, 0, 0, 4, 2, 0, 0, 0, 0, 3, 8, 0, 0x45, 0, byte(length >> 8), byte(length), 0, 0, 0, 0, 64, protocol, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2}
+		packets[i].Data = slices.Concat(outer, headers, packets[i].Data)
+		packets[i].WireLength = uint32(len(packets[i].Data))
+	}
+	return packets
+}
+
 // makeExampleFiles makes what examples name in a folder.
 func makeExampleFiles(t *testing.T, folder, store string, files []string) {
 	t.Helper()
 	for i, name := range []string{"a.pcap", "b.pcap", "big.pcap", "set.pcap"} {
 		lab.WriteCapture(t, filepath.Join(folder, name), lab.Packets(100, lab.Start+int64(i)*int64(10*time.Millisecond), time.Millisecond, 200))
 	}
+	lab.WriteCapture(t, filepath.Join(folder, "mirror.pcap"), mirrored(lab.Packets(100, lab.Start, time.Millisecond, 200)))
 	// Members are worker0/worker0-0000.pcap and so on.
 	expectBash(t, folder, "-e", "-c", `
 		for file in `+strings.Join(files, " ")+`
