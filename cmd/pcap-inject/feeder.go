@@ -26,14 +26,13 @@ type feeder struct {
 	flags    *tool.Flags
 	decap    *tunnel.Decapsulator
 	filter   *filter.Packets
-	fitter   *frame.Fitter
+	split    *splitter // or nil
+	egresses []*egress // two with split
 	policies frame.Policies
-	// hintSkipped says what to do about a packet that is not sent.
-	hintSkipped func(packet *stream.Packet, reason frame.SkipReason) string
-	axis        *schedule.Axis
-	clock       schedule.Clock
-	epoch       *schedule.Epoch
-	rings       []*schedule.Ring
+	axis     *schedule.Axis
+	clock    schedule.Clock
+	epoch    *schedule.Epoch
+	rings    []*schedule.Ring
 
 	delay time.Duration
 	at    bool  // timestamps are wall-clock times
@@ -48,8 +47,24 @@ type feeder struct {
 	taken   int64 // packets, for limit
 
 	in, filtered, overlong, outOfOrder, disorder atomic.Int64
-	skipped                                      [frame.SkipReasons]atomic.Int64
-	reported                                     [frame.SkipReasons]int64 // of skipped
+	reported                                     [frame.SkipReasons]int64 // skipped packets
+}
+
+// egress is an interface, or the file, as the feeder sees it.
+type egress struct {
+	name   string // of the interface
+	fitter *frame.Fitter
+	// hintSkipped says what to do about a packet that is not sent. It may be nil.
+	hintSkipped func(packet *stream.Packet, reason frame.SkipReason) string
+	skipped     [frame.SkipReasons]atomic.Int64 // packets
+}
+
+// egressOf returns where a packet leaves.
+func (f *feeder) egressOf(packet *stream.Packet) *egress {
+	if f.split == nil {
+		return f.egresses[0]
+	}
+	return f.egresses[sideOf(packet)]
 }
 
 // errEnded ends a run at --limit or --duration, or because the sender has ended.
@@ -114,6 +129,9 @@ func (f *feeder) feed(packets []stream.Packet) error {
 	if err != nil {
 		return err
 	}
+	if err := f.split.decide(kept, f.messages); err != nil {
+		return err
+	}
 	if !f.begun && len(kept) > 0 {
 		if err := f.begin(&kept[0]); err != nil {
 			return err
@@ -134,7 +152,7 @@ const startTolerance = int64(time.Second)
 // begin maps departure 0 to the clock.
 func (f *feeder) begin(first *stream.Packet) error {
 	f.begun, f.started = true, f.arrival
-	if err := f.fitter.Check(first.LinkType); err != nil {
+	if err := f.egressOf(first).fitter.Check(first.LinkType); err != nil {
 		return err
 	}
 	switch {
@@ -163,11 +181,14 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 			return errEnded
 		}
 		f.trim(&packets[i])
-		frames, skip := f.fitter.Frames(packets[i : i+1])
+		egress := f.egressOf(&packets[i])
+		frames, skip := egress.fitter.Frames(packets[i : i+1])
 		if skip != frame.NotSkipped {
-			if f.skip(skip) {
-				f.tellSkipped(packets[i].Time, f.fitter.Explain(&packets[i], skip))
-				f.messages.Hint(f.hintSkipped(&packets[i], skip))
+			if f.skip(&packets[i], skip) {
+				f.tellSkipped(&packets[i], egress.fitter.Explain(&packets[i], skip))
+				if egress.hintSkipped != nil {
+					f.messages.Hint(egress.hintSkipped(&packets[i], skip))
+				}
 			}
 			continue
 		}
@@ -234,8 +255,8 @@ func (f *feeder) ringOf(packet *stream.Packet) *schedule.Ring {
 
 // skip counts a packet that is not sent. If no flag requested that, the exit code becomes
 // 3. tell is true for the first packet of its kind. It is safe for concurrent use.
-func (f *feeder) skip(reason frame.SkipReason) (tell bool) {
-	first := f.skipped[reason].Add(1) == 1
+func (f *feeder) skip(packet *stream.Packet, reason frame.SkipReason) (tell bool) {
+	first := f.egressOf(packet).skipped[reason].Add(1) == 1
 	if f.policies.Asked(reason) {
 		return false
 	}
@@ -244,15 +265,27 @@ func (f *feeder) skip(reason frame.SkipReason) (tell bool) {
 }
 
 // tellSkipped reports why a packet is not sent.
-func (f *feeder) tellSkipped(time int64, why string) {
-	f.messages.Errorf("packet of %s and others like it are not sent: %s", record.Time(time), why)
+func (f *feeder) tellSkipped(packet *stream.Packet, why string) {
+	where := ""
+	if f.split != nil {
+		where = " on " + f.egressOf(packet).name
+	}
+	f.messages.Errorf("packet of %s and others like it are not sent%s: %s", record.Time(packet.Time), where, why)
+}
+
+// skipped is the number of packets that were not sent for a reason.
+func (f *feeder) skipped(reason frame.SkipReason) (total int64) {
+	for _, egress := range f.egresses {
+		total += egress.skipped[reason].Load()
+	}
+	return total
 }
 
 // reportSkipped writes an event for each kind of packet skipped since the last
 // call.
 func (f *feeder) reportSkipped() {
 	for reason := range frame.SkipReasons {
-		total := f.skipped[reason].Load()
+		total := f.skipped(reason)
 		if count := total - f.reported[reason]; count > 0 {
 			f.reported[reason] = total
 			f.report.Skipped(f.playback.Current(), "", reason.String(), count)

@@ -41,9 +41,9 @@ func openFile(run *tool.Run, name string) (*files.Output, error) {
 
 func (s *fileSink) senders() []schedule.Sender { return []schedule.Sender{s} }
 
-// fitter accepts everything that fits into the ring, as long as all frames have one link
-// type.
-func (s *fileSink) fitter(_ *config, longest int) *frame.Fitter {
+// egresses returns one that accepts everything that fits into the ring, as long as all frames
+// have one link type.
+func (s *fileSink) egresses(_ *config, longest int) []*egress {
 	var first *stream.LinkType
 	accepts := func(link stream.LinkType) error {
 		if first == nil {
@@ -54,7 +54,8 @@ func (s *fileSink) fitter(_ *config, longest int) *frame.Fitter {
 		}
 		return nil
 	}
-	return frame.NewFitter(frame.Limits{Accepts: accepts, Longest: longest}, frame.Policies{Short: frame.ShortAsIs})
+	fitter := frame.NewFitter(frame.Limits{Accepts: accepts, Longest: longest}, frame.Policies{Short: frame.ShortAsIs})
+	return []*egress{{fitter: fitter}}
 }
 
 // refusesFrame is always false, because a write error affects the whole file.
@@ -100,14 +101,12 @@ func (s *fileSink) close() error {
 	return nil
 }
 
-func (s *fileSink) hintSkipped(*stream.Packet, frame.SkipReason) string { return "" }
-
 func (s *fileSink) isWire() bool { return false }
 
-func (s *fileSink) stamps() []*wire.Stamps { return nil }
+func (s *fileSink) stamps() [][]*wire.Stamps { return nil }
 
 func (s *fileSink) describe(*record.InjectSummary) {}
 
 func (s *fileSink) drain() error { return nil }
 
-func (s *fileSink) queueDropped() int64 { return 0 }
+func (s *fileSink) reportDrops(*tool.Messages) {}

@@ -18,22 +18,23 @@ const maxWorkers = 64
 
 // config is what the flags of pcap-inject say.
 type config struct {
-	interfaceName string
-	file          string
-	delay         time.Duration
-	maxGap        time.Duration // 0 leaves gaps as they are
-	at, asap      bool
-	policies      frame.Policies
-	tx            txPolicy
-	workers       int
-	realtime      bool
-	spin          bool
-	verify        bool
-	limit         int64
-	duration      time.Duration
-	failLate      time.Duration
-	decap         *tunnel.Decapsulator
-	filter        *filter.Packets
+	interfaces []string
+	file       string
+	split      *splitter // or nil; with two interfaces
+	delay      time.Duration
+	maxGap     time.Duration // 0 leaves gaps as they are
+	at, asap   bool
+	policies   frame.Policies
+	tx         txPolicy
+	workers    int
+	realtime   bool
+	spin       bool
+	verify     bool
+	limit      int64
+	duration   time.Duration
+	failLate   time.Duration
+	decap      *tunnel.Decapsulator
+	filter     *filter.Packets
 }
 
 func configure(flags *tool.Flags) (c config, err error) {
@@ -41,14 +42,18 @@ func configure(flags *tool.Flags) (c config, err error) {
 		{"interface", "write"}, {"delay", "at"}, {"delay", "asap"}, {"at", "asap"}, {"asap", "fail-late"}, {"asap", "verify"}, {"asap", "spin"},
 		{"max-gap", "at"}, {"max-gap", "asap"},
 		{"write", "oversize"}, {"write", "short"}, {"write", "link"}, {"write", "tx"}, {"write", "workers"}, {"write", "verify"},
+		{"write", "split"}, {"split", "workers"},
 	}
 	if err := flags.CheckConflicts(conflicts); err != nil {
 		return c, err
 	}
-	c.interfaceName, c.file = flags.String("interface"), flags.String("write")
-	if c.interfaceName == "" && c.file == "" {
+	c.interfaces, c.file = flags.Strings("interface"), flags.String("write")
+	if len(c.interfaces) == 0 && c.file == "" {
 		return c, tool.UsageErrorf("wanted -i INTERFACE or -w FILE").
 			WithHint("there are the interfaces " + strings.Join(wire.Names(), ", "))
+	}
+	if err := c.readSplit(flags); err != nil {
+		return c, err
 	}
 	if c.delay, err = flags.Duration("delay"); err != nil {
 		return c, err
@@ -80,6 +85,28 @@ func configure(flags *tool.Flags) (c config, err error) {
 	}
 	c.filter, err = tool.Filter(flags, filter.NewPackets)
 	return c, err
+}
+
+// readSplit reads --split, which needs two interfaces, as two interfaces need --split.
+func (c *config) readSplit(flags *tool.Flags) (err error) {
+	count := len(c.interfaces)
+	switch isSplit := flags.IsSet("split"); {
+	case slices.Contains(c.interfaces, ""):
+		return tool.UsageErrorf("-i \"\": wanted a value")
+	case count > 2:
+		return tool.UsageErrorf("wanted one or two interfaces, got %d", count)
+	case count == 2 && c.interfaces[0] == c.interfaces[1]:
+		return tool.UsageErrorf("-i %s is given twice: wanted two different interfaces", c.interfaces[0])
+	case count == 2 && !isSplit:
+		return tool.UsageErrorf("-i %s and -i %s: wanted --split as well", c.interfaces[0], c.interfaces[1]).
+			WithHint("--split EXPRESSION sends what matches on " + c.interfaces[0] + ", and the rest on " + c.interfaces[1])
+	case !isSplit:
+		return nil
+	case count == 1:
+		return tool.UsageErrorf("--split: wanted two interfaces, got 1").WithHint("give -i twice")
+	}
+	c.split, err = newSplitter(flags.String("split"))
+	return err
 }
 
 // txPolicy selects the kind of socket that sends.

@@ -22,7 +22,7 @@ func TestFeedingDoesNotAllocate(t *testing.T) {
 	ring := schedule.NewRing(1<<16, 32<<20)
 	f := &feeder{
 		playback: &input.Playback{}, messages: &tool.Messages{}, report: &tool.Report{}, axis: schedule.NewAxis(schedule.TimeScale{}), clock: schedule.System,
-		epoch: &schedule.Epoch{}, rings: []*schedule.Ring{ring}, fitter: (&fileSink{}).fitter(nil, ring.MaxPacket()),
+		epoch: &schedule.Epoch{}, rings: []*schedule.Ring{ring}, egresses: (&fileSink{}).egresses(nil, ring.MaxPacket()),
 	}
 	packets := lab.Packets(64, lab.Start, 1000, 100)
 	batch := make([]stream.Packet, len(packets))

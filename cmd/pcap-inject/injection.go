@@ -34,19 +34,17 @@ type injection struct {
 	paused        atomic.Bool    // a long pause was reported
 }
 
-// sink is where packets go: an interface or a file.
+// sink is where packets go: interfaces or a file.
 type sink interface {
-	// isWire reports whether it is an interface.
+	// isWire reports whether it has interfaces.
 	isWire() bool
 	// senders are the senders of the threads.
 	senders() []schedule.Sender
-	// stamps are the transmit timestamps of the senders, with --verify.
-	stamps() []*wire.Stamps
-	// fitter makes frames that can be sent. longest is the length of the longest one that
-	// fits into a ring.
-	fitter(c *config, longest int) *frame.Fitter
-	// hintSkipped says what to do about a packet that is not sent, if there is a way.
-	hintSkipped(packet *stream.Packet, reason frame.SkipReason) string
+	// stamps are the transmit timestamps of each sender, by interface, with --verify.
+	stamps() [][]*wire.Stamps
+	// egresses are the interfaces, or the file, as the feeder sees them. longest is the length
+	// of the longest frame that fits into a ring.
+	egresses(c *config, longest int) []*egress
 	// refusesFrame reports whether an error affects only one frame, so that the run
 	// continues.
 	refusesFrame(err error) bool
@@ -54,8 +52,8 @@ type sink interface {
 	describe(s *record.InjectSummary)
 	// drain returns when all frames have left the queues of this machine.
 	drain() error
-	// queueDropped is the number of frames that these queues have dropped.
-	queueDropped() int64
+	// reportDrops reports the frames that these queues have dropped.
+	reportDrops(messages *tool.Messages)
 	close() error
 }
 
@@ -99,7 +97,7 @@ const (
 func (in *injection) prepare(playback *input.Playback) {
 	c := &in.config
 	in.feeder = &feeder{
-		playback: playback, messages: in.run.Messages, report: in.run.Report, flags: in.run.Flags, decap: c.decap, filter: c.filter, policies: c.policies, hintSkipped: in.sink.hintSkipped,
+		playback: playback, messages: in.run.Messages, report: in.run.Report, flags: in.run.Flags, decap: c.decap, filter: c.filter, split: c.split, policies: c.policies,
 		axis: schedule.NewAxis(schedule.TimeScale{MaxGap: c.maxGap}), clock: schedule.System, epoch: in.epoch,
 		delay: c.delay, at: c.at, asap: c.asap, limit: c.limit, end: int64(c.duration),
 	}
@@ -116,12 +114,14 @@ func (in *injection) prepare(playback *input.Playback) {
 			Delay: in.config.delay, Immediately: in.config.asap, End: int64(in.config.duration), Spin: in.config.spin, Lateness: schedule.NewLateness(),
 		})
 	}
-	for i, stamps := range in.sink.stamps() {
-		v := newVerifier(stamps)
-		in.verifiers = append(in.verifiers, v)
-		in.transmissions[i].Deadlines = v.deadlines
+	for i, ofSender := range in.sink.stamps() {
+		for _, stamps := range ofSender {
+			v := newVerifier(stamps)
+			in.verifiers = append(in.verifiers, v)
+			in.transmissions[i].Deadlines = append(in.transmissions[i].Deadlines, v.deadlines)
+		}
 	}
-	in.feeder.fitter = in.sink.fitter(c, in.feeder.rings[0].MaxPacket())
+	in.feeder.egresses = in.sink.egresses(c, in.feeder.rings[0].MaxPacket())
 }
 
 // runtimeMemory is the heap size up to which the Go runtime does not collect garbage while
@@ -299,8 +299,9 @@ func (in *injection) transmit(t *schedule.Transmission, pause *atomic.Int64) err
 		case errors.As(err, &underrun):
 			in.reportUnderrun(underrun)
 		case errors.As(err, &refusal) && in.sink.refusesFrame(refusal.Err):
-			if refusal.Last && in.feeder.skip(frame.SkippedOversize) {
-				in.feeder.tellSkipped(refusal.Time, refusal.Error())
+			packet := &stream.Packet{Time: refusal.Time, Direction: refusal.Direction}
+			if refusal.Last && in.feeder.skip(packet, frame.SkippedOversize) {
+				in.feeder.tellSkipped(packet, refusal.Error())
 			}
 		default:
 			return err
@@ -358,9 +359,7 @@ func (in *injection) close(err error) error {
 			in.run.Messages.Warnf("%v", err)
 		}
 	}
-	if dropped := in.sink.queueDropped(); dropped > 0 {
-		in.run.Messages.Errorf("the queueing discipline of %s dropped %s", in.config.interfaceName, tool.Plural(dropped, "frame"))
-	}
+	in.sink.reportDrops(in.run.Messages)
 	for _, v := range in.verifiers {
 		if err := v.finish(); err != nil {
 			in.run.Messages.Warnf("--verify: %v", err)

@@ -29,10 +29,13 @@ func injector() *tool.Tool {
 			"packets are sent at once.\n\n" +
 			"A frame is short if the capture holds less of it than its length on the wire. It is oversize\n" +
 			"if it is longer than the MTU allows. Frames that cannot be sent are counted, and the exit\n" +
-			"code is 3 unless --oversize or --short allows it.",
+			"code is 3 unless --oversize or --short allows it.\n\n" +
+			"With --split and two interfaces, the packets of both sides of an inline device leave by one\n" +
+			"schedule and in order.",
 		Exits: "4 --fail-late",
 		Flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: "interface", Aliases: []string{"i"}, Usage: "send on `INTERFACE`"},
+			&cli.StringSliceFlag{Name: "interface", Aliases: []string{"i"}, Usage: "send on `INTERFACE` (given twice with --split)"},
+			&cli.StringFlag{Name: "split", Usage: "send on two interfaces: what matches `EXPRESSION` on the first, the rest on the second; or clients (what clients sent), or direction (inbound packets of a pcapng)"},
 			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write frames to `FILE` instead (- for stdout), with their times of sending"},
 			&cli.StringFlag{Name: "delay", Value: "200ms", Usage: "buffer packets for `DURATION` before sending them"},
 			&cli.StringFlag{Name: "max-gap", Usage: "shorten longer gaps to `DURATION`"},

@@ -81,18 +81,14 @@ func (in *injection) verified(s *record.InjectSummary) {
 
 // summary is the last event of the report.
 func (in *injection) summary(head record.Summary) any {
-	f, feeder, fitter := in.figures(), in.feeder, in.feeder.fitter
+	f, feeder := in.figures(), in.feeder
 	s := record.InjectSummary{
 		Summary: head, PacketsIn: feeder.in.Load(), Filtered: feeder.filtered.Load(),
-		Skipped: record.NotSent{
-			Oversize: feeder.skipped[frame.SkippedOversize].Load(), Short: feeder.skipped[frame.SkippedShort].Load(),
-			LinkType: feeder.skipped[frame.SkippedLinkType].Load(),
-		},
 		PacketsOut: f.packets, Frames: f.frames, Bytes: f.bytes, Duration: record.Seconds(f.ended - f.began),
-		Overlong: feeder.overlong.Load(), Padded: fitter.Padded.Load(), Truncated: fitter.Truncated.Load(), Segmented: fitter.Segmented.Load(),
-		Decap: feeder.decap.Record(), OutOfOrder: feeder.outOfOrder.Load(), MaxDisorder: record.Seconds(feeder.disorder.Load()), Underruns: f.underruns, Stalls: f.stalls,
+		Overlong: feeder.overlong.Load(), Decap: feeder.decap.Record(), OutOfOrder: feeder.outOfOrder.Load(), MaxDisorder: record.Seconds(feeder.disorder.Load()), Underruns: f.underruns, Stalls: f.stalls,
 	}
 	in.sink.describe(&s)
+	in.describeEgresses(&s)
 	s.ReadAhead = s.PacketsIn - s.Filtered - s.Skipped.Total() - s.PacketsOut
 	if s.Duration > 0 {
 		s.PPS, s.BPS = float64(s.PacketsOut)/s.Duration, 8*float64(s.Bytes)/s.Duration
@@ -107,6 +103,27 @@ func (in *injection) summary(head record.Summary) any {
 		in.saySummary(&s)
 	}
 	return s
+}
+
+// describeEgresses adds what happened to packets before they were sent. With --split, it adds
+// that also for each interface.
+func (in *injection) describeEgresses(s *record.InjectSummary) {
+	for i, egress := range in.feeder.egresses {
+		skipped := record.NotSent{
+			Oversize: egress.skipped[frame.SkippedOversize].Load(), Short: egress.skipped[frame.SkippedShort].Load(),
+			LinkType: egress.skipped[frame.SkippedLinkType].Load(),
+		}
+		padded, truncated, segmented := egress.fitter.Padded.Load(), egress.fitter.Truncated.Load(), egress.fitter.Segmented.Load()
+		s.Skipped.Add(skipped)
+		s.Padded, s.Truncated, s.Segmented = s.Padded+padded, s.Truncated+truncated, s.Segmented+segmented
+		if in.config.split != nil {
+			of := &s.Interfaces[i]
+			of.Skipped, of.Padded, of.Truncated, of.Segmented = skipped, padded, truncated, segmented
+		}
+	}
+	if in.config.split != nil {
+		s.Undecided = in.config.split.undecided.Load()
+	}
 }
 
 // sayNothingLeft reports that the filter has left out every packet.
@@ -163,22 +180,35 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 		{s.Truncated, "truncated"},
 		{s.Segmented, fmt.Sprintf("cut into segments, so that there were %d frames", s.Frames)},
 		{s.OutOfOrder, "out of order, and sent at once"},
+		{s.Undecided, "not decided by --split, and sent on the first interface"},
 	} {
 		if count.number > 0 {
 			in.run.Messages.Say(tool.Plural(count.number, "packet") + " " + count.text)
 		}
 	}
-	if s.Retries > 0 {
-		in.run.Messages.Say(fmt.Sprintf("%s had no room %s; the frames were sent again", s.Interface, tool.Plural(int64(s.Retries), "time")))
+	for _, i := range s.Interfaces {
+		in.run.Messages.Say(fmt.Sprintf("%s sent %s, %d bytes", i.Interface, tool.Plural(i.Frames, "frame"), i.Bytes))
+		in.sayDevice(&i)
 	}
-	if d := s.Device; d != nil && (d.Packets != uint64(s.Frames) || d.Dropped > 0 || d.Errors > 0) {
-		in.run.Messages.Say(fmt.Sprintf("%s counted %d packets sent, %d dropped, %d errors", s.Interface, d.Packets, d.Dropped, d.Errors))
+	if len(s.Interfaces) == 0 {
+		in.sayDevice(&record.InterfaceSummary{Interface: s.Interface, Frames: s.Frames, Retries: s.Retries, Device: s.Device})
 	}
 	if empty := s.Underruns - s.Stalls; empty > 0 {
 		in.run.Messages.Say(tool.Plural(empty, "underrun") + ": the buffer was empty when a packet was to leave")
 	}
 	if s.Stalls > 0 {
 		in.run.Messages.Say(tool.Plural(s.Stalls, "underrun") + ": sending was interrupted when a packet was to leave")
+	}
+}
+
+// sayDevice prints what went wrong on an interface, and counts of the device that differ
+// from the tool's.
+func (in *injection) sayDevice(i *record.InterfaceSummary) {
+	if i.Retries > 0 {
+		in.run.Messages.Say(fmt.Sprintf("%s had no room %s; the frames were sent again", i.Interface, tool.Plural(int64(i.Retries), "time")))
+	}
+	if d := i.Device; d != nil && (d.Packets != uint64(i.Frames) || d.Dropped > 0 || d.Errors > 0) {
+		in.run.Messages.Say(fmt.Sprintf("%s counted %d packets sent, %d dropped, %d errors", i.Interface, d.Packets, d.Dropped, d.Errors))
 	}
 }
 
@@ -227,8 +257,8 @@ func (in *injection) ahead(now int64) (most time.Duration) {
 // settled is the number of packets that were read, and were sent or will not be sent.
 func (in *injection) settled() (n, of int64) {
 	n = in.feeder.filtered.Load() + in.figures().packets
-	for i := range in.feeder.skipped {
-		n += in.feeder.skipped[i].Load()
+	for reason := range frame.SkipReasons {
+		n += in.feeder.skipped(reason)
 	}
 	return n, in.feeder.in.Load()
 }

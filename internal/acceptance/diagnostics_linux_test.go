@@ -70,6 +70,8 @@ var troubles = []string{
 	`pcap-pace --speed 2 --pps 3 a.pcap`,
 	`pcap-pace --span 1h a.pcap`,
 	`pcap-inject a.pcap`,
+	`pcap-inject -i v0 -i v1 a.pcap`,
+	`ip link set v0 up && ip link set v1 up && pcap-inject -i v0 -i v1 --split direction a.pcap`,
 	`pcap-inject --verify --tx xdp -i v0 a.pcap`,
 	`pcap-inject --at --asap -i v0 a.pcap`,
 	`cp half.pcap b.pcap; pcap-pace a.pcap b.pcap`,

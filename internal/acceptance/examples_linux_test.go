@@ -185,8 +185,9 @@ func TestExamplesRun(t *testing.T) {
 	if !lab.InNamespace(t) {
 		return
 	}
-	lab.MakePair(t, "veth0", "veth0-peer")
-	lab.MakePair(t, "eth1", "eth1-peer")
+	for _, name := range []string{"veth0", "veth2", "eth1", "eth2"} {
+		lab.MakePair(t, name, name+"-peer")
+	}
 	linkShims(t, linkTools(t))
 	all := readExamples(t)
 	if all["README.md"] = examplesOfReadme(t, "The pipeline"); len(all["README.md"]) == 0 {

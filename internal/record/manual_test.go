@@ -44,6 +44,7 @@ var explainedRecords = map[string]reflect.Type{
 	"The summary of pcap-merge":    reflect.TypeFor[record.MergeSummary](),
 	"The summary of pcap-pace":     reflect.TypeFor[record.PaceSummary](),
 	"The summary of pcap-inject":   reflect.TypeFor[record.InjectSummary](),
+	"Interfaces of a split":        reflect.TypeFor[record.InterfaceSummary](),
 	"Packets that were not sent":   reflect.TypeFor[record.NotSent](),
 	"Packets taken out of tunnels": reflect.TypeFor[record.Decapsulation](),
 	"Packets that stay in tunnels": reflect.TypeFor[record.StillInTunnel](),

@@ -102,10 +102,29 @@ type InjectSummary struct {
 	Tx          string    `json:"tx,omitempty"`
 	Retries     uint64    `json:"retries"` // because the device had no room
 	// QueueDropped counts frames that the queueing discipline dropped.
+	QueueDropped int64          `json:"queue_dropped"`
+	Device       *Device        `json:"device,omitempty"`
+	Decap        *Decapsulation `json:"decap,omitempty"`
+	// Undecided counts packets of which --split could not tell the interface.
+	Undecided int64 `json:"undecided,omitempty"`
+	// Interfaces are those of --split, in the order of -i.
+	Interfaces []InterfaceSummary `json:"interfaces,omitempty"`
+}
+
+// InterfaceSummary has the figures of one of the two interfaces of --split. Its fields mean
+// the same as those of InjectSummary.
+type InterfaceSummary struct {
+	Interface    string  `json:"interface"`
+	Tx           string  `json:"tx"`
+	Frames       int64   `json:"frames"`
+	Bytes        int64   `json:"bytes"`
+	Skipped      NotSent `json:"skipped"`
+	Padded       int64   `json:"padded"`
+	Truncated    int64   `json:"truncated"`
+	Segmented    int64   `json:"segmented"`
+	Retries      uint64  `json:"retries"`
 	QueueDropped int64   `json:"queue_dropped"`
 	Device       *Device `json:"device,omitempty"`
-
-	Decap *Decapsulation `json:"decap,omitempty"`
 }
 
 // NotSent counts the packets that pcap-inject did not send, by reason.
@@ -180,6 +199,11 @@ type Progress struct {
 	BPS        float64  `json:"bps"`
 	P99        *float64 `json:"lateness_p99,omitempty"` // seconds
 	Buffer     float64  `json:"buffer"`                 // how full it is, from 0 to 1
+}
+
+// Add adds the packets of other.
+func (n *NotSent) Add(other NotSent) {
+	n.Oversize, n.Short, n.LinkType = n.Oversize+other.Oversize, n.Short+other.Short, n.LinkType+other.LinkType
 }
 
 // Total is how many packets were not sent.

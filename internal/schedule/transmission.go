@@ -41,11 +41,12 @@ func (o *Epoch) move(from, by int64) { o.moment.CompareAndSwap(from, Later(from,
 // Refusal is the error of a frame that the sender did not send. The frame has left the
 // ring.
 type Refusal struct {
-	// Time is the timestamp of the packet. Last means that no further frame of the same
-	// packet follows.
-	Time int64
-	Last bool
-	Err  error // error of the sender
+	// Time and Direction are those of the packet. Last means that no further frame of the
+	// same packet follows.
+	Time      int64
+	Direction stream.Direction
+	Last      bool
+	Err       error // error of the sender
 }
 
 func (r *Refusal) Error() string { return r.Err.Error() }
@@ -120,8 +121,9 @@ type Transmission struct {
 	Thread *RealtimeThread
 
 	Lateness *Lateness
-	// Deadlines, if not nil, records when each frame is due.
-	Deadlines *Deadlines
+	// Deadlines, if not empty, record when each frame is due. If there are two, the second
+	// one is for outbound frames, which the sender numbers apart.
+	Deadlines []*Deadlines
 
 	sent, frames, bytes atomic.Int64
 	underruns, stalls   atomic.Int64
@@ -347,19 +349,28 @@ func (t *Transmission) send(slot, count int, now int64) error {
 
 // refuse takes the frame in slot, which is now the oldest one, out of the ring.
 func (t *Transmission) refuse(slot int, err error) *Refusal {
-	refusal := &Refusal{Time: t.Ring.packets[slot].Time, Last: t.Ring.lasts[slot], Err: err}
+	packet := &t.Ring.packets[slot]
+	refusal := &Refusal{Time: packet.Time, Direction: packet.Direction, Last: t.Ring.lasts[slot], Err: err}
 	t.Ring.release(1)
 	return refusal
 }
 
 // noteDeadlines takes note before the frames leave, so that nobody learns of one earlier.
 func (t *Transmission) noteDeadlines(slot, count int) {
-	if t.Deadlines == nil {
-		return
+	for _, deadlines := range t.Deadlines {
+		deadlines.noted = deadlines.sent // those behind a refused frame are noted again
 	}
-	for i := range count {
-		t.Deadlines.note(i, t.due(slot+i))
+	for i := slot; len(t.Deadlines) > 0 && i < slot+count; i++ {
+		t.deadlinesOf(i).note(t.due(i))
 	}
+}
+
+// deadlinesOf returns the deadlines for the frame in slot.
+func (t *Transmission) deadlinesOf(slot int) *Deadlines {
+	if len(t.Deadlines) > 1 && t.Ring.packets[slot].Direction == stream.Outbound {
+		return t.Deadlines[1]
+	}
+	return t.Deadlines[0]
 }
 
 // account counts what was sent and gives its room back.
@@ -376,9 +387,9 @@ func (t *Transmission) account(slot, sent int, now int64) {
 		if !t.Immediately {
 			t.Lateness.Record(now - t.due(i))
 		}
-	}
-	if t.Deadlines != nil {
-		t.Deadlines.frames += uint32(sent)
+		if len(t.Deadlines) > 0 {
+			t.deadlinesOf(i).sent++
+		}
 	}
 	if t.began.Load() == 0 {
 		t.began.Store(now)

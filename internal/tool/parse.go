@@ -251,13 +251,17 @@ func dashed(name string) string {
 	return "--" + name
 }
 
+// repeated matches the second copy of a flag that may be repeated, in the text of
+// urfave/cli. It would make the column of flags too wide.
+var repeated = regexp.MustCompile(` \[ -.* \]`)
+
 // writeHelp prints what --help shows.
 func (t *Tool) writeHelp(dst io.Writer) error {
 	table := tabwriter.NewWriter(dst, 1, 8, 2, ' ', 0)
 	usage := strings.TrimSpace(t.Name + " [flags] " + t.Operands)
 	fmt.Fprintf(table, "%s - %s\n\nusage: %s\n\n%s\n\nflags:", t.Name, t.Usage, usage, t.Text)
 	for _, f := range t.allFlags() {
-		fmt.Fprintf(table, "\n   %s", f)
+		fmt.Fprintf(table, "\n   %s", repeated.ReplaceAllString(f.String(), " [ ... ]"))
 	}
 	exits := "0 done; 1 failed; 2 usage; 3 done, but some input was damaged or some\npackets could not be sent"
 	if t.Exits != "" {

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+
+	"pcap-replay/internal/frame"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/schedule"
+	"pcap-replay/internal/tool"
+	"pcap-replay/internal/wire"
+)
+
+// wireSink is one interface of this machine, or two with --split. A packet leaves on the one
+// that sideOf its direction says.
+type wireSink struct {
+	ports []*port
+	split *splitSender // sends on both, with --split
+}
+
+// openWireSink opens the interfaces of -i.
+func openWireSink(c *config, messages *tool.Messages) (*wireSink, error) {
+	s := &wireSink{}
+	for _, name := range c.interfaces {
+		p, err := openPort(name, c, messages)
+		if err != nil {
+			s.close()
+			return nil, err
+		}
+		s.ports = append(s.ports, p)
+	}
+	if c.split != nil {
+		s.split = newSplitSender(s.ports[0].sockets[0], s.ports[1].sockets[0])
+	}
+	return s, nil
+}
+
+func (s *wireSink) isWire() bool { return true }
+
+func (s *wireSink) senders() (senders []schedule.Sender) {
+	if s.split != nil {
+		return []schedule.Sender{s.split}
+	}
+	for _, socket := range s.ports[0].sockets {
+		senders = append(senders, socket)
+	}
+	return senders
+}
+
+func (s *wireSink) stamps() (all [][]*wire.Stamps) {
+	for i := range s.ports[0].stamped {
+		var ofSender []*wire.Stamps
+		for _, p := range s.ports {
+			ofSender = append(ofSender, p.stamped[i])
+		}
+		all = append(all, ofSender)
+	}
+	return all
+}
+
+func (s *wireSink) egresses(c *config, _ int) (egresses []*egress) {
+	for _, p := range s.ports {
+		egresses = append(egresses, &egress{name: p.device.Name, fitter: p.fitter(c), hintSkipped: p.hintSkipped})
+	}
+	return egresses
+}
+
+// refusesFrame is true for a frame that was too long, because the MTU may change during a
+// run.
+func (s *wireSink) refusesFrame(err error) bool {
+	return errors.Is(err, wire.ErrTooLong) || errors.Is(err, frame.ErrTooShort)
+}
+
+// describe gives the figures of one interface as they always were, and those of two
+// interfaces also apart.
+func (s *wireSink) describe(summary *record.InjectSummary) {
+	for i, p := range s.ports {
+		figures := p.figures()
+		summary.Retries += figures.Retries
+		summary.QueueDropped += figures.QueueDropped
+		if s.split == nil {
+			summary.Interface, summary.Tx, summary.Device = figures.Interface, figures.Tx, figures.Device
+			return
+		}
+		figures.Frames, figures.Bytes = s.split.sides[i].sent()
+		summary.Interfaces = append(summary.Interfaces, figures)
+	}
+}
+
+func (s *wireSink) drain() error { return s.each((*port).drain) }
+
+func (s *wireSink) reportDrops(messages *tool.Messages) {
+	for _, p := range s.ports {
+		if dropped := p.queueDropped(); dropped > 0 {
+			messages.Errorf("the queueing discipline of %s dropped %s", p.device.Name, tool.Plural(dropped, "frame"))
+		}
+	}
+}
+
+func (s *wireSink) close() error { return s.each((*port).close) }
+
+func (s *wireSink) each(do func(*port) error) error {
+	var errs []error
+	for _, p := range s.ports {
+		errs = append(errs, do(p))
+	}
+	return errors.Join(errs...)
+}
