@@ -126,13 +126,13 @@ func (d *decompressor) next() error {
 
 // start sets up the decoder for what begins with head.
 func (d *decompressor) start(head []byte) error {
-	found := DetectCompression(head)
-	if found == Uncompressed && d.compression != Uncompressed && !isFileMagic(head) {
+	detected := DetectCompression(head)
+	if detected == Uncompressed && d.compression != Uncompressed && !isFileMagic(head) {
 		return d.trailing(head)
 	}
-	d.compression = found
+	d.compression = detected
 	var err error
-	switch found {
+	switch detected {
 	case Uncompressed:
 		d.decoder = d.src
 	case Gzip:

@@ -437,28 +437,28 @@ type interfaceOptions struct {
 
 // parseInterfaceOptions reads them, and says what is wrong with them: behind an option
 // that is broken all are, and times may be a thousand times too large.
-func parseInterfaceOptions(order binary.ByteOrder, options []byte) (found interfaceOptions, problem string) {
-	found.resolution = defaultTimeResolution
+func parseInterfaceOptions(order binary.ByteOrder, options []byte) (parsed interfaceOptions, problem string) {
+	parsed.resolution = defaultTimeResolution
 	for len(options) >= 4 {
 		code, length := order.Uint16(options), int(order.Uint16(options[2:]))
 		options = options[4:]
 		switch {
 		case code == optionEnd:
-			return found, problem
+			return parsed, problem
 		case length > len(options):
-			return found, fmt.Sprintf("interface description block: option %d of %d bytes, but %d are left", code, length, len(options))
+			return parsed, fmt.Sprintf("interface description block: option %d of %d bytes, but %d are left", code, length, len(options))
 		case code == optionTimeResolution && length == 1:
-			found.resolution = options[0]
+			parsed.resolution = options[0]
 		case code == optionTimeOffset && length == 8:
-			found.offset = int64(order.Uint64(options))
+			parsed.offset = int64(order.Uint64(options))
 		case code == optionFCSLength && length == 1:
-			found.fcsLength = interfaceFCSLength(options[0])
+			parsed.fcsLength = interfaceFCSLength(options[0])
 		case code == optionTimeResolution, code == optionTimeOffset:
 			problem = fmt.Sprintf("interface description block: option %d of %d bytes", code, length)
 		}
 		options = options[min((length+3)&^3, len(options)):]
 	}
-	return found, problem
+	return parsed, problem
 }
 
 // interfaceFCSLength reads if_fcslen. Draft-ietf-opsawg-pcapng, section 4.2, counts it in

@@ -164,17 +164,17 @@ func (f *blockFinder) findXZ() {
 		if !ok {
 			return
 		}
-		begin := index - stored - 12
-		header := f.read(begin, 12)
+		start := index - stored - 12
+		header := f.read(start, 12)
 		if f.failed || string(header[:6]) != "\xfd7zXZ\x00" {
 			return
 		}
 		for i := range blocks {
-			blocks[i].place += begin + 12
+			blocks[i].place += start + 12
 			blocks[i].prefix = header
 		}
 		streams, sizes = append(streams, blocks), append(sizes, plain)
-		end = begin
+		end = start
 	}
 	offset := int64(0)
 	for i := len(streams) - 1; i >= 0; i-- {

@@ -31,7 +31,7 @@ type ahead struct {
 
 // piece is the data between two magic numbers.
 type piece struct {
-	begin, end int64  // in bits of the file
+	start, end int64  // in bits of the file
 	data       []byte // from the byte that holds begin to the one that holds end
 	own        int    // bytes of data that the next piece does not have
 	isBlock    bool   // it begins with the magic of a block
@@ -97,8 +97,8 @@ func (a *ahead) scan() {
 
 // cut ends a piece at a bit and gives the next one.
 func (p *piece) cut(end int64) (next *piece) {
-	p.end, p.own = end, int(end/8-p.begin/8)
-	return &piece{begin: end, data: bytes.Clone(p.data[p.own:])}
+	p.end, p.own = end, int(end/8-p.start/8)
+	return &piece{start: end, data: bytes.Clone(p.data[p.own:])}
 }
 
 // middles tells from the third of eight bytes whether a magic number may end in the last
@@ -142,8 +142,8 @@ func (a *ahead) send(p *piece) bool {
 func (a *ahead) decompress(p *piece) {
 	defer close(p.done)
 	d := a.decoders.Get().(*decoder)
-	d.input = input{buffer: p.data, base: p.begin / 8}
-	d.take(uint(p.begin % 8))
+	d.input = input{buffer: p.data, base: p.start / 8}
+	d.take(uint(p.start % 8))
 	d.take(magicBits)
 	var err error
 	p.plain, p.checksum, err = d.block(maxLevel * blockUnit)
@@ -173,15 +173,15 @@ func (a *ahead) Read(p []byte) (int, error) {
 
 // block returns the block that begins at a bit, or nil if it has not been decompressed. It
 // is valid until the next call.
-func (a *ahead) block(begin int64) *piece {
+func (a *ahead) block(start int64) *piece {
 	if a.used != nil {
 		a.decoders.Put(a.used.decoder)
 		a.used = nil
 	}
-	for len(a.blocks) > 0 && a.blocks[0].begin < begin {
+	for len(a.blocks) > 0 && a.blocks[0].start < start {
 		a.blocks = a.blocks[1:]
 	}
-	if len(a.blocks) == 0 || a.blocks[0].begin > begin {
+	if len(a.blocks) == 0 || a.blocks[0].start > start {
 		return nil
 	}
 	p := a.blocks[0]

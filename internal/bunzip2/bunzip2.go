@@ -116,7 +116,7 @@ func (r *Reader) next() error {
 	if !r.inFile {
 		return r.readHeader()
 	}
-	begin := r.position()
+	start := r.position()
 	magic := r.take(magicBits)
 	switch {
 	case r.missing:
@@ -126,13 +126,13 @@ func (r *Reader) next() error {
 	case magic != blockMagic:
 		return fmt.Errorf("block %d begins with 0x%012x, wanted 0x%012x", r.blocks+1, magic, int64(blockMagic))
 	}
-	plain, checksum, err := r.readBlock(begin)
+	plain, checksum, err := r.readBlock(start)
 	r.blocks++
 	if err != nil {
 		return fmt.Errorf("block %d: %w", r.blocks, err)
 	}
 	if r.OnBlock != nil {
-		r.OnBlock(r.offset, begin)
+		r.OnBlock(r.offset, start)
 	}
 	r.checksum = (r.checksum<<1 | r.checksum>>31) ^ checksum
 	r.offset += plain.size()
@@ -141,9 +141,9 @@ func (r *Reader) next() error {
 }
 
 // readBlock reads the block at a bit, after its magic.
-func (r *Reader) readBlock(begin int64) (plain contents, checksum uint32, err error) {
+func (r *Reader) readBlock(start int64) (plain contents, checksum uint32, err error) {
 	if r.ahead != nil {
-		if p := r.ahead.block(begin); p != nil && p.decoder.length <= r.size {
+		if p := r.ahead.block(start); p != nil && p.decoder.length <= r.size {
 			r.skip(p.end - r.position())
 			return p.plain, p.checksum, r.cause()
 		}

@@ -212,8 +212,8 @@ func (p *Picture) ticks(characters int) (ticks []tick) {
 func (p *Picture) yearTicks(step int) (ticks []tick) {
 	first, last := time.Unix(0, p.start).UTC().Year(), time.Unix(0, p.end).UTC().Year()
 	for y := first - first%step; y <= last; y += step {
-		begin := time.Date(y, 1, 1, 0, 0, 0, 0, time.UTC)
-		if t := begin.UnixNano(); y >= first && t >= p.start && t <= p.end && time.Unix(0, t).Equal(begin) {
+		start := time.Date(y, 1, 1, 0, 0, 0, 0, time.UTC)
+		if t := start.UnixNano(); y >= first && t >= p.start && t <= p.end && time.Unix(0, t).Equal(start) {
 			ticks = append(ticks, tick{t, strconv.Itoa(y)})
 		}
 	}

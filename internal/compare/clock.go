@@ -8,14 +8,14 @@ import (
 // clock says when the packets of the reference are to be expected in the capture, by the
 // pairs that were found last. It chooses among packets of the same bytes.
 type clock struct {
-	given  float64               // speed; 0: to be estimated
-	speed  float64               // how much faster time passes in the capture, as far as it is known
-	begin  [clockPairs]pairTimes // the first pairs
-	pairs  [clockPairs]pairTimes
-	count  int64
-	first  pairTimes
-	last   pairTimes
-	misses [clockPairs]float64 // how exact the expectations of these pairs were, in nanoseconds
+	given      float64               // speed; 0: to be estimated
+	speed      float64               // how much faster time passes in the capture, as far as it is known
+	firstPairs [clockPairs]pairTimes // the first pairs
+	pairs      [clockPairs]pairTimes
+	count      int64
+	first      pairTimes
+	last       pairTimes
+	misses     [clockPairs]float64 // how exact the expectations of these pairs were, in nanoseconds
 
 	isFresh bool    // the medians are those of the pairs
 	offsets float64 // their median
@@ -66,12 +66,12 @@ func (c *clock) add(reference, capture int64) {
 // that were held up.
 func (c *clock) estimateSpeed() {
 	if c.count == clockPairs {
-		c.begin = c.pairs
+		c.firstPairs = c.pairs
 		return
 	}
 	var speeds [clockPairs]float64
 	for i, pair := range c.pairs {
-		speeds[i] = float64(pair.reference-c.begin[i].reference) / float64(pair.capture-c.begin[i].capture)
+		speeds[i] = float64(pair.reference-c.firstPairs[i].reference) / float64(pair.capture-c.firstPairs[i].capture)
 	}
 	slices.Sort(speeds[:])
 	if median := speeds[clockPairs/2]; median > 0 && !math.IsInf(median, 0) {

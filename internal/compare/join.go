@@ -282,8 +282,8 @@ func (j *join) addReference(number int64) {
 
 // isRather says that a packet of the capture is more likely a duplicate of one of the
 // reference that has a partner than the partner of another one, by its time.
-func (j *join) isRather(taken, other, c *packet) bool {
-	return taken.partner != nobody && j.clock.miss(taken.time, c.time)+j.clock.guard(true) < j.clock.miss(other.time, c.time)
+func (j *join) isRather(paired, other, c *packet) bool {
+	return paired.partner != nobody && j.clock.miss(paired.time, c.time)+j.clock.guard(true) < j.clock.miss(other.time, c.time)
 }
 
 func (j *join) addCapture(number int64) {

@@ -83,10 +83,10 @@ func (l *leftovers) sorted() iter.Seq2[leftover, error] {
 	return func(yield func(leftover, error) bool) {
 		slices.SortFunc(l.memory, compareLeftovers)
 		runs := []*leftoverRun{{memory: l.memory}}
-		begin := int64(0)
+		start := int64(0)
 		for _, end := range l.runs {
-			runs = append(runs, &leftoverRun{file: bufio.NewReader(io.NewSectionReader(l.file, begin, end-begin))})
-			begin = end
+			runs = append(runs, &leftoverRun{file: bufio.NewReader(io.NewSectionReader(l.file, start, end-start))})
+			start = end
 		}
 		for _, run := range runs {
 			run.advance()

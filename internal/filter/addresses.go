@@ -95,18 +95,18 @@ func (l addressList) condition(g *generator) *condition {
 			ipv6, first6 = append(ipv6, range6(address.As16(), bits)), id.token
 		}
 	}
-	var found *condition
+	var matches *condition
 	if len(ipv4) > 0 {
 		g.word = first4
 		set := newAddressSet(ipv4)
-		found = g.hosts(l[0].qualifiers, func(at position) *condition { return g.isIn(set, at, 4) })
+		matches = g.hosts(l[0].qualifiers, func(at position) *condition { return g.isIn(set, at, 4) })
 	}
 	if len(ipv6) > 0 {
 		g.word = first6
 		set := newAddressSet(ipv6)
-		found = or(found, g.hosts6(l[0].qualifiers, func(at position) *condition { return g.isIn(set, at, 16) }))
+		matches = or(matches, g.hosts6(l[0].qualifiers, func(at position) *condition { return g.isIn(set, at, 16) }))
 	}
-	return g.notFutile(found)
+	return g.notFutile(matches)
 }
 
 // isIn says that the address of size bytes at a position is in a set.

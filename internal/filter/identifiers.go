@@ -213,20 +213,20 @@ func (n identifier) hostName(g *generator, name string) *condition {
 		panic(g.refuse("wanted a DECnet address such as 10.15"))
 	}
 	addresses := hostsByName(name)
-	var found *condition
+	var matches *condition
 	for _, address := range addresses {
 		switch {
 		case address.Is4() && n.protocol != "ip6":
 			v4 := address.As4()
-			found = or(found, g.host(binary.BigEndian.Uint32(v4[:]), 0xffffffff, n.qualifiers))
+			matches = or(matches, g.host(binary.BigEndian.Uint32(v4[:]), 0xffffffff, n.qualifiers))
 		case address.Is6() && (n.protocol == "ip6" || n.protocol == ""):
-			found = or(found, g.host6(address, 128, n.qualifiers))
+			matches = or(matches, g.host6(address, 128, n.qualifiers))
 		}
 	}
-	if found == nil {
+	if matches == nil {
 		panic(g.refuse("no such host in /etc/hosts; names are not looked up elsewhere"))
 	}
-	return found
+	return matches
 }
 
 // transport returns the protocol whose ports are meant; 0 is any.
@@ -367,11 +367,11 @@ func (g *generator) hosts(q qualifiers, wanted func(at position) *condition) *co
 	}
 	switch q.protocol {
 	case "":
-		found := test(etherIP, 12, 16)
+		matches := test(etherIP, 12, 16)
 		if g.labels == 0 {
-			found = or(found, test(etherARP, 14, 24), test(etherRARP, 14, 24))
+			matches = or(matches, test(etherARP, 14, 24), test(etherRARP, 14, 24))
 		}
-		return found
+		return matches
 	case "ip":
 		return test(etherIP, 12, 16)
 	case "arp":
@@ -442,12 +442,12 @@ func (g *generator) ports(first, last, protocol uint32, direction string) *condi
 		}
 	}
 	of := func(protocolAt position, precondition *condition, source, destination position) *condition {
-		var found *condition
+		var matches *condition
 		for _, protocol := range protocols {
-			found = or(found, and(g.at(protocolAt, 1, equal, protocol), precondition,
+			matches = or(matches, and(g.at(protocolAt, 1, equal, protocol), precondition,
 				g.both(direction, within(source), within(destination))))
 		}
-		return found
+		return matches
 	}
 	return or(
 		and(g.carries(etherIPv6), of(g.networkAt(6), nil, g.transport6At(0), g.transport6At(2))),

@@ -210,17 +210,17 @@ var namedConstants = map[string]uint32{
 
 // tokens splits an expression. The last token is of kind tokenEnd.
 func tokens(text string) []token {
-	var found []token
+	var tokens []token
 	for at := 0; ; {
 		for at < len(text) && strings.IndexByte(" \t\r\n", text[at]) >= 0 {
 			at++
 		}
 		if at == len(text) {
-			return append(found, token{kind: tokenEnd, column: at + 1})
+			return append(tokens, token{kind: tokenEnd, column: at + 1})
 		}
 		t := nextToken(text[at:])
 		t.column = at + 1
-		found = append(found, t)
+		tokens = append(tokens, t)
 		at += len(t.text)
 	}
 }

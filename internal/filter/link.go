@@ -206,14 +206,14 @@ func (g *generator) familyIs(protocol uint32) *condition {
 	if families == nil {
 		return never
 	}
-	var found *condition
+	var matches *condition
 	for _, family := range families {
-		found = or(found, g.at(g.header, 4, equal, family))
+		matches = or(matches, g.at(g.header, 4, equal, family))
 		if g.link == stream.LinkTypeNull {
-			found = or(found, g.at(g.header, 4, equal, family<<24))
+			matches = or(matches, g.at(g.header, 4, equal, family<<24))
 		}
 	}
-	return found
+	return matches
 }
 
 // rawCarries distinguishes IPv4 from IPv6 by the version in the header.

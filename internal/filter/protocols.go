@@ -77,11 +77,11 @@ func (g *generator) protocol(name string) *condition {
 		return g.osiProtocol(number)
 	}
 	if packets, ok := isisPackets[name]; ok {
-		var found *condition
+		var matches *condition
 		for _, packet := range packets {
-			found = or(found, g.isisPacket(packet))
+			matches = or(matches, g.isisPacket(packet))
 		}
-		return found
+		return matches
 	}
 	if name == "icmp6" {
 		return g.ip6Protocol(protocolICMPv6)

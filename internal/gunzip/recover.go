@@ -39,7 +39,7 @@ var magic = []byte{0x1f, 0x8b, 8}
 // bgzip it is also exact if several are.
 func (r *Reader) SkipToMember() (lost int64, found bool) {
 	s := search{src: r.src, offset: r.base}
-	begin, read := int64(0), r.length
+	start, read := int64(0), r.length
 	if r.limit > 0 { // the header gives the end of the member
 		s.discard(int(r.limit - r.base))
 		if !r.hasTrailer {
@@ -47,7 +47,7 @@ func (r *Reader) SkipToMember() (lost int64, found bool) {
 		}
 		isMember := s.isAtMember()
 		if length := binary.LittleEndian.Uint32(r.trailer[:]); isMember || length <= maxBGZF {
-			lost, begin, read = missing(r.trailer, r.limit, r.length), r.limit, 0
+			lost, start, read = missing(r.trailer, r.limit, r.length), r.limit, 0
 		}
 		if isMember {
 			return lost, true
@@ -57,7 +57,7 @@ func (r *Reader) SkipToMember() (lost int64, found bool) {
 	}
 	for s.findHeader() {
 		if s.isAtMember() {
-			return lost + missing(s.before, s.offset-begin, read), true
+			return lost + missing(s.before, s.offset-start, read), true
 		}
 		s.discard(1)
 	}

@@ -46,10 +46,10 @@ func (b *blocks) newBlock(size int) *block {
 		return &block{data: make([]byte, size), users: 1}
 	}
 	last := len(vacant) - 1
-	taken := vacant[last]
+	reused := vacant[last]
 	b.vacant[size] = vacant[:last]
-	taken.users = 1
-	return taken
+	reused.users = 1
+	return reused
 }
 
 func (b *blocks) free(unused *block) {

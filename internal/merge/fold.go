@@ -161,9 +161,9 @@ func (w *runWriter) flush() error {
 		w.packets, w.data = nil, nil
 		return nil
 	}
-	taken := make(chan struct{})
-	spilled, err := r.spill.add(w.packets, func() { close(taken) })
-	<-taken
+	copied := make(chan struct{}) // closed when w.packets and w.data may be used again
+	spilled, err := r.spill.add(w.packets, func() { close(copied) })
+	<-copied
 	w.run.chunks = append(w.run.chunks, chunk{spilled: spilled})
 	w.packets, w.data = w.packets[:0], w.data[:0]
 	return err

@@ -159,7 +159,7 @@ func (m *Merger) openAhead() {
 	}
 	s := &source{ranked: m.pending[0]}
 	m.pending = m.pending[1:]
-	s.reader, s.openErr = s.Open(blockSize(m.tree.taken + 1))
+	s.reader, s.openErr = s.Open(blockSize(m.tree.occupied + 1))
 	m.ahead = s
 }
 

@@ -10,10 +10,10 @@ import (
 // its own way to the root only, one match a level. Equal times go to the source
 // with the lower order, which keeps the merge stable.
 type tournament struct {
-	players []player // by leaf
-	winners []uint64 // leaves; winners[1] is the root, the second half are the leaves
-	vacant  []int32
-	taken   int
+	players  []player // by leaf
+	winners  []uint64 // leaves; winners[1] is the root, the second half are the leaves
+	vacant   []int32
+	occupied int
 }
 
 // player is a source in a match: the earlier time wins, then the lower order.
@@ -34,7 +34,7 @@ func (t *tournament) enter(order int32, time int64) (leaf int32) {
 	}
 	leaf = t.vacant[len(t.vacant)-1]
 	t.vacant = t.vacant[:len(t.vacant)-1]
-	t.taken++
+	t.occupied++
 	t.players[leaf].order = uint64(order)
 	t.update(leaf, time)
 	return leaf
@@ -42,7 +42,7 @@ func (t *tournament) enter(order int32, time int64) (leaf int32) {
 
 // leave frees a leaf.
 func (t *tournament) leave(leaf int32) {
-	t.taken--
+	t.occupied--
 	t.vacant = append(t.vacant, leaf)
 	t.players[leaf] = nobody
 	t.play(leaf)
@@ -54,7 +54,7 @@ func (t *tournament) winner() int32 { return int32(t.winners[1]) }
 // time is that of a leaf.
 func (t *tournament) time(leaf int32) int64 { return int64(t.players[leaf].time ^ signBit) }
 
-func (t *tournament) empty() bool { return t.taken == 0 }
+func (t *tournament) empty() bool { return t.occupied == 0 }
 
 // update sets the time of a leaf.
 func (t *tournament) update(leaf int32, time int64) {

@@ -65,22 +65,22 @@ func (r *Ring) MaxPacket() int { return len(r.arena) / 4 }
 // side sees nothing of it before Publish.
 func (r *Ring) Put(packet *stream.Packet, departure, arrival int64, last bool) bool {
 	size := uint64(len(packet.Data))
-	begin := r.putBytes
-	if rest := uint64(len(r.arena)) - begin%uint64(len(r.arena)); rest < size {
-		begin += rest // the end of the arena is too short
+	start := r.putBytes
+	if rest := uint64(len(r.arena)) - start%uint64(len(r.arena)); rest < size {
+		start += rest // the end of the arena is too short
 	}
-	if !r.hasRoom(begin + size) {
+	if !r.hasRoom(start + size) {
 		return false
 	}
-	place := begin % uint64(len(r.arena))
+	place := start % uint64(len(r.arena))
 	data := r.arena[place : place+size : place+size]
 	copy(data, packet.Data)
 	slot := r.slot(r.put)
 	r.packets[slot] = *packet
 	r.packets[slot].Data = data
-	r.departures[slot], r.arrivals[slot], r.ends[slot] = departure, arrival, begin+size
+	r.departures[slot], r.arrivals[slot], r.ends[slot] = departure, arrival, start+size
 	r.lasts[slot] = last
-	r.put, r.putBytes = r.put+1, begin+size
+	r.put, r.putBytes = r.put+1, start+size
 	return true
 }
 

@@ -109,14 +109,14 @@ func spread(columns []float64, from, to, amount float64) {
 	}
 	share := amount / (to - from)
 	for column := lower; column <= upper; column++ {
-		begin, end := max(from, float64(column)), min(to, float64(column+1))
+		left, end := max(from, float64(column)), min(to, float64(column+1))
 		if column == lower {
-			begin = from
+			left = from
 		}
 		if column == upper {
 			end = to
 		}
-		columns[column] += share * max(0, end-begin)
+		columns[column] += share * max(0, end-left)
 	}
 }
 

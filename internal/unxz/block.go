@@ -48,7 +48,7 @@ type block struct {
 	headerSize int64
 	storedSize int64 // of the compressed data as the header says, or -1
 	plainSize  int64 // of the data as the header says, or -1
-	begin      int64 // of the compressed data, in bytes from the start of the stream
+	start      int64 // of the compressed data, in bytes from the start of the stream
 	given      int64 // bytes of the data
 }
 

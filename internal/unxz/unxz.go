@@ -129,7 +129,7 @@ func (r *Reader) readBlockHeader(first byte) error {
 	if err := compareCRC32(checked, header[len(checked):]); err != nil {
 		return err
 	}
-	b := &block{begin: r.position()}
+	b := &block{start: r.position()}
 	filters, err := b.parseHeader(checked)
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func (r *Reader) readBlockHeader(first byte) error {
 // endBlock reads the end of a block after its compressed data: sections 3.3 and 3.4.
 func (r *Reader) endBlock() error {
 	b := r.block
-	stored := r.position() - b.begin
+	stored := r.position() - b.start
 	for size := stored; size%4 != 0; size++ {
 		if r.byte() != 0 {
 			return errors.New("its padding is not zero")
@@ -168,11 +168,11 @@ func (r *Reader) endBlock() error {
 
 // readEnd reads the index after its first byte, the footer and the padding.
 func (r *Reader) readEnd() error {
-	begin := r.position() - 1
-	if err := r.readIndex(begin); err != nil {
+	start := r.position() - 1
+	if err := r.readIndex(start); err != nil {
 		return fmt.Errorf("index: %w", err)
 	}
-	if err := r.readFooter(r.position() - begin); err != nil {
+	if err := r.readFooter(r.position() - start); err != nil {
 		return fmt.Errorf("footer: %w", err)
 	}
 	r.release()
@@ -186,14 +186,14 @@ func (r *Reader) readEnd() error {
 }
 
 // readIndex compares the index with the blocks that were read: section 4.
-func (r *Reader) readIndex(begin int64) error {
+func (r *Reader) readIndex(start int64) error {
 	sum := crc32.ChecksumIEEE([]byte{0})
 	count, listed := r.number(&sum), blockList{}
 	for listed.count < count && listed.count < r.blocks.count {
 		storedSize := r.number(&sum)
 		listed.add(storedSize, r.number(&sum))
 	}
-	for (r.position()-begin)%4 != 0 && !r.missing {
+	for (r.position()-start)%4 != 0 && !r.missing {
 		sum = crc32.Update(sum, crc32.IEEETable, []byte{r.byte()})
 	}
 	var stored [4]byte
