@@ -219,7 +219,6 @@ func (c *countedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// surveyMember surveys a member of a tarball.
 // surveyMembers surveys the members of a tarball. A tarball without a capture is an error.
 func (s *surveyor) surveyMembers(walk func() error) error {
 	s.members = 0
@@ -230,6 +229,7 @@ func (s *surveyor) surveyMembers(walk func() error) error {
 	return err
 }
 
+// surveyMember surveys a member of a tarball.
 func (s *surveyor) surveyMember(reader archive.Walker, member *archive.Member) error {
 	if member.Type != archive.File || !s.names.Want(member.Name) {
 		return nil
