@@ -8,20 +8,20 @@ import (
 	"pcap-replay/stream"
 )
 
-// blockStart is a place that can be known without decompression: where a block of
-// LZ4, a block of xz or a frame of zstd begins. Decompression from there on wants
-// prefix first, the header of the stream.
+// blockStart is where a block of LZ4, a block of xz or a frame of zstd begins. It can be
+// found without decompression. To decompress from there, read prefix first, which is the
+// header of the stream.
 type blockStart struct {
 	offset int64 // in bytes of the uncompressed tarball
 	place  int64 // in bytes of the archive
 	prefix []byte
 }
 
-// maxBlockStarts bounds how many of them are looked for.
+// maxBlockStarts is the largest number of them that is looked for.
 const maxBlockStarts = 1 << 20
 
-// findBlocks finds out where blocks begin, as far as the archive says so. What it
-// says is not checked: a place that is wrong decompresses to something else.
+// findBlocks finds where blocks begin, as far as the archive says so. The result is not
+// checked: a wrong place decompresses to other data.
 func findBlocks(archive io.ReaderAt, size int64, compression stream.Compression) []blockStart {
 	f := &blockFinder{archive: archive, size: size}
 	switch compression {
@@ -42,7 +42,7 @@ type blockFinder struct {
 	failed  bool
 }
 
-// read gives length bytes at place, or remembers that they are not there.
+// read returns length bytes at place. If they are not there, it remembers that.
 func (f *blockFinder) read(place int64, length int) []byte {
 	data := make([]byte, length)
 	if f.failed || place < 0 || place > f.size-int64(length) {
@@ -62,9 +62,9 @@ func (f *blockFinder) add(offset, place int64, prefix []byte) bool {
 	return true
 }
 
-// findLZ4 walks through the blocks of the first frame: LZ4 frame format 1.6.4. They
-// do not say how much they hold. All but the last are full, as every program writes
-// them.
+// findLZ4 walks through the blocks of the first frame (LZ4 frame format 1.6.4). Blocks do
+// not say how much data they hold, but all except the last are full: every program writes
+// them so.
 func (f *blockFinder) findLZ4() {
 	const isIndependent, hasBlockChecksum, hasContentSize, hasDictionary = 0x20, 0x10, 0x08, 0x01
 	head := f.read(0, 7)
@@ -92,8 +92,8 @@ func (f *blockFinder) findLZ4() {
 	}
 }
 
-// findZstd walks through frames, as long as they say how much they hold: RFC 8878,
-// section 3.1.1.
+// findZstd walks through frames as long as their headers have the size of their content
+// (RFC 8878, section 3.1.1).
 func (f *blockFinder) findZstd() {
 	for offset, place := int64(0), int64(0); place < f.size; {
 		head := f.read(place, 5)
@@ -145,8 +145,8 @@ func (f *blockFinder) endOfZstdFrame(place int64, hasChecksum bool) int64 {
 	}
 }
 
-// findXZ reads the index that stands behind the blocks of a stream, and those of
-// the streams before it: the .xz file format, sections 2.1 and 4.
+// findXZ reads the index at the end of a stream, and those of the streams before it (.xz
+// file format, sections 2.1 and 4).
 func (f *blockFinder) findXZ() {
 	var streams [][]blockStart // the last one first; offsets count from their start
 	var sizes []int64
@@ -187,8 +187,8 @@ func (f *blockFinder) findXZ() {
 	}
 }
 
-// readXZIndex reads the index between two places: the blocks, counted from the first
-// one, and how much they are stored and plain.
+// readXZIndex reads the index between two places. It returns the blocks, relative to the
+// first one, and their compressed and uncompressed sizes.
 func (f *blockFinder) readXZIndex(from, to int64) (blocks []blockStart, stored, plain int64, ok bool) {
 	if from < 12 || to-from > 64<<20 {
 		return nil, 0, 0, false

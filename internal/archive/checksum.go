@@ -6,9 +6,9 @@ import (
 	"math/bits"
 )
 
-// The uncompressed tarball is checked in pieces, so that what is read through an
-// index is checked before it is given out. Pieces end where a cell of cellSize
-// bytes ends and where a point stands.
+// The uncompressed tarball is checked in pieces, so that data that is read by an index is
+// checked before it is returned. A piece ends at the end of a cell of cellSize bytes, and
+// at an access point.
 const cellSize = 1 << 20
 
 // cellSums are the CRC-32 of each cell of the uncompressed tarball.
@@ -36,7 +36,7 @@ func (s *cellSums) end() {
 	s.sum = 0
 }
 
-// summingReader adds what is read through it.
+// summingReader adds the data that is read through it to the checksums.
 type summingReader struct {
 	src  io.Reader
 	sums *cellSums
@@ -48,15 +48,14 @@ func (r *summingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// sumBetween gives the CRC-32 of length bytes, from that of what stands before
-// them and that of both together. A CRC is the remainder of a polynomial over
-// GF(2): what stands before counts as if zeros followed it, and so can be taken
-// out again.
+// sumBetween returns the CRC-32 of length bytes, given the CRC-32 of the data before them
+// and that of both together. A CRC is the remainder of a polynomial over GF(2), so the data
+// before counts as if zeros followed it, and can be subtracted.
 func sumBetween(before, both uint32, length int64) uint32 {
 	return both ^ multiply(zerosFactor(length), before)
 }
 
-// multiply multiplies modulo the polynomial; the lowest power is the highest bit.
+// multiply multiplies modulo the polynomial. The highest bit is the lowest power.
 func multiply(a, b uint32) (product uint32) {
 	for ; a != 0; a <<= 1 {
 		if a>>31 != 0 {
@@ -71,8 +70,8 @@ func multiply(a, b uint32) (product uint32) {
 	return product
 }
 
-// zerosFactor is what a remainder is multiplied by when count zero bytes follow: x
-// to the power of eight times count.
+// zerosFactor is the factor of a remainder when count zero bytes follow: x to the power of
+// eight times count.
 func zerosFactor(count int64) uint32 {
 	power, square := bits.Reverse32(1), bits.Reverse32(1<<8)
 	for ; count > 0; count >>= 1 {

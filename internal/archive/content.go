@@ -10,30 +10,29 @@ import (
 	"pcap-replay/stream"
 )
 
-// inspectLimit is how far Inspect reads into a member, in bytes as stored and in
-// bytes of the capture. A bzip2 or lz4 block, or the blocks before the first packet
-// of a pcapng, may be long.
+// inspectLimit is how much of a member Inspect reads, in bytes as stored and in bytes of
+// the capture. A block of bzip2 or lz4, or the blocks before the first packet of a pcapng,
+// may be long.
 const inspectLimit = 4 << 20
 
 // inspectBlock is how much Inspect reads at a time, in bytes.
 const inspectBlock = 32 << 10
 
-// Content is what the head of a member tells about it.
+// Content is what is known of a member from its head.
 type Content struct {
-	Format      stream.Format // FormatUnknown says that it is no capture
+	Format      stream.Format // FormatUnknown if it is no capture
 	Compression stream.Compression
-	LinkTypes   []stream.LinkType // as far as the head tells
+	LinkTypes   []stream.LinkType // as far as the head has them
 	// First is the time of the first packet in nanoseconds since the Unix epoch.
 	First    int64
 	HasFirst bool
 }
 
-// IsCapture says whether the member is a capture.
+// IsCapture reports whether the member is a capture.
 func (c *Content) IsCapture() bool { return c.Format != stream.FormatUnknown }
 
-// Inspect looks at the head of the current member and fills in its Content. Read
-// begins at the start of the data all the same, so call Inspect before it.
-// Damage is left to Read and Next to tell.
+// Inspect reads the head of the current member and fills in its Content. Call it before
+// Read, which begins at the start of the data nevertheless. Read and Next report damage.
 func (r *Reader) Inspect() {
 	if r.member.Type != File || r.member.Size == 0 {
 		return
@@ -70,27 +69,27 @@ func inspect(src io.Reader, size int) (c Content) {
 	}
 }
 
-// decompressHead is stream.Decompress, and takes little memory for what is not
-// compressed. Compressed data that grows without end would be searched for a packet
-// without end, so that the reader of it must be bounded.
+// decompressHead is stream.Decompress, but needs little memory for data that is not
+// compressed. The caller has to limit how much it reads: compressed data may expand without
+// end, and the search for a packet would not end either.
 func decompressHead(src io.Reader) (io.ReadCloser, stream.Compression, error) {
 	head := bufio.NewReaderSize(src, 16) // large reads pass it by
 	magic, _ := head.Peek(10)
-	const skippableFrame = "\x2a\x4d\x18" // behind a first byte of 0x50 to 0x5f: LZ4 and zstd
+	const skippableFrame = "\x2a\x4d\x18" // after a first byte of 0x50 to 0x5f: LZ4 and zstd
 	if stream.DetectCompression(magic) == stream.Uncompressed && !(len(magic) >= 4 && string(magic[1:4]) == skippableFrame) {
 		return io.NopCloser(head), stream.Uncompressed, nil
 	}
 	return stream.Decompress(head)
 }
 
-// isCapture says whether a capture begins with head.
+// isCapture reports whether head is the beginning of a capture.
 func isCapture(head []byte) bool {
 	c := inspect(bytes.NewReader(head), len(head)+1)
 	return c.IsCapture()
 }
 
-// headSource reads the head of a member for Inspect and keeps it. Decompression
-// may read ahead in a goroutine of its own; stop keeps it from reading on.
+// headSource reads the head of a member for Inspect and keeps it. A decompressor may read
+// ahead in a goroutine of its own, until stop is called.
 type headSource struct {
 	mutex   sync.Mutex
 	reader  *Reader
@@ -116,7 +115,7 @@ func (s *headSource) stop() {
 	s.stopped = true
 }
 
-// headBuffer holds what Inspect has read, until Read gives it out.
+// headBuffer holds the data that Inspect has read, until Read returns it.
 type headBuffer struct {
 	data []byte
 	next int

@@ -5,24 +5,24 @@ import (
 	"fmt"
 )
 
-// ErrNotArchive says that there is no member's header anywhere.
+// ErrNotArchive means that no header of a member was found.
 var ErrNotArchive = errors.New("not a tarball")
 
-// Damage is a broken place in a tarball. What can be read before it has been
-// given out; Next goes on behind it.
+// Damage is a damaged place in a tarball. Everything that can be read before it has been
+// returned. Next continues after it.
 type Damage struct {
 	// Offset is where the damage begins in bytes of the uncompressed tarball.
 	Offset int64
-	// Lost is how many bytes of the uncompressed tarball were given up, as far as
-	// that can be known.
+	// Lost is the number of bytes of the uncompressed tarball that are lost, as far as it
+	// is known.
 	Lost int64
-	// Member is the number of the member at which it was found, from 1.
+	// Member is the number of the member at which the damage was found, counted from 1.
 	Member int64
-	// Truncated says that the tarball ended there, too early.
+	// Truncated means that the tarball ends here, too early.
 	Truncated bool
 	// Reason says what is wrong.
 	Reason string
-	// Err is what decompression or archive/tar said, or nil.
+	// Err is the error of the decompressor or of archive/tar, or nil.
 	Err error
 }
 
@@ -36,12 +36,12 @@ func (d *Damage) Error() string {
 
 func (d *Damage) Unwrap() error { return d.Err }
 
-// TrailingError says that something follows the end of the tarball. All before
-// it was sound.
+// TrailingError means that data follows the end of the tarball. Everything before it is
+// sound.
 type TrailingError struct {
-	// Offset is where it begins in the uncompressed tarball.
+	// Offset is where this data begins in the uncompressed tarball.
 	Offset int64
-	// Archive says that it is another tarball: see [Reader.IgnoreZeros].
+	// Archive means that it is another tarball: see [Reader.IgnoreZeros].
 	Archive bool
 }
 

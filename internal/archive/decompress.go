@@ -11,15 +11,15 @@ import (
 	"pcap-replay/stream"
 )
 
-// onBlock is called before each block: with its place in bytes of the uncompressed
-// data and in bits of the compressed data, and with what decompression from there on
-// wants to know of what stands before. It is valid during the call.
+// onBlock is called before each block, with its offset in bytes of the uncompressed data
+// and in bits of the compressed data, and with the window: the data before the block that
+// decompression needs. The window is valid during the call.
 type onBlock func(offset, bit int64, window []byte)
 
-// decompress tells the compression of src by its magic and gives the plain bytes,
-// with the errors of package stream. Gzip and bzip2 are read in our own way, which
-// says where blocks begin, and uses all cores for bzip2; the rest is what package
-// stream does.
+// decompress recognizes the compression of src by its magic number and returns the
+// uncompressed data, with the errors of package stream. Gzip and bzip2 have their own
+// decompressors here, which report where blocks begin. That of bzip2 also uses all cores.
+// Package stream does the rest.
 func decompress(src io.Reader, onBlock onBlock) (io.ReadCloser, stream.Compression, error) {
 	head := bufio.NewReaderSize(src, 16) // large reads pass it by
 	magic, _ := head.Peek(10)
@@ -40,7 +40,7 @@ func decompress(src io.Reader, onBlock onBlock) (io.ReadCloser, stream.Compressi
 	return stream.Decompress(head)
 }
 
-// plainReader gives the errors of package stream for those of a decompressor.
+// plainReader replaces the errors of a decompressor by those of package stream.
 type plainReader struct {
 	io.ReadCloser
 	compression stream.Compression
@@ -65,7 +65,7 @@ func (r *plainReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// errorMarker marks the errors of a source, to tell them from those of the data.
+// errorMarker marks the errors of a source, to distinguish them from those of the data.
 type errorMarker struct{ src io.Reader }
 
 type readError struct{ error }

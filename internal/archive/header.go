@@ -2,12 +2,12 @@ package archive
 
 import "bytes"
 
-// A tarball is made of blocks of this many bytes: pax(1), "ustar Interchange
+// A tarball consists of blocks of this many bytes: pax(1), "ustar Interchange
 // Format".
 const blockSize = 512
 
-// Where the checksum stands in a header. It is the same in every flavour of tar,
-// the first one (Version 7) included, which had no magic.
+// The position of the checksum in a header. It is the same in every version of tar,
+// including the first one (Version 7), which had no magic number.
 const (
 	checksumStart = 148
 	checksumEnd   = 156
@@ -15,14 +15,14 @@ const (
 
 var zeroBlock [blockSize]byte
 
-// IsArchive says whether the first uncompressed bytes of a file are a tarball's,
-// told by the checksum of the first header. It wants 512 of them.
+// IsArchive reports whether the first uncompressed bytes of a file are those of a tarball.
+// It needs 512 bytes, and checks the checksum of the first header.
 func IsArchive(head []byte) bool {
 	return len(head) >= blockSize && isHeader(head[:blockSize])
 }
 
-// isHeader says whether a block is a header: it holds the sum of its own bytes,
-// the checksum itself counted as blanks. Some old tars summed signed bytes.
+// isHeader reports whether a block is a header. A header has the sum of its own bytes, in
+// which the checksum itself counts as blanks. Some old versions of tar add signed bytes.
 func isHeader(block []byte) bool {
 	wanted, ok := parseOctal(block[checksumStart:checksumEnd])
 	if !ok {
@@ -41,8 +41,7 @@ func isHeader(block []byte) bool {
 
 func isZero(block []byte) bool { return bytes.Equal(block, zeroBlock[:len(block)]) }
 
-// parseOctal reads a number as it stands in a header: octal digits, filled up
-// with blanks and zero bytes.
+// parseOctal reads a number of a header: octal digits, padded with blanks and zero bytes.
 func parseOctal(field []byte) (n int64, ok bool) {
 	field = bytes.Trim(field, " \x00")
 	for _, digit := range field {
@@ -54,5 +53,5 @@ func parseOctal(field []byte) (n int64, ok bool) {
 	return n, len(field) > 0
 }
 
-// roundUp gives the block border at or behind offset.
+// roundUp returns the first block border at or after offset.
 func roundUp(offset int64) int64 { return (offset + blockSize - 1) &^ (blockSize - 1) }

@@ -18,27 +18,27 @@ import (
 )
 
 const (
-	// pointDistance is how far apart points are, in bytes of the tarball, where
-	// blocks are not larger.
+	// pointDistance is the distance between access points in bytes of the tarball,
+	// unless blocks are larger.
 	pointDistance = 16 << 20
-	// memberDistance is how near to the last point one before a member may be, unless
-	// its window takes less than cheapWindow bytes.
+	// memberDistance is the minimum distance of a point before a member from the last
+	// point, unless its window takes less than cheapWindow bytes.
 	memberDistance = 1 << 20
 	cheapWindow    = 64
-	// indexShare bounds the windows of the points before members: one byte for so
-	// many of the tarball, beyond what a small one may have.
+	// indexShare limits the windows of the points before members to one byte for so many
+	// bytes of the tarball. A small tarball may have more.
 	indexShare     = 1250
 	indexAllowance = 64 << 10
-	// candidateDistance is how far apart the places are that points are chosen from,
-	// and candidateReach how far back they go: further than is read ahead.
+	// candidateDistance is the distance between the places that may become points, and
+	// candidateReach is how far back they go: further than is read ahead.
 	candidateDistance = 64 << 10
 	candidateReach    = 1 << 20
 )
 
-// indexBuilder makes an index while a Reader walks through an archive.
+// indexBuilder makes an index while a Reader reads an archive.
 type indexBuilder struct {
 	archive     *os.File
-	modified    time.Time // of the archive, at first
+	modified    time.Time // of the archive, when the run began
 	path        string    // of the index
 	file        *os.File
 	header      indexHeader
@@ -46,19 +46,19 @@ type indexBuilder struct {
 	starts      []blockStart // of blocks to come
 	sums        cellSums
 	points      []*candidate
-	unchecked   []*candidate // those at the end whose cell has not ended
-	waiting     []*candidate // places passed lately, the oldest first
+	unchecked   []*candidate // the last ones, whose cell has not ended
+	waiting     []*candidate // recent places, the oldest first
 	spare       [][]byte     // windows that are not needed any more
 	members     *memberWriter
-	last        *Member // not in members yet: its content may still be found out
+	last        *Member // not in members yet, because its content may still become known
 	damages     []*Damage
 
 	checks  chan *candidate
-	checked chan error // what came of them
+	checked chan error // the result of the check
 	gunzip  gunzip.Reader
 	encoder *zstd.Encoder
-	written int64        // of the file; the checker's while it runs
-	windows atomic.Int64 // bytes of them in the file
+	written int64        // bytes of the file; belongs to the checker while it runs
+	windows atomic.Int64 // bytes of windows in the file
 }
 
 // candidate is a place that may become a point.
@@ -68,13 +68,13 @@ type candidate struct {
 	chosen  bool
 	cellSum uint32 // of its whole cell
 	length  int64  // of the cell from the candidate on
-	wrong   bool   // decompression does not begin here
+	wrong   bool   // decompression cannot begin here
 }
 
-// NewIndexingReader is NewReader, and makes the index of the archive on the way. Inspect
-// is to be called for each member: the index tells the Content.
-// src reads the archive from its start; the archive is read a second time here and
-// there. FinishIndex gives the index its name.
+// NewIndexingReader is NewReader, and also makes the index of the archive. Call Inspect for
+// each member, because the index has its Content. src reads the archive from its start.
+// Parts of the archive are read a second time, to check the access points. FinishIndex
+// gives the index its name.
 func NewIndexingReader(src io.Reader, archive *os.File) (*Reader, error) {
 	header, err := describeArchive(archive)
 	if err != nil {
@@ -90,7 +90,7 @@ func NewIndexingReader(src io.Reader, archive *os.File) (*Reader, error) {
 		return nil, err
 	}
 	b.modified = info.ModTime()
-	// Windows are data of the archive: who may not read that shall not read them.
+	// Windows contain data of the archive, so the index must not be more readable than it.
 	if b.file, err = os.OpenFile(files.Beside(b.path), os.O_RDWR|os.O_CREATE|os.O_EXCL, info.Mode().Perm()&0o666|0o200); err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func NewIndexingReader(src io.Reader, archive *os.File) (*Reader, error) {
 	return r, nil
 }
 
-// watch gives src, and sees what is read from it.
+// watch returns src, and adds the data that is read from it to the checksums.
 func (b *indexBuilder) watch(src io.Reader, compression stream.Compression) io.Reader {
 	b.compression = compression
 	if compression == stream.Gzip || compression == stream.Bzip2 {
@@ -117,7 +117,7 @@ func (b *indexBuilder) watch(src io.Reader, compression stream.Compression) io.R
 	return &startsReader{src, b}
 }
 
-// startsReader passes the blocks that findBlocks found.
+// startsReader calls boundary for the blocks that findBlocks found.
 type startsReader struct {
 	src     io.Reader
 	builder *indexBuilder
@@ -139,8 +139,8 @@ func (r *startsReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// boundary says that decompression can begin at a place. All before it has been
-// read through watch.
+// boundary is called for a place where decompression can begin. Everything before it has
+// been read through watch.
 func (b *indexBuilder) boundary(offset, bit int64, window []byte) {
 	for len(b.waiting) > 1 && b.waiting[1].Offset < offset-candidateReach {
 		b.forget(b.waiting[0])
@@ -159,8 +159,8 @@ func (b *indexBuilder) boundary(offset, bit int64, window []byte) {
 
 func (b *indexBuilder) lastPoint() int64 { return b.points[len(b.points)-1].Offset }
 
-// member is called with each member that is found, and with where the one before it ends.
-// A point before it makes it quick to reach.
+// member is called for each member, with the end of the one before it. It adds a point
+// before the member, from which the member can be reached quickly.
 func (b *indexBuilder) member(m *Member, previousEnd int64) error {
 	var best *candidate
 	for len(b.waiting) > 0 && b.waiting[0].Offset <= previousEnd {
@@ -170,7 +170,7 @@ func (b *indexBuilder) member(m *Member, previousEnd int64) error {
 		best, b.waiting = b.waiting[0], b.waiting[1:]
 	}
 	if best != nil {
-		b.waiting = append([]*candidate{best}, b.waiting...) // for a member close by
+		b.waiting = append([]*candidate{best}, b.waiting...) // for another member near it
 		isCheap := best.Offset > b.lastPoint() && len(best.window) < cheapWindow && len(b.points) < maxPoints/2
 		isFar := best.Offset >= b.lastPoint()+memberDistance
 		if isCheap || isFar && b.windows.Load() < indexAllowance+m.Header/indexShare {
@@ -191,7 +191,7 @@ func (b *indexBuilder) flushMember(m *Member, end int64) error {
 	return b.members.add(last)
 }
 
-// damage keeps err if it is damage of the tarball. It may be called on nil.
+// damage remembers err if it is damage of the tarball. It may be called on nil.
 func (b *indexBuilder) damage(err error) {
 	var damage *Damage
 	if b != nil && len(b.damages) <= maxDamages && errors.As(err, &damage) {
@@ -199,7 +199,7 @@ func (b *indexBuilder) damage(err error) {
 	}
 }
 
-// forget keeps the memory of a window for another candidate.
+// forget drops a candidate, and keeps the memory of its window for another one.
 func (b *indexBuilder) forget(c *candidate) {
 	if !c.chosen {
 		b.spare = append(b.spare, c.window)
@@ -222,7 +222,7 @@ func (b *indexBuilder) choose(c *candidate) {
 	b.unchecked = append(b.unchecked, c)
 }
 
-// sendChecks has the points checked whose cell has ended.
+// sendChecks sends the points whose cell has ended to the checker.
 func (b *indexBuilder) sendChecks() {
 	for len(b.unchecked) > 0 {
 		c := b.unchecked[0]
@@ -236,7 +236,7 @@ func (b *indexBuilder) sendChecks() {
 	}
 }
 
-// check decompresses from each point and compares with what was read in the pass.
+// check decompresses from each point, and compares the result with the checksums.
 func (b *indexBuilder) check(checks <-chan *candidate) {
 	var err error
 	for c := range checks {
@@ -267,7 +267,7 @@ func (b *indexBuilder) checkPoint(c *candidate) error {
 		return nil
 	}
 	if b.compression == stream.Gzip {
-		_, _ = io.CopyN(io.Discard, plain, max(0, gunzip.WindowSize-c.length)) // it may end, or be damaged, further on
+		_, _ = io.CopyN(io.Discard, plain, max(0, gunzip.WindowSize-c.length)) // it may end or be damaged later
 		b.gunzip.TrimWindow(c.window)
 	}
 	return b.writeWindow(c)
@@ -284,8 +284,8 @@ func (b *indexBuilder) writeWindow(c *candidate) error {
 	return b.write(window)
 }
 
-// rightPoints leaves out those that the checks found wrong: what findBlocks judged
-// from sizes may be otherwise.
+// rightPoints returns the points without those that the checks found wrong: findBlocks
+// derives them from sizes, which may be wrong.
 func (b *indexBuilder) rightPoints(plainSize int64) (points []accessPoint, err error) {
 	for _, c := range b.points {
 		switch {
@@ -351,7 +351,7 @@ func (b *indexBuilder) finish(plainSize, end int64, ignoreZeros bool) error {
 	return b.commit()
 }
 
-// commit gives the index its name, if the archive has not changed meanwhile.
+// commit returns the index its name, if the archive has not changed meanwhile.
 func (b *indexBuilder) commit() error {
 	now, err := describeArchive(b.archive)
 	if err != nil {
@@ -384,7 +384,7 @@ func (b *indexBuilder) stopChecks() error {
 	return <-b.checked
 }
 
-// abandon removes what finish has not finished. It may be called on nil.
+// abandon removes an index that is not finished. It may be called on nil.
 func (b *indexBuilder) abandon() {
 	if b == nil {
 		return

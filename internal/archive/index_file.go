@@ -17,16 +17,16 @@ import (
 
 // The index of ARCHIVE is the file ARCHIVE.tarx. All numbers are little-endian.
 //
-//	header    what archive it is of: indexHeader
+//	header    which archive it belongs to: indexHeader
 //	windows   one zstd frame for each point that has one
 //	cells     CRC-32 of each MiB of the uncompressed tarball, 4 bytes each
 //	points    where decompression can begin: 32 bytes each
-//	members   one zstd frame: the members, and behind them the damages
+//	members   one zstd frame: the members, and after them the damages
 //	footer    where the tables are: indexFooter
 //
-// A point's checksum is that of its cell up to the point. Every number of a file is
-// checked before it is used: an index may be damaged, of another archive, or made
-// to do harm.
+// The checksum of a point is that of its cell up to the point. Every number in the file is
+// checked before it is used: an index may be damaged, belong to another archive, or be
+// malicious.
 const (
 	indexSuffix  = ".tarx"
 	indexVersion = 2
@@ -34,22 +34,22 @@ const (
 
 var indexMagic = [8]byte{'p', 'c', 'a', 'p', 't', 'a', 'r', 'x'}
 
-// indexHeader begins the file.
+// indexHeader is at the beginning of the file.
 type indexHeader struct {
 	Magic       [8]byte
 	Version     uint32
 	Compression uint32
 	ArchiveSize int64
 	Sample      [sha256.Size]byte // of some blocks of the archive
-	IgnoreZeros uint32            // 1: read on behind end markers
-	Checksum    uint32            // CRC-32 of all before it
+	IgnoreZeros uint32            // 1: end markers are ignored
+	Checksum    uint32            // CRC-32 of everything before it
 }
 
-// indexFooter ends the file.
+// indexFooter is at the end of the file.
 type indexFooter struct {
 	PlainSize     int64 // of the uncompressed tarball
 	End           int64 // where the last member ends
-	Cells         int64 // where the table begins
+	Cells         int64 // where the table of cells begins
 	CellCount     int64
 	Points        int64
 	PointCount    int64
@@ -59,7 +59,7 @@ type indexFooter struct {
 	CellsSum      uint32 // CRC-32 of each table
 	PointsSum     uint32
 	MembersSum    uint32
-	Checksum      uint32 // of all before it
+	Checksum      uint32 // of everything before it
 	MagicBackward [8]byte
 }
 
@@ -79,15 +79,15 @@ var (
 )
 
 const (
-	// maxWindowLength is the most that a compressed window takes, in bytes.
+	// maxWindowLength is the largest size of a compressed window in bytes.
 	maxWindowLength = 40 << 10
-	// maxPoints bounds the memory for the points of an index: 64 MiB.
+	// maxPoints limits the memory for the points of an index to 64 MiB.
 	maxPoints = 2 << 20
-	// maxCells bounds the time for the checksums of the cells: a tarball of 64 TiB.
+	// maxCells limits the time for the checksums of the cells: that of a tarball of 64 TiB.
 	maxCells = 64 << 20
-	// maxDamages bounds the memory for the damages of an index: some MiB.
+	// maxDamages limits the memory for the damages of an index to some MiB.
 	maxDamages = 10_000
-	// maxMembersTable bounds the table of members, in bytes.
+	// maxMembersTable limits the table of members, in bytes.
 	maxMembersTable = 1 << 30
 )
 
@@ -103,14 +103,14 @@ func indexErrorf(format string, values ...any) error {
 	return &IndexError{fmt.Sprintf(format, values...)}
 }
 
-// IndexPath is where the index of an archive is.
+// IndexPath is the path of the index of an archive.
 func IndexPath(archive string) string { return archive + indexSuffix }
 
-// IsIndexPath says whether a file is called an index.
+// IsIndexPath reports whether a file has the name of an index.
 func IsIndexPath(path string) bool { return strings.HasSuffix(path, indexSuffix) }
 
-// describeArchive fills in what an archive is recognised by: its size and a sample of its
-// bytes. A copy has another time, and is the same archive.
+// describeArchive fills in what identifies an archive: its size and a sample of its bytes.
+// The time does not count, because a copy has another one.
 func describeArchive(file Source) (h indexHeader, err error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -135,7 +135,7 @@ func describeArchive(file Source) (h indexHeader, err error) {
 	return h, nil
 }
 
-// seal gives a header or footer with its checksum.
+// seal appends the checksum to a header or footer.
 func (h indexHeader) seal() []byte {
 	data, _ := binary.Append(nil, binary.LittleEndian, h)
 	binary.LittleEndian.PutUint32(data[len(data)-4:], crc32.Checksum(data[:len(data)-4], crc32.IEEETable))
@@ -170,7 +170,7 @@ func readIndexHeader(index io.ReaderAt) (h indexHeader, err error) {
 	return h, nil
 }
 
-// readIndexFooter reads the footer and checks that the tables are where they can be.
+// readIndexFooter reads the footer and checks that the places of the tables are possible.
 func readIndexFooter(index io.ReaderAt, size int64) (f indexFooter, err error) {
 	if size < headerSize+footerSize {
 		return f, indexErrorf("%d bytes are too few", size)
@@ -200,7 +200,7 @@ func readIndexFooter(index io.ReaderAt, size int64) (f indexFooter, err error) {
 	return f, nil
 }
 
-// newZstdDecoder bounds what a frame of an index may ask for.
+// newZstdDecoder returns a decoder that limits the memory for a frame of an index.
 func newZstdDecoder(src io.Reader) (*zstd.Decoder, error) {
 	return zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
 }

@@ -16,13 +16,13 @@ import (
 	"pcap-replay/stream"
 )
 
-// maxTextLength is the longest name or link in an index, in bytes: what archive/tar
-// reads at most.
+// maxTextLength is the maximum length of a name or link in an index, in bytes: that of
+// archive/tar.
 const maxTextLength = 1 << 20
 
-// memberWriter writes the table of members. A member stands there by lengths and not by
-// offsets, so that no byte of the tarball is left out: from the end of the member before
-// it to its header, from there to its data, and from there to its end.
+// memberWriter writes the table of members. The table has lengths and not offsets, so that
+// no byte of the tarball is left out: from the end of the member before to the header, from
+// there to the data, and from there to the end.
 type memberWriter struct {
 	data    bytes.Buffer
 	encoder *zstd.Encoder
@@ -64,7 +64,7 @@ func (w *memberWriter) add(m *Member) error {
 	return err
 }
 
-// finish writes the damages behind the members.
+// finish writes the damages after the members.
 func (w *memberWriter) finish(damages []*Damage) error {
 	b := w.scratch[:0]
 	for _, d := range damages {
@@ -125,7 +125,8 @@ func (r *memberReader) text() string {
 	return string(text)
 }
 
-// distance is a number of bytes from an offset to another one in the tarball, which it gives.
+// distance reads the number of bytes from an offset in the tarball to a later one, and
+// returns the later one.
 func (r *memberReader) distance(from int64) int64 { return from + r.number(uint64(r.plainSize-from)) }
 
 func (r *memberReader) keep(err error) {
@@ -158,7 +159,7 @@ func (r *memberReader) next() (*Member, error) {
 	return m, r.err
 }
 
-// addsUp says whether a member can be as the index says.
+// addsUp reports whether the numbers of a member are possible.
 func (r *memberReader) addsUp(m *Member) bool {
 	if m.Header%blockSize != 0 || m.Offset < m.Header+blockSize || m.Offset%blockSize != 0 {
 		return false
@@ -175,7 +176,7 @@ func (r *memberReader) addsUp(m *Member) bool {
 	return m.isSparse || r.isCut(m) || m.Size <= r.plainSize-m.Offset && m.end == roundUp(m.Offset+m.Size)
 }
 
-// isCut says whether the tarball ends inside a member.
+// isCut reports whether the tarball ends inside a member.
 func (r *memberReader) isCut(m *Member) bool {
 	return m.isLast && m.end == r.plainSize && m.Size > r.plainSize-m.Offset-blockSize
 }
@@ -188,7 +189,7 @@ func (r *memberReader) damage() *Damage {
 	}
 }
 
-// checkMembers checks that the table of members is whole and adds up.
+// checkMembers checks that the table of members is complete and consistent.
 func (x *Indexed) checkMembers() error {
 	sum := crc32.New(crc32.IEEETable)
 	if _, err := io.Copy(sum, x.membersTable()); err != nil {
@@ -208,10 +209,11 @@ func (x *Indexed) membersTable() io.Reader {
 // an error.
 func (x *Indexed) Each(visit func(*Member) error) error { return x.readMembers(visit, false) }
 
-// Damages are those of the tarball when it was indexed.
+// Damages are the damages of the tarball when it was indexed.
 func (x *Indexed) Damages() []*Damage { return x.damages }
 
-// readMembers reads the table of members, and the damages behind it if they are not known.
+// readMembers reads the table of members, and the damages after it if they are not known
+// yet.
 func (x *Indexed) readMembers(visit func(*Member) error, withDamages bool) error {
 	decoder, err := newZstdDecoder(x.membersTable())
 	if err != nil {
@@ -249,8 +251,8 @@ func (x *Indexed) readMembers(visit func(*Member) error, withDamages bool) error
 	return nil
 }
 
-// known gives what the index says of damage that was met in the tarball; nil if that is
-// nothing.
+// known returns what the index says about damage that was found in the tarball, or nil if
+// it says nothing.
 func (x *Indexed) known(met *Damage) *Damage {
 	for _, d := range x.damages {
 		if d.Offset == met.Offset && d.Truncated == met.Truncated {
@@ -260,7 +262,7 @@ func (x *Indexed) known(met *Damage) *Damage {
 	return nil
 }
 
-// isKnown says whether an error is damage of which the index says that it is there.
+// isKnown reports whether an error is damage that is also in the index.
 func (x *Indexed) isKnown(err error) bool {
 	var damage *Damage
 	return errors.As(err, &damage) && x.known(damage) != nil

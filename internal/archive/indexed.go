@@ -16,7 +16,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// Indexed is an archive with a fresh index. It is safe for concurrent use.
+// Indexed is an archive with an up-to-date index. It is safe for concurrent use.
 type Indexed struct {
 	archive Source
 	index   Source
@@ -29,21 +29,23 @@ type Indexed struct {
 	windows *zstd.Decoder
 }
 
-// Source is what an archive and its index are read from. ReadAt is safe for concurrent use.
+// Source is a file from which an archive or its index is read. ReadAt is safe for
+// concurrent use.
 type Source interface {
 	io.ReaderAt
 	io.Closer
 	Stat() (fs.FileInfo, error)
 }
 
-// OpenIndexed opens an archive and its index. The error wraps [fs.ErrNotExist]
-// where there is no index, [ErrStale] where it is of another archive, or of this
-// one before it changed (as far as its size and a sample of its bytes tell), and is an [*IndexError] where the index is damaged.
+// OpenIndexed opens an archive and its index. The error wraps [fs.ErrNotExist] if there is
+// no index, and [ErrStale] if the index belongs to another archive, or if the archive has
+// changed since (its size or a sample of its bytes differs). It is an [*IndexError] if the
+// index is damaged.
 func OpenIndexed(path string) (*Indexed, error) {
 	return OpenIndexedWith(path, func(path string) (Source, error) { return os.Open(path) })
 }
 
-// OpenIndexedWith is OpenIndexed with another way to open the two files.
+// OpenIndexedWith is OpenIndexed, but opens the two files with open.
 func OpenIndexedWith(path string, open func(path string) (Source, error)) (*Indexed, error) {
 	index, err := open(IndexPath(path))
 	if err != nil {
@@ -74,10 +76,10 @@ func (x *Indexed) Close() error {
 	return errors.Join(x.archive.Close(), x.index.Close())
 }
 
-// Compression is what the archive is wrapped in.
+// Compression is the compression of the archive.
 func (x *Indexed) Compression() stream.Compression { return stream.Compression(x.header.Compression) }
 
-// IgnoresZeros says whether the index was made with [Reader.IgnoreZeros].
+// IgnoresZeros reports whether the index was made with [Reader.IgnoreZeros].
 func (x *Indexed) IgnoresZeros() bool { return x.header.IgnoreZeros != 0 }
 
 func (x *Indexed) load() error {
@@ -108,7 +110,8 @@ func (x *Indexed) load() error {
 	return x.checkMembers()
 }
 
-// checkCells checks that the table of cells is whole. It is as long as the tarball wants.
+// checkCells checks that the table of cells is complete. Its length depends on the size of
+// the tarball.
 func (x *Indexed) checkCells() error {
 	sum := crc32.New(crc32.IEEETable)
 	if _, err := io.Copy(sum, io.NewSectionReader(x.index, x.footer.Cells, 4*x.footer.CellCount)); err != nil {

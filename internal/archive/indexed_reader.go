@@ -9,23 +9,23 @@ import (
 	"pcap-replay/stream"
 )
 
-// IndexedReader goes to some members of an archive by its index. What the index says of
-// a member is compared with the archive when that member is read, or one behind it. As
-// long as none is read, nothing of the archive is.
+// IndexedReader reads some members of an archive by its index. It compares a member in the
+// index with the archive when it reads this member or a later one. As long as no member is
+// read, it reads nothing of the archive.
 type IndexedReader struct {
 	index     *Indexed
 	workers   int
-	members   []*Member // those to come
-	unchecked []*Member // those that Next gave and that have not been compared yet
-	current   *Member   // what Next gave last
-	reader    *Reader   // has been set down before a member; nil at first
-	end       int64     // of what it can read
-	err       error     // that of all calls to come
+	members   []*Member // the next ones
+	unchecked []*Member // those that Next has returned and that have not been compared yet
+	current   *Member   // the last one that Next has returned
+	reader    *Reader   // is at a member; nil at first
+	end       int64     // of what reader can read
+	err       error     // that all later calls return
 }
 
-// Open opens the data of a member that Each gave. Any number may be open
-// at the same time; each takes less than 4 MiB where the archive is gzip, else what
-// its decompression takes.
+// Open opens the data of a member that Each has returned. Any number of members may be open
+// at the same time. Each takes less than 4 MiB if the archive is compressed with gzip, and
+// otherwise what its decompression takes.
 func (x *Indexed) Open(m *Member) (io.ReadCloser, error) {
 	r := &IndexedReader{index: x, workers: 1, current: m, unchecked: []*Member{m}}
 	if err := r.reach(); err != nil {
@@ -35,13 +35,13 @@ func (x *Indexed) Open(m *Member) (io.ReadCloser, error) {
 	return r, nil
 }
 
-// NewReader walks through some members that Each gave, in their order. What is
-// compressed is decompressed on all cores.
+// NewReader returns a reader of some members that Each has returned, in their order. It
+// decompresses on all cores.
 func (x *Indexed) NewReader(members []*Member) *IndexedReader {
 	return &IndexedReader{index: x, workers: min(runtime.GOMAXPROCS(0), maxWorkers), members: members}
 }
 
-// Close frees what decompression holds.
+// Close frees the memory of the decompressor.
 func (r *IndexedReader) Close() error {
 	if r.reader == nil {
 		return nil
@@ -65,7 +65,7 @@ func (r *IndexedReader) Next() (*Member, error) {
 	return r.current, nil
 }
 
-// finish compares what has not been yet, if anything has been read.
+// finish compares the members that have not been compared yet, if anything has been read.
 func (r *IndexedReader) finish() error {
 	if r.reader == nil {
 		return io.EOF
@@ -73,14 +73,14 @@ func (r *IndexedReader) finish() error {
 	return r.compareSkipped()
 }
 
-// CheckSkipped compares the members that have not been compared yet, also where none has
-// been read, and checks that no member follows the last one. It is called behind the last
-// member, and returns nil if the archive is as the index says.
+// CheckSkipped compares the members that have not been compared yet, even if none has been
+// read, and checks that no member follows the last one. Call it after the last member. It
+// returns nil if the archive agrees with the index.
 func (r *IndexedReader) CheckSkipped() error {
 	if r.reader != nil {
 		return nil // Next has done so
 	}
-	r.err = nil // so far it is the end of the members
+	r.err = nil // it is io.EOF, after the last member
 	err := io.EOF
 	switch {
 	case r.current != nil:
@@ -96,7 +96,7 @@ func (r *IndexedReader) CheckSkipped() error {
 	return err
 }
 
-// compareSkipped gives io.EOF if all is as the index says.
+// compareSkipped returns io.EOF if everything agrees with the index.
 func (r *IndexedReader) compareSkipped() error {
 	if err := r.reach(); err != nil {
 		return err
@@ -107,7 +107,7 @@ func (r *IndexedReader) compareSkipped() error {
 	return io.EOF
 }
 
-// Inspect implements [Walker]: the index tells the Content.
+// Inspect implements [Walker]. The Content is in the index.
 func (r *IndexedReader) Inspect() {}
 
 // Read implements [Walker].
@@ -122,7 +122,7 @@ func (r *IndexedReader) Read(p []byte) (int, error) {
 		err = r.checkEnd()
 	case errors.As(err, &damage):
 		if known := r.index.known(damage); known != nil {
-			return n, known // it says more of the reason
+			return n, known // it has a better reason
 		}
 	}
 	return n, err
@@ -136,7 +136,7 @@ func (r *IndexedReader) Stored() (*io.SectionReader, error) {
 	return r.reader.Stored()
 }
 
-// reach goes to the data of the current member, unless they are reached.
+// reach goes to the data of the current member, if the reader is not there yet.
 func (r *IndexedReader) reach() error {
 	for i := 0; i < len(r.unchecked) && r.err == nil; i++ {
 		r.err = r.open(r.unchecked[i])
@@ -145,8 +145,8 @@ func (r *IndexedReader) reach() error {
 	return r.err
 }
 
-// open goes to a member, and checks that it is as the index says: that it is the next one
-// where the one before it ends.
+// open goes to a member, and checks that it agrees with the index: it must be the next one
+// after the end of the member before it.
 func (r *IndexedReader) open(want *Member) error {
 	if r.reader == nil || want.previousEnd < r.reader.tape.offset || want.previousEnd >= r.end {
 		if err := r.Close(); err != nil {
@@ -172,12 +172,12 @@ func (r *IndexedReader) open(want *Member) error {
 	return nil
 }
 
-// setDown begins to read where the member before m ends.
+// setDown begins to read at the end of the member before m.
 func (r *IndexedReader) setDown(m *Member) {
 	r.reader = &Reader{tape: r.newTape(m), compression: r.index.Compression(), IgnoreZeros: r.index.IgnoresZeros()}
 }
 
-// next goes to the next member, past the damage of which the index says that it is there.
+// next goes to the next member, and passes damage that is also in the index.
 func (r *IndexedReader) next() (*Member, error) {
 	for {
 		m, err := r.reader.Next()
@@ -187,7 +187,7 @@ func (r *IndexedReader) next() (*Member, error) {
 	}
 }
 
-// equals says whether two members are the same, but for what only an index knows.
+// equals reports whether two members are the same, except for what only an index has.
 func (m *Member) equals(other *Member) bool {
 	copied := *m
 	copied.previousEnd, copied.end, copied.isLast = other.previousEnd, other.end, other.isLast
@@ -197,7 +197,7 @@ func (m *Member) equals(other *Member) bool {
 	return reflect.DeepEqual(&copied, other)
 }
 
-// checkEnd checks that no member stands behind the last one. It gives io.EOF if so.
+// checkEnd returns io.EOF if no member follows the last one.
 func (r *IndexedReader) checkEnd() error {
 	m, err := r.next()
 	var trailing *TrailingError
@@ -212,8 +212,8 @@ func (r *IndexedReader) checkEnd() error {
 	return io.EOF
 }
 
-// newTape reads from the end of the member before m on, to the last one that is reached
-// sooner by reading on than from a point.
+// newTape reads from the end of the member before m, up to the last member that is reached
+// faster by reading on than from an access point.
 func (r *IndexedReader) newTape(m *Member) *tape {
 	x := r.index
 	if x.Compression() == stream.Uncompressed {
@@ -232,8 +232,8 @@ func (r *IndexedReader) newTape(m *Member) *tape {
 	return newPlainTape(plain, m.previousEnd, plain.Close)
 }
 
-// reachTo has the reader reach to the end of a member, and behind the last one to that of
-// the tarball.
+// reachTo lets the reader read up to the end of a member, or of the tarball after the last
+// member.
 func (r *IndexedReader) reachTo(m *Member) {
 	r.end = m.end
 	if m.isLast {

@@ -1,25 +1,25 @@
-// Package archive reads captures out of tarballs: in one pass, in the order in
-// which they stand there, or each at its own place through an index.
+// Package archive reads captures from tarballs: in one pass, in the order of the tarball,
+// or each at its own place by an index.
 //
-// archive/tar parses the headers. What it leaves to others is done here: telling
-// a tarball that was cut from one that ended, going on behind damage, and saying
-// where everything stands.
+// archive/tar parses the headers. This package adds what archive/tar does not do: it
+// distinguishes a truncated tarball from a complete one, continues after damage, and
+// reports the offset of everything.
 //
 // # What an index can do
 //
-// An index is untrusted input. It is used only if its tables add up: each has its
-// checksum, the numbers are possible, and the members cover the tarball from its start to
-// the end of the last one without a gap.
+// An index is untrusted input. It is used only if its tables are consistent: the checksum
+// of each is right, the numbers are possible, and the members cover the tarball from its
+// start to the end of the last one without a gap.
 //
-// Who reads members by an index does not have to trust it in more than that. A member that
-// is read must be the next one behind the end of the member before it, with the name, type,
-// size, time and content of the index, and behind the last one the tarball must end. Who
-// goes through all members and reads some is told if one is missing or altered: those
-// that are not read are compared, too.
+// A program that reads members by an index need not trust it beyond that. A member that is
+// read must follow the end of the member before it, and have the name, type, size, time and
+// content of the index. After the last member, the tarball must end. A program that goes
+// through all members and reads some of them gets an error if a member is missing or
+// altered, because the members that it does not read are compared, too.
 //
-// Two things an index can still do. It can lie about members of which nobody reads any
-// data: a list of members, or a choice among them by name, is what the index says. And who
-// makes both an access point with its window and the checksums of what comes out can forge
+// A malicious index can still do two things. It can be wrong about members whose data
+// nobody reads, so a list of members, or a choice among them by name, is only what the
+// index says. And with a forged access point, its window and the checksums, it can change
 // the data of a compressed archive. [Indexed.Verify] reads the whole archive and finds both.
 package archive
 
@@ -34,7 +34,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// Type is what kind of member one is. Its value stands in records.
+// Type is the type of a member. Its value appears in records.
 type Type string
 
 // The types of members. Only a File holds data.
@@ -50,64 +50,64 @@ const (
 
 // Member is one member of a tarball.
 type Member struct {
-	// Name is what stands in the tarball, byte for byte. It may hold anything but
-	// a zero byte: control characters, "..", bytes that are not UTF-8.
+	// Name is the name in the tarball, byte for byte. It may have any byte except zero:
+	// control characters, "..", bytes that are not UTF-8.
 	Name    string
-	Size    int64 // of the data in bytes; a sparse file counts its holes
+	Size    int64 // of the data in bytes, including the holes of a sparse file
 	ModTime time.Time
 	Type    Type
-	Link    string // what a Symlink or Hardlink points to
+	Link    string // the target of a Symlink or Hardlink
 	// Header and Offset are where the header and the data begin in bytes of the
 	// uncompressed tarball.
 	Header, Offset int64
-	// Content is what Inspect found out.
+	// Content is the result of Inspect.
 	Content Content
 
-	isSparse bool // the data stand in pieces
-	// Only an index knows the following. A member begins where the one before it ends,
-	// and ends at the block border behind its data.
+	isSparse bool // the data is stored in pieces
+	// The following fields are only known from an index. A member begins at the end of
+	// the one before it, and ends at the block border after its data.
 	previousEnd, end int64
 	isLast           bool
 }
 
-// Walker goes from one member of a tarball to the next: a [*Reader] to all of them as
-// they stand there, an [*IndexedReader] to some of them by an index. It is not safe for
-// concurrent use.
+// Walker goes from one member of a tarball to the next: a [*Reader] to all of them, in the
+// order of the tarball, and an [*IndexedReader] to some of them by an index. It is not safe
+// for concurrent use.
 type Walker interface {
-	// Next goes to the next member. The error is io.EOF behind the last one.
+	// Next goes to the next member. The error is io.EOF after the last one.
 	Next() (*Member, error)
 	// Inspect fills in the Content of the current member. Call it before Read.
 	Inspect()
 	// Read reads the data of the current member. The error is io.EOF at its end.
 	io.Reader
-	// Stored gives the data of the current member as they stand in the file, or nil where
-	// they stand there otherwise.
+	// Stored returns the data of the current member in the file, or nil if the file has
+	// the data in another form.
 	Stored() (*io.SectionReader, error)
 	io.Closer
 }
 
 // Reader reads a tarball from its start to its end.
 type Reader struct {
-	// IgnoreZeros reads on behind an end marker, as tar -i does: for tarballs
-	// that were put together with cat.
+	// IgnoreZeros continues after an end marker, as tar -i does, for tarballs that were
+	// concatenated with cat.
 	IgnoreZeros bool
 
 	tape        *tape
 	compression stream.Compression
-	tar         *tar.Reader // reads one member; nil between two
+	tar         *tar.Reader // reads one member; nil between members
 	member      *Member
 	members     int64 // headers found so far
 	head        headBuffer
-	said        bool  // Read has returned the damage that is in the way
+	said        bool  // Read has returned the damage of the current member
 	ended       error // what Next returns from now on
 
 	builder *indexBuilder // of NewIndexingReader
 	end     int64         // of the last member that has been left
 }
 
-// NewReader tells the compression of src by its magic. Data that is not wanted
-// is skipped by seeking where src is an [io.Seeker] and not compressed. The
-// caller closes the result, which does not close src.
+// NewReader recognizes the compression of src by its magic number. If src is an [io.Seeker]
+// and not compressed, data that is not needed is skipped by seeking. The caller closes the
+// result, which does not close src.
 func NewReader(src io.Reader) (*Reader, error) { return newReader(src, watcher{}) }
 
 func newReader(src io.Reader, watcher watcher) (*Reader, error) {
@@ -118,17 +118,17 @@ func newReader(src io.Reader, watcher watcher) (*Reader, error) {
 	return &Reader{tape: tape, compression: compression}, nil
 }
 
-// TemporaryIndex is the name of the file that FinishIndex makes the index of. Close removes
-// it.
+// TemporaryIndex is the name of the file that becomes the index in FinishIndex. Close
+// removes it.
 func (r *Reader) TemporaryIndex() string { return r.builder.file.Name() }
 
-// FinishIndex gives the index of a NewIndexingReader its name, once Next has
-// returned io.EOF. That of a damaged tarball holds what there is, and the damage.
+// FinishIndex gives the index of a NewIndexingReader its name, after Next has returned
+// io.EOF. The index of a damaged tarball has the members that were found, and the damage.
 func (r *Reader) FinishIndex() error {
 	if r.ended != io.EOF {
 		return errors.New("the tarball has not been read to its end")
 	}
-	_ = r.skipData() // Read has told the damage
+	_ = r.skipData() // Read has returned the damage
 	size := r.tape.size
 	if r.tape.file == nil {
 		size = r.builder.sums.offset
@@ -136,19 +136,21 @@ func (r *Reader) FinishIndex() error {
 	return r.builder.finish(size, r.end, r.IgnoreZeros)
 }
 
-// Compression is what the tarball came wrapped in.
+// Compression is the compression of the tarball.
 func (r *Reader) Compression() stream.Compression { return r.compression }
 
-// Close frees what decompression holds, and drops an index that is not finished.
+// Close frees the memory of the decompressor, and removes an index that is not finished.
 func (r *Reader) Close() error {
 	r.builder.abandon()
 	return r.tape.close()
 }
 
-// Next goes to the next member. The error is [io.EOF] at the end; a [*Damage],
-// behind which the next call goes on; a [*TrailingError] or a
-// [*stream.TrailingError] beside a sound tarball, a warning; one that wraps
-// [ErrNotArchive]; or what the source said.
+// Next goes to the next member. The error is one of these:
+//   - [io.EOF] at the end
+//   - a [*Damage], after which the next call continues
+//   - a [*TrailingError] or a [*stream.TrailingError], a warning about a sound tarball
+//   - an error that wraps [ErrNotArchive]
+//   - the error of the source
 func (r *Reader) Next() (*Member, error) {
 	m, err := r.next()
 	if err == nil && r.builder != nil {
@@ -170,7 +172,7 @@ func (r *Reader) next() (*Member, error) {
 		if err != nil {
 			return nil, err
 		}
-		if header.Typeflag != tar.TypeXGlobalHeader { // it speaks of others and is no member
+		if header.Typeflag != tar.TypeXGlobalHeader { // it describes other members and is none
 			return r.member, nil
 		}
 		r.leaveMember()
@@ -178,9 +180,9 @@ func (r *Reader) next() (*Member, error) {
 	return nil, r.ended
 }
 
-// skipData passes over what is left of the current member. Where that ends
-// archive/tar alone knows, for sparse members. It goes there when it is asked for
-// the next header, which the tape then keeps from it.
+// skipData skips the rest of the current member. Only archive/tar knows where a sparse
+// member ends. It goes there when it is asked for the next header, and the tape then
+// pretends to be at its end, so that archive/tar does not read the header.
 func (r *Reader) skipData() error {
 	if r.tar == nil {
 		return nil
@@ -199,20 +201,20 @@ func (r *Reader) skipData() error {
 	return err
 }
 
-// leaveMember forgets the current member.
+// leaveMember makes no member the current one.
 func (r *Reader) leaveMember() {
 	r.tar, r.said = nil, false
 	r.head.reset()
 }
 
-// skipTo leaves the current member for an offset behind it.
+// skipTo leaves the current member and goes to an offset after it.
 func (r *Reader) skipTo(offset int64) error {
 	r.leaveMember()
 	return r.tape.skip(offset - r.tape.offset)
 }
 
-// findHeader goes to the next header. On the way there may be the end marker,
-// which is two blocks of zeros, and what is left of broken members.
+// findHeader goes to the next header. Before it, there may be the end marker, which is two
+// blocks of zeros, and the rest of damaged members.
 func (r *Reader) findHeader() error {
 	if r.ended != nil {
 		return r.ended
@@ -242,7 +244,7 @@ func (r *Reader) findHeader() error {
 			r.ended = io.EOF
 			return &TrailingError{Offset: t.offset}
 		case broken < 0:
-			if t.offset == 0 && isCapture(block) { // it may be large: no header is looked for in it
+			if t.offset == 0 && isCapture(block) { // it may be large, so no header is searched for in it
 				return r.fail(notArchive(block))
 			}
 			broken, zeros = t.offset, 0
@@ -255,9 +257,9 @@ func (r *Reader) findHeader() error {
 	}
 }
 
-// endOfSource says what it means that the source ends where a header, or the end
-// marker, should be: behind zeros blocks of zeros, with less than a block left,
-// and with nothing understood from broken on.
+// endOfSource returns the error for a source that ends where a header or the end marker
+// should be: after zeros blocks of zeros, with less than a block left, and with unknown data
+// from broken on.
 func (r *Reader) endOfSource(rest []byte, zeros int, broken int64) error {
 	t := r.tape
 	end, next := t.offset+int64(len(rest)), r.members+1
@@ -291,7 +293,7 @@ func (r *Reader) endOfSource(rest []byte, zeros int, broken int64) error {
 	return io.EOF
 }
 
-// readHeader has archive/tar read the header that findHeader found.
+// readHeader lets archive/tar read the header that findHeader found.
 func (r *Reader) readHeader() (*tar.Header, error) {
 	t := r.tape
 	start := t.offset
@@ -310,13 +312,12 @@ func (r *Reader) readHeader() (*tar.Header, error) {
 	return nil, &Damage{Offset: start, Lost: t.offset - start, Member: r.members, Reason: "damaged header", Err: err}
 }
 
-// maxSparseSize is how large a sparse member may be, in bytes: its holes take no room in a
-// tarball, and their zeros can take for ever to read. A TiB takes about half an hour.
+// maxSparseSize is the maximum size of a sparse member in bytes. Its holes take no space in
+// the tarball, but reading their zeros may take forever. A TiB takes about half an hour.
 const maxSparseSize = 1 << 40
 
-// Read reads the data of the current member, from its start also after Inspect.
-// The error is [io.EOF] at its end, a [*Damage] where not all of it is there, or
-// what the source said.
+// Read reads the data of the current member, from its start even after Inspect. The error
+// is [io.EOF] at its end, a [*Damage] if it is not complete, or the error of the source.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.tar != nil && r.member.isSparse && r.member.Size > maxSparseSize {
 		r.said = true
@@ -339,7 +340,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readData reads what Inspect has not.
+// readData reads the data after what Inspect has read.
 func (r *Reader) readData(p []byte) (int, error) {
 	if r.tar == nil {
 		return 0, io.EOF
@@ -347,19 +348,19 @@ func (r *Reader) readData(p []byte) (int, error) {
 	return r.tar.Read(p)
 }
 
-// dataDamage says what err means for the data of the current member.
+// dataDamage returns the error for the data of the current member that err means.
 func (r *Reader) dataDamage(err error) error {
 	if r.tape.err == nil {
 		return &Damage{Offset: r.tape.offset, Member: r.members, Reason: "damaged sparse member", Err: err}
 	}
-	missing := max(0, r.member.Size-(r.tape.offset-r.member.Offset)) // of a sparse member at most
+	missing := max(0, r.member.Size-(r.tape.offset-r.member.Offset)) // the maximum, for a sparse member
 	return r.truncated(r.members, r.tape.offset, missing, fmt.Sprintf("the tarball ends inside member %q", r.member.Name))
 }
 
-// Stored gives the data of the current member as they stand in the source, from
-// their start, for who has a quicker way to copy them than Read. It is nil where they
-// stand there otherwise, or the source is no [io.ReaderAt]. It may end too early,
-// which Read tells. The error is what Read would return.
+// Stored returns the data of the current member in the source, from its start, for callers
+// that can copy it faster than by Read. It is nil if the source has the data in another
+// form, or is no [io.ReaderAt]. It may end too early, which Read reports. The error is that
+// of Read.
 func (r *Reader) Stored() (*io.SectionReader, error) {
 	if r.tape.stored == nil || r.member.isSparse {
 		return nil, nil
@@ -367,7 +368,8 @@ func (r *Reader) Stored() (*io.SectionReader, error) {
 	return io.NewSectionReader(r.tape.stored, r.tape.start+r.member.Offset, r.member.Size), nil
 }
 
-// notArchive says what it is instead, if that is known.
+// notArchive returns the error for a file that is no tarball, and says what it is if that
+// is known.
 func notArchive(head []byte) error {
 	if isCapture(head) {
 		return fmt.Errorf("%w but a capture", ErrNotArchive)
@@ -375,7 +377,7 @@ func notArchive(head []byte) error {
 	return ErrNotArchive
 }
 
-// truncated ends the walk where the source ended.
+// truncated ends the walk at the end of the source.
 func (r *Reader) truncated(member, offset, lost int64, reason string) error {
 	err := r.tape.err
 	var trailing *stream.TrailingError
@@ -402,12 +404,12 @@ func newMember(header *tar.Header, start, data int64) *Member {
 		Header: start, Offset: data, isSparse: isSparse(header),
 	}
 	if m.Type != File && m.Type != Other {
-		m.Size = 0 // archive/tar gives no data for these, whatever the header says
+		m.Size = 0 // archive/tar returns no data for these, whatever the header says
 	}
 	return m
 }
 
-// isSparse says whether archive/tar puts the data together out of pieces.
+// isSparse reports whether archive/tar assembles the data from pieces.
 func isSparse(header *tar.Header) bool {
 	for key := range header.PAXRecords {
 		if strings.HasPrefix(key, "GNU.sparse.") {
@@ -432,5 +434,5 @@ func memberType(flag byte) Type {
 	case 'V', 'M', 'N', 'D': // of GNU tar: volume label, continued file, old long name, listing of a folder
 		return Other
 	}
-	return File // what is not known is a file: pax(1)
+	return File // unknown types are files: pax(1)
 }

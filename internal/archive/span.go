@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	// maxWorkers is how many spans of one reading are decompressed at the same time,
-	// and waitingPieces how many pieces of cellSize each may have done before it is
-	// its turn: together 64 MiB.
+	// maxWorkers is the number of spans of one reader that are decompressed at the same
+	// time. waitingPieces is the number of pieces of cellSize that each may decompress
+	// before it is its turn. Together they take 64 MiB.
 	maxWorkers    = 4
 	waitingPieces = pointDistance / cellSize
 )
 
-// plain gives the uncompressed tarball of a compressed one between two offsets. Nothing is given out
-// that has not been checked.
+// plain returns the uncompressed data of a compressed tarball between two offsets. All of it
+// has been checked.
 func (x *Indexed) plain(from, to int64, workers int) io.ReadCloser {
 	first, end := x.pointBefore(from), x.pointBefore(max(to-1, from))+1
 	if workers > 1 && end-first > 1 {
@@ -38,7 +38,7 @@ func (x *Indexed) plain(from, to int64, workers int) io.ReadCloser {
 // pieceReader reads piece by piece.
 type pieceReader struct {
 	advance func() ([]byte, error) // the next piece, which may be empty
-	piece   []byte                 // what is left of it
+	piece   []byte                 // the rest of the current piece
 	err     error
 }
 
@@ -67,8 +67,8 @@ type span struct {
 	close  func()
 }
 
-// openSpan begins at a point and ends at the next one, or where the cell ends that
-// holds what is wanted last.
+// openSpan opens the span from a point to the next one, or to the end of the cell that has
+// the last byte that is needed.
 func (x *Indexed) openSpan(i int, to int64) (*span, error) {
 	p := x.points[i]
 	s := &span{index: x, offset: p.Offset, sum: p.Sum, end: min(x.footer.PlainSize, (to+cellSize-1)/cellSize*cellSize)}
@@ -97,8 +97,8 @@ func (x *Indexed) openSpan(i int, to int64) (*span, error) {
 	return s, nil
 }
 
-// resume decompresses from a point on: src begins with the byte that holds its bit,
-// and before it belongs the header of the stream.
+// resume decompresses from a point on. src begins with the byte that has its bit. The
+// header of the stream is put before it.
 func resume(compression stream.Compression, src io.Reader, bit int64, header []byte) (io.ReadCloser, error) {
 	if compression == stream.Bzip2 && bit > 0 {
 		reader := new(bunzip2.Reader)
@@ -129,8 +129,8 @@ func newWindowDecoder() (*zstd.Decoder, error) {
 	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(maxWorkers), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(gunzip.WindowSize))
 }
 
-// readPiece reads the next piece into a buffer of cellSize bytes, checks it, and says
-// where it begins. io.EOF stands behind the last one.
+// readPiece reads the next piece into a buffer of cellSize bytes, checks it, and returns
+// its offset. After the last one it returns io.EOF.
 func (s *span) readPiece(buffer []byte) (piece []byte, offset int64, err error) {
 	if s.offset >= s.end {
 		return nil, s.offset, io.EOF
@@ -171,7 +171,7 @@ func (x *Indexed) cellSum(cell int64) (uint32, error) {
 	return binary.LittleEndian.Uint32(sum[:]), nil
 }
 
-// cut gives the part of a piece that lies between two offsets.
+// cut returns the part of a piece between two offsets.
 func cut(piece []byte, offset, from, to int64) []byte {
 	end := min(int64(len(piece)), max(0, to-offset))
 	return piece[min(max(0, from-offset), end):end]
@@ -212,18 +212,18 @@ func (s *spans) Close() error {
 	return nil
 }
 
-// parallelSpans reads several spans at the same time and gives them in order.
+// parallelSpans reads several spans at the same time and returns them in order.
 type parallelSpans struct {
 	pieceReader
 	index    *Indexed
 	from, to int64
-	jobs     chan *spanJob // in the order of the spans; one more is read, and one on its way here
+	jobs     chan *spanJob // in the order of the spans, besides one that is read and one that is sent
 	current  *spanJob
 	buffer   []byte        // of the piece
 	started  chan struct{} // closed with the first piece
 	stop     chan struct{}
 	running  sync.WaitGroup
-	free     chan []byte // buffers that have been read
+	free     chan []byte // buffers whose data has been read
 }
 
 type spanJob struct {
@@ -244,8 +244,8 @@ func newParallelSpans(x *Indexed, first, end int, from, to int64, workers int) *
 	return s
 }
 
-// dispatch starts a job for each span, workers at a time, and only the first one
-// until its first piece is out: nothing shall compete with that.
+// dispatch starts a job for each span, workers at a time. Until the first piece is ready,
+// only the first job runs, so that the others do not delay it.
 func (s *parallelSpans) dispatch(first, end, workers int) {
 	defer s.running.Done()
 	defer close(s.jobs)
@@ -339,7 +339,7 @@ func (s *parallelSpans) nextPiece() ([]byte, error) {
 	return nil, err
 }
 
-// start lets the other jobs begin.
+// start allows the other jobs to begin.
 func (s *parallelSpans) start() {
 	select {
 	case <-s.started:
@@ -348,7 +348,7 @@ func (s *parallelSpans) start() {
 	}
 }
 
-// Close waits until nothing reads the archive any more.
+// Close waits until no job reads the archive any more.
 func (s *parallelSpans) Close() error {
 	close(s.stop)
 	s.running.Wait()

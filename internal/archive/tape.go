@@ -7,34 +7,34 @@ import (
 	"pcap-replay/stream"
 )
 
-// tapeBufferSize is how much of the tarball is held at a time, in bytes.
+// tapeBufferSize is the size of the buffer in bytes.
 const tapeBufferSize = 256 << 10
 
-// tape is an uncompressed tarball that is read forwards. It is an io.Seeker
-// because archive/tar skips data by seeking where it can: of a file that is not
-// compressed only the headers are read, and a stream is thrown away uncopied.
+// tape is an uncompressed tarball that is read forwards. It is an io.Seeker because
+// archive/tar skips data by seeking if it can: only the headers of an uncompressed file are
+// read, and the data of a stream is discarded without a copy.
 type tape struct {
 	src    *bufio.Reader
-	file   io.ReadSeeker // beneath src; nil where src cannot seek
-	size   int64         // what file holds from the start of the tarball on
-	stored io.ReaderAt   // file, where it is one; the tarball begins at start
+	file   io.ReadSeeker // the file of src; nil if src cannot seek
+	size   int64         // bytes of file from the start of the tarball on
+	stored io.ReaderAt   // file, if it is an io.ReaderAt; the tarball begins at start
 	start  int64
 	close  func() error
 	offset int64 // of the next byte, from the start of the tarball
-	err    error // why the source ended, io.EOF included
+	err    error // why the source ended, also io.EOF
 
-	// atHeader makes the next read of a whole block, which archive/tar asks for
-	// where it expects a header, an end: see [Reader.skipData].
+	// atHeader lets the next read of a whole block return io.EOF. archive/tar reads a
+	// whole block where it expects a header: see [Reader.skipData].
 	atHeader bool
 }
 
-// watcher sees what is decompressed. Its functions may be nil.
+// watcher is called with the data that is decompressed. Its functions may be nil.
 type watcher struct {
 	onBlock onBlock
 	plain   func(io.Reader, stream.Compression) io.Reader
 }
 
-// newTape finds out the compression of src.
+// newTape detects the compression of src.
 func newTape(src io.Reader, watcher watcher) (*tape, stream.Compression, error) {
 	if file, ok := src.(io.ReadSeeker); ok {
 		start, size, err := plainSize(file)
@@ -57,8 +57,8 @@ func newTape(src io.Reader, watcher watcher) (*tape, stream.Compression, error) 
 	return newPlainTape(watched, 0, plain.Close), compression, nil
 }
 
-// newFileTape reads a tarball that is not compressed, from where the file stands on,
-// which is start in stored, if that is not nil.
+// newFileTape reads an uncompressed tarball from the current position of the file, which is
+// start in stored, if stored is not nil.
 func newFileTape(file io.ReadSeeker, stored io.ReaderAt, start, size int64) *tape {
 	return &tape{
 		src: bufio.NewReaderSize(file, tapeBufferSize), file: file, size: size, stored: stored, start: start,
@@ -66,13 +66,14 @@ func newFileTape(file io.ReadSeeker, stored io.ReaderAt, start, size int64) *tap
 	}
 }
 
-// newPlainTape reads what is decompressed already, from offset on.
+// newPlainTape reads data that is already decompressed, from offset on.
 func newPlainTape(plain io.Reader, offset int64, close func() error) *tape {
 	return &tape{src: bufio.NewReaderSize(plain, tapeBufferSize), offset: offset, close: close}
 }
 
-// plainSize says where a file stands that can really seek, and how much follows if
-// that is a tarball without compression; else 0. It leaves the file where it was.
+// plainSize returns the position of a file that can really seek, and the number of bytes
+// that follow if they are an uncompressed tarball, and otherwise 0. It does not move the
+// position of the file.
 func plainSize(file io.ReadSeeker) (start, size int64, err error) {
 	start, err = file.Seek(0, io.SeekCurrent)
 	if err != nil {
@@ -117,8 +118,8 @@ func (t *tape) keep(err error) error {
 	return err
 }
 
-// peek gives the next block without passing it. A shorter one stands before the
-// end of the source; err then says why it ends.
+// peek returns the next block without advancing. The block is shorter at the end of the
+// source, and err then says why the source ends.
 func (t *tape) peek() []byte {
 	if t.err != nil {
 		block, _ := t.src.Peek(min(blockSize, t.src.Buffered()))
@@ -129,15 +130,15 @@ func (t *tape) peek() []byte {
 	return block
 }
 
-// Seek implements io.Seeker as far as archive/tar needs it: forwards, from the
-// current place.
+// Seek implements io.Seeker as far as archive/tar needs it: forwards from the current
+// position.
 func (t *tape) Seek(distance int64, _ int) (int64, error) {
 	err := t.skip(distance)
 	return t.offset, err
 }
 
-// skip passes over bytes. It stops at the end of the source without an error:
-// the next Read tells.
+// skip skips bytes. At the end of the source it stops without an error, which the next Read
+// returns.
 func (t *tape) skip(distance int64) error {
 	if t.file != nil {
 		return t.jump(distance)
@@ -151,8 +152,8 @@ func (t *tape) skip(distance int64) error {
 	return nil
 }
 
-// jump is skip in a file. What is in the buffer is passed even where the file was
-// shorter when it was opened.
+// jump is skip in a file. It skips the data in the buffer even if the file was shorter when
+// it was opened.
 func (t *tape) jump(distance int64) error {
 	buffered := int64(t.src.Buffered())
 	if distance > buffered && distance > t.size-t.offset { // a sum could overflow: a member may claim 8 EiB
@@ -173,7 +174,7 @@ func (t *tape) jump(distance int64) error {
 	return nil
 }
 
-// lookAtSize asks for the size again: somebody may write to the file.
+// lookAtSize reads the size again, because another program may write to the file.
 func (t *tape) lookAtSize() error {
 	position, err := t.file.Seek(0, io.SeekCurrent)
 	if err != nil {

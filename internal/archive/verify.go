@@ -8,9 +8,9 @@ import (
 	"pcap-replay/stream"
 )
 
-// Verify checks an index against its archive, which src reads from the start: that
-// the archive decompresses to what the checksums say, that its members are those of
-// the index, and that decompression can begin at every point.
+// Verify compares an index with its archive, which src reads from the start. The archive
+// must decompress to the data of the checksums, its members must be those of the index, and
+// decompression must be possible from every point.
 func (x *Indexed) Verify(src io.Reader) error {
 	sums := new(cellSums)
 	if err := x.verifyMembers(src, sums); err != nil {
@@ -43,7 +43,7 @@ func (x *Indexed) Verify(src io.Reader) error {
 	return nil
 }
 
-// verifyMembers compares the members, and sums up the tarball.
+// verifyMembers compares the members, and computes the checksums of the tarball.
 func (x *Indexed) verifyMembers(src io.Reader, sums *cellSums) error {
 	r, err := newReader(src, watcher{plain: func(plain io.Reader, _ stream.Compression) io.Reader { return &summingReader{plain, sums} }})
 	if err != nil {
@@ -90,7 +90,7 @@ func (x *Indexed) verifyMembers(src io.Reader, sums *cellSums) error {
 	return nil
 }
 
-// verifyPoint decompresses as far as the window of a point can matter.
+// verifyPoint decompresses as far as the window of a point can have an effect.
 func (x *Indexed) verifyPoint(i int, buffer []byte) error {
 	s, err := x.openSpan(i, x.points[i].Offset+1)
 	if err != nil {
