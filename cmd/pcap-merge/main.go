@@ -38,7 +38,7 @@ func merger() *tool.Tool {
 			input.IgnoreZerosFlag(),
 			&cli.Int64Flag{Name: "loop", Value: 1, Usage: "write all inputs `N` times, one round after another (0: forever)"},
 			&cli.StringFlag{Name: "shard", Usage: "keep only the flows of share `I/N`, where I counts from 0"},
-			&cli.BoolFlag{Name: "dedup", Usage: "leave out packets that have the same bytes as a recent one"},
+			tool.WordFlag("dedup", "leave out packets that have the same bytes as a recent one, or with --dedup=ip the same IP packet", dedupWords),
 			&cli.StringFlag{Name: "dedup-window", Value: "10ms", Usage: "compare packets with those of the last `DURATION`"},
 			&cli.StringFlag{Name: "reorder", Value: "1s", Usage: "sort packets of an input that are up to `DURATION` out of order"},
 			&cli.Int64Flag{Name: "snaplen", Usage: "cut packets to `N` bytes", DefaultText: "no limit"},

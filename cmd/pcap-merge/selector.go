@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"math"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -23,6 +27,7 @@ type selector struct {
 	filter        *filter.Packets
 	duplicates    *merge.Duplicates
 	window        int64 // of duplicates; 0 keeps them
+	sameness      merge.Sameness
 	snaplen       uint32
 	output        *stream.WriterOptions
 	leftOut       tool.Times // of the packets out of the range
@@ -50,15 +55,8 @@ func newSelector(flags *tool.Flags, output *stream.WriterOptions) (s *selector, 
 	if s.filter, err = tool.Filter(flags, filter.NewPackets); err != nil {
 		return nil, err
 	}
-	if flags.IsSet("dedup-window") && !flags.Bool("dedup") {
-		return nil, tool.UsageErrorf("--dedup-window needs --dedup")
-	}
-	if flags.Bool("dedup") {
-		window, err := flags.PositiveDuration("dedup-window")
-		if err != nil {
-			return nil, err
-		}
-		s.window = int64(window)
+	if err := s.readDuplicates(flags); err != nil {
+		return nil, err
 	}
 	snaplen := flags.Int64("snaplen")
 	if snaplen > math.MaxInt32 || snaplen < 1 && flags.IsSet("snaplen") {
@@ -66,6 +64,32 @@ func newSelector(flags *tool.Flags, output *stream.WriterOptions) (s *selector, 
 	}
 	s.snaplen = uint32(snaplen)
 	return s, nil
+}
+
+// dedupWords are the values of --dedup, in the order of [merge.Sameness].
+var dedupWords = []string{"bytes", "ip"}
+
+// readDuplicates reads the flags that leave out duplicates.
+func (s *selector) readDuplicates(flags *tool.Flags) error {
+	if !flags.IsSet("dedup") {
+		if flags.IsSet("dedup-window") {
+			return tool.UsageErrorf("--dedup-window needs --dedup")
+		}
+		return nil
+	}
+	word, err := flags.OneOf("dedup", dedupWords)
+	if err != nil {
+		return err
+	}
+	for _, operand := range flags.Operands() {
+		if _, err := os.Lstat(operand); slices.Contains(dedupWords, operand) && errors.Is(err, fs.ErrNotExist) {
+			return tool.UsageErrorf("%q is no file: wanted --dedup=%s", operand, operand)
+		}
+	}
+	s.sameness = merge.Sameness(slices.Index(dedupWords, word))
+	window, err := flags.PositiveDuration("dedup-window")
+	s.window = int64(window)
+	return err
 }
 
 // parseShard parses I/N, where I is from 0 to N-1, as the indexes of array jobs.
@@ -83,7 +107,7 @@ func parseShard(text string) (index, count uint32, err error) {
 func (s *selector) rewind() {
 	s.behind = 0
 	if s.window > 0 {
-		s.duplicates = merge.NewDuplicates(s.window)
+		s.duplicates = merge.NewDuplicates(s.window, s.sameness)
 	}
 }
 

@@ -89,7 +89,7 @@ complete -c pcap-merge -l select -r -F -d 'merge the captures of the records of 
 complete -c pcap-merge -s i -l ignore-zeros -d 'read past end-of-archive markers, as in tarballs joined with cat'
 complete -c pcap-merge -l loop -x -d 'write all inputs N times, one round after another (0: forever)'
 complete -c pcap-merge -l shard -x -d 'keep only the flows of share I/N, where I counts from 0'
-complete -c pcap-merge -l dedup -d 'leave out packets that have the same bytes as a recent one'
+complete -c pcap-merge -l dedup -d 'leave out packets that have the same bytes as a recent one, or with --dedup=ip the same IP packet'
 complete -c pcap-merge -l dedup-window -x -d 'compare packets with those of the last DURATION'
 complete -c pcap-merge -l reorder -x -d 'sort packets of an input that are up to DURATION out of order'
 complete -c pcap-merge -l snaplen -x -d 'cut packets to N bytes'
