@@ -351,7 +351,7 @@ func (b *indexBuilder) finish(plainSize, end int64, ignoreZeros bool) error {
 	return b.commit()
 }
 
-// commit returns the index its name, if the archive has not changed meanwhile.
+// commit gives the index its name, if the archive has not changed in the meantime.
 func (b *indexBuilder) commit() error {
 	now, err := describeArchive(b.archive)
 	if err != nil {

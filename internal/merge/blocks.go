@@ -20,18 +20,18 @@ type blocks struct {
 	batches map[int][][]stream.Packet
 }
 
-// block is memory that packets point into.
+// block is memory that the data of packets is in.
 type block struct {
 	data  []byte
 	users int  // the reader, and each batch of packets that point into it
-	kept  bool // packets point into it for longer
+	kept  bool // the data of kept packets is in it
 }
 
 func newBlocks(memory int64) *blocks {
 	return &blocks{memory: memory, vacant: map[int][]*block{}, batches: map[int][][]stream.Packet{}}
 }
 
-// whenFree, in tests, overwrites memory that must not be used any more.
+// whenFree overwrites memory that must not be used any more, in tests.
 var whenFree = func(data []byte, batch []stream.Packet) {}
 
 // share is the memory that an open input may hold.
@@ -57,7 +57,7 @@ func (b *blocks) free(unused *block) {
 	if !unused.kept {
 		whenFree(unused.data, nil)
 	}
-	if unused.kept || size > stream.DefaultBlockSize { // a larger one was made for a large packet
+	if unused.kept || size > stream.DefaultBlockSize { // it was made larger for a large packet
 		return
 	}
 	b.mutex.Lock()
@@ -119,5 +119,5 @@ func partOf(budget, open int) int {
 	return 1 << (bits.Len(uint(size)) - 1)
 }
 
-// batchSize is the number of packets that are taken at a time from blocks of a size.
+// batchSize is the number of packets that are read at a time from blocks of a size.
 func batchSize(blockSize int) int { return min(blockSize/64, maxBatch) }

@@ -16,49 +16,49 @@ type Captures struct {
 	blocks *blocks
 }
 
-// NewCaptures reads files of which packets out of order within window nanoseconds
-// are put in order. For that each open file is read a window ahead, unless Contents
-// tells how far out of order it is. What that is of a compressed one is held in
-// memory; where memory bytes do not suffice for all of them, the windows get shorter.
+// NewCaptures returns Captures that sort packets which are out of order by up to window
+// nanoseconds. For this, each open file is read a window ahead, unless Contents says how far
+// out of order it is. What was read ahead of a compressed file stays in memory. If memory
+// bytes are not enough for all files, the windows become shorter.
 func NewCaptures(pool *files.Pool, window, memory int64) *Captures {
 	return &Captures{pool: pool, window: window, blocks: newBlocks(max(memory, minMemory))}
 }
 
-// minMemory is what reading ahead needs in any case, in bytes.
+// minMemory is the least memory for reading ahead, in bytes.
 const minMemory = 16 << 20
 
 // Contents is what is known of a capture before it is merged.
 type Contents struct {
-	First    int64 // time of the first packet; math.MinInt64 where that is not known
+	First    int64 // time of the first packet; math.MinInt64 if unknown
 	Earliest int64 // of all packets; likewise
-	Latest   int64 // of all packets; math.MaxInt64 where that is not known
-	// Disorder is how much later a packet came before another one at most, in
-	// nanoseconds; it is -1 where that is not known.
+	Latest   int64 // of all packets; math.MaxInt64 if unknown
+	// Disorder is the largest time, in nanoseconds, by which a packet is earlier than
+	// one before it. It is -1 if unknown.
 	Disorder int64
-	// Uncompressed says that the packets stand in the file as they are.
+	// Uncompressed means that the file has the packets uncompressed.
 	Uncompressed bool
-	// Sections is 0 where their number is not known.
+	// Sections is 0 if their number is unknown.
 	Sections    int
 	LinkType    stream.LinkType // of the first packet
 	HasLinkType bool
-	LinkTypes   []stream.LinkType // that headers name
+	LinkTypes   []stream.LinkType // of the file headers
 }
 
-// start is when a merge has to open a capture.
+// start is the time at which a merge has to open a capture.
 func (c Contents) start(window int64) int64 { return max(c.Earliest, before(c.First, window)) }
 
-// UnknownDisorder has a capture looked at while it is merged.
+// UnknownDisorder means that the merge has to measure the disorder.
 const UnknownDisorder = -1
 
-// peekLimit is up to which size a file is looked through before the merge, in
-// bytes: that shows all its sections and how far it is out of order.
+// peekLimit is the size up to which a file is read before the merge, in bytes. This finds
+// all its sections and its disorder.
 const peekLimit = 4 << 20
 
-// peekBlock is how much is read of a file to find its first packet, in bytes.
+// peekBlock is how many bytes of a file are read at a time to find its first packet.
 const peekBlock = 16 << 10
 
-// Peek looks at the beginning of a file, and at all of a small one. Damage is
-// passed over: the merge will find it again.
+// Peek reads the beginning of a file, or all of a small file. It skips damage, which the
+// merge will find again.
 func (c *Captures) Peek(path string) (Contents, error) {
 	file, err := c.pool.Open(path)
 	if err != nil {
@@ -112,8 +112,8 @@ func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
 	}
 }
 
-// First gives the time of the first packet in a file that has one, in nanoseconds
-// since the Unix epoch. Damage before it is passed over.
+// First returns the time of the first packet in a file, if it has one, in nanoseconds since
+// the Unix epoch. It skips damage before it.
 func (c *Captures) First(path string) (first int64, ok bool, err error) {
 	file, err := c.pool.Open(path)
 	if err != nil {
@@ -143,10 +143,9 @@ func (c *Captures) File(path string, contents Contents) *Input {
 	return c.Input(path, "", contents, func() (io.ReadCloser, error) { return c.pool.Open(path) })
 }
 
-// Input is a capture to be merged that open opens. It may be opened again when it
-// has been closed.
+// Input is a capture to be merged. open opens it, also again after it has been closed.
 func (c *Captures) Input(path, archive string, contents Contents, open func() (io.ReadCloser, error)) *Input {
-	disorder, uncompressed := contents.Disorder, contents.Uncompressed // all that is kept of the contents
+	disorder, uncompressed := contents.Disorder, contents.Uncompressed // nothing else of contents is kept
 	return &Input{
 		Path: path, Archive: archive,
 		Start: contents.start(c.window), End: contents.Latest, LinkType: contents.LinkType, HasLinkType: contents.HasLinkType,
@@ -160,7 +159,7 @@ func (c *Captures) Input(path, archive string, contents Contents, open func() (i
 	}
 }
 
-// read looks ahead as far as is needed to put packets in order.
+// read reads ahead as far as it is necessary to sort the packets.
 func (c *Captures) read(src io.ReadCloser, disorder int64, uncompressed bool, blockSize int) Reader {
 	batch := batchSize(blockSize)
 	if disorder != UnknownDisorder {

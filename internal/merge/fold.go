@@ -13,10 +13,11 @@ import (
 // all of them take 12 MiB.
 const MostOpen = 1024
 
-// Fold makes fewer inputs of those that are more than most at a time: it merges most of them
-// after the other into a run. What comes out of a merge stays the same: the runs follow
-// one another as their inputs do, and a merge of runs takes the packets in the same order.
-// Inputs that fit are given back as they are. Options are those of the merge to come.
+// Fold makes fewer inputs if more than most of them are open at the same time: it merges
+// groups of successive inputs, most in each group, into runs. The result of the merge stays
+// the same, because the runs are in the order of their inputs, and a merge of the runs reads
+// the packets in the same order. Other inputs are returned unchanged. Options are those of
+// the later merge.
 func (r *Runs) Fold(ctx context.Context, inputs []*Input, most int, options Options) ([]*Input, error) {
 	if mostAtATime(inputs) <= most {
 		return inputs, nil
@@ -33,12 +34,12 @@ func (r *Runs) Fold(ctx context.Context, inputs []*Input, most int, options Opti
 		if run != nil {
 			folded = append(folded, run)
 		}
-		clear(group) // their memory goes
+		clear(group) // frees their memory
 	}
 	return folded, r.spill.flush()
 }
 
-// mostAtATime is how many inputs are open at a time at most.
+// mostAtATime is the largest number of inputs that are open at the same time.
 func mostAtATime(inputs []*Input) int {
 	type event struct {
 		time int64
@@ -65,7 +66,7 @@ func mostAtATime(inputs []*Input) int {
 	return most
 }
 
-// fold merges inputs into one; it is nil if they have no packets.
+// fold merges inputs into one. The result is nil if they have no packets.
 func (r *Runs) fold(ctx context.Context, inputs []*Input, options Options) (*Input, error) {
 	merger, err := New(inputs, options)
 	if err != nil {
@@ -106,7 +107,7 @@ func (r *Runs) fold(ctx context.Context, inputs []*Input, options Options) (*Inp
 	}, nil
 }
 
-// runWriter puts packets at the end of a run, in chunks of its own.
+// runWriter appends packets to a run, in its own chunks.
 type runWriter struct {
 	run     *run
 	packets []stream.Packet
@@ -138,7 +139,7 @@ func (w *runWriter) add(packet *stream.Packet) error {
 	return nil
 }
 
-// makeRoom makes room for a chunk, which begins with size bytes.
+// makeRoom makes room for a chunk whose first packet has size bytes.
 func (w *runWriter) makeRoom(size int) {
 	if w.packets == nil {
 		w.packets = make([]stream.Packet, 0, foldedChunk/64)
@@ -154,7 +155,7 @@ func (w *runWriter) flush() error {
 		return nil
 	}
 	r := w.run.runs
-	r.added.Add(int64(len(w.packets))) // what has been taken of other runs is held again
+	r.added.Add(int64(len(w.packets))) // packets that were taken from other runs are held again
 	if size := int64(packetSize*cap(w.packets) + cap(w.data)); r.used+size <= r.memory {
 		r.used += size
 		w.run.chunks = append(w.run.chunks, chunk{packets: w.packets})

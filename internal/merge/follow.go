@@ -11,14 +11,14 @@ import (
 	"pcap-replay/stream"
 )
 
-// Follower merges files that still grow, as they are written. A packet goes out
-// once every file that grows has shown a packet that is later by the window, so
-// that no earlier one can come; a file that has not grown for as long is not
-// waited for. What comes later than that goes out as it comes, and is late.
+// Follower merges files while they are written. It returns a packet when every growing file
+// has a packet that is later by the window, so that no earlier packet can come. It does not
+// wait for a file that has not grown for as long as the window. A packet that comes later
+// than that is returned at once, and is late.
 //
-// A packet that is too late in its own file goes out at once, behind all packets
-// before it in the file. The other files do not wait for that file until it has caught
-// up with its latest time: its clock may be years behind.
+// A packet that is too late in its own file is returned at once, after all packets before it
+// in the file. The other files do not wait for that file until it has caught up with its
+// latest time, because its clock may be years behind.
 type Follower struct {
 	captures *Captures
 	options  Options
@@ -27,40 +27,40 @@ type Follower struct {
 
 	linkTypes linkTypes
 	files     []*followed // that may have packets
-	tree      tournament  // of the files whose next packet cannot be overtaken within its file
+	tree      tournament  // of the files whose next packet is in its final order within the file
 	players   []*followed // by leaf
 	count     int32       // of all files
-	latest    int64       // time given out
+	latest    int64       // time that was returned
 	late      int64
 }
 
 // followed is one of the files.
 type followed struct {
 	*Input
-	openErr error // why there is nothing else here
+	openErr error // then the other fields are empty
 	order   int32 // in which they were found
 	tail    *tail
 	ahead   *lookahead
 	ended   bool
-	rests   atomic.Bool // the Follower has put it aside until it grows
+	rests   atomic.Bool // the Follower ignores it until it grows
 
 	held   reorderBuffer
-	due    int64 // time up to which packets cannot be overtaken within the file
+	due    int64 // up to this time, packets are in their final order within the file
 	latest int64 // of the times of all packets
 	leaf   int32 // in the tree, or outside
 }
 
-// outside is no leaf.
+// outside means that a file has no leaf.
 const outside = -1
 
-// grows says whether packets of a file are there or may be about to come. A tail is busy
-// until all that was read is ready: in the other order, packets that become ready between
-// the two questions would be missed.
+// grows reports whether a file has packets or may get some soon. A tail is busy until
+// everything that was read is ready. If the questions were asked in the other order, packets
+// that become ready in between would be missed.
 func (f *followed) grows(patience time.Duration) bool {
 	return !f.ended && (f.tail.isBusy() || f.ahead.isReady() || f.tail.grewWithin(patience))
 }
 
-// isAwaited says whether the other files wait for a file.
+// isAwaited reports whether the other files wait for this one.
 func (f *followed) isAwaited(patience time.Duration) bool {
 	isBehind := f.held.latest < f.latest
 	return f.grows(patience) && (!isBehind || f.ahead.isReady())
@@ -73,20 +73,20 @@ const (
 	busyInterval   = 100 * time.Microsecond
 )
 
-// NewFollower merges the files of a folder, and those that come. It ends by Stop, or as the
-// folder says. Options.Trouble may be given an [*UnreadError].
+// NewFollower returns a Follower of the files of a folder, also of new ones. It ends by
+// Stop, or as the folder says. Options.Trouble may get an [*UnreadError].
 func NewFollower(captures *Captures, folder Folder, options Options) *Follower {
 	return &Follower{captures: captures, options: options, watcher: newWatcher(captures, folder), latest: math.MinInt64}
 }
 
-// Late is how many packets came out behind one with a later time.
+// Late is the number of packets that were returned after one with a later time.
 func (f *Follower) Late() int64 { return f.late }
 
-// Files is how many files have been followed.
+// Files is the number of files that have been followed.
 func (f *Follower) Files() int { return int(f.count) }
 
-// Read gives the next packets that are due, in memory of their own, or none after a
-// short while. The error is io.EOF after the last packet.
+// Read returns the next packets that are due. They have their own memory. After a short
+// time without packets it returns none. The error is io.EOF after the last packet.
 func (f *Follower) Read(dst []stream.Packet) (int, error) {
 	finished, err := f.takeFiles()
 	if err != nil {
@@ -123,8 +123,8 @@ func (f *Follower) pause() time.Duration {
 	return followInterval
 }
 
-// Stop has every file end where it ends shortly, as soon as no more is written or
-// after two seconds. It may be called from any goroutine.
+// Stop ends every file when nothing more is written, or after two seconds. It may be called
+// from any goroutine.
 func (f *Follower) Stop() { f.stopped.Do(func() { close(f.watcher.stop) }) }
 
 // Close closes all files.
@@ -151,7 +151,7 @@ func (f *followed) close() {
 	}
 }
 
-// takeFiles takes the files that the watcher has found, and says whether those are the last.
+// takeFiles takes the files that the watcher has found. It returns true if they are the last.
 func (f *Follower) takeFiles() (finished bool, err error) {
 	found, finished := f.watcher.take()
 	for _, file := range found {
@@ -170,8 +170,8 @@ func (f *Follower) takeFiles() (finished bool, err error) {
 	return finished, nil
 }
 
-// take reads from the files until a packet is due: always from the file that is behind
-// all others, as long as that has some.
+// take reads from the files until a packet is due. It always reads from the file that is
+// furthest behind, as long as that has packets.
 func (f *Follower) take() error {
 	for range maxBatch {
 		file := f.lastOf()
@@ -189,7 +189,7 @@ func (f *Follower) take() error {
 	return nil
 }
 
-// lastOf is the file that the others have to wait for.
+// lastOf is the file for which the others have to wait.
 func (f *Follower) lastOf() (last *followed) {
 	for _, file := range f.files {
 		if (last == nil || file.held.latest < last.held.latest) && file.isAwaited(f.patience()) {
@@ -227,7 +227,7 @@ func (f *Follower) check(file *followed, linkType stream.LinkType) error {
 	return f.linkTypes.check(file.Input, linkType)
 }
 
-// release gives the packets that are due, in order.
+// release returns the packets that are due, in order.
 func (f *Follower) release(dst []stream.Packet) (n int) {
 	f.files = slices.DeleteFunc(f.files, f.canRest)
 	for _, file := range f.files {
@@ -241,8 +241,8 @@ func (f *Follower) release(dst []stream.Packet) (n int) {
 	return n
 }
 
-// canRest says that a file has no packets, and puts it aside if some may come later: the
-// watcher brings it back.
+// canRest reports whether a file has no packets. If it may get some later, the watcher wakes
+// it then.
 func (f *Follower) canRest(file *followed) bool {
 	if !file.held.isEmpty() {
 		return false
@@ -257,18 +257,17 @@ func (f *Follower) canRest(file *followed) bool {
 	if !file.grows(f.patience()) {
 		return true
 	}
-	return !file.rests.CompareAndSwap(true, false) // the watcher has been faster
+	return !file.rests.CompareAndSwap(true, false) // the watcher has woken it already
 }
 
 func (f *Follower) patience() time.Duration { return time.Duration(f.watcher.patience.Load()) }
 
-// isDue says that there is something to release.
+// isDue reports whether a packet can be released.
 func (f *Follower) isDue() bool {
 	return !f.tree.empty() && f.tree.time(f.tree.winner()) <= f.due()
 }
 
-// due is the time up to which packets cannot be overtaken by those of a file that is
-// waited for.
+// due is the time up to which no file that is waited for can still have an earlier packet.
 func (f *Follower) due() int64 {
 	if last := f.lastOf(); last != nil {
 		return before(last.held.latest, f.captures.window)
@@ -276,7 +275,7 @@ func (f *Follower) due() int64 {
 	return math.MaxInt64
 }
 
-// settle finds out up to which time packets of a file cannot be overtaken within it.
+// settle finds the time up to which the packets of a file are in their final order.
 func (f *Follower) settle(file *followed) {
 	file.due = math.MaxInt64
 	if file.grows(f.patience()) {

@@ -1,15 +1,15 @@
-// Package merge puts captures into one order of time: files that are opened when
-// their time comes, and runs that came in on a stream.
+// Package merge merges captures in the order of time: files, which are opened when their
+// first packet is due, and runs, which were read from a stream.
 //
 // # The order of one input
 //
 // A packet may be earlier than one before it in its input. If the latest time before it
-// is at most the window later, the packet is sorted. If it is further behind, it is too
+// is at most the window later, the packet is sorted. If it is further after, it is too
 // late: the clock of the capture has stepped back, or a timestamp is wrong. A packet that
-// is too late stays where it stands. Every packet before it in the input goes out before
-// it, and every packet behind it in the input goes out behind it. From there on, the
-// latest time is counted anew, beginning with the time of that packet. So the packets
-// behind a step of the clock are sorted among themselves.
+// is too late keeps its place. Every packet before it in the input is returned before it,
+// and every packet after it in the input is returned after it. From there on, the latest
+// time is counted anew, beginning with the time of that packet. So the packets after a step
+// of the clock are sorted among themselves.
 //
 // Two packets of an input change places only if the second one is earlier. So an input
 // that is in order, except where its clock steps back by more than the window, keeps its
@@ -17,8 +17,8 @@
 //
 // # The order of several inputs
 //
-// Of the packets that are next in their input, the earliest goes out. Of equal ones, that
-// of the first input goes out.
+// Of the packets that are next in their input, the earliest is returned. If several have
+// this time, that of the first input is returned.
 package merge
 
 import (
@@ -29,16 +29,15 @@ import (
 	"pcap-replay/stream"
 )
 
-// Reader gives the packets of one input, a batch at a time. The batch and its data
-// are valid until the next call. The error, which may come beside packets, is
-// [io.EOF] at the end; a [*stream.Damage], behind which the next call goes on; or
-// one that ends the input.
+// Reader reads the packets of one input, a batch at a time. The batch and its data are valid
+// until the next call. The error may come together with packets. It is [io.EOF] at the end,
+// a [*stream.Damage], after which the next call continues, or an error that ends the input.
 type Reader interface {
 	Next() ([]stream.Packet, error)
 	Close() error
 }
 
-// isDamage says that an input goes on behind an error.
+// isDamage reports whether an input continues after an error.
 func isDamage(err error) bool {
 	_, ok := errors.AsType[*stream.Damage](err)
 	return ok
@@ -46,23 +45,23 @@ func isDamage(err error) bool {
 
 // Input is one capture to be merged.
 type Input struct {
-	// Path names it, in Archive if that is set.
+	// Path is its path, below Archive if that is set.
 	Path, Archive string
-	// Start is when it has to be open: none of its packets comes earlier, except
-	// behind one that is too late. In nanoseconds since the Unix epoch.
+	// Start is the time at which it has to be open, in nanoseconds since the Unix epoch.
+	// None of its packets is earlier, except after one that is too late.
 	Start int64
-	// End is when it can be closed: none of its packets comes later. It is
-	// math.MaxInt64 where that is not known.
+	// End is the time at which it can be closed: none of its packets is later. It is
+	// math.MaxInt64 if unknown.
 	End int64
-	// LinkType is that of its first packet, where HasLinkType says so.
+	// LinkType is the link type of its first packet, if HasLinkType is set.
 	LinkType    stream.LinkType
 	HasLinkType bool
-	// Open begins to read it, in blocks of about blockSize bytes. Its packets come in
-	// the order of one input, as the package comment has it.
+	// Open opens it for reading in blocks of about blockSize bytes. Its packets come in
+	// the order of one input: see the package comment.
 	Open func(blockSize int) (Reader, error)
 }
 
-// LinkTypesError says that two inputs do not fit into one pcap.
+// LinkTypesError means that two inputs do not fit into one pcap.
 type LinkTypesError struct {
 	Input, OtherInput *Input
 	First, Other      stream.LinkType
@@ -87,7 +86,7 @@ func streamName(path string) string {
 	return path
 }
 
-// linkTypes holds the inputs to one link type.
+// linkTypes checks that all inputs have one link type.
 type linkTypes struct {
 	first *Input
 	known stream.LinkType
@@ -103,7 +102,7 @@ func (l *linkTypes) check(input *Input, linkType stream.LinkType) error {
 	return nil
 }
 
-// after adds a duration to a time; neither wraps round.
+// after adds a duration to a time, without overflow.
 func after(time, duration int64) int64 {
 	if sum := time + duration; sum >= time {
 		return sum
@@ -111,7 +110,7 @@ func after(time, duration int64) int64 {
 	return math.MaxInt64
 }
 
-// before takes a duration from a time.
+// before subtracts a duration from a time, without overflow.
 func before(time, duration int64) int64 {
 	if difference := time - duration; difference <= time {
 		return difference

@@ -11,76 +11,74 @@ import (
 	"pcap-replay/stream"
 )
 
-// lookahead reads an input ahead of the merge, in a goroutine of its own. Before
-// a packet is given out it has seen the input a window further, so that it is
-// known how far out of order packets are there: an input in order, which nearly
-// all are, passes through without being copied or sorted. Reading and
-// decompressing go on meanwhile.
+// lookahead reads an input ahead of the merge, in its own goroutine. Before it returns a
+// packet, it has read the input a window further, so the disorder of the packets in the
+// window is known. Nearly all inputs are in order, and their packets are neither copied nor
+// sorted. The input is read and decompressed in the background.
 //
-// What has been read ahead is kept in blocks. Where the share of memory of an
-// input does not hold a window of it, the window is as much as it holds. A file that
-// can be read twice at no great cost is prescanned instead, where that
-// is more than a few blocks: they go out of the processor's cache and come back, which
-// takes longer than to read them again.
+// The data that was read ahead stays in blocks. If the memory share of an input is smaller
+// than a window, the window is as large as the share. If a window takes more than a few
+// blocks, a file that can be read twice at low cost is prescanned instead: the blocks would
+// leave the CPU cache and come back, which takes longer than reading them again.
 type lookahead struct {
 	window    int64
-	file      *files.PooledFile // to be closed in the end; nil where the goroutine closes the source
+	file      *files.PooledFile // closed at the end; nil if the goroutine closes the source
 	blocks    *blocks
 	blockSize int
 	batchSize int
-	eager     bool // reads as much as memory holds: the file may be gone later
+	eager     bool // reads as much as fits into memory, because the file may be gone later
 
 	mutex    sync.Mutex
 	changed  sync.Cond
 	disorder disorder
-	prescan  *prescan // nil while there is none
-	unsure   bool     // whether there is to be one
-	wanted   position // how far the merge wants to have been looked ahead
+	prescan  *prescan // nil if there is none
+	unsure   bool     // it is not decided yet whether there will be one
+	wanted   position // how far the merge wants the input to have been read
 	used     int64    // bytes of blocks and batches
 	stopped  bool     // the merge needs no more
 	ended    bool     // the input has been read to its end
 	queue    []readAhead
-	given    readAhead // what the merge has in use
+	given    readAhead // what the merge uses now
 	finished chan struct{}
-	ready    atomic.Bool // Next does not wait
+	ready    atomic.Bool // Next will not wait
 
 	reader   *stream.Reader
-	current  *block // being read into
-	previous *block // from which the reader moves what it has not given out; or nil
+	current  *block // the reader reads into it
+	previous *block // from which the reader moves data that it has not returned; or nil
 }
 
-// readAhead is what one Read gave.
+// readAhead is the result of one Read.
 type readAhead struct {
 	packets  []stream.Packet
-	batch    []stream.Packet // packets' memory
+	batch    []stream.Packet // memory of packets
 	block    *block
 	section  int // the number of the section, from 1
 	err      error
-	position       // behind the packets
+	position       // after the packets
 	end      int64 // offset in the stream
 }
 
 const (
-	// minAhead is how many blocks are read ahead in any case, so that reading and
-	// merging go on side by side.
+	// minAhead is the least number of blocks that are read ahead, so that reading and
+	// merging run at the same time.
 	minAhead = 4
-	// mostHeld is how many bytes, and blocksHeld how many blocks, are held at most to see
-	// a window, before a prescan does.
+	// mostHeld is the largest number of bytes, and blocksHeld that of blocks, which are
+	// held to see a window. If the window takes more, a prescan reads it.
 	mostHeld   = 2 << 20
 	blocksHeld = 32
-	// blocksBeyond is how many blocks are read beyond the window: with one, both sides
-	// wait for each other at every batch, and merge at 60 % of the speed.
+	// blocksBeyond is the number of blocks that are read beyond the window. With one,
+	// both sides wait for each other at every batch, and the speed of the merge is 60 %.
 	blocksBeyond = 2
 )
 
-// newLookahead reads src, which it closes in the end.
+// newLookahead reads src, and closes it at the end.
 func newLookahead(src io.ReadCloser, window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
 	l := prepareLookahead(window, blocks, blockSize, batchSize)
 	go l.run(src)
 	return l
 }
 
-// newTailLookahead reads a file that grows, which it closes in the end.
+// newTailLookahead reads a growing file, and closes it at the end.
 func newTailLookahead(src *tail, blocks *blocks, blockSize int) *lookahead {
 	l := prepareLookahead(0, blocks, blockSize, batchSize(blockSize))
 	l.eager = true
@@ -88,7 +86,7 @@ func newTailLookahead(src *tail, blocks *blocks, blockSize int) *lookahead {
 	return l
 }
 
-// newFileLookahead reads a file that may be read twice, which it closes in the end.
+// newFileLookahead reads a file that may be read twice, and closes it at the end.
 func newFileLookahead(file *files.PooledFile, window int64, blocks *blocks, blockSize, batchSize int) *lookahead {
 	l := prepareLookahead(window, blocks, blockSize, batchSize)
 	l.file, l.unsure = file, true
@@ -119,7 +117,7 @@ func (l *lookahead) run(src io.ReadCloser) {
 	}
 }
 
-// newBlock gives the reader a block, which it will use from now on.
+// newBlock gives the reader a block, which it uses from now on.
 func (l *lookahead) newBlock(size int) []byte {
 	b := l.blocks.newBlock(max(size, l.blockSize))
 	l.mutex.Lock()
@@ -130,8 +128,7 @@ func (l *lookahead) newBlock(size int) []byte {
 	return b.data
 }
 
-// dropPrevious lets go of the block before the current one, from which everything has
-// been moved.
+// dropPrevious drops the block before the current one, from which all data has been moved.
 func (l *lookahead) dropPrevious() {
 	if l.previous != nil {
 		l.drop(l.previous)
@@ -139,13 +136,13 @@ func (l *lookahead) dropPrevious() {
 	}
 }
 
-// hold counts memory that is taken or, below 0, let go of.
+// hold counts memory that is taken, or freed if bytes is below 0.
 func (l *lookahead) hold(bytes int) {
 	l.used += int64(bytes)
 	l.blocks.used.Add(int64(bytes))
 }
 
-// drop lets go of a block: once for being read into, and once for each batch.
+// drop ends one use of a block: that of the reader, or that of a batch.
 func (l *lookahead) drop(b *block) {
 	if b.users--; b.users == 0 {
 		l.hold(-len(b.data))
@@ -166,15 +163,15 @@ func (l *lookahead) add(read readAhead) {
 	l.ended = read.err != nil && !isDamage(read.err)
 	l.ready.Store(true)
 	if l.wanted == beginning && len(read.packets) > 0 {
-		l.wanted = read.plus(l.window) // as settle will say for this batch
+		l.wanted = read.plus(l.window) // as settle will do for this batch
 	}
 	if l.wanted != beginning && !l.disorder.isBefore(l.wanted) {
-		l.unsure = false // a window is little enough
+		l.unsure = false // a window is small enough
 	}
 	l.changed.Broadcast()
 }
 
-// isWanted waits until the input has to be read on, and says whether it has.
+// isWanted waits until more of the input is needed. It returns false if no more is needed.
 func (l *lookahead) isWanted() bool {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
@@ -185,13 +182,13 @@ func (l *lookahead) isWanted() bool {
 		if !l.isAhead() {
 			return true
 		}
-		l.changed.Broadcast() // settle may wait for more while another input has taken the memory
+		l.changed.Broadcast() // settle may wait for data for which another input has the memory
 		l.changed.Wait()
 	}
 	return false
 }
 
-// startPrescan makes a prescan read the window from now on.
+// startPrescan starts a prescan, which reads the window from now on.
 func (l *lookahead) startPrescan() {
 	l.prescan, l.unsure = newPrescan(l.file, l.window, l.blockSize), false
 	l.window, l.wanted = 0, beginning
@@ -201,7 +198,7 @@ func (l *lookahead) startPrescan() {
 	l.changed.Broadcast()
 }
 
-// isAhead says that there is no need to read on, or no memory.
+// isAhead reports whether no more data is needed now, or there is no memory for it.
 func (l *lookahead) isAhead() bool {
 	if len(l.queue) == 0 {
 		return false
@@ -209,10 +206,10 @@ func (l *lookahead) isAhead() bool {
 	return l.isFull() || !l.eager && l.used >= l.least() && l.beyond() >= int64(blocksBeyond*l.blockSize)
 }
 
-// least is how much is read ahead in any case, in bytes.
+// least is the number of bytes that are read ahead in any case.
 func (l *lookahead) least() int64 { return int64(minAhead * l.blockSize) }
 
-// beyond is how many bytes have been read behind what was wanted.
+// beyond is the number of bytes that have been read beyond the wanted position.
 func (l *lookahead) beyond() int64 {
 	at := sort.Search(len(l.queue), func(i int) bool { return !l.queue[i].isBefore(l.wanted) })
 	if at == len(l.queue) {
@@ -221,14 +218,14 @@ func (l *lookahead) beyond() int64 {
 	return l.queue[len(l.queue)-1].end - l.queue[at].end
 }
 
-// isFull says that the input holds its share of the memory, or that the inputs that
-// were open before it still hold theirs of when they were fewer.
+// isFull reports whether the input has used its share of the memory, or whether inputs that
+// were opened before it still hold larger shares, of the time when there were fewer inputs.
 func (l *lookahead) isFull() bool {
 	return l.used >= l.blocks.share() || l.used >= l.least() && l.blocks.used.Load() >= l.blocks.memory
 }
 
-// settle waits until the input has been seen a window beyond the batch given last,
-// and gives the largest disorder found.
+// settle waits until the input has been read a window beyond the last batch that was
+// returned, and returns the largest disorder found.
 func (l *lookahead) settle() int64 {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
@@ -241,7 +238,7 @@ func (l *lookahead) settle() int64 {
 		l.mutex.Unlock()
 		most := prescan.settle(l.given.position, l.given.end)
 		l.mutex.Lock()
-		return max(most, l.disorder.most) // a prescan that failed has not seen all
+		return max(most, l.disorder.most) // a prescan that failed has not read everything
 	}
 	return l.disorder.most
 }
@@ -262,12 +259,12 @@ func (l *lookahead) Next() ([]stream.Packet, error) {
 		l.changed.Wait()
 	}
 	l.given = l.queue[0]
-	l.queue = slices.Delete(l.queue, 0, 1) // keeps its memory
+	l.queue = slices.Delete(l.queue, 0, 1) // keeps the memory of the queue
 	l.ready.Store(len(l.queue) > 0 || l.ended)
 	return l.given.packets, l.given.err
 }
 
-// keep has the data of the batch given last stay valid until release.
+// keep keeps the data of the last batch that was returned valid until release.
 func (l *lookahead) keep() *block {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
@@ -275,8 +272,8 @@ func (l *lookahead) keep() *block {
 	return l.given.block
 }
 
-// keepForever is keep without release, for size bytes of the batch. It refuses where
-// they are a small part of the block, all of which would stay.
+// keepForever is keep without release, for size bytes of the batch. It returns false if they
+// are a small part of the block, because all of the block would stay in memory.
 func (l *lookahead) keepForever(size int) bool {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
@@ -292,10 +289,11 @@ func (l *lookahead) release(b *block) {
 	l.changed.Broadcast()
 }
 
-// isReady says that Next does not wait. It takes no lock: a Follower asks all its files.
+// isReady reports whether Next will not wait. It takes no lock, because a Follower asks all
+// its files.
 func (l *lookahead) isReady() bool { return l.ready.Load() }
 
-// free lets go of what has been given out.
+// free drops the blocks of the batch that was returned.
 func (l *lookahead) free(read readAhead) {
 	l.hold(-packetSize * len(read.batch))
 	l.blocks.freeBatch(read.batch)
@@ -316,7 +314,7 @@ func (l *lookahead) Close() error {
 		l.file.Close()
 	}
 	l.mutex.Lock()
-	defer l.mutex.Unlock() // what keep has kept may be released meanwhile
+	defer l.mutex.Unlock() // release may run at the same time
 	if l.given.block != nil {
 		l.free(l.given)
 	}

@@ -9,15 +9,15 @@ import (
 	"pcap-replay/stream"
 )
 
-// maxBatch is how many packets of one source are held ready at a time.
+// maxBatch is the largest number of packets of one source that are read at a time.
 const maxBatch = 512
 
-// Options say how a merge goes.
+// Options are the options of a merge.
 type Options struct {
 	// Mixed allows several link types.
 	Mixed bool
-	// Trouble is told what is wrong with an input, which ends there unless the
-	// error is a [*stream.Damage]. The others go on, unless it returns an error.
+	// Trouble is called with the error of an input. The input ends there, unless the
+	// error is a [*stream.Damage]. If Trouble returns an error, the merge ends.
 	Trouble func(*Input, error) error
 }
 
@@ -25,17 +25,17 @@ type Options struct {
 type Merger struct {
 	options   Options
 	linkTypes linkTypes
-	pending   []ranked // by start, then in the order given
-	ahead     *source  // open before its time, which comes before that of pending; or nil
+	pending   []ranked // by start, then in the order of the inputs
+	ahead     *source  // opened before its time, the next one before pending; or nil
 	tree      tournament
 	sources   []*source // by leaf
-	emptied   *source   // has no packet left in its batch
+	emptied   *source   // its batch has no packet left
 
-	latest int64 // time given out
+	latest int64 // time that was returned
 	late   int64
 }
 
-// ranked is an input with its place among those given.
+// ranked is an input with its number.
 type ranked struct {
 	*Input
 	order int32
@@ -45,15 +45,15 @@ type ranked struct {
 type source struct {
 	ranked
 	leaf    int32
-	reader  Reader // nil where openErr says why
+	reader  Reader // nil if it could not be opened: see openErr
 	openErr error
 	batch   []stream.Packet // of the reader
 	next    int
 	ended   bool
 }
 
-// New merges inputs, which it opens shortly before their time comes and closes when
-// they are done. Packets of equal time keep the order of the inputs.
+// New returns a Merger of inputs. It opens them shortly before their start and closes them
+// at their end. Packets of equal time keep the order of the inputs.
 func New(inputs []*Input, options Options) (*Merger, error) {
 	known, err := checkLinkTypes(inputs, options)
 	if err != nil {
@@ -80,10 +80,10 @@ func checkLinkTypes(inputs []*Input, options Options) (known linkTypes, err erro
 	return known, nil
 }
 
-// Late is how many packets came out behind one with a later time.
+// Late is the number of packets that were returned after one with a later time.
 func (m *Merger) Late() int64 { return m.late }
 
-// Read gives the next packets in order. Their data is valid until the next Read.
+// Read returns the next packets in order. Their data is valid until the next Read.
 // An error that is not io.EOF is from Options.Trouble or a [*LinkTypesError].
 func (m *Merger) Read(dst []stream.Packet) (n int, err error) {
 	if err := m.prepare(); err != nil {
@@ -112,7 +112,7 @@ func (m *Merger) Read(dst []stream.Packet) (n int, err error) {
 		n++
 		s.next++
 		if s.next == len(s.batch) {
-			m.emptied = s // reading on would take the data away from dst
+			m.emptied = s // reading on would overwrite the data of dst
 			break
 		}
 		m.tree.update(s.leaf, s.batch[s.next].Time)
@@ -121,8 +121,8 @@ func (m *Merger) Read(dst []stream.Packet) (n int, err error) {
 	return n, nil
 }
 
-// prepare sees to it that every open source has a packet ready, and that every
-// input is open whose time has come.
+// prepare makes every open source have a packet ready, and opens every input whose start
+// has come.
 func (m *Merger) prepare() error {
 	if s := m.emptied; s != nil {
 		m.emptied = nil
@@ -150,8 +150,8 @@ func (m *Merger) prepare() error {
 	return nil
 }
 
-// openAhead opens the next input before its time comes, so that its first packets
-// are read and put in order meanwhile. What is wrong with it is told in time.
+// openAhead opens the next input before its start, so that its first packets are read and
+// sorted in the meantime. Its errors are reported when its time has come.
 func (m *Merger) openAhead() {
 	m.ahead = nil
 	if len(m.pending) == 0 {
@@ -163,7 +163,7 @@ func (m *Merger) openAhead() {
 	m.ahead = s
 }
 
-// enter lets an open input take part, if it has a packet.
+// enter adds an open input to the tournament, if it has a packet.
 func (m *Merger) enter(s *source) error {
 	if s.openErr != nil {
 		return m.options.Trouble(s.Input, s.openErr)
@@ -184,7 +184,7 @@ func (m *Merger) enter(s *source) error {
 	return nil
 }
 
-// refill reads the next batch of a source. It is empty at the end.
+// refill reads the next batch of a source, which is empty at the end.
 func (m *Merger) refill(s *source) error {
 	s.next, s.batch = 0, nil
 	for len(s.batch) == 0 && !s.ended {
@@ -220,7 +220,7 @@ func (m *Merger) checkLinkTypes(s *source) error {
 	return nil
 }
 
-// Close closes what is still open.
+// Close closes the inputs that are still open.
 func (m *Merger) Close() error {
 	for _, s := range append(m.sources, m.ahead) {
 		if s != nil && s.reader != nil {

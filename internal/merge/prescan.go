@@ -9,8 +9,8 @@ import (
 	"pcap-replay/stream"
 )
 
-// prescan reads a file a window further than the merge has come, in a goroutine of its
-// own, to tell how far out of order it is. It keeps nothing.
+// prescan reads a file a window further than the merge, in its own goroutine, to measure
+// the disorder. It keeps no packets.
 type prescan struct {
 	file      *files.PooledFile
 	window    int64
@@ -21,27 +21,28 @@ type prescan struct {
 	seen     disorder
 	previous position // at the end of the stint before the last
 	offset   int64    // how far the file has been read
-	wanted   position // how far the merge wants to have been looked ahead
-	merged   int64    // offset that the merge has come to
+	wanted   position // how far the merge wants the file to have been read
+	merged   int64    // offset that the merge has reached
 	ended    bool     // the file has been read to its end
 	stopped  bool     // the merge needs no more
 	finished chan struct{}
 }
 
 const (
-	// prescanBlock is how much a prescan reads at a time at most, in bytes: half and twice
-	// as much take a few percent longer.
+	// prescanBlock is the largest number of bytes that a prescan reads at a time. Half and
+	// twice as much take a few percent longer.
 	prescanBlock = 128 << 10
-	// prescanStint is how many blocks a prescan reads before it tells. It is one stint ahead
-	// of what is wanted, so that nobody waits for it.
+	// prescanStint is the number of blocks that a prescan reads before it publishes the
+	// result. It stays one stint ahead of what is wanted, so that the merge does not wait.
 	prescanStint = 4
 )
 
-// prescanReach is how many bytes a prescan is ahead at most: a second of 17 Gbit/s. With a
-// window of hours, it would read all of the file first. Tests change it.
+// prescanReach is the largest number of bytes that a prescan is ahead: a second of 17
+// Gbit/s. Without it, a window of hours would make it read all of the file first. Tests
+// change it.
 var prescanReach = int64(2 << 30)
 
-// newPrescan looks through a file in blocks of up to blockSize bytes.
+// newPrescan starts a prescan of a file in blocks of up to blockSize bytes.
 func newPrescan(file *files.PooledFile, window int64, blockSize int) *prescan {
 	s := &prescan{
 		file: file, window: window, blockSize: min(blockSize, prescanBlock), seen: newDisorder(window),
@@ -64,17 +65,17 @@ func (s *prescan) run() {
 		for end := reader.Offset() + int64(prescanStint*s.blockSize); reader.Offset() < end && !ended; {
 			n, err := reader.Read(batch)
 			seen.observe(batch[:n])
-			ended = err != nil && !isDamage(err) // the merge will find the reason again
+			ended = err != nil && !isDamage(err) // the merge will find the error again
 			if err == io.EOF {
-				end, _ := source.Seek(0, io.SeekCurrent) // which a SectionReader can always say
-				s.file.EndAt(end)                        // nobody has seen what is written from now on
+				end, _ := source.Seek(0, io.SeekCurrent) // never fails for a SectionReader
+				s.file.EndAt(end)                        // data that is written from now on has not been prescanned
 			}
 		}
 		s.tell(seen, reader.Offset(), ended)
 	}
 }
 
-// isWanted waits until the file has to be read on, and says whether it has.
+// isWanted waits until more of the file is needed. It returns false if no more is needed.
 func (s *prescan) isWanted() bool {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -84,24 +85,25 @@ func (s *prescan) isWanted() bool {
 	return !s.ended && !s.stopped
 }
 
-// isDone says that the prescan is a stint ahead of what is wanted, or far enough in any case.
+// isDone reports whether the prescan is a stint ahead of what is wanted, or has reached its
+// limit.
 func (s *prescan) isDone() bool { return s.wanted.isBefore(s.previous) || s.isFarAhead() }
 
 func (s *prescan) isFarAhead() bool { return s.offset-s.merged >= prescanReach }
 
-// tell ends a stint.
+// tell publishes the result of a stint.
 func (s *prescan) tell(seen disorder, offset int64, ended bool) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.previous, s.seen, s.offset, s.ended = s.seen.position, seen, offset, ended
 	if s.wanted == beginning && seen.position != beginning {
-		s.wanted = seen.plus(s.window) // as settle will say soon
+		s.wanted = seen.plus(s.window) // as settle will do soon
 	}
 	s.changed.Broadcast()
 }
 
-// settle waits until the file has been seen a window beyond a position and offset that
-// the merge has come to, and gives the largest disorder found.
+// settle waits until the file has been read a window beyond a position and offset that the
+// merge has reached, and returns the largest disorder found.
 func (s *prescan) settle(merged position, offset int64) int64 {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()

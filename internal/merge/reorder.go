@@ -6,16 +6,16 @@ import (
 	"pcap-replay/stream"
 )
 
-// reorderer gives the packets of one input in order. It holds and copies them only where
-// the input is out of order, and no longer than it is.
+// reorderer returns the packets of one input in order. It holds and copies packets only where
+// the input is out of order, and only as long as it is.
 type reorderer struct {
 	src   Reader
-	ahead *lookahead // nil where hold is known from the start
+	ahead *lookahead // nil if hold is known from the start
 
-	hold     int64 // how long packets are held; 0 passes everything through
+	hold     int64 // how long packets are held; 0: not at all
 	held     reorderBuffer
 	released []stream.Packet
-	err      error // that ended src
+	err      error // the error that ended src
 }
 
 func newReorderer(src Reader, ahead *lookahead, window, hold int64) *reorderer {
@@ -51,7 +51,7 @@ func (r *reorderer) Next() ([]stream.Packet, error) {
 	}
 }
 
-// release gives the held packets that no packet to come can overtake.
+// release returns the held packets before which no later packet can be sorted.
 func (r *reorderer) release() []stream.Packet {
 	due := before(r.held.latest, r.hold)
 	if r.err != nil {
@@ -64,13 +64,12 @@ func (r *reorderer) release() []stream.Packet {
 // Close implements Reader.
 func (r *reorderer) Close() error { return r.src.Close() }
 
-// reorderBuffer holds packets of one input that wait for earlier ones, in memory of their
-// own.
+// reorderBuffer holds copies of packets of one input, which wait for earlier ones.
 type reorderBuffer struct {
 	window  int64
-	latest  int64 // time from the last packet on that was too late
+	latest  int64 // latest time since the last packet that was too late
 	waiting heldPackets
-	settled []stream.Packet // up to that packet: nothing can overtake them any more
+	settled []stream.Packet // up to that packet, in their final order
 	taken   int             // of settled
 	slab    slab
 	count   uint64
@@ -80,7 +79,7 @@ func newReorderBuffer(window int64) reorderBuffer {
 	return reorderBuffer{window: window, latest: math.MinInt64}
 }
 
-// add copies a packet, since its data is not valid for long.
+// add copies a packet, because its data is valid only until the next read.
 func (h *reorderBuffer) add(packet *stream.Packet) {
 	held := heldPacket{*packet, h.count}
 	held.Data = h.slab.clone(packet.Data)
@@ -95,15 +94,15 @@ func (h *reorderBuffer) add(packet *stream.Packet) {
 	h.waiting.push(held)
 }
 
-// settle has all packets go out, whatever their time, before what comes next.
+// settle makes all packets leave before the next ones, whatever their time.
 func (h *reorderBuffer) settle() {
 	for len(h.waiting) > 0 {
 		h.settled = append(h.settled, h.waiting.pop())
 	}
 }
 
-// release appends up to most packets to dst, in order: those that are settled, and of
-// the others those that are not later than due.
+// release appends up to most packets to dst, in order: those that are settled, and those
+// of the others that are not later than due.
 func (h *reorderBuffer) release(dst []stream.Packet, most int, due int64) []stream.Packet {
 	for len(dst) < most && h.taken < len(h.settled) {
 		dst = append(dst, h.settled[h.taken])
@@ -119,8 +118,8 @@ func (h *reorderBuffer) release(dst []stream.Packet, most int, due int64) []stre
 	return dst
 }
 
-// next is the time of the packet that release gives next, if it gives one. A packet that
-// is settled does not wait for any time.
+// next is the time of the packet that release will return next, if there is one. A settled
+// packet does not wait for any time.
 func (h *reorderBuffer) next(due int64) (time int64, ok bool) {
 	switch {
 	case h.taken < len(h.settled):
@@ -133,15 +132,14 @@ func (h *reorderBuffer) next(due int64) (time int64, ok bool) {
 
 func (h *reorderBuffer) isEmpty() bool { return len(h.settled) == 0 && len(h.waiting) == 0 }
 
-// heldPacket is a packet with its number. Of packets of one time the first to come is
-// the first to go.
+// heldPacket is a packet with its number. Packets of equal time keep their order.
 type heldPacket struct {
 	stream.Packet
 	number uint64
 }
 
-// heldPackets is a binary heap, the next packet first; container/heap would
-// allocate with each.
+// heldPackets is a binary heap with the next packet first. container/heap would allocate
+// memory for each packet.
 type heldPackets []heldPacket
 
 func (h heldPackets) less(i, j int) bool {
@@ -183,5 +181,5 @@ func (h *heldPackets) pop() stream.Packet {
 	}
 }
 
-// heapVacant lets go of the data of a packet that has left.
+// heapVacant releases the data of a packet that has left.
 var heapVacant heldPacket

@@ -9,43 +9,44 @@ import (
 	"pcap-replay/stream"
 )
 
-// Runs keeps packets that came in on a stream, until they can be merged: in
-// memory up to a bound, and from there on in files that nobody sees, compressed
-// by lz4 where the disk is slow. Add is not safe for concurrent use.
+// Runs keeps the packets of streams until they can be merged: in memory up to a limit, and
+// the rest in unnamed files, which are compressed with lz4 if the disk is slow. Add is not
+// safe for concurrent use.
 type Runs struct {
 	memory int64
 	window int64
 	again  bool
 	spill  *spill
-	blocks *blocks // the stream is read into
+	blocks *blocks // into which the stream is read
 
 	count        int          // of runs
-	begun        atomic.Int64 // the same, for others
+	begun        atomic.Int64 // the same, for other goroutines
 	added, taken atomic.Int64 // packets
 	used         int64        // of memory
-	slab         slab         // for packets that are few in their block
+	slab         slab         // for packets that are a small part of their block
 }
 
-// NewRuns keeps up to memory bytes in memory and the rest in files in folder,
-// which have no name once they have been created, so that they always go with the
-// process. Packets out of order within window nanoseconds are put in order. With
-// again, runs can be read more than once and stay until Close.
+// NewRuns returns Runs that keep up to memory bytes in memory and the rest in files in
+// folder. The files lose their names when they have been created, so they disappear with the
+// process. Packets that are out of order by up to window nanoseconds are sorted. With again,
+// runs can be read more than once and stay until Close.
 func NewRuns(memory int64, folder string, window int64, again bool) *Runs {
 	return &Runs{memory: memory, window: window, again: again, spill: newSpill(folder), blocks: newBlocks(streamMemory)}
 }
 
-// streamMemory is how far a stream is read ahead, in bytes.
+// streamMemory is the number of bytes that a stream is read ahead.
 const streamMemory = 8 << 20
 
-// Spilled is how many bytes have been written to files. It is safe for concurrent use.
+// Spilled is the number of bytes that have been written to files. It is safe for concurrent
+// use.
 func (r *Runs) Spilled() int64 { return r.spill.written() }
 
-// Held is how many packets Add has read that no merge has taken yet. It is safe for
-// concurrent use.
+// Held is the number of packets that Add has read and no merge has taken yet. It is safe
+// for concurrent use.
 func (r *Runs) Held() int64 { return max(r.added.Load()-r.taken.Load(), 0) }
 
-// Begun is how many sections with packets Add has begun to read. It is safe for concurrent
-// use.
+// Begun is the number of sections with packets that Add has begun to read. It is safe for
+// concurrent use.
 func (r *Runs) Begun() int64 { return r.begun.Load() }
 
 // Close frees the files.
@@ -58,34 +59,34 @@ type run struct {
 	contents Contents
 }
 
-// chunk is a piece of a run: in memory, or spilled.
+// chunk is a part of a run: in memory, or in a file.
 type chunk struct {
 	packets []stream.Packet
 	spilled *spilledChunk
 }
 
-// streamBatch is how many packets of a stream are taken at a time: a block of small
-// ones.
+// streamBatch is the number of packets of a stream that are read at a time: a block of small
+// packets.
 const streamBatch = 2048
 
-// chunkBudget bounds the spilled chunks that are in memory while runs are merged, in
+// chunkBudget limits the chunks from files that are in memory while runs are merged, in
 // bytes.
 const chunkBudget = 8 << 20
 
-// recordSize is what the header of a packet takes in a block that is kept, in bytes.
+// recordSize is the size of the header of a packet in a block that is kept, in bytes.
 const recordSize = 16
 
-// Added is what a stream held.
+// Added describes a stream that was added.
 type Added struct {
 	// Inputs are its sections that have packets.
 	Inputs []*Input
-	// Sections counts all of them, LinkTypes are what their headers name.
+	// Sections is the number of all sections. LinkTypes are those of their headers.
 	Sections  int
 	LinkTypes []stream.LinkType
 }
 
-// Add reads src to its end and closes it. trouble is told what is wrong with it, as
-// in [Options].
+// Add reads src to its end and closes it. trouble is called with its errors, as in
+// [Options].
 func (r *Runs) Add(src io.ReadCloser, path, archive string, trouble func(error) error) (added Added, err error) {
 	ahead := newLookahead(src, 0, r.blocks, stream.DefaultBlockSize, streamBatch)
 	defer ahead.Close()
@@ -137,8 +138,8 @@ func (r *Runs) newRun(first *stream.Packet) *run {
 	}}
 }
 
-// append puts a batch at the end of a run, in pieces: of spilled runs, a chunk each
-// is in memory while they are merged.
+// append appends a batch to a run, in pieces, because a chunk of each run is in memory while
+// they are merged.
 func (r *Runs) append(to *run, batch []stream.Packet, ahead *lookahead) error {
 	limit := partOf(chunkBudget, r.count)
 	for len(batch) > 0 {
@@ -184,18 +185,18 @@ func (r *run) input(path, archive string) *Input {
 	}
 }
 
-// runReader reads a run. While the merge works on one chunk, the next is loaded.
+// runReader reads a run. While the merge uses one chunk, the next one is loaded.
 type runReader struct {
 	run     *run
-	next    int         // chunk
-	loading chan loaded // nil where no chunk is being loaded
+	next    int         // number of the next chunk
+	loading chan loaded // nil if no chunk is being loaded
 	current *loadedChunk
-	spare   *loadedChunk // its memory may be used again
+	spare   *loadedChunk // its memory can be reused
 }
 
 type loaded struct {
 	packets []stream.Packet
-	chunk   *loadedChunk // nil where the packets were in memory
+	chunk   *loadedChunk // nil if the packets were in memory
 	err     error
 }
 
@@ -231,7 +232,7 @@ func (r *runReader) load() {
 	if c.spilled == nil {
 		loading <- loaded{packets: c.packets}
 		if !r.run.runs.again {
-			c.packets = nil // the memory goes as the merge goes on
+			c.packets = nil // frees the memory while the merge runs
 		}
 		return
 	}

@@ -9,20 +9,20 @@ import (
 	"pcap-replay/stream"
 )
 
-// signatureSize is how much of the beginning of a file is compared, in bytes. It holds the
-// headers that dumpcap writes for several interfaces, and the time, the lengths and the
-// first bytes of the first packet.
+// signatureSize is the number of bytes at the beginning of a file that are compared. They
+// include the headers that dumpcap writes for several interfaces, and the time, the lengths
+// and the first bytes of the first packet.
 const signatureSize = 2 << 10
 
-// signature is the first bytes of a file. A capture tool only appends to a capture, so
-// other first bytes mean that the file has been written anew. It is safe for concurrent
-// use.
+// signature is the first bytes of a file. A capture tool only appends to a capture, so if
+// the first bytes differ, the file has been overwritten. It is safe for concurrent use.
 type signature struct {
 	mutex sync.Mutex
 	bytes []byte
 }
 
-// isOf says whether a file still begins so, and adds what the file has more.
+// isOf reports whether a file still begins with these bytes, and adds bytes that the file
+// has beyond them.
 func (s *signature) isOf(file io.ReaderAt) bool {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -35,8 +35,8 @@ func (s *signature) isOf(file io.ReaderAt) bool {
 	return true
 }
 
-// covers says whether data read at an offset agrees with the beginning, and adds what
-// the data has more.
+// covers reports whether data that was read at an offset agrees with the first bytes, and
+// adds bytes that the data has beyond them.
 func (s *signature) covers(data []byte, offset int64) bool {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -53,11 +53,11 @@ func (s *signature) covers(data []byte, offset int64) bool {
 	return true
 }
 
-// content gives the first bytes of the capture, decompressed. They are fewer where the file
-// does not hold as many yet.
+// content returns the first bytes of the capture, decompressed. They are fewer if the file
+// does not have more yet.
 func (s *signature) content(file io.ReaderAt, size int64) (content []byte, compression stream.Compression) {
 	s.mutex.Lock()
-	content = s.bytes // which only append changes
+	content = s.bytes // only append changes them
 	s.mutex.Unlock()
 	if compression = stream.DetectCompression(content); compression == stream.Uncompressed {
 		return content, compression
@@ -72,8 +72,8 @@ func (s *signature) content(file io.ReaderAt, size int64) (content []byte, compr
 	return content[:n], compression
 }
 
-// haveSamePacket says whether two captures begin with the same headers and the same packet,
-// as far as both are there.
+// haveSamePacket reports whether two captures begin with the same headers and the same
+// packet, as far as both have them.
 func haveSamePacket(a, b []byte) bool {
 	common := min(len(a), len(b))
 	return bytes.Equal(a[:common], b[:common]) && holdsPacket(a[:common])
@@ -81,14 +81,14 @@ func haveSamePacket(a, b []byte) bool {
 
 const (
 	pcapHeaders = 24 + 16 // of the file and of a record: pcap-savefile(5)
-	// packetBlockHeader is what stands before the data in an enhanced packet block of
-	// pcapng, the time included.
+	// packetBlockHeader is the size of what precedes the data in an enhanced packet block
+	// of pcapng, including the time.
 	packetBlockHeader = 28
 	sectionBlock      = 0x0a0d0d0a
 )
 
-// holdsPacket says whether the beginning of a capture goes on to the header of a packet,
-// which has the time: without one, all captures of an interface begin with the same bytes.
+// holdsPacket reports whether the beginning of a capture includes the header of a packet,
+// which has the time. Without it, all captures of an interface begin with the same bytes.
 func holdsPacket(head []byte) bool {
 	if len(head) < 12 || binary.LittleEndian.Uint32(head) != sectionBlock {
 		return len(head) >= pcapHeaders

@@ -13,12 +13,12 @@ import (
 	"pcap-replay/stream"
 )
 
-// spill is files without a name that take what memory does not. Compressing and
-// writing go on in the background, each writer with a file of its own: the kernel
-// lets nobody write to a file while another one does.
+// spill stores in unnamed files what does not fit into memory. Chunks are compressed and
+// written in the background. Each writer has its own file, because the kernel lets only one
+// thread write to a file at a time.
 //
-// Chunks are compressed where that is faster. It takes a core 1 to 4 ns for each
-// byte, which a disk saves when it is slow, and the page cache does not.
+// Chunks are compressed if this is faster. Compression takes 1 to 4 ns of a core for each
+// byte. This pays off with a slow disk, but not with the page cache.
 type spill struct {
 	folder string
 	idle   chan *spillWriter
@@ -27,45 +27,45 @@ type spill struct {
 	mutex sync.Mutex
 	err   error // the first
 	size  int64 // of all files
-	// writeCost is what it took to write a byte lately, in nanoseconds.
+	// writeCost is the recent time to write a byte, in nanoseconds.
 	writeCost float64
 
 	stored sync.Pool // of *[]byte: chunks as they are in the file
 }
 
-// spilledChunk is where a chunk is, once flush has returned.
+// spilledChunk is the place of a chunk in a file. It is valid after flush.
 type spilledChunk struct {
 	packets int
 	size    int // bytes
 	file    *os.File
 	offset  int64
-	stored  int // bytes in the file; where that is the size, they are not compressed
+	stored  int // bytes in the file; if equal to size, they are not compressed
 }
 
 // spillWriter writes one chunk at a time.
 type spillWriter struct {
 	file              *os.File // nil before the first
-	name              string   // of the file, where a file keeps it while it is open: Windows
+	name              string   // of the file on Windows, where an open file keeps its name
 	size              int64
 	compressor        lz4.Compressor
 	packets           []stream.Packet
 	plain, compressed []byte
 }
 
-// loadedChunk is the memory for one chunk that is read.
+// loadedChunk is the memory of a chunk that is read.
 type loadedChunk struct {
 	plain   []byte
 	packets []stream.Packet
 }
 
-// spillWriters is how many chunks are compressed and written at the same time.
+// spillWriters is the number of chunks that are compressed and written at the same time.
 const spillWriters = 2
 
 const (
-	// slowWrite is the cost from which on less is written, in nanoseconds for a byte.
+	// slowWrite is the cost in nanoseconds per byte from which chunks are compressed.
 	slowWrite = 3
-	// writeCostSpan is over how many writes it is averaged: a few of them wait for a
-	// processor, and a hundred times as long.
+	// writeCostSpan is the number of writes over which the cost is averaged. A few writes
+	// wait for a core, and take a hundred times as long.
 	writeCostSpan = 128
 )
 
@@ -77,8 +77,8 @@ func newSpill(folder string) *spill {
 	return s
 }
 
-// add writes packets in the background, which is done when flush has returned. Their
-// data has to stay until release is called.
+// add writes packets in the background. They are written when flush has returned. Their data
+// must be valid until release is called.
 func (s *spill) add(packets []stream.Packet, release func()) (*spilledChunk, error) {
 	w := <-s.idle
 	if err := s.prepare(w); err != nil {
@@ -97,7 +97,8 @@ func (s *spill) add(packets []stream.Packet, release func()) (*spilledChunk, err
 	return chunk, nil
 }
 
-// prepare sees to it that a writer has a file, or gives the error of an earlier write.
+// prepare creates the file of a writer if it has none, or returns the error of an earlier
+// write.
 func (s *spill) prepare(w *spillWriter) error {
 	if err := s.failed(); err != nil || w.file != nil {
 		return err
@@ -138,7 +139,7 @@ func appendPackets(chunk []byte, packets []stream.Packet) []byte {
 	return chunk
 }
 
-// parsePackets undoes appendPackets.
+// parsePackets is the inverse of appendPackets.
 func parsePackets(dst []stream.Packet, chunk []byte, count int) []stream.Packet {
 	order := binary.NativeEndian
 	data := chunk[count*spillHeaderLength:]
@@ -179,7 +180,7 @@ func (s *spill) isSlow() bool {
 	return s.writeCost > slowWrite
 }
 
-// compress gives the chunk compressed, unless that does not make it smaller.
+// compress returns the compressed chunk, or the chunk itself if that is not larger.
 func (w *spillWriter) compress() []byte {
 	w.compressed = sized(w.compressed, lz4.CompressBlockBound(len(w.plain)))
 	n, err := w.compressor.CompressBlock(w.plain, w.compressed)
@@ -195,14 +196,14 @@ func (s *spill) flush() error {
 	return s.failed()
 }
 
-// written is how many bytes all files hold.
+// written is the number of bytes in all files.
 func (s *spill) written() int64 {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return s.size
 }
 
-// read gives the packets of a chunk, in memory. It is safe for concurrent use.
+// read loads the packets of a chunk into memory. It is safe for concurrent use.
 func (s *spill) read(chunk *spilledChunk, memory *loadedChunk) ([]stream.Packet, error) {
 	memory.plain = sized(memory.plain, chunk.size)
 	var err error
@@ -238,7 +239,7 @@ func (s *spill) uncompress(chunk *spilledChunk, plain []byte) error {
 func (s *spill) close() error {
 	s.writes.Wait()
 	var errs [spillWriters]error
-	var closing sync.WaitGroup // the kernel takes its time to let go of much data
+	var closing sync.WaitGroup // the kernel needs some time to free much data
 	for i := range errs {
 		w := <-s.idle
 		closing.Go(func() { errs[i] = w.close() })
@@ -258,7 +259,7 @@ func (w *spillWriter) close() error {
 	return err
 }
 
-// create makes the file and takes its name away, so that nothing can leave it behind.
+// create creates the file and removes its name, so that it cannot outlive the process.
 func (w *spillWriter) create(folder string) (err error) {
 	if w.file, err = os.CreateTemp(folder, "pcap-merge-*"); err != nil {
 		return err
@@ -269,7 +270,7 @@ func (w *spillWriter) create(folder string) (err error) {
 	return nil
 }
 
-// sized gives a buffer of size bytes, the one at hand if it is large enough.
+// sized returns a buffer of size bytes: the given one if it is large enough.
 func sized(buffer []byte, size int) []byte {
 	if cap(buffer) < size {
 		return make([]byte, size)

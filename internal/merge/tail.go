@@ -10,14 +10,14 @@ import (
 	"pcap-replay/internal/files"
 )
 
-// UnreadError says that a file that is followed has lost bytes before they were read.
+// UnreadError means that a followed file has lost bytes before they were read.
 type UnreadError struct {
-	Offset  int64 // from where on
+	Offset  int64 // of the first lost byte
 	Lost    int64 // bytes
-	AtLeast bool  // the file may have lost more than what was seen of it
+	AtLeast bool  // the file may have lost more than was known of it
 	Reason  string
-	// Unseen is how many captures were written over before anything of them was seen. The
-	// rest is empty then.
+	// Unseen is the number of captures that were overwritten before anything of them was
+	// read. The other fields are empty then.
 	Unseen int
 }
 
@@ -36,17 +36,17 @@ func (e *UnreadError) Error() string {
 	return fmt.Sprintf("offset %d: %s (%s)", e.Offset, e.Reason, lost)
 }
 
-// tail reads a file and waits for more at its end. It ends where the watcher says so, or
-// where the file is no longer what it was.
+// tail reads a file and waits for more data at its end. It ends where the watcher says so,
+// or if the file has been overwritten.
 type tail struct {
 	file      *files.PooledFile
 	signature *signature
-	offset    atomic.Int64           // read so far
-	size      atomic.Int64           // the largest seen
-	grown     atomic.Int64           // when it did last, in nanoseconds since the Unix epoch
+	offset    atomic.Int64           // up to which the file has been read
+	size      atomic.Int64           // the largest size so far
+	grown     atomic.Int64           // when size last grew, in nanoseconds since the Unix epoch
 	waits     atomic.Bool            // at the end of the file
-	isDone    atomic.Bool            // whoever wrote the file has closed it
-	broken    atomic.Pointer[string] // why there is no more to read
+	isDone    atomic.Bool            // the writer has closed the file
+	broken    atomic.Pointer[string] // why nothing more can be read
 
 	wake  chan struct{}
 	ended chan struct{}
@@ -62,7 +62,7 @@ func newTail(file *files.PooledFile, signature *signature, size int64) *tail {
 // Read implements io.Reader.
 func (t *tail) Read(p []byte) (int, error) {
 	for {
-		isLast := t.hasEnded() || t.broken.Load() != nil // what the file has now is the last
+		isLast := t.hasEnded() || t.broken.Load() != nil // then the file has its final data now
 		n, err := t.readOn(p)
 		if n > 0 || err != io.EOF || isLast {
 			return n, err
@@ -85,8 +85,8 @@ func (t *tail) hasEnded() bool {
 	}
 }
 
-// readOn reads what there is. What it gives was read before the file was written anew,
-// since the file begins as before afterwards.
+// readOn reads the data that is there. The data was read before the file was overwritten,
+// because the file still begins with the same bytes after the read.
 func (t *tail) readOn(p []byte) (int, error) {
 	if t.broken.Load() != nil {
 		return 0, t.unread()
@@ -115,7 +115,7 @@ const (
 	deleted     = "was deleted before it was read to its end"
 )
 
-// breakOff has Read give what is lost, and then nothing more.
+// breakOff makes Read return what is lost, and then nothing more.
 func (t *tail) breakOff(reason string) {
 	t.broken.CompareAndSwap(nil, &reason)
 	select {
@@ -124,7 +124,7 @@ func (t *tail) breakOff(reason string) {
 	}
 }
 
-// unread is io.EOF where nothing can have been lost.
+// unread is io.EOF if nothing can have been lost.
 func (t *tail) unread() error {
 	offset := t.offset.Load()
 	lost, isDone := max(0, t.size.Load()-offset), t.isDone.Load()
@@ -144,17 +144,17 @@ func (t *tail) grow(size int64) {
 	}
 }
 
-// isBusy says that there may be more to read at once.
+// isBusy reports whether there may be more data to read now.
 func (t *tail) isBusy() bool {
 	return !t.waits.Load() || t.hasEnded() || t.broken.Load() != nil || t.offset.Load() < t.size.Load()
 }
 
-// grewWithin says whether the file grew less than a duration ago.
+// grewWithin reports whether the file grew less than a duration ago.
 func (t *tail) grewWithin(duration time.Duration) bool {
 	return time.Now().UnixNano()-t.grown.Load() < int64(duration)
 }
 
-// end has Read end at the largest size seen.
+// end makes Read end at the largest size so far.
 func (t *tail) end() {
 	t.once.Do(func() {
 		t.file.EndAt(t.size.Load())

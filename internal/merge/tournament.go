@@ -5,10 +5,10 @@ import (
 	"math/bits"
 )
 
-// tournament finds the source with the earliest packet: a tree in which every
-// node holds the winner of the two below. A source that moves on plays again on
-// its own way to the root only, one match a level. Equal times go to the source
-// with the lower order, which keeps the merge stable.
+// tournament finds the source with the earliest packet. It is a tree in which every node has
+// the winner of the two nodes below it. When a source has a new packet, only the matches on
+// its path to the root are played again. Of equal times, that of the source with the lower
+// order wins, which keeps the merge stable.
 type tournament struct {
 	players  []player // by leaf
 	winners  []uint64 // leaves; winners[1] is the root, the second half are the leaves
@@ -16,9 +16,9 @@ type tournament struct {
 	occupied int
 }
 
-// player is a source in a match: the earlier time wins, then the lower order.
+// player is a source in a match. The earlier time wins, then the lower order.
 type player struct {
-	time  uint64 // with the sign turned, so that earlier is less
+	time  uint64 // with the sign bit inverted, so that an earlier time is less
 	order uint64
 }
 
@@ -27,7 +27,7 @@ var nobody = player{math.MaxUint64, math.MaxUint64}
 
 const signBit = 1 << 63
 
-// enter gives a source a leaf.
+// enter adds a source and returns its leaf.
 func (t *tournament) enter(order int32, time int64) (leaf int32) {
 	if len(t.vacant) == 0 {
 		t.grow()
@@ -51,7 +51,7 @@ func (t *tournament) leave(leaf int32) {
 // winner is the leaf with the earliest time, unless empty.
 func (t *tournament) winner() int32 { return int32(t.winners[1]) }
 
-// time is that of a leaf.
+// time returns the time of a leaf.
 func (t *tournament) time(leaf int32) int64 { return int64(t.players[leaf].time ^ signBit) }
 
 func (t *tournament) empty() bool { return t.occupied == 0 }
@@ -62,8 +62,8 @@ func (t *tournament) update(leaf int32, time int64) {
 	t.play(leaf)
 }
 
-// play has a leaf play all its matches again. Who wins one is as good as random,
-// so there is no branch on it: a wrong guess costs more than all the arithmetic.
+// play plays all matches of a leaf again. The winner is practically random, so the code does
+// not branch on it: a wrong prediction costs more than all the arithmetic.
 func (t *tournament) play(leaf int32) {
 	players, winners := t.players, t.winners
 	best := uint64(leaf)
@@ -74,7 +74,7 @@ func (t *tournament) play(leaf int32) {
 		other := players[rival]
 		_, less := bits.Sub64(other.order, at.order, 0)
 		_, less = bits.Sub64(other.time, at.time, less)
-		take := -less // all ones if the rival is before
+		take := -less // all ones if the rival is earlier
 		best ^= (best ^ rival) & take
 		at.time ^= (at.time ^ other.time) & take
 		at.order ^= (at.order ^ other.order) & take

@@ -16,76 +16,76 @@ import (
 	"pcap-replay/stream"
 )
 
-// Folder is what a [Follower] follows.
+// Folder is a folder that a [Follower] follows.
 type Folder struct {
 	Path string
-	// List gives the paths of the files that are there. An error ends it all: the folder
-	// is gone.
+	// List returns the paths of the files in the folder. An error ends the run, because
+	// the folder is gone.
 	List func() ([]string, error)
-	// IsOutput says that a file is not to be read, since this process writes it.
+	// IsOutput reports whether this process writes a file, so that it is not read.
 	IsOutput func(path string) bool
-	// Idle ends it all when no file has grown for so long; 0 never does.
+	// Idle is the time without growth of any file after which the run ends; 0: never.
 	Idle time.Duration
 }
 
 const (
-	// scanInterval is how often the folder is looked at, if that takes less than
-	// a tenth of the time.
+	// scanInterval is the interval of looks at the folder, if a look takes less than a
+	// tenth of it.
 	scanInterval = 100 * time.Millisecond
 	scanShare    = 10
-	// A stop takes effect when no file is open that has been written to, and none has
-	// grown for settleTime, but after stopTime at the latest: capture tools that got the same
-	// signal write what they hold, and one that got none goes on for ever.
+	// A stop takes effect when no file is open for writing and none has grown for
+	// settleTime, but after stopTime at the latest. Capture tools that got the same signal
+	// write their buffers in this time. One that got no signal never stops.
 	settleTime = 2 * scanInterval
 	stopTime   = 2 * time.Second
-	// forgetTime is how long a deleted file is remembered: a compressed copy of it may
-	// be moved into the folder later.
+	// forgetTime is how long a deleted file is remembered, because a compressed copy of it
+	// may be moved into the folder later.
 	forgetTime = 10 * time.Minute
 )
 
-// watcher looks at a folder again and again. It finds new files, tells the tails of those
-// that have grown, and ends those that are gone. It runs beside the Follower, because
-// files come and go while that waits for its reader.
+// watcher looks at a folder regularly. It finds new files, informs the tails of files that
+// have grown, and ends those of files that are gone. It runs in its own goroutine, because
+// files come and go while the Follower waits for its reader.
 //
-// A file is known by its device and inode and by its first bytes. So a renamed file
-// is the same capture, and a file that is written anew is another one. A compressed file
-// is a copy, and not followed, if it unpacks to the first bytes of a file that is known.
+// A file is identified by its device and inode, and by its first bytes. So a renamed file is
+// the same capture, and an overwritten file is another one. A compressed file is a copy, and
+// not followed, if it decompresses to the first bytes of a known file.
 type watcher struct {
 	folder   Folder
 	captures *Captures
-	patience atomic.Int64 // with a file that does not grow, in nanoseconds
+	patience atomic.Int64 // how long to wait for a file that does not grow, in nanoseconds
 
 	closings  *files.Closings
 	sightings map[files.Identity]*sighting
-	former    []*sighting // of files that have been written anew
-	grown     time.Time   // when a file did last
-	finds     []*followed // of this look
+	former    []*sighting // of files that have been overwritten
+	grown     time.Time   // when a file last grew
+	finds     []*followed // files that this look has found
 
 	mutex    sync.Mutex
-	found    []*followed // that the Follower does not know to be there
+	found    []*followed // that the Follower has not taken yet
 	finished bool        // nothing more will be found
 
-	stop chan struct{} // closed for an end when all that is there has been read
-	quit chan struct{} // closed for an end at once
-	done chan struct{} // closed in the end
+	stop chan struct{} // closed to end the run when everything has been read
+	quit chan struct{} // closed to end the run at once
+	done chan struct{} // closed at the end
 }
 
 // sighting is a capture in the folder.
 type sighting struct {
 	path      string
 	info      fs.FileInfo // of the last look
-	seen      time.Time   // when it was there last
+	seen      time.Time   // when it was last in the folder
 	signature *signature
 
-	// These are empty until the file has begun so far that it is known what it is.
+	// These are empty until the file is long enough to decide what it is.
 	isDecided   bool
-	file        *followed // nil for a copy and for what has ended
+	file        *followed // nil for a copy, and after the end
 	content     []byte    // the beginning, decompressed
 	compression stream.Compression
 
-	// turn is how often the file had been closed when this capture was begun.
+	// turn is the number of times that the file had been closed when this capture began.
 	turn    int
-	before  *sighting // what was in the file before it was written anew, or nil
+	before  *sighting // what was in the file before it was overwritten, or nil
 	refused bool      // it cannot be opened, and that has been reported
 }
 
@@ -137,8 +137,8 @@ func (w *watcher) run() {
 	}
 }
 
-// isWritten says whether a file is known to be open for writing. It may grow although it has not
-// for a while: tcpdump writes its last packets when it ends.
+// isWritten reports whether a file is known to be open for writing. It may still grow, even
+// if it has not for a while: tcpdump writes its last packets when it ends.
 func (w *watcher) isWritten() bool {
 	for _, s := range w.sightings {
 		if closing := w.closings.Of(s.path); closing.Known && !closing.IsClosed && s.file != nil {
@@ -148,7 +148,7 @@ func (w *watcher) isWritten() bool {
 	return false
 }
 
-// finish has all files end where the last look has seen them end.
+// finish ends all files at their size of the last look.
 func (w *watcher) finish() {
 	for _, s := range w.sightings {
 		w.end(s)
@@ -159,7 +159,7 @@ func (w *watcher) finish() {
 	w.finished = true
 }
 
-// end has a file end where it has been seen to end, and leaves it to the Follower.
+// end ends a file at its known size, and leaves it to the Follower.
 func (w *watcher) end(s *sighting) {
 	if s.file != nil {
 		s.file.tail.end()
@@ -168,7 +168,7 @@ func (w *watcher) end(s *sighting) {
 	}
 }
 
-// breakOff has a file end where it has been read to, and leaves it to the Follower.
+// breakOff ends a file where it has been read to, and leaves it to the Follower.
 func (w *watcher) breakOff(s *sighting, reason string) {
 	if s.file != nil {
 		s.file.tail.breakOff(reason)
@@ -177,7 +177,7 @@ func (w *watcher) breakOff(s *sighting, reason string) {
 	}
 }
 
-// take gives the files that are new or have woken up, and says whether there will be more.
+// take returns the files that are new or have woken up, and whether they are the last.
 func (w *watcher) take() (found []*followed, finished bool) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
@@ -185,8 +185,8 @@ func (w *watcher) take() (found []*followed, finished bool) {
 	return found, w.finished
 }
 
-// publish gives what a look has found to the Follower, all at once: packets of one file
-// would go out before the others are known.
+// publish gives the Follower all files that a look has found, at the same time. Otherwise
+// packets of one file would be returned before the other files are known.
 func (w *watcher) publish() {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
@@ -194,14 +194,14 @@ func (w *watcher) publish() {
 	w.finds = nil
 }
 
-// wake gives a file that rests back to the Follower.
+// wake gives a resting file back to the Follower.
 func (w *watcher) wake(file *followed) {
 	if file.rests.CompareAndSwap(true, false) {
 		w.finds = append(w.finds, file)
 	}
 }
 
-// look looks at every file once.
+// look checks every file once.
 func (w *watcher) look(isLast bool) error {
 	defer w.publish()
 	now := time.Now()
@@ -210,7 +210,7 @@ func (w *watcher) look(isLast bool) error {
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil || !info.Mode().IsRegular() {
-			continue // gone since
+			continue // it has gone in the meantime
 		}
 		id := files.IdentityOf(path, info)
 		s := w.sightings[id]
@@ -219,7 +219,7 @@ func (w *watcher) look(isLast bool) error {
 			w.sightings[id] = s
 		}
 		if s.seen.Equal(now) {
-			continue // another name of the same file
+			continue // the file has a second name
 		}
 		s.seen = now
 		if s.path != path {
@@ -237,7 +237,7 @@ func (w *watcher) look(isLast bool) error {
 	return err
 }
 
-// move takes note of a new name.
+// move records a new name of a file.
 func (s *sighting) move(path string) {
 	s.path = path
 	if s.file != nil {
@@ -245,7 +245,7 @@ func (s *sighting) move(path string) {
 	}
 }
 
-// lookAt looks at a file of which stat(2) says info.
+// lookAt checks a file whose stat(2) is info.
 func (w *watcher) lookAt(id files.Identity, s *sighting, info fs.FileInfo, isLast bool) {
 	hasChanged := s.info == nil || info.Size() != s.info.Size() || !info.ModTime().Equal(s.info.ModTime())
 	isRenewed := (hasChanged || isLast) && !w.isSame(s, info)
@@ -266,14 +266,14 @@ func (w *watcher) lookAt(id files.Identity, s *sighting, info fs.FileInfo, isLas
 	}
 }
 
-// renew begins a new sighting of a file that has been written anew.
+// renew begins a new sighting of a file that has been overwritten.
 func (w *watcher) renew(id files.Identity, old *sighting, info fs.FileInfo) *sighting {
 	w.breakOff(old, overwritten)
 	old.before = nil
 	w.former = append(w.former, old)
 	s := &sighting{path: old.path, seen: old.seen, signature: &signature{}, before: old}
 	w.sightings[id] = s
-	w.isSame(s, info) // which notes how it begins
+	w.isSame(s, info) // it also records how the file begins
 	w.closings.Update()
 	s.turn = max(w.turn(s.path), old.turn+1)
 	if unseen := s.turn - old.turn - 1; unseen > 0 {
@@ -282,7 +282,7 @@ func (w *watcher) renew(id files.Identity, old *sighting, info fs.FileInfo) *sig
 	return s
 }
 
-// turn is how often a file had been closed when the capture in it was begun.
+// turn is the number of times that a file had been closed when its capture began.
 func (w *watcher) turn(path string) int {
 	closing := w.closings.Of(path)
 	if closing.IsClosed {
@@ -291,8 +291,8 @@ func (w *watcher) turn(path string) int {
 	return closing.Count
 }
 
-// isDone says whether whoever wrote a file has closed it. Where nothing is known of that,
-// a file that does not grow any more is taken to be closed.
+// isDone reports whether the writer of a file has closed it. If this is not known, a file
+// that does not grow any more is considered to be closed.
 func (w *watcher) isDone(s *sighting) bool {
 	if closing := w.closings.Of(s.path); closing.Known {
 		return closing.IsClosed
@@ -306,18 +306,18 @@ func (w *watcher) grow(s *sighting, size int64) {
 	w.wake(s.file)
 }
 
-// isSame says that a file is not written anew.
+// isSame reports whether a file has not been overwritten.
 func (w *watcher) isSame(s *sighting, info fs.FileInfo) bool {
 	file, err := w.captures.pool.Open(s.path)
 	if err != nil || !os.SameFile(info, file.Info()) {
-		return true // as far as is known: it is gone, or has another name
+		return true // as far as it is known: it is gone, or has another name
 	}
 	defer file.Close()
 	return s.signature.isOf(file)
 }
 
-// lookAtGone looks at a file that has no name in the folder. If it is open it is read as
-// long as it grows, and longer if it has been moved elsewhere: it may come back.
+// lookAtGone checks a file that has no name in the folder. If it is open, it is read as long
+// as it grows, and longer if it has been moved elsewhere, because it may come back.
 func (w *watcher) lookAtGone(id files.Identity, s *sighting, now time.Time) {
 	isForgotten := now.Sub(s.seen) > forgetTime
 	if s.file != nil {
@@ -334,13 +334,13 @@ func (w *watcher) lookAtGone(id files.Identity, s *sighting, now time.Time) {
 			w.end(s)
 		}
 	}
-	if isForgotten || !s.isDecided { // which had no packet
+	if isForgotten || !s.isDecided { // it had no packet
 		delete(w.sightings, id)
 	}
 }
 
-// decide finds out what a file is: a capture that nobody has seen, which is followed from now
-// on, or a copy. Where the file does not hold enough to say, the next look may tell.
+// decide decides what a file is: a new capture, which is followed from now on, or a copy. If
+// the file is too short to decide, a later look decides.
 func (w *watcher) decide(s *sighting, isLast bool) {
 	if s.info.Size() == 0 || w.folder.IsOutput(s.path) {
 		return
@@ -370,12 +370,12 @@ func (w *watcher) decide(s *sighting, isLast bool) {
 	}
 }
 
-// isCopy says whether a file is a capture that is known, compressed in another way. It is not
-// sure before the file has a packet.
+// isCopy reports whether a file is a known capture that is compressed in another way. This is
+// not sure before the file has a packet.
 func (w *watcher) isCopy(s *sighting) (isCopy, isSure bool) {
 	isSure = holdsPacket(s.content)
 	if s.before != nil && s.before.compression == s.compression && haveSamePacket(s.before.known(), s.content) {
-		return true, true // it has only been cut
+		return true, true // it has only been truncated
 	}
 	others := s.before != nil
 	for other := range w.all() {
@@ -390,7 +390,7 @@ func (w *watcher) isCopy(s *sighting) (isCopy, isSure bool) {
 	return false, isSure || !others && s.compression == stream.Uncompressed
 }
 
-// all gives what is and what was in the folder.
+// all returns all sightings: current and former ones.
 func (w *watcher) all() iter.Seq[*sighting] {
 	return func(yield func(*sighting) bool) {
 		for _, s := range w.sightings {
@@ -430,7 +430,7 @@ func (w *watcher) follow(s *sighting, file *files.PooledFile) {
 	w.finds = append(w.finds, s.file)
 }
 
-// close ends everything at once.
+// close ends all files at once.
 func (w *watcher) close() {
 	close(w.quit)
 	<-w.done
