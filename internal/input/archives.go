@@ -19,7 +19,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// IsArchiveFile says whether a file is a tarball, compressed or not.
+// IsArchiveFile reports whether a file is a tarball, compressed or not.
 func IsArchiveFile(path string) bool {
 	file, err := os.Open(path)
 	if err != nil {
@@ -29,7 +29,7 @@ func IsArchiveFile(path string) bool {
 	return isArchive(file)
 }
 
-// isArchive reads the head of a file and says whether it is a tarball's.
+// isArchive reads the head of a file and reports whether it is that of a tarball.
 func isArchive(src io.Reader) bool {
 	plain, _, err := stream.Decompress(src)
 	if err != nil {
@@ -41,14 +41,13 @@ func isArchive(src io.Reader) bool {
 	return archive.IsArchive(head[:n])
 }
 
-// archiveHead is how much is read of a stream to recognise a tarball, in bytes: more than
-// the largest block of bzip2, 900,000.
+// archiveHead is the number of bytes of a stream that are read to recognize a tarball: more
+// than the largest block of bzip2, 900,000.
 const archiveHead = 1 << 20
 
-// DetectTarball says whether a stream is a tarball, and gives the stream from its start
-// again.
+// DetectTarball reports whether a stream is a tarball, and returns the stream from its start.
 func DetectTarball(src io.Reader) (whole io.Reader, tarball bool) {
-	head, _ := io.ReadAll(io.LimitReader(src, archiveHead)) // the error comes again
+	head, _ := io.ReadAll(io.LimitReader(src, archiveHead)) // a later read returns the error again
 	return io.MultiReader(bytes.NewReader(head), src), isArchive(bytes.NewReader(head))
 }
 
@@ -74,32 +73,33 @@ func IgnoreZerosFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "ignore-zeros", Aliases: []string{"i"}, Usage: "read past end-of-archive markers, as in tarballs joined with cat"}
 }
 
-// Archives walks through tarballs. Damage in them is a problem, and the walk goes on.
+// Archives walks through tarballs. Damage in them is reported as a problem, and the walk
+// continues.
 type Archives struct {
 	Context     context.Context
 	Opener      *Opener
 	Problems    *Problems
-	Count       func(bytes int64) // is told how much is read
+	Count       func(bytes int64) // is called with the number of bytes read
 	IgnoreZeros bool
-	// TrustIndex has members that are not read come from the index alone, as for a list.
+	// TrustIndex takes members whose data is not read from the index alone, for a list.
 	// Otherwise they are compared with the archive.
 	TrustIndex bool
 }
 
-// Visit is called for a member of a tarball that is walked through.
+// Visit is called for a member during a walk.
 type Visit func(reader archive.Walker, member *archive.Member) error
 
-// ErrEnough is what a Visit returns when it wants no more members.
+// ErrEnough is the error of a Visit that needs no more members.
 var ErrEnough = errors.New("enough")
 
-// Walk calls visit for every member of a tarball, which it reads through its index if there
-// is a fresh one. An error is the visitor's, or says that the tarball cannot be read (on).
+// Walk calls visit for every member of a tarball. It uses the index if there is an up-to-date
+// one. The error is that of visit, or the reason why the tarball cannot be read (further).
 func (a *Archives) Walk(path string, visit Visit) error {
 	return a.WalkWanted(path, func(*archive.Member) bool { return true }, visit)
 }
 
-// WalkWanted is Walk for some of the members. Where there is no index, visit is called for
-// the others, too.
+// WalkWanted is Walk for some of the members. Without an index, visit is called for the
+// others, too.
 func (a *Archives) WalkWanted(path string, wants func(*archive.Member) bool, visit Visit) error {
 	if indexed := a.OpenIndexed(path, OpenSource); indexed != nil {
 		defer indexed.Close()
@@ -155,8 +155,8 @@ func OpenSource(path string) (archive.Source, error) {
 	return os.Open(path)
 }
 
-// OpenIndexed opens an archive with its index. It returns nil if there is no index that can
-// be used, after saying why: the archive is to be read as if there was none.
+// OpenIndexed opens an archive with its index. If there is no index that can be used, it
+// prints the reason and returns nil. The archive is then read without an index.
 func (a *Archives) OpenIndexed(path string, open func(path string) (archive.Source, error)) *archive.Indexed {
 	if path == "-" {
 		return nil
@@ -183,7 +183,7 @@ func (a *Archives) OpenIndexed(path string, open func(path string) (archive.Sour
 	return indexed
 }
 
-// indexedBatch is how many members are kept in memory at a time: some megabytes.
+// indexedBatch is the number of members that are in memory at a time: some megabytes.
 const indexedBatch = 10_000
 
 // walkIndexed goes to each wanted member by the index.
@@ -212,7 +212,7 @@ func (a *Archives) walkIndexed(path string, indexed *archive.Indexed, wants func
 	return err
 }
 
-// PassDamages makes problems of the damage that an index tells of its tarball.
+// PassDamages reports the damages in an index of a tarball as problems.
 func (a *Archives) PassDamages(path string, indexed *archive.Indexed) {
 	for _, damage := range indexed.Damages() {
 		a.Problems.ArchiveDamage(path, damage)
@@ -242,13 +242,13 @@ func (a *Archives) walkBatch(indexed *archive.Indexed, batch []*archive.Member, 
 	}
 }
 
-// stopError ends the run, such as an error of the output: it is not about the tarball that
-// is read.
+// stopError is an error that ends the run, such as an error of the output. It does not
+// concern the tarball.
 type stopError struct{ error }
 
 func (e *stopError) Unwrap() error { return e.error }
 
-// AsStop marks an error of a visitor that ends the run; nil stays nil.
+// AsStop marks an error of a Visit that ends the run. nil stays nil.
 func AsStop(err error) error {
 	if err == nil {
 		return nil
@@ -256,8 +256,8 @@ func AsStop(err error) error {
 	return &stopError{err}
 }
 
-// PassFailure makes a problem of an error of Walk that says that the tarball cannot be read
-// (on), and returns the others.
+// PassFailure reports an error of Walk as a problem if the tarball cannot be read (further).
+// It returns other errors.
 func (a *Archives) PassFailure(path string, err error) error {
 	var stop *stopError
 	if err == nil || errors.As(err, &stop) || tool.IsUsage(err) || a.Context.Err() != nil {
@@ -267,8 +267,8 @@ func (a *Archives) PassFailure(path string, err error) error {
 	return nil
 }
 
-// PassDamage makes a problem of an error that does not end the reading of a tarball, and
-// returns the others.
+// PassDamage reports an error after which the walk continues as a problem. It returns other
+// errors.
 func (a *Archives) PassDamage(path string, err error) error {
 	var damage *archive.Damage
 	var another *archive.TrailingError
@@ -287,7 +287,7 @@ func (a *Archives) PassDamage(path string, err error) error {
 	return nil
 }
 
-// MemberRecord is what pcap-tarls says of a member.
+// MemberRecord returns the record of pcap-tarls for a member.
 func MemberRecord(path string, m *archive.Member) record.Member {
 	r := record.Member{
 		Archive: path, ArchiveRaw: record.RawName(path), Name: m.Name, NameRaw: record.RawName(m.Name),
@@ -309,7 +309,7 @@ func MemberRecord(path string, m *archive.Member) record.Member {
 	return r
 }
 
-// recordTime keeps a time that nanoseconds cannot hold at the end of their range.
+// recordTime limits a time to the range of nanoseconds in 64 bits.
 func recordTime(t time.Time) record.Time {
 	const limit = math.MaxInt64 / int64(time.Second)
 	switch seconds := t.Unix(); {

@@ -31,7 +31,7 @@ type timedFile struct {
 	survey.Span
 }
 
-// follows says whether a capture begins when another one has ended.
+// follows reports whether a capture begins after another one has ended.
 func (f *timedFile) follows(previous *timedFile) bool {
 	return f.First >= previous.Latest-min(rotationOverlap, (previous.Latest-previous.First)/2)
 }
@@ -61,8 +61,8 @@ func (p *Playback) CheckOrder(flags *tool.Flags) error {
 	return p.checkSorted(timed, flags)
 }
 
-// findSpan finds when a file runs. It says no to what cannot be read: that is reported
-// when its turn comes.
+// findSpan finds the times of a file. ok is false if the file cannot be read, which is
+// reported when it is played.
 func (p *Playback) findSpan(reader *stream.Reader, index int) (span survey.Span, ok bool, err error) {
 	path := p.files[index].Path
 	if info, err := os.Stat(path); path == "-" || err != nil || !info.Mode().IsRegular() {
@@ -81,7 +81,7 @@ func (p *Playback) findSpan(reader *stream.Reader, index int) (span survey.Span,
 	if err != nil {
 		return span, false, nil
 	}
-	limit := int64(0) // the first packets suffice, to know a tarball
+	limit := int64(0) // the first packets are enough to recognize a tarball
 	if len(p.files) > 1 {
 		limit = orderBudget / int64(len(p.files))
 	}

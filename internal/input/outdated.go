@@ -9,7 +9,7 @@ import (
 	"pcap-replay/internal/record"
 )
 
-// Outdated says how a capture differs from its record.
+// Outdated describes how a capture differs from its record.
 type Outdated struct {
 	Reason string
 	Grown  bool // it has grown, and nothing else is known to have changed

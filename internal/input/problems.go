@@ -34,7 +34,7 @@ type archivePlace struct {
 	offset int64
 }
 
-// NewProblems speaks by the messages and the report of a run, whose tool has --strict.
+// NewProblems returns Problems that use the messages, the report and --strict of a run.
 func NewProblems(run *tool.Run) *Problems {
 	return &Problems{Messages: run.Messages, Report: run.Report, Strict: run.Flags.Bool("strict")}
 }
@@ -55,21 +55,21 @@ func (p *Problems) Check() error {
 	return nil
 }
 
-// Damage is a broken place in a capture. The exit code becomes 3.
+// Damage reports a damaged place in a capture. The exit code becomes 3.
 func (p *Problems) Damage(file File, d *stream.Damage) {
 	p.Messages.Errorf("%s: %w", file.Display(), d)
 	p.Report.Damaged(file.Path, file.Archive, record.Damage{Offset: d.Offset, Lost: d.Lost, Record: d.Record, Reason: d.Reason})
 }
 
-// Unread is a part of a file that was lost while the file was followed. The exit code
+// Unread reports a part of a file that was lost while the file was followed. The exit code
 // becomes 3.
 func (p *Problems) Unread(file File, err error, offset, lost int64) {
 	p.Messages.Errorf("%s: %w", file.Display(), err)
 	p.Report.Damaged(file.Path, file.Archive, record.Damage{Offset: offset, Lost: lost, Reason: err.Error()})
 }
 
-// ArchiveDamage is a broken place in a tarball. The exit code becomes 3. The same place is
-// reported once: an index tells it, and the member that is read.
+// ArchiveDamage reports a damaged place in a tarball. The exit code becomes 3. A place is
+// reported once, even if it is in the index and found again in a member.
 func (p *Problems) ArchiveDamage(path string, d *archive.Damage) {
 	if !p.isNewDamage(archivePlace{path, d.Offset}) {
 		return
@@ -91,8 +91,8 @@ func (p *Problems) isNewDamage(place archivePlace) bool {
 	return true
 }
 
-// Failed is a file that cannot be read, or not to its end. The exit code becomes 3 if
-// others could.
+// Failed reports a file that cannot be read, or not to its end. The exit code becomes 3 if
+// other files could be read.
 func (p *Problems) Failed(file File, err error) {
 	err = files.WithoutPath(err)
 	p.Messages.Errorf("%s: %w", file.Display(), err)
@@ -100,8 +100,8 @@ func (p *Problems) Failed(file File, err error) {
 	p.Messages.HintOf(err)
 }
 
-// NotCapture is a file that is no capture. It is a failure if somebody named the file, or
-// if its name is that of a capture. Other files are skipped; WarnSkipped sums them up.
+// NotCapture reports a file that is no capture. It is a failure if the file was named, or if
+// its name is that of a capture. Other files are skipped, and WarnSkipped counts them.
 func (p *Problems) NotCapture(file File, err error) (failed bool) {
 	if !file.Found || LooksLikeCapture(file.Path) {
 		p.Failed(file, err)
@@ -112,8 +112,7 @@ func (p *Problems) NotCapture(file File, err error) (failed bool) {
 	return false
 }
 
-// Skip leaves out a file that a folder holds. WarnSkipped says so, with the reason, such as
-// "is a device".
+// Skip leaves out a file of a folder. WarnSkipped prints the reason, such as "is a device".
 func (p *Problems) Skip(file File, reason string) {
 	p.count(file, reason)
 	p.Report.Skipped(file.Path, file.Archive, reason, 0)
@@ -131,7 +130,7 @@ func (p *Problems) count(file File, reason string) {
 	p.skipped = append(p.skipped, skipped{reason, file, 1})
 }
 
-// Skipped is how many files and members were skipped.
+// Skipped is the number of files and members that were skipped.
 func (p *Problems) Skipped() (total int) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
@@ -141,7 +140,7 @@ func (p *Problems) Skipped() (total int) {
 	return total
 }
 
-// WarnSkipped is one warning for each reason why files were skipped.
+// WarnSkipped prints one warning for each reason why files were skipped.
 func (p *Problems) WarnSkipped() {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()

@@ -9,14 +9,15 @@ import (
 	"pcap-replay/internal/files"
 )
 
-// Claims are the files that a run writes. No two of them are the same, and none is read.
+// Claims are the files that a run writes. They must differ from each other and from all
+// inputs.
 type Claims struct {
 	stdout   io.Writer
 	files    []claim
 	existing []existingOutput
 }
 
-// existingOutput is a regular file that is there already.
+// existingOutput is an output that exists already as a regular file.
 type existingOutput struct {
 	text  string // for messages
 	place files.Place
@@ -27,19 +28,19 @@ type claim struct{ flag, name string }
 
 func (c claim) String() string { return c.flag + " " + files.Display(c.name, "") }
 
-// outputFlags name outputs, as messages have them. inputFlags name inputs besides the
-// operands.
+// outputFlags are the flags that name outputs, as in messages. inputFlags are those that name
+// inputs besides the operands.
 var (
 	outputFlags = []claim{{"-o", "output"}, {"-w", "write"}, {"--report", "report"}, {"--svg", "svg"}, {"-C", "directory"}}
 	inputFlags  = []string{"select", "from-records", "filter-file"}
 )
 
-// ErrAlsoInput refuses an output that is also an input. Not even the report is written
-// then: it may be the one.
+// ErrAlsoInput means that an output is also an input. Then not even the report is written,
+// because it may be this output.
 var ErrAlsoInput = errors.New("is also an input")
 
-// claimOutputs refuses an output that is an input, another output or stdout. It opens
-// nothing.
+// claimOutputs refuses an output that is also an input, another output or stdout. It opens
+// no file.
 func (r *Run) claimOutputs() error {
 	r.Claims.stdout = r.Out
 	for _, flag := range outputFlags {
@@ -62,13 +63,14 @@ func (r *Run) claimOutputs() error {
 	return nil
 }
 
-// isFile says whether the value of a flag names a file. --report also takes numbers.
+// isFile reports whether the value of a flag names a file. --report also takes numbers.
 func isFile(flag, value string) bool {
 	_, err := strconv.Atoi(value)
 	return value != "" && value != "-" && (flag != "report" || err != nil)
 }
 
-// refuse says what else an output is. The others come before it.
+// refuse returns an error if an output is also an input, stdout, or one of the outputs
+// before it.
 func (r *Run) refuse(output claim, place files.Place, others []claim, places []files.Place) error {
 	if same := slices.IndexFunc(places, place.Is); same >= 0 && others[same] != output {
 		return UsageErrorf("%v: is also the file of %v", output, others[same])
@@ -99,7 +101,7 @@ func (r *Run) inputNames() []string {
 	return slices.DeleteFunc(names, func(name string) bool { return name == "" || name == "-" })
 }
 
-// dataToStdout says whether the run writes its data to stdout.
+// dataToStdout reports whether the run writes its data to stdout.
 func (f *Flags) dataToStdout() bool {
 	return !slices.ContainsFunc([]string{"output", "write", "directory", "interface"}, func(flag string) bool {
 		value := f.value(flag)
@@ -107,7 +109,7 @@ func (f *Flags) dataToStdout() bool {
 	})
 }
 
-// find remembers the outputs that are there, for Of.
+// find remembers the outputs that exist, for Of.
 func (c *Claims) find() {
 	c.existing = nil
 	add := func(text string, place files.Place) {
@@ -129,8 +131,8 @@ func (c *Claims) Check(path string) error {
 	return nil
 }
 
-// Of gives the output that a path leads to, as messages have it. It knows the files that
-// were there when the run began, and the report.
+// Of returns the output that a path leads to, as messages name it. It knows the files that
+// existed when the run began, and the report.
 func (c *Claims) Of(path string) (output string, ok bool) {
 	if len(c.existing) == 0 {
 		return "", false

@@ -2,20 +2,21 @@ package tool
 
 import "errors"
 
-// closedAtStart says which of stdin, stdout and stderr were closed when the process began,
-// where the entry of the program could look: as make links the tools, on Linux and amd64.
+// closedAtStart is true for each of stdin, stdout and stderr that was closed when the process
+// began. This is known only if the program has its own entry: make links it on Linux and
+// amd64.
 var closedAtStart [3]bool
 
-// errClosed is why a stream cannot be used that was closed when the process began.
+// errClosed is the error of a stream that was closed when the process began.
 var errClosed = errors.New("is closed")
 
-// closedStream is such a stream. What needs it fails, and what does not is well.
+// closedStream is such a stream. Only a run that uses it fails.
 type closedStream struct{}
 
 func (closedStream) Read([]byte) (int, error)  { return 0, errClosed }
 func (closedStream) Write([]byte) (int, error) { return 0, errClosed }
 
-// withoutClosed puts a closedStream in the place of each stream that was closed.
+// withoutClosed replaces each stream that was closed by a closedStream.
 func (s Streams) withoutClosed(closed [3]bool) Streams {
 	if closed[0] {
 		s.In = closedStream{}

@@ -2,8 +2,8 @@
 
 package tool
 
-// isInherited cannot be known here: a write shows it.
+// isInherited is always true, because it cannot be known here. A write fails if it is not.
 func isInherited(int) bool { return true }
 
-// isWritable cannot be known here, either.
+// isWritable is always true, because it cannot be known here, either.
 func isWritable(int) bool { return true }

@@ -1,5 +1,5 @@
-// Package tool is what all tools share towards the user: flags and their values, messages
-// and hints, exit codes, signals, the report, progress, and outputs.
+// Package tool has what all tools have in common for their users: flags and their values,
+// messages and hints, exit codes, signals, the report, progress, and outputs.
 //
 // A tool is a [Tool]: its name, its flags, and a function. Main parses the arguments and
 // calls the function with a [Run], whose parts are narrow: Flags, Messages, Report and
@@ -20,7 +20,7 @@
 //	stopping   a signal has come: the context is cancelled, the runner waits for the
 //	           function as long as bytes move, and a second more
 //	given up   no byte has moved for that second, or a second signal has come: the
-//	           outputs take no more bytes, and the function has 100 ms to notice it
+//	           outputs accept no more bytes, and the function has 100 ms to notice it
 //	ended      the runner has decided
 //
 // Only the runner gives outputs their names, when it decides, and only if

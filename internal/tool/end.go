@@ -11,12 +11,12 @@ import (
 	"pcap-replay/internal/record"
 )
 
-// grace is how long after a signal no byte may move before the runner gives a run up. A
-// read from a silent pipe never ends.
+// grace is the time without any byte read or written after which the runner gives up a run
+// that was told to stop. A read from a silent pipe never ends.
 const grace = time.Second
 
-// settlingTime is how long a run that is given up may take to notice that its outputs take
-// no more. A run that does not wait for a stream ends within microseconds.
+// settlingTime is how long a run that is given up may take to notice that its outputs accept
+// no more data. A run that does not wait for a stream ends within microseconds.
 const settlingTime = 100 * time.Millisecond
 
 // wait waits for the end of the run. After a signal it waits as long as bytes move, and
@@ -49,15 +49,15 @@ func (r *Run) wait(ended <-chan error) error {
 	}
 }
 
-// giveUp ends a run that does not end by itself. Its outputs take no more, so that its
-// counters no longer change, or only as it notices that.
+// giveUp ends a run that does not end by itself. Its outputs accept no more data, so its
+// counters change only until it notices that.
 func (r *Run) giveUp(ended <-chan error) error {
 	for _, out := range r.takeOutputs() {
 		out.Shut()
 	}
 	select {
 	case err := <-ended:
-		if err == nil { // what it has left out was refused
+		if err == nil { // it has returned nil although an output refused its data
 			err = context.Cause(r.Context)
 		}
 		return err
@@ -66,7 +66,7 @@ func (r *Run) giveUp(ended <-chan error) error {
 	}
 }
 
-// takeOutputs gives the outputs of the run. From now on, it opens no other.
+// takeOutputs returns the outputs of the run, which cannot open others from now on.
 func (r *Run) takeOutputs() []*files.Output {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -74,8 +74,8 @@ func (r *Run) takeOutputs() []*files.Output {
 	return r.outputs
 }
 
-// end gives outputs their names, reports how the run went, cleans up and returns the exit
-// code. A signal that comes from now on changes nothing.
+// end gives outputs their names, reports the result of the run, cleans up and returns the
+// exit code. A signal that comes from now on changes nothing.
 func (r *Run) end(err error) int {
 	cause := context.Cause(r.Context)
 	if err == nil && r.Messages.isUnheard() {
@@ -90,7 +90,7 @@ func (r *Run) end(err error) int {
 	var signalled signalError
 	switch {
 	case err == nil, errors.Is(err, ErrReported):
-	case errors.Is(err, syscall.EPIPE): // nobody is left to read
+	case errors.Is(err, syscall.EPIPE): // the reader has gone
 	case code > 128 && (errors.Is(err, context.Canceled) || errors.As(err, &signalled)):
 	default:
 		r.Messages.fail(err)
@@ -109,8 +109,8 @@ func (r *Run) end(err error) int {
 	return code
 }
 
-// settle gives the outputs of a whole run their names, and removes those of any other. It
-// returns why the run has failed, if it has.
+// settle gives the outputs of a whole run their names, and removes those of any other run. It
+// returns the error of the run, if there is one.
 func (r *Run) settle(err, cause error) error {
 	outputs := r.takeOutputs()
 	if isWhole(err) && (cause == nil || r.keeps.Load()) {
@@ -124,14 +124,14 @@ func (r *Run) settle(err, cause error) error {
 	return err
 }
 
-// isWhole says whether a run that returned err has done all its work. An exit code of its
-// own is a verdict on work that is done.
+// isWhole reports whether a run that returned err has done all its work. If err has its own
+// exit code, the work is done, and the code is the verdict.
 func isWhole(err error) bool {
 	var verdict *exitError
 	return err == nil || errors.As(err, &verdict)
 }
 
-// publish gives all outputs their names, or none if one of them cannot be kept.
+// publish gives all outputs their names, or none if one of them cannot be closed.
 func publish(outputs []*files.Output) error {
 	for _, out := range outputs {
 		if err := out.Finish(); err != nil {
@@ -146,8 +146,8 @@ func publish(outputs []*files.Output) error {
 	return nil
 }
 
-// PublishFile gives a file that is complete in itself its name while the run goes on, such
-// as a member or an index. publish does that. It is not called after a signal.
+// PublishFile calls publish to give a file its name while the run continues. The file is
+// complete in itself, such as a member or an index. After a signal, publish is not called.
 func (r *Run) PublishFile(publish func() error) error {
 	r.publishing.Lock()
 	defer r.publishing.Unlock()
@@ -177,7 +177,7 @@ func (r *Run) writeSummary(code int) {
 	}
 }
 
-// outputRecords say what became of the outputs.
+// outputRecords are the records of the outputs in the summary.
 func (r *Run) outputRecords() []record.Output {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()

@@ -1,8 +1,8 @@
 package tool
 
-// entry is where a program begins that is linked with -E. The Go runtime opens /dev/null in
-// the place of a standard descriptor that is closed, before any Go code runs, and as many
-// programs open it for their children: afterwards, nothing tells the two apart.
+// entry is the entry point of a program that is linked with -E. Before any Go code runs, the
+// Go runtime opens /dev/null for each standard descriptor that is closed. Many programs open
+// /dev/null for their children, too, so the two cases cannot be distinguished afterwards.
 func entry()
 
-var _ = entry // the linker is told its name
+var _ = entry // so that the linker keeps it

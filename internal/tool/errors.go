@@ -24,24 +24,24 @@ type UsageError struct {
 	hint string
 }
 
-// UsageErrorf makes a UsageError as fmt.Errorf makes an error.
+// UsageErrorf returns a UsageError, like fmt.Errorf.
 func UsageErrorf(format string, values ...any) *UsageError {
 	return &UsageError{err: fmt.Errorf(format, values...)}
 }
 
-// WithHint adds the next thing to do.
+// WithHint adds a hint: what to do next.
 func (e *UsageError) WithHint(hint string) *UsageError { e.hint = hint; return e }
 func (e *UsageError) Hint() string                     { return e.hint }
 func (e *UsageError) Error() string                    { return e.err.Error() }
 func (e *UsageError) Unwrap() error                    { return e.err }
 
-// IsUsage says whether an error is a mistake of the user.
+// IsUsage reports whether an error is a mistake of the user.
 func IsUsage(err error) bool {
 	var usage *UsageError
 	return errors.As(err, &usage)
 }
 
-// hintError is a failure with the next thing to do.
+// hintError is an error with a hint: what to do next.
 type hintError struct {
 	error
 	hint string
@@ -50,10 +50,10 @@ type hintError struct {
 func (e *hintError) Unwrap() error { return e.error }
 func (e *hintError) Hint() string  { return e.hint }
 
-// WithHint adds the next thing to do to a failure.
+// WithHint adds a hint to an error: what to do next.
 func WithHint(err error, hint string) error { return &hintError{err, hint} }
 
-// exitError is a failure with an exit code of its own.
+// exitError is an error with its own exit code.
 type exitError struct {
 	error
 	code int
@@ -61,11 +61,11 @@ type exitError struct {
 
 func (e *exitError) Unwrap() error { return e.error }
 
-// WithExitCode makes a failure end the run with this exit code.
+// WithExitCode gives an error the exit code of a run that it ends.
 func WithExitCode(err error, code int) error { return &exitError{err, code} }
 
-// exitCode is the exit code of a run that ended with err. cause is why it was told to end,
-// if it was.
+// exitCode is the exit code of a run that ended with err. cause is the reason why it was
+// told to end, if it was.
 func (r *Run) exitCode(err, cause error) int {
 	var signalled signalError
 	var coded *exitError
@@ -81,7 +81,7 @@ func (r *Run) exitCode(err, cause error) int {
 	case errors.As(err, &coded):
 		return coded.code
 	case errors.Is(err, syscall.EPIPE):
-		return 128 + int(syscall.SIGPIPE) // as a filter that SIGPIPE ends
+		return 128 + int(syscall.SIGPIPE) // like a filter that SIGPIPE ends
 	}
 	return ExitFailed
 }

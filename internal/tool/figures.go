@@ -13,8 +13,8 @@ var durationUnits = []struct {
 	{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"min", 60e9}, {"h", 3600e9}, {"days", 86400e9}, {"years", 365.25 * 86400e9},
 }
 
-// DurationText is a duration with three digits, in a unit that suits: 43 ns, 137 ms, 18 h.
-// From minutes on, a unit begins at two of it.
+// DurationText formats a duration with three digits, in a suitable unit: 43 ns, 137 ms, 18 h.
+// Minutes and larger units are used from two of them on: 119 s, 2 min.
 func DurationText(d time.Duration) string {
 	unit := durationUnits[0]
 	for _, next := range durationUnits[1:] {

@@ -21,17 +21,16 @@ type Flags struct {
 	given [][]string
 }
 
-// Tool is the name of the tool that they were given to.
+// Tool is the name of the tool.
 func (f *Flags) Tool() string { return f.set.Name() }
 
-// Given are the flags as they stood on the command line, each with its value. Short flags
-// that stood together are one.
+// Given are the flags of the command line, each with its value. Combined short flags are one.
 func (f *Flags) Given() [][]string { return f.given }
 
 // String is the value of a flag.
 func (f *Flags) String(name string) string { return f.set.Lookup(name).Value.String() }
 
-// value is the value of a flag, or "" where the tool has no such flag.
+// value is the value of a flag, or "" if the tool has no such flag.
 func (f *Flags) value(name string) string {
 	if f.set.Lookup(name) == nil {
 		return ""
@@ -39,7 +38,7 @@ func (f *Flags) value(name string) string {
 	return f.String(name)
 }
 
-// Bool says whether a flag without a value is set.
+// Bool reports whether a flag without a value is set.
 func (f *Flags) Bool(name string) bool { return f.String(name) == "true" }
 
 // Int64 is the value of a flag that is a number.
@@ -48,19 +47,19 @@ func (f *Flags) Int64(name string) int64 {
 	return n
 }
 
-// Strings are the values of a flag that may be given again.
+// Strings are the values of a flag that may be repeated.
 func (f *Flags) Strings(name string) []string {
 	return *f.set.Lookup(name).Value.(*stringList)
 }
 
-// IsSet says whether a flag was given, by any of its names.
+// IsSet reports whether a flag was given, by any of its names.
 func (f *Flags) IsSet(name string) (given bool) {
 	asked := f.set.Lookup(name)
 	f.set.Visit(func(flag *flag.Flag) { given = given || flag.Value == asked.Value })
 	return given
 }
 
-// Operands are the arguments behind the flags.
+// Operands are the arguments that are not flags.
 func (f *Flags) Operands() []string { return f.set.Args() }
 
 // CheckConflicts refuses flags of which only one may be given.
@@ -106,7 +105,7 @@ func (f *Flags) PositiveDuration(name string) (time.Duration, error) {
 	return d, err
 }
 
-// Loop reads --loop: how many times to play, 0: forever.
+// Loop reads --loop: how many times to play (0: forever).
 func (f *Flags) Loop() (int64, error) {
 	loop := f.Int64("loop")
 	if loop < 0 {
@@ -115,7 +114,7 @@ func (f *Flags) Loop() (int64, error) {
 	return loop, nil
 }
 
-// RangeFlags are those of the tools that cut a stream by time.
+// RangeFlags are the flags of the tools that select packets by time.
 func RangeFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "from", Usage: "leave out packets before `TIME`"},
@@ -123,8 +122,8 @@ func RangeFlags() []cli.Flag {
 	}
 }
 
-// TimeRange reads RangeFlags, in nanoseconds since the Unix epoch. The range ends before
-// to. Without a flag it reaches to the end of all time.
+// TimeRange reads RangeFlags, in nanoseconds since the Unix epoch. The range ends before to.
+// Without a flag it has no limit.
 func (f *Flags) TimeRange() (from, to int64, err error) {
 	from, to = math.MinInt64, math.MaxInt64
 	if text := f.String("from"); text != "" {
@@ -143,7 +142,7 @@ func (f *Flags) TimeRange() (from, to int64, err error) {
 	return from, to, nil
 }
 
-// FilterFlags are those of the tools that leave out unwanted packets.
+// FilterFlags are the flags of the tools that filter packets.
 func FilterFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "filter", Usage: "keep only packets that match `EXPRESSION`, see pcap-filter(7)"},
@@ -151,8 +150,8 @@ func FilterFlags() []cli.Flag {
 	}
 }
 
-// Filter compiles what FilterFlags say; it is nil without them. The tools that have such a
-// filter give the function that compiles it, as the others do not link it.
+// Filter compiles the filter of FilterFlags, or returns nil without them. The caller passes
+// the function that compiles, so that only tools with a filter link it.
 func Filter[F any](f *Flags, compile func(flag, text string) (*F, error)) (*F, error) {
 	flag, text, err := f.filterText()
 	if err != nil || flag == "" {
@@ -165,8 +164,8 @@ func Filter[F any](f *Flags, compile func(flag, text string) (*F, error)) (*F, e
 	return filter, nil
 }
 
-// filterText is what FilterFlags say: an expression or a program, and the flag as messages
-// name it, which is "" without any.
+// filterText is the expression or program of FilterFlags, and the flag as messages name it,
+// which is "" without a flag.
 func (f *Flags) filterText() (flag, text string, err error) {
 	name := f.String("filter-file")
 	switch {
@@ -184,7 +183,8 @@ func (f *Flags) filterText() (flag, text string, err error) {
 	return "", "", nil
 }
 
-// maxFilterFile is more than an expression or a program may have, in bytes.
+// maxFilterFile is the largest file that is read, in bytes. Expressions and programs must be
+// smaller.
 const maxFilterFile = 2 << 20
 
 func readFilter(name string) (string, error) {
@@ -197,7 +197,7 @@ func readFilter(name string) (string, error) {
 	return string(text), err
 }
 
-// StrictFlag is of the tools that go on after a bad input otherwise.
+// StrictFlag is the flag of the tools that otherwise continue after a bad input.
 func StrictFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "strict", Usage: "stop at the first input that is damaged or cannot be read"}
 }

@@ -2,5 +2,5 @@
 
 package tool
 
-// inForeground says whether this process may draw.
+// inForeground reports whether this process may draw.
 func inForeground(any) bool { return true }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inForeground says whether this process may draw: of the jobs on a terminal, one
-// is in the foreground. Elsewhere there are no jobs.
+// inForeground reports whether this process may draw. On a terminal, only the job in the
+// foreground may. Elsewhere there are no jobs.
 func inForeground(stream any) bool {
 	file, ok := stream.(*os.File)
 	if !ok {

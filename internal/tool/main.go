@@ -18,23 +18,23 @@ import (
 type Tool struct {
 	Name     string
 	Usage    string // one line: what it does
-	Operands string // as in the synopsis
-	Text     string // more of --help
+	Operands string // for the synopsis
+	Text     string // description in --help
 	Exits    string // exit codes in --help that only this tool has, such as "4 --fail-late"
 	Flags    []cli.Flag
-	// DropsPrivileges says that the tool gives up its privileges itself, when it has used
-	// them, and before it reads an input.
+	// DropsPrivileges means that the tool gives up its privileges itself, after it has
+	// used them and before it reads an input.
 	DropsPrivileges bool
-	// InputOperands are the operands that are files; nil means all of them.
+	// InputOperands returns the operands that are files. nil means all of them.
 	InputOperands func(operands []string) []string
-	// SideOutputs are files that the run writes besides those that flags name; nil means
-	// none.
+	// SideOutputs returns the files that the run writes besides those that flags name. nil
+	// means none.
 	SideOutputs func(*Flags) []string
-	// Run does the work. It ends soon after the context of the run is cancelled.
+	// Run does the work. It must end soon after the context of the run is cancelled.
 	Run func(*Run) error
 }
 
-// Streams are what a run reads and writes besides files.
+// Streams are stdin, stdout and stderr of a run.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
@@ -68,7 +68,7 @@ func (t *Tool) Execute(arguments []string, streams Streams) int {
 	return code
 }
 
-// execute runs the tool, and leaves signals caught.
+// execute runs the tool. It leaves signals caught.
 func (r *Run) execute(arguments []string) (code int, stopCatching func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r.Context = ctx

@@ -6,8 +6,8 @@ import (
 	"pcap-replay/internal/files"
 )
 
-// Memory reads --memory and --tmp: how many bytes to keep in memory, and the folder for the
-// rest.
+// Memory reads --memory and --tmp: the number of bytes to keep in memory, and the folder for
+// the rest.
 func (f *Flags) Memory() (memory int64, tmp string, err error) {
 	if memory, err = ParseSize("memory", f.String("memory")); err != nil {
 		return 0, "", err
@@ -18,7 +18,7 @@ func (f *Flags) Memory() (memory int64, tmp string, err error) {
 	return memory, tmp, CheckFolder("--tmp", tmp)
 }
 
-// CheckFolder refuses what a flag names if it is not a folder.
+// CheckFolder returns an error if a flag does not name a folder.
 func CheckFolder(flag, path string) error {
 	info, err := os.Stat(path)
 	switch {

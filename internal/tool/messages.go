@@ -11,16 +11,16 @@ import (
 	"pcap-replay/internal/files"
 )
 
-// Messages speaks to people on stderr. It is safe for concurrent use. The zero value is
-// silent.
+// Messages prints messages for people on stderr. It is safe for concurrent use. The zero
+// value is silent.
 type Messages struct {
 	name           string // of the tool, before each line
-	erase          string // before that, on a terminal: what stands in the line
+	erase          string // before the name, on a terminal: clears the line
 	quiet, verbose bool
 
 	mutex sync.Mutex // one message at a time
 	dst   io.Writer
-	// unheard says that a message went to a stderr that was closed from the beginning.
+	// unheard means that a message was lost because stderr was closed from the beginning.
 	unheard bool
 
 	errors atomic.Bool
@@ -32,8 +32,8 @@ func (m *Messages) configure(quiet, verbose bool, dst io.Writer) {
 	m.quiet, m.verbose, m.dst = quiet, verbose, dst
 }
 
-// Say prints "pcap-merge: text" as one line. What the text quotes of arguments does not
-// control the terminal.
+// Say prints "pcap-merge: text" as one line. It escapes control characters, which may be in
+// arguments that the text quotes.
 func (m *Messages) Say(text string) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
@@ -43,21 +43,21 @@ func (m *Messages) Say(text string) {
 	}
 }
 
-// Infof speaks with --verbose only.
+// Infof prints a message only with --verbose.
 func (m *Messages) Infof(format string, values ...any) {
 	if m.verbose {
 		m.Say(fmt.Sprintf(format, values...))
 	}
 }
 
-// Warnf says what does not change the exit code. --quiet leaves it out.
+// Warnf prints a warning, which does not change the exit code. --quiet suppresses it.
 func (m *Messages) Warnf(format string, values ...any) {
 	if !m.quiet {
 		m.Say("warning: " + fmt.Sprintf(format, values...))
 	}
 }
 
-// Errorf says what is wrong while the run goes on: the exit code becomes 3.
+// Errorf prints an error after which the run continues. The exit code becomes 3.
 func (m *Messages) Errorf(format string, values ...any) {
 	m.MarkError()
 	m.Say("error: " + fmt.Errorf(format, values...).Error())
@@ -66,19 +66,19 @@ func (m *Messages) Errorf(format string, values ...any) {
 // MarkError makes the exit code 3 without a message.
 func (m *Messages) MarkError() { m.errors.Store(true) }
 
-// HaveErrors says whether Errorf or MarkError was called.
+// HaveErrors reports whether Errorf or MarkError was called.
 func (m *Messages) HaveErrors() bool { return m.errors.Load() }
 
-// Quiet says that only errors are wanted.
+// Quiet reports whether only errors are printed.
 func (m *Messages) Quiet() bool { return m.quiet }
 
-// fail says what ended the run, and the next thing to do.
+// fail prints the error that ended the run, and its hint.
 func (m *Messages) fail(err error) {
 	m.Say("error: " + err.Error())
 	m.HintOf(err)
 }
 
-// isUnheard says whether a message could not be printed, since stderr was closed.
+// isUnheard reports whether a message was lost because stderr was closed.
 func (m *Messages) isUnheard() bool {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
@@ -87,30 +87,30 @@ func (m *Messages) isUnheard() bool {
 
 // HintOf prints the hint of an error that was reported, if it has one.
 func (m *Messages) HintOf(err error) {
-	var hinted interface{ Hint() string } // of an engine, too
+	var hinted interface{ Hint() string } // errors of engines may have one, too
 	if errors.As(err, &hinted) {
 		m.Hint(hinted.Hint())
 	}
 }
 
-// Hint says what to do about the error that was reported last.
+// Hint prints what to do about the last error.
 func (m *Messages) Hint(text string) {
 	if text != "" {
 		m.Say("hint: " + text)
 	}
 }
 
-// isVerbose says whether --verbose was given. It may be called while flags are parsed.
+// isVerbose reports whether --verbose was given. It may be called while flags are parsed.
 func (m *Messages) isVerbose() bool {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	return m.verbose
 }
 
-// maxDump is how much of a dump of all goroutines is printed, in bytes.
+// maxDump is the maximum size of a dump of all goroutines in bytes.
 const maxDump = 1 << 20
 
-// dumpGoroutines prints what each goroutine does, for those who look for a fault.
+// dumpGoroutines prints the stacks of all goroutines, for bug reports.
 func (m *Messages) dumpGoroutines() {
 	stacks := make([]byte, maxDump)
 	stacks = stacks[:runtime.Stack(stacks, true)]
@@ -119,7 +119,7 @@ func (m *Messages) dumpGoroutines() {
 	_, _ = m.dst.Write(append(stacks, '\n'))
 }
 
-// Plural is a number of things for people.
+// Plural formats a number and a noun: 1 packet, 2 packets.
 func Plural(number int64, thing string) string {
 	if number == 1 {
 		return "1 " + thing

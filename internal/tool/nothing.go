@@ -7,7 +7,7 @@ import (
 	"pcap-replay/internal/record"
 )
 
-// LeftOut is how many packets or captures were left out for the same reason, such as
+// LeftOut is a number of packets or captures that were left out for the same reason, such as
 // "outside --from".
 type LeftOut struct {
 	Count         int64
@@ -28,7 +28,7 @@ func (m *Messages) NothingLeft(reasons ...LeftOut) {
 	}
 }
 
-// RangeReason is why packets are left out by RangeFlags.
+// RangeReason is the reason why RangeFlags leave packets out.
 func (f *Flags) RangeReason() string {
 	var given []string
 	for _, name := range []string{"from", "to"} {
@@ -39,7 +39,7 @@ func (f *Flags) RangeReason() string {
 	return "outside " + strings.Join(given, " and ")
 }
 
-// Times are the first and the last time of packets. The zero value has none.
+// Times are the earliest and the latest time of packets. The zero value has none.
 type Times struct {
 	any              bool
 	earliest, latest int64
@@ -62,7 +62,7 @@ func (t *Times) Widen(earliest, latest *int64) {
 	}
 }
 
-// Hint says when the packets are that RangeFlags have left out.
+// Hint has the times of the packets that RangeFlags have left out.
 func (t *Times) Hint() string {
 	if !t.any {
 		return ""

@@ -22,7 +22,7 @@ func CompressFlag() cli.Flag {
 	return &cli.StringFlag{Name: "compress", Aliases: []string{"z"}, Usage: "compress the output with `METHOD`: lz4, zstd, gzip or none", DefaultText: "by the name of the output"}
 }
 
-// StreamFlags are those of the tools that write captures.
+// StreamFlags are the flags of the tools that write captures.
 func StreamFlags() []cli.Flag {
 	return []cli.Flag{
 		OutputFlag(), CompressFlag(),
@@ -45,8 +45,8 @@ func (f *Flags) WriterOptions() (stream.WriterOptions, error) {
 // suffixes are the ends of names that say how the file is compressed.
 var suffixes = map[string]stream.Compression{".gz": stream.Gzip, ".lz4": stream.LZ4, ".zst": stream.Zstd}
 
-// OptionsOf returns the options of a capture that its name asks for: the compression by
-// .gz, .lz4 or .zst, and the format by .pcapng before that.
+// OptionsOf returns the options of a capture according to its name: .gz, .lz4 or .zst is the
+// compression, and .pcapng before that is the format.
 func OptionsOf(name string) stream.WriterOptions {
 	options := stream.WriterOptions{LinkType: stream.LinkTypeEthernet}
 	suffix := filepath.Ext(name)
@@ -71,7 +71,7 @@ func (f *Flags) Compression() (stream.Compression, error) {
 	return 0, UsageErrorf("-z %q: wanted lz4, zstd, gzip or none", name)
 }
 
-// OpenOutput opens what -o names. Binary data does not go to a terminal.
+// OpenOutput opens the output of -o, or stdout. It refuses binary data on a terminal.
 func (r *Run) OpenOutput(binary bool) (*files.Output, error) {
 	name := r.Flags.String("output")
 	if name == "" || name == "-" {
@@ -83,7 +83,7 @@ func (r *Run) OpenOutput(binary bool) (*files.Output, error) {
 	return r.CreateOutput("-o", name)
 }
 
-// CreateCapture is CreateOutput for a capture, which does not go to a terminal.
+// CreateCapture is CreateOutput for a capture. It refuses a terminal.
 func (r *Run) CreateCapture(flag, name string) (*files.Output, error) {
 	out, err := r.create(flag, name)
 	if err != nil {
@@ -96,7 +96,7 @@ func (r *Run) CreateCapture(flag, name string) (*files.Output, error) {
 	return r.add(out)
 }
 
-// OpenStdout gives stdout as an output. The flag would name another one.
+// OpenStdout returns stdout as an output. A hint names the flag for another output.
 func (r *Run) OpenStdout(binary bool, flag string) (*files.Output, error) {
 	if !IsTerminal(r.Out) {
 		return r.add(files.Stdout(r.Out))
@@ -117,7 +117,8 @@ func (r *Run) CreateOutput(flag, name string) (*files.Output, error) {
 	return r.add(out)
 }
 
-// create creates a file that the runner does not know yet: it may close those that it knows.
+// create creates a file. The runner does not know it yet, because it may close files that it
+// knows.
 func (r *Run) create(flag, name string) (*files.Output, error) {
 	out, err := files.Create(name)
 	if err != nil {
@@ -129,7 +130,7 @@ func (r *Run) create(flag, name string) (*files.Output, error) {
 	return out, nil
 }
 
-// add hands an output to the runner, unless the run is over.
+// add passes an output to the runner, unless the run is over.
 func (r *Run) add(out *files.Output) (*files.Output, error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -141,12 +142,12 @@ func (r *Run) add(out *files.Output) (*files.Output, error) {
 	return out, nil
 }
 
-// notText refuses to write a capture to a terminal.
+// notText is the error of a capture that would go to a terminal.
 func notText(name string) *UsageError {
 	return UsageErrorf("%s is a terminal, and a capture is binary", name)
 }
 
-// OutputError names the output in an error of writing a capture to it.
+// OutputError adds the name of the output to an error of writing a capture.
 func OutputError(out *files.Output, err error) error {
 	var linkTypes *stream.LinkTypeError
 	if errors.As(err, &linkTypes) {

@@ -19,8 +19,8 @@ func CompilePatterns(what string, texts []string) ([]*regexp.Regexp, error) {
 	return patterns, nil
 }
 
-// PatternHint says which regular expression does what somebody meant who wrote a pattern
-// of the shell, such as *.pcap. It is "" for text that is no such pattern.
+// PatternHint returns the regular expression for a shell pattern such as *.pcap, as a hint.
+// It returns "" for other text.
 func PatternHint(text string) string {
 	if !strings.ContainsAny(text, "*?") || strings.Contains(text, ".*") || strings.ContainsAny(text, `\()|+^$[]{}`) {
 		return ""
@@ -28,8 +28,7 @@ func PatternHint(text string) string {
 	return fmt.Sprintf("%s is a shell pattern; as a regular expression it is '%s'", text, asRegexp(text))
 }
 
-// asRegexp translates a pattern of the shell. A regular expression may match any part of a
-// name.
+// asRegexp translates a shell pattern. A regular expression may match any part of a name.
 func asRegexp(pattern string) string {
 	end := "$"
 	if strings.HasSuffix(pattern, "*") {

@@ -75,7 +75,7 @@ func (p *Progress) begin() {
 }
 
 // Stage says what the tool does before it writes anything, such as reading a tarball. The
-// tools behind it in the pipeline have nothing to draw in the meantime. An empty text ends
+// tools after it in the pipeline have nothing to draw in the meantime. An empty text ends
 // the stage.
 func (p *Progress) Stage(text string) {
 	p.mutex.Lock()

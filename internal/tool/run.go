@@ -28,7 +28,7 @@ type Run struct {
 	started time.Time
 	err     io.Writer     // stderr
 	drains  atomic.Bool   // the run ends by itself after the first signal
-	keeps   atomic.Bool   // a signal leaves its outputs complete
+	keeps   atomic.Bool   // outputs are complete after a signal, too
 	hurried chan struct{} // closed by the second signal
 	hurry   func()        // closes hurried
 
@@ -40,10 +40,10 @@ type Run struct {
 	isClean  bool // cleanups have been called
 	outputs  []*files.Output
 	over     bool // no other output is opened
-	// published are the files besides outputs that have got their names.
+	// published are the files of PublishFile that have got their names.
 	published []record.Output
 
-	publishing sync.Mutex // one file at a time gets its name while the run goes on
+	publishing sync.Mutex // PublishFile gives names one after another
 }
 
 func newRun(tool *Tool, streams Streams) *Run {
@@ -91,16 +91,16 @@ func (r *Run) Terminal() (columns, lines int, ok bool) { return TerminalSize(r.e
 // Elapsed is how long the run has taken so far.
 func (r *Run) Elapsed() time.Duration { return time.Since(r.started) }
 
-// Drain says that the run ends by itself after the first signal, however long that takes.
-// The second signal gives it up.
+// Drain lets the run end by itself after the first signal, however long that takes. The
+// second signal gives it up.
 func (r *Run) Drain() { r.drains.Store(true) }
 
-// KeepOutputs says that a signal is an ordinary end of this run: what it has written when
-// its function returns nil is complete.
+// KeepOutputs makes a signal an ordinary end of this run: its outputs are complete if its
+// function returns nil.
 func (r *Run) KeepOutputs() { r.keeps.Store(true) }
 
-// SetCounters says what SIGUSR1 and the progress line show. line may be called at any
-// time from another goroutine.
+// SetCounters sets the text that SIGUSR1 and the progress line show. line may be called at
+// any time from another goroutine.
 func (r *Run) SetCounters(line func() string) { r.counters.Store(&line) }
 
 func (r *Run) printCounters() {
@@ -109,12 +109,12 @@ func (r *Run) printCounters() {
 	}
 }
 
-// SetSummary says what ends the report: head, and the counters of the tool. summarize is
-// called once, when the run has ended, or while it still blocks and is given up.
+// SetSummary sets the function that makes the summary: head, and the counters of the tool.
+// It is called once, when the run has ended, or while it still blocks and is given up.
 func (r *Run) SetSummary(summarize func(head record.Summary) any) { r.summarize.Store(&summarize) }
 
-// OnEnd has clean called when the run ends, however it ends. The last one comes first. After
-// the end it is called at once: a run that was given up goes on until the process ends.
+// OnEnd calls clean when the run ends, however it ends. The last one is called first. After
+// the end, OnEnd calls clean at once, because a run that was given up may still be running.
 func (r *Run) OnEnd(clean func()) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -134,7 +134,7 @@ func (r *Run) cleanUp() {
 	r.cleanups, r.isClean = nil, true
 }
 
-// moved counts the bytes that were read and written.
+// moved is the number of bytes that were read and written.
 func (r *Run) moved() int64 {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()

@@ -8,19 +8,19 @@ import (
 	"syscall"
 )
 
-// signalError is the cause of a run that a signal ends.
+// signalError is the cause of the cancellation if a signal ends the run.
 type signalError struct{ signal syscall.Signal }
 
 func (e signalError) Error() string { return e.signal.String() }
 
-// catchSignals cancels the run on the first signal that ends a process; the second one
-// gives it up, and the third one kills it. SIGHUP counts once: a terminal that goes away
-// sends several, and all mean the same. countersSignals print the counters.
+// catchSignals cancels the run on the first signal that ends a process. The second signal
+// gives the run up, and the third one kills the process. SIGHUP counts once, because a
+// terminal that is closed sends several. countersSignals print the counters.
 func (r *Run) catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, slices.Concat(countersSignals, askingSignals)...)
 	for _, s := range endingSignals {
-		if !signal.Ignored(s) { // as nohup(1) has SIGHUP
+		if !signal.Ignored(s) { // nohup(1) ignores SIGHUP
 			signal.Notify(signals, s)
 		}
 	}

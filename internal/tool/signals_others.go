@@ -7,11 +7,11 @@ import (
 	"syscall"
 )
 
-// countersSignals: this system has no signal to spare.
+// countersSignals is empty, because this system has no signal for it.
 var countersSignals []os.Signal
 
-// askingSignals are those by which people end a program.
+// askingSignals are the signals by which people end a program.
 var askingSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM}
 
-// endingSignals are the others that end a process.
+// endingSignals are the other signals that end a process.
 var endingSignals = []os.Signal{syscall.SIGHUP}

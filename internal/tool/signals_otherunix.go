@@ -4,6 +4,6 @@ package tool
 
 import "os"
 
-// systemSignals are the endingSignals that only this system has: none that ends a process
-// here is sent by others.
+// systemSignals are the endingSignals that only this system has. There are none that other
+// programs send.
 var systemSignals []os.Signal

@@ -22,11 +22,11 @@ func TerminalSize(stream any) (columns, lines int, ok bool) {
 	return columns, lines, err == nil && columns > 0
 }
 
-// eraseLine begins the line of a terminal again. A ^C that was typed may stand in it, or the
-// progress of another tool.
+// eraseLine clears the line of a terminal. It may have a ^C that was typed, or the progress
+// of another tool.
 const eraseLine = "\r\x1b[K"
 
-// lineErasure is eraseLine for a terminal that can do it.
+// lineErasure is eraseLine for a terminal that supports it, and "" otherwise.
 func lineErasure(stream any) string {
 	if IsTerminal(stream) && os.Getenv("TERM") != "dumb" {
 		return eraseLine

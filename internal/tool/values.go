@@ -17,8 +17,8 @@ var timeLayouts = []string{
 	"2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15", "2006-01-02", "2006-01", "2006",
 }
 
-// year is a number that is a year and not seconds: 2012 seconds after 1970 is a time that
-// nobody means.
+// year matches a number that is a year and not seconds: nobody means 2012 seconds after
+// 1970.
 var year = regexp.MustCompile(`^[0-9]{4}$`)
 
 // ParseTime parses a time in the format of records, a shorter form, or Unix seconds with

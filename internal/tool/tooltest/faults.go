@@ -54,7 +54,7 @@ func Manners(t *testing.T, tested *tool.Tool) {
 	}
 }
 
-// Case is a tool as a filter: what comes in and with which flags.
+// Case is one use of a tool as a filter: its flags and its input.
 type Case struct {
 	Args []string
 	In   []byte

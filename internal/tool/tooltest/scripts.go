@@ -17,9 +17,9 @@ import (
 	"pcap-replay/internal/lab"
 )
 
-// Main is the TestMain of a tool: in scripts and in PATH, its name is this test binary,
-// whose code the coverage counts. The other tools are built, for what comes before or
-// behind it in a pipeline.
+// Main is the TestMain of a tool. In scripts and in PATH, the name of the tool is this test
+// binary, so that the coverage counts its code. The other tools are built, for the other
+// parts of a pipeline.
 func Main(m *testing.M, name string, main func()) {
 	if filepath.Base(os.Args[0]) == name {
 		testscript.Main(m, map[string]func(){name: main})
@@ -69,8 +69,8 @@ func Scripts(t *testing.T) {
 	})
 }
 
-// await is a function of bash for scripts: . ./await. A test waits for an event rather than
-// for a time in which it should have happened.
+// await is a function of bash for scripts: . ./await. With it, a test waits for an event and
+// not for a time in which it should happen.
 const await = `# await COMMAND waits until the command succeeds; after a minute it ends the script.
 await() {
   for _ in {1..600}; do "$@" > /dev/null 2>&1 && return; sleep 0.1; done
