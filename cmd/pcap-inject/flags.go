@@ -20,7 +20,8 @@ const maxWorkers = 64
 type config struct {
 	interfaces []string
 	file       string
-	split      *splitter // or nil; with two interfaces
+	to         *destination // or nil
+	split      *splitter    // or nil; with two interfaces
 	delay      time.Duration
 	maxGap     time.Duration // 0 leaves gaps as they are
 	at, asap   bool
@@ -39,18 +40,23 @@ type config struct {
 
 func configure(flags *tool.Flags) (c config, err error) {
 	conflicts := [][]string{
-		{"interface", "write"}, {"delay", "at"}, {"delay", "asap"}, {"at", "asap"}, {"asap", "fail-late"}, {"asap", "verify"}, {"asap", "spin"},
+		{"interface", "write"}, {"interface", "to"}, {"write", "to"}, {"to", "tx"}, {"delay", "at"}, {"delay", "asap"}, {"at", "asap"}, {"asap", "fail-late"}, {"asap", "verify"}, {"asap", "spin"},
 		{"max-gap", "at"}, {"max-gap", "asap"},
 		{"write", "oversize"}, {"write", "short"}, {"write", "link"}, {"write", "tx"}, {"write", "workers"}, {"write", "verify"},
-		{"write", "split"}, {"split", "workers"},
+		{"write", "split"}, {"to", "split"}, {"split", "workers"},
 	}
 	if err := flags.CheckConflicts(conflicts); err != nil {
 		return c, err
 	}
 	c.interfaces, c.file = flags.Strings("interface"), flags.String("write")
-	if len(c.interfaces) == 0 && c.file == "" {
-		return c, tool.UsageErrorf("wanted -i INTERFACE or -w FILE").
+	if len(c.interfaces) == 0 && c.file == "" && !flags.IsSet("to") {
+		return c, tool.UsageErrorf("wanted -i INTERFACE, -w FILE or --to URL").
 			WithHint("there are the interfaces " + strings.Join(wire.Names(), ", "))
+	}
+	if flags.IsSet("to") {
+		if c.to, err = parseDestination(flags.String("to")); err != nil {
+			return c, err
+		}
 	}
 	if err := c.readSplit(flags); err != nil {
 		return c, err

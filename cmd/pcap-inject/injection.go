@@ -34,9 +34,9 @@ type injection struct {
 	paused        atomic.Bool    // a long pause was reported
 }
 
-// sink is where packets go: interfaces or a file.
+// sink is where packets go: interfaces, a file or a tunnel.
 type sink interface {
-	// isWire reports whether it has interfaces.
+	// isWire reports whether it is a network.
 	isWire() bool
 	// senders are the senders of the threads.
 	senders() []schedule.Sender
@@ -81,6 +81,9 @@ func (in *injection) open() (err error) {
 func (in *injection) openSink() (sink, error) {
 	if in.config.file != "" {
 		return openFileSink(in.run, in.config.file)
+	}
+	if in.config.to != nil {
+		return openTunnelSink(in.run.Context, &in.config, in.run.Messages)
 	}
 	return openWireSink(&in.config, in.run.Messages)
 }

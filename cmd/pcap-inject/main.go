@@ -20,7 +20,7 @@ func injector() *tool.Tool {
 	return &tool.Tool{
 		Name:     "pcap-inject",
 		Usage:    "send the packets of a stream on an interface, each at its departure time",
-		Operands: "-i INTERFACE | -w FILE [FILE | FOLDER ...]",
+		Operands: "-i INTERFACE | -w FILE | --to URL [FILE | FOLDER ...]",
 		Text: "Reads captures one after another, or stdin, and sends their packets. The first packet leaves\n" +
 			"--delay after it arrived. The others follow with the gaps between their timestamps. A late\n" +
 			"packet does not delay the next one.\n\n" +
@@ -37,6 +37,7 @@ func injector() *tool.Tool {
 			&cli.StringSliceFlag{Name: "interface", Aliases: []string{"i"}, Usage: "send on `INTERFACE` (given twice with --split)"},
 			&cli.StringFlag{Name: "split", Usage: "send on two interfaces: what matches `EXPRESSION` on the first, the rest on the second; or clients (what clients sent), or direction (inbound packets of a pcapng)"},
 			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write frames to `FILE` instead (- for stdout), with their times of sending"},
+			&cli.StringFlag{Name: "to", Usage: "send frames in UDP datagrams to `URL`: vxlan://HOST[:PORT]?vni=N or geneve://HOST[:PORT]?vni=N"},
 			&cli.StringFlag{Name: "delay", Value: "200ms", Usage: "buffer packets for `DURATION` before sending them"},
 			&cli.StringFlag{Name: "max-gap", Usage: "shorten longer gaps to `DURATION`"},
 			&cli.BoolFlag{Name: "at", Usage: "send packets at their timestamps by the wall clock, as pcap-pace --start-at sets them"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -191,7 +192,7 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 		in.sayDevice(&i)
 	}
 	if len(s.Interfaces) == 0 {
-		in.sayDevice(&record.InterfaceSummary{Interface: s.Interface, Frames: s.Frames, Retries: s.Retries, Device: s.Device})
+		in.sayDevice(&record.InterfaceSummary{Interface: cmp.Or(s.Interface, s.To), Frames: s.Frames, Retries: s.Retries, Device: s.Device})
 	}
 	if empty := s.Underruns - s.Stalls; empty > 0 {
 		in.run.Messages.Say(tool.Plural(empty, "underrun") + ": the buffer was empty when a packet was to leave")

@@ -74,17 +74,17 @@ type Limits struct {
 	Shortest, Longest int
 	// Ethernet means that frames are sent as Ethernet frames.
 	Ethernet bool
+	// TagsIncluded means that no tag is allowed in addition to Longest.
+	TagsIncluded bool
 }
 
 // longest is the maximum length of a frame that begins with data.
 func (l *Limits) longest(frame []byte) int {
-	if l.Ethernet {
-		return MaxLength(frame, l.mtu())
+	if l.Ethernet && !l.TagsIncluded {
+		return MaxLength(frame, l.Longest-EthernetLength)
 	}
 	return l.Longest
 }
-
-func (l *Limits) mtu() int { return l.Longest - EthernetLength }
 
 // Fitter turns packets into frames that can be sent. One goroutine uses it, and any
 // goroutine may read the counters.
@@ -211,7 +211,8 @@ func (f *Fitter) shorten() ([]stream.Packet, SkipReason) {
 		f.Truncated.Add(1)
 		return f.frame[:], NotSkipped
 	case f.policies.Oversize == OversizeSegment:
-		if segments, err := f.segmenter.Segment(frame, f.limits.mtu()); err == nil {
+		mtu := longest - MaxLength(frame.Data, 0)
+		if segments, err := f.segmenter.Segment(frame, mtu); err == nil {
 			f.Segmented.Add(1)
 			return segments, NotSkipped
 		}

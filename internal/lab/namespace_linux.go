@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // insideVariable is set in the environment of a process that runs in a network
@@ -169,3 +170,48 @@ func change(name string, how func(netlink.Link) error) error {
 
 // htons converts protocol numbers for socket addresses.
 func htons(v uint16) uint16 { return v<<8 | v>>8 }
+
+// Namespace is another network namespace, for the other end of a veth pair.
+type Namespace struct{ file *os.File }
+
+// NewNamespace makes a network namespace with a loopback interface that is up. It ends with
+// the test.
+func NewNamespace(t testing.TB) *Namespace {
+	t.Helper()
+	opened := make(chan error)
+	n := &Namespace{}
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		err := syscall.Unshare(syscall.CLONE_NEWNET)
+		if err == nil {
+			n.file, err = os.Open("/proc/thread-self/ns/net")
+		}
+		if err == nil {
+			err = SetUp("lo")
+		}
+		opened <- err
+	}()
+	if err := <-opened; err != nil {
+		t.Fatalf("network namespace: %v", err)
+	}
+	t.Cleanup(func() { n.file.Close() })
+	return n
+}
+
+// Path names the namespace for ip link set netns.
+func (n *Namespace) Path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.file.Fd()) }
+
+// Do runs a function in the namespace. Sockets that it opens and programs that it starts
+// stay there.
+func (n *Namespace) Do(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET)
+		if err == nil {
+			err = f()
+		}
+		done <- err
+	}()
+	return <-done
+}

@@ -99,6 +99,7 @@ type InjectSummary struct {
 	Underruns   int64     `json:"underruns"`
 	Stalls      int64     `json:"stalls"` // underruns because sending was blocked
 	Interface   string    `json:"interface,omitempty"`
+	To          string    `json:"to,omitempty"` // URL of --to
 	Tx          string    `json:"tx,omitempty"`
 	Retries     uint64    `json:"retries"` // because the device had no room
 	// QueueDropped counts frames that the queueing discipline dropped.

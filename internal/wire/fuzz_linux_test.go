@@ -14,16 +14,21 @@ import (
 	"pcap-replay/stream"
 )
 
+// extendedErrors are the levels and types of control messages with a struct
+// sock_extended_err.
+var extendedErrors = [][2]int32{{unix.SOL_PACKET, unix.PACKET_TX_TIMESTAMP}, {unix.SOL_IP, unix.IP_RECVERR}, {unix.SOL_IPV6, unix.IPV6_RECVERR}}
+
 // Whatever comes with a transmit timestamp, its time and number are those that
 // golang.org/x/sys/unix finds in the control messages.
 func FuzzParseStamp(f *testing.F) {
 	f.Fuzz(func(t *testing.T, control []byte) {
-		got, ok := parseStamp(control)
+		got, ok, answer := parseStamp(control)
 		messages, err := unix.ParseSocketControlMessage(control)
 		if err != nil {
 			return // it gives none of the messages before the bad one
 		}
 		var want Stamp
+		var wantAnswer unix.Errno
 		hasTime, hasFrame := false, false
 		for _, m := range messages {
 			switch {
@@ -31,14 +36,19 @@ func FuzzParseStamp(f *testing.F) {
 				var moment unix.Timespec
 				copy(bytesOf(&moment), m.Data)
 				want.Time, hasTime = moment.Nano(), true
-			case m.Header.Level == unix.SOL_PACKET && m.Header.Type == unix.PACKET_TX_TIMESTAMP && len(m.Data) >= int(unsafe.Sizeof(unix.SockExtendedErr{})):
-				var number unix.SockExtendedErr
-				copy(bytesOf(&number), m.Data)
-				want.Frame, hasFrame = number.Data, true
+			case slices.Contains(extendedErrors, [2]int32{m.Header.Level, m.Header.Type}) && len(m.Data) >= int(unsafe.Sizeof(unix.SockExtendedErr{})):
+				var extended unix.SockExtendedErr
+				copy(bytesOf(&extended), m.Data)
+				switch extended.Origin {
+				case unix.SO_EE_ORIGIN_TIMESTAMPING:
+					want.Frame, hasFrame = extended.Data, true
+				case unix.SO_EE_ORIGIN_ICMP, unix.SO_EE_ORIGIN_ICMP6:
+					wantAnswer = unix.Errno(extended.Errno)
+				}
 			}
 		}
-		if ok != (hasTime && hasFrame) || ok && got != want {
-			t.Errorf("%+v, %v; wanted %+v, %v", got, ok, want, hasTime && hasFrame)
+		if ok != (hasTime && hasFrame) || ok && got != want || answer != wantAnswer {
+			t.Errorf("%+v, %v, %v; wanted %+v, %v, %v", got, ok, answer, want, hasTime && hasFrame, wantAnswer)
 		}
 	})
 }

@@ -37,6 +37,15 @@ func (*Interface) QueueDrops() (uint64, error) { return 0, errUnsupported }
 // OpenXDP opens an AF_XDP socket on a transmit queue of an interface.
 func OpenXDP(*Interface, int) (Sender, error) { return nil, errUnsupported }
 
+// TunnelSender sends frames in UDP datagrams.
+type TunnelSender struct{ Sender }
+
+// OpenTunnel opens one of count senders for a tunnel.
+func OpenTunnel(Tunnel, int, int) (*TunnelSender, error) { return nil, errUnsupported }
+
+// MaxFrame is the maximum length of a frame in bytes.
+func (*TunnelSender) MaxFrame() int { return 0 }
+
 // Stamps reads the transmit timestamps of a socket.
 type Stamps struct{}
 

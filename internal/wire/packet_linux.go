@@ -222,7 +222,10 @@ func (s *packetSender) Drain() error {
 	if !s.isQueued {
 		return nil
 	}
-	return drain(s.name, s.socket)
+	if err := drain(s.socket); err != nil {
+		return fmt.Errorf("interface %q: %w", s.name, err)
+	}
+	return nil
 }
 
 // Close implements Sender.

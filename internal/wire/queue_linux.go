@@ -132,15 +132,15 @@ const (
 
 // drain waits until the frames of a socket have left the queueing discipline. It gives up
 // after drainPatience without progress, and leaves the frames to the kernel.
-func drain(name string, socket int) error {
+func drain(socket int) error {
 	left, moved := -1, time.Now()
 	for {
-		queued, err := unix.IoctlGetInt(socket, unix.SIOCOUTQ) // bytes: packet_ioctl
+		queued, err := unix.IoctlGetInt(socket, unix.SIOCOUTQ) // bytes: packet_ioctl, udp_ioctl
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("interface %q: bytes in the queue: %w", name, err)
+			return fmt.Errorf("bytes in the queue: %w", err)
 		}
 		if queued == 0 {
 			return nil

@@ -35,9 +35,20 @@ func (r *refusal) wait(name string) error {
 			return err
 		}
 	}
-	if now.Sub(r.since) >= patience {
+	if !r.pause() {
 		return fmt.Errorf("interface %q: frame %w for %v", name, ErrRefused, patience)
 	}
-	time.Sleep(retryPause)
 	return nil
+}
+
+// pause pauses before the next attempt, or returns false if there should be none.
+func (r *refusal) pause() bool {
+	if r.since.IsZero() {
+		r.since = time.Now()
+	}
+	if time.Since(r.since) >= patience {
+		return false
+	}
+	time.Sleep(retryPause)
+	return true
 }

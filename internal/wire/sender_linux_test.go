@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -296,6 +297,102 @@ func sendDoesNotAllocate(t *testing.T, _ *lab.Receiver, _ *wire.Interface, sende
 	packets := lab.Packets(100, lab.Start, 0, 60)
 	if allocations := testing.AllocsPerRun(100, func() { _, _ = sender.Send(packets) }); allocations > 0 {
 		t.Errorf("%v allocations a batch", allocations)
+	}
+}
+
+// A tunnel sends packets with several source ports. If the MTU of the route shrinks, a frame
+// that no longer fits is refused, and the others are sent.
+func TestTunnelSender(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	if err := lab.SetUp("lo"); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	to := wire.Tunnel{Name: "test", Remote: listener.LocalAddr().(*net.UDPAddr).AddrPort(), Header: []byte("header")}
+	sender, err := wire.OpenTunnel(to, 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sender.Close()
+	packets := lab.Packets(100, lab.Start, 0, 60)
+	for k := range packets {
+		packets[k].Data = lab.Frame(uint16(k/3), uint32(k), 60)
+	}
+	send := func() {
+		sender.WarmUp()
+		if sent, err := sender.Send(packets); sent != len(packets) || err != nil {
+			t.Fatalf("%d sent, %v", sent, err)
+		}
+	}
+	if allocations := testing.AllocsPerRun(100, send); allocations > 0 {
+		t.Errorf("%v allocations a batch", allocations)
+	}
+	buffer := make([]byte, 2000)
+	for k := range packets { // the first batch: later ones may not fit into the buffer of the listener
+		n, err := listener.Read(buffer)
+		if err != nil || string(buffer[:n]) != "header"+string(packets[k].Data) {
+			t.Fatalf("datagram %d: %x, %v", k, buffer[:n], err)
+		}
+	}
+	if err := lab.SetMTU("lo", 1000); err != nil {
+		t.Fatal(err)
+	}
+	packets[50].Data = lab.Frame(0, 50, 1000)
+	if sent, err := sender.Send(packets); sent != 50 || !errors.Is(err, wire.ErrTooLong) || sender.MaxFrame() != 1000-28-len("header") {
+		t.Errorf("%d sent, at most %d bytes, %v", sent, sender.MaxFrame(), err)
+	}
+	if sent, err := sender.Send(packets[51:]); sent != 49 || err != nil {
+		t.Errorf("%d sent, %v", sent, err)
+	}
+}
+
+// Each sender of a tunnel sends the packets of its share only, and all of its source ports
+// are used.
+func TestSendersShareSourcePorts(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	if err := lab.SetUp("lo"); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback})
+	if err != nil {
+		t.Skip(err)
+	}
+	defer listener.Close()
+	to := wire.Tunnel{Name: "test", Remote: listener.LocalAddr().(*net.UDPAddr).AddrPort(), Header: []byte("header")}
+	for _, count := range []int{1, 2, 3, 64} {
+		ports := map[int]bool{}
+		for index := range count {
+			sender, err := wire.OpenTunnel(to, index, count)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer sender.Close()
+			for flow := range uint16(1000) {
+				packets := []stream.Packet{{Data: lab.Frame(flow, 0, 60), WireLength: 60, LinkType: stream.LinkTypeEthernet}}
+				if !frame.Shard(&packets[0], uint32(index), uint32(count)) {
+					continue
+				}
+				if sent, err := sender.Send(packets); sent != 1 || err != nil {
+					t.Fatal(err)
+				}
+				_, from, err := listener.ReadFromUDP(make([]byte, 100))
+				if err != nil || from.Port < 49152 {
+					t.Fatalf("from port %d, %v", from.Port, err)
+				}
+				ports[from.Port] = true
+			}
+		}
+		if want := count * max(64/count, 1); len(ports) != want {
+			t.Errorf("%d senders have %d source ports, wanted %d", count, len(ports), want)
+		}
 	}
 }
 

@@ -15,31 +15,55 @@ const (
 	controlSize = 256      // of the control messages of a timestamp
 )
 
-// Stamps reads the transmit timestamps of a packet socket: section 1.3 of
+// stampFlags request a software timestamp for each frame, with the number of the frame and
+// without its data.
+const stampFlags = unix.SOF_TIMESTAMPING_TX_SOFTWARE | unix.SOF_TIMESTAMPING_SOFTWARE |
+	unix.SOF_TIMESTAMPING_OPT_ID | unix.SOF_TIMESTAMPING_OPT_TSONLY
+
+// Stamps reads the transmit timestamps of the sockets of a sender: section 1.3 of
 // Documentation/networking/timestamping.rst. One goroutine may use it, while another one
 // sends.
 type Stamps struct {
-	socket   int
+	sockets []stampedSocket
+	// answered is called with ICMP errors, which arrive in the same queue.
+	answered func(unix.Errno)
+	poll     []unix.PollFd
 	messages [stampBatch]message
 	controls [stampBatch][controlSize]byte
 }
 
-// StampFrames makes the kernel timestamp each frame that a packet socket sends from now on.
-// Unread timestamps are lost when they fill stampBuffer.
+// stampedSocket is a socket and the numbers of its frames. Without numbers, they are those
+// of the kernel.
+type stampedSocket struct {
+	descriptor int
+	numbers    *frameNumbers
+}
+
+// StampFrames makes the kernel timestamp each frame that a sender with packet sockets or
+// UDP sockets sends from now on. Unread timestamps are lost when they fill stampBuffer.
 func StampFrames(sender Sender) (*Stamps, error) {
-	packets, ok := sender.(*packetSender)
-	if !ok {
-		return nil, errors.New("transmit timestamps: only packet sockets have them")
+	s := &Stamps{answered: func(unix.Errno) {}}
+	switch sender := sender.(type) {
+	case *packetSender:
+		s.sockets = []stampedSocket{{descriptor: sender.socket}}
+	case *TunnelSender:
+		s.answered = sender.answered
+		for _, socket := range sender.sockets {
+			socket.numbers = &frameNumbers{}
+			s.sockets = append(s.sockets, stampedSocket{socket.descriptor, socket.numbers})
+		}
+	default:
+		return nil, errors.New("transmit timestamps: only packet and UDP sockets have them")
 	}
-	const flags = unix.SOF_TIMESTAMPING_TX_SOFTWARE | unix.SOF_TIMESTAMPING_SOFTWARE |
-		unix.SOF_TIMESTAMPING_OPT_ID | unix.SOF_TIMESTAMPING_OPT_TSONLY
-	if err := unix.SetsockoptInt(packets.socket, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, flags); err != nil {
-		return nil, fmt.Errorf("interface %q: transmit timestamps: %w", packets.name, err)
+	for _, socket := range s.sockets {
+		if err := unix.SetsockoptInt(socket.descriptor, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, stampFlags); err != nil {
+			return nil, fmt.Errorf("transmit timestamps: %w", err)
+		}
+		if unix.SetsockoptInt(socket.descriptor, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, stampBuffer) != nil {
+			_ = unix.SetsockoptInt(socket.descriptor, unix.SOL_SOCKET, unix.SO_RCVBUF, stampBuffer)
+		}
+		s.poll = append(s.poll, unix.PollFd{Fd: int32(socket.descriptor)})
 	}
-	if unix.SetsockoptInt(packets.socket, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, stampBuffer) != nil {
-		_ = unix.SetsockoptInt(packets.socket, unix.SOL_SOCKET, unix.SO_RCVBUF, stampBuffer)
-	}
-	s := &Stamps{socket: packets.socket}
 	for k := range s.messages {
 		s.messages[k].header.Control = &s.controls[k][0]
 	}
@@ -51,28 +75,39 @@ func StampFrames(sender Sender) (*Stamps, error) {
 func (s *Stamps) Read(dst []Stamp, wait time.Duration) (n int, err error) {
 	for {
 		// POLLERR, which reports the error queue, need not be requested.
-		poll := []unix.PollFd{{Fd: int32(s.socket)}}
-		switch ready, err := unix.Poll(poll, int(wait.Milliseconds())); {
+		switch ready, err := unix.Poll(s.poll, int(wait.Milliseconds())); {
 		case errors.Is(err, unix.EINTR):
+			continue
 		case err != nil:
 			return 0, fmt.Errorf("transmit timestamps: %w", err)
 		case ready == 0:
 			return 0, nil
 		}
-		if n, err = s.readReady(dst); n > 0 || err != nil {
-			return n, err
+		for k := range s.poll {
+			if s.poll[k].Revents == 0 {
+				continue
+			}
+			got, err := s.readReady(s.sockets[k], dst[n:])
+			if n += got; err != nil {
+				return n, err
+			}
+			if got == 0 && n < len(dst) { // the interface went down: reading the error clears it
+				_, _ = unix.GetsockoptInt(s.sockets[k].descriptor, unix.SOL_SOCKET, unix.SO_ERROR)
+			}
 		}
-		_, _ = unix.GetsockoptInt(s.socket, unix.SOL_SOCKET, unix.SO_ERROR) // the interface went down: reading the error clears it
+		if n > 0 {
+			return n, nil
+		}
 	}
 }
 
-// readReady reads the available timestamps.
-func (s *Stamps) readReady(dst []Stamp) (n int, err error) {
+// readReady reads the available timestamps of a socket.
+func (s *Stamps) readReady(socket stampedSocket, dst []Stamp) (n int, err error) {
 	count := min(len(dst), stampBatch)
 	for k := range count {
 		s.messages[k].header.SetControllen(controlSize)
 	}
-	got, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(s.socket), uintptr(unsafe.Pointer(&s.messages)), uintptr(count),
+	got, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(socket.descriptor), uintptr(unsafe.Pointer(&s.messages)), uintptr(count),
 		unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT, 0, 0)
 	switch errno {
 	case 0:
@@ -82,7 +117,12 @@ func (s *Stamps) readReady(dst []Stamp) (n int, err error) {
 		return 0, fmt.Errorf("transmit timestamps: %w", errno)
 	}
 	for k := range int(got) {
-		if stamp, ok := parseStamp(s.controls[k][:s.messages[k].header.Controllen]); ok {
+		stamp, ok, answer := parseStamp(s.controls[k][:s.messages[k].header.Controllen])
+		if answer != 0 {
+			s.answered(answer)
+		}
+		if ok {
+			stamp.Frame = socket.numbers.of(stamp.Frame)
 			dst[n] = stamp
 			n++
 		}
@@ -90,8 +130,9 @@ func (s *Stamps) readReady(dst []Stamp) (n int, err error) {
 	return n, nil
 }
 
-// parseStamp reads the control messages of one frame: its time and its number.
-func parseStamp(control []byte) (stamp Stamp, ok bool) {
+// parseStamp reads the control messages of one entry of the error queue: the time and the
+// number of a frame, or the error of an ICMP message.
+func parseStamp(control []byte) (stamp Stamp, ok bool, answer unix.Errno) {
 	hasTime, hasFrame := false, false
 	for len(control) >= unix.SizeofCmsghdr {
 		header := (*unix.Cmsghdr)(unsafe.Pointer(unsafe.SliceData(control)))
@@ -104,11 +145,31 @@ func parseStamp(control []byte) (stamp Stamp, ok bool) {
 		case header.Level == unix.SOL_SOCKET && header.Type == unix.SCM_TIMESTAMPING && len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
 			stamp.Time = (*unix.Timespec)(unsafe.Pointer(unsafe.SliceData(data))).Nano()
 			hasTime = true
-		case header.Level == unix.SOL_PACKET && header.Type == unix.PACKET_TX_TIMESTAMP && len(data) >= int(unsafe.Sizeof(unix.SockExtendedErr{})):
-			stamp.Frame = (*unix.SockExtendedErr)(unsafe.Pointer(unsafe.SliceData(data))).Data
-			hasFrame = true
+		case isExtendedError(header) && len(data) >= int(unsafe.Sizeof(unix.SockExtendedErr{})):
+			extended := (*unix.SockExtendedErr)(unsafe.Pointer(unsafe.SliceData(data)))
+			switch extended.Origin {
+			case unix.SO_EE_ORIGIN_TIMESTAMPING:
+				stamp.Frame = extended.Data
+				hasFrame = true
+			case unix.SO_EE_ORIGIN_ICMP, unix.SO_EE_ORIGIN_ICMP6:
+				answer = unix.Errno(extended.Errno)
+			}
 		}
 		control = control[min(unix.CmsgSpace(length-unix.CmsgLen(0)), len(control)):]
 	}
-	return stamp, hasTime && hasFrame
+	return stamp, hasTime && hasFrame, answer
+}
+
+// isExtendedError reports whether a control message is a struct sock_extended_err, of a
+// packet socket or a UDP socket.
+func isExtendedError(header *unix.Cmsghdr) bool {
+	switch header.Level {
+	case unix.SOL_PACKET:
+		return header.Type == unix.PACKET_TX_TIMESTAMP
+	case unix.SOL_IP:
+		return header.Type == unix.IP_RECVERR
+	case unix.SOL_IPV6:
+		return header.Type == unix.IPV6_RECVERR
+	}
+	return false
 }

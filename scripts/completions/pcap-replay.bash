@@ -17,7 +17,7 @@ _pcap_replay_flags() {
     pcap-pace)
       echo --speed=X --fit=DURATION --span=DURATION --select=FILE --pps=N --bps=N --max-gap=DURATION --loop=N --start-at=TIME --lead=DURATION --exact --asap --keep-timestamps --strict --from=TIME --to=TIME -o=FILE --output=FILE -z=lz4,zstd,gzip,none --compress=lz4,zstd,gzip,none --pcapng -q --quiet -v --verbose --report=FILE --progress=auto,always,never --version -h --help ;;
     pcap-inject)
-      echo -i=INTERFACE --interface=INTERFACE --split=EXPRESSION -w=FILE --write=FILE --delay=DURATION --max-gap=DURATION --at --asap --oversize=error,skip,truncate,segment --short=pad,asis,skip --link=refuse,ethernet --tx=auto,packet,bypass,xdp --workers=N --realtime --spin --verify --limit=N --duration=DURATION --fail-late=DURATION --strict --decap=LIST --decap-depth=N --filter=EXPRESSION --filter-file=FILE -q --quiet -v --verbose --report=FILE --progress=auto,always,never --version -h --help ;;
+      echo -i=INTERFACE --interface=INTERFACE --split=EXPRESSION -w=FILE --write=FILE --to=URL --delay=DURATION --max-gap=DURATION --at --asap --oversize=error,skip,truncate,segment --short=pad,asis,skip --link=refuse,ethernet --tx=auto,packet,bypass,xdp --workers=N --realtime --spin --verify --limit=N --duration=DURATION --fail-late=DURATION --strict --decap=LIST --decap-depth=N --filter=EXPRESSION --filter-file=FILE -q --quiet -v --verbose --report=FILE --progress=auto,always,never --version -h --help ;;
     # made until here
   esac
 }

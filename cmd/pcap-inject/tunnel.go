@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"pcap-replay/internal/frame"
+	"pcap-replay/internal/record"
+	"pcap-replay/internal/schedule"
+	"pcap-replay/internal/tool"
+	"pcap-replay/internal/tunnel"
+	"pcap-replay/internal/wire"
+	"pcap-replay/stream"
+)
+
+// destination is the value of --to.
+type destination struct {
+	url           string
+	encapsulation tunnel.Encapsulation
+	host          string
+	port          uint16
+	vni           uint32
+}
+
+// parseDestination parses a URL such as vxlan://sensor:4789?vni=7.
+func parseDestination(text string) (*destination, error) {
+	wrong := func(what string) error {
+		return tool.UsageErrorf("--to %q: %s", text, what).
+			WithHint("a URL such as vxlan://192.0.2.1?vni=7 or geneve://[2001:db8::1]:6081?vni=7")
+	}
+	parsed, err := url.Parse(text)
+	if err != nil {
+		var reason *url.Error
+		if errors.As(err, &reason) {
+			err = reason.Err
+		}
+		return nil, wrong(err.Error())
+	}
+	d := &destination{url: text, host: parsed.Hostname()}
+	if strings.Contains(d.host, ":") && !strings.HasPrefix(parsed.Host, "[") {
+		return nil, wrong("wanted an IPv6 address in brackets")
+	}
+	var known bool
+	if d.encapsulation, known = tunnel.FindEncapsulation(parsed.Scheme); !known {
+		return nil, wrong("wanted vxlan:// or geneve://")
+	}
+	if d.host == "" {
+		return nil, wrong("wanted a host")
+	}
+	if parsed.User != nil || parsed.Path != "" || parsed.Fragment != "" {
+		return nil, wrong("wanted only a host, a port and a VNI")
+	}
+	d.port = d.encapsulation.Port
+	if digits := parsed.Port(); digits != "" {
+		port, err := strconv.ParseUint(digits, 10, 16)
+		if err != nil || port == 0 {
+			return nil, wrong("wanted a port from 1 to 65535")
+		}
+		d.port = uint16(port)
+	}
+	values, err := url.ParseQuery(parsed.RawQuery)
+	if err != nil {
+		return nil, wrong(err.Error())
+	}
+	if len(values) != 1 || len(values["vni"]) != 1 {
+		return nil, wrong("wanted ?vni=N, the identifier of the virtual network")
+	}
+	vni, err := strconv.ParseUint(values.Get("vni"), 10, 32)
+	if err != nil || vni > tunnel.MaxVNI {
+		return nil, wrong(fmt.Sprintf("wanted a VNI from 0 to %d", tunnel.MaxVNI))
+	}
+	d.vni = uint32(vni)
+	return d, nil
+}
+
+// tunnelSink sends frames to another host in UDP datagrams.
+type tunnelSink struct {
+	destination *destination
+	remote      wire.Tunnel
+	sockets     []*wire.TunnelSender // one for each worker
+	stamped     []*wire.Stamps       // of the sockets, with --verify
+	retries     uint64               // of the sockets that are closed
+}
+
+// openTunnelSink resolves the host of --to and opens the sockets.
+func openTunnelSink(ctx context.Context, c *config, messages *tool.Messages) (*tunnelSink, error) {
+	d := c.to
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", d.host)
+	var lookup *net.DNSError
+	if errors.As(err, &lookup) && lookup.IsNotFound {
+		return nil, tool.UsageErrorf("--to: host %q is not known", d.host)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--to: host %q: %w", d.host, err)
+	}
+	s := &tunnelSink{destination: d}
+	var told atomic.Bool
+	unreachable := func(err error) {
+		if !told.Swap(true) {
+			messages.Warnf("%v; sending continues", err)
+		}
+	}
+	// The first address to which there is a route is used, as for a connection.
+	for _, address := range addresses {
+		s.remote = wire.Tunnel{
+			Name:   "--to " + d.encapsulation.Kind.String() + "://" + netip.AddrPortFrom(address.Unmap(), d.port).String(),
+			Remote: netip.AddrPortFrom(address.Unmap(), d.port), Header: d.encapsulation.Header(d.vni), ZeroChecksum: d.encapsulation.ZeroChecksum,
+			Unreachable: unreachable,
+		}
+		if err = s.openSockets(c); err == nil {
+			return s, nil
+		}
+		s.close()
+	}
+	return nil, err
+}
+
+// openSockets opens the sockets of each worker.
+func (s *tunnelSink) openSockets(c *config) error {
+	for worker := range c.workers {
+		socket, err := wire.OpenTunnel(s.remote, worker, c.workers)
+		if err != nil {
+			return err
+		}
+		s.sockets = append(s.sockets, socket)
+		if !c.verify {
+			continue
+		}
+		stamps, err := wire.StampFrames(socket)
+		if err != nil {
+			return err
+		}
+		s.stamped = append(s.stamped, stamps)
+	}
+	return nil
+}
+
+func (s *tunnelSink) senders() []schedule.Sender {
+	senders := make([]schedule.Sender, len(s.sockets))
+	for i, socket := range s.sockets {
+		senders[i] = socket
+	}
+	return senders
+}
+
+// maxFrame is the maximum length of a frame by the MTU of the route.
+func (s *tunnelSink) maxFrame() int { return s.sockets[0].MaxFrame() }
+
+// egresses returns one that accepts Ethernet frames that fit into a datagram.
+func (s *tunnelSink) egresses(c *config, longest int) []*egress {
+	fitter := frame.NewFitter(frame.Limits{
+		Shortest: frame.EthernetLength, Longest: min(s.maxFrame(), longest), Ethernet: true, TagsIncluded: true, Accepts: s.accepts,
+	}, c.policies)
+	return []*egress{{name: s.remote.Name, fitter: fitter, hintSkipped: s.hintSkipped}}
+}
+
+// accepts returns the reason why frames of a link type cannot be sent as they are.
+func (s *tunnelSink) accepts(link stream.LinkType) error {
+	if link == stream.LinkTypeEthernet {
+		return nil
+	}
+	err := fmt.Errorf("%s takes %s, not %s: %w", s.remote.Name, stream.LinkTypeEthernet, link, wire.ErrLinkType)
+	if frame.BecomesEthernet(link) {
+		return tool.WithHint(err, "--link ethernet gives such frames an Ethernet header")
+	}
+	return err
+}
+
+// hintSkipped names the flag by which long frames are sent.
+func (s *tunnelSink) hintSkipped(packet *stream.Packet, reason frame.SkipReason) string {
+	if reason != frame.SkippedOversize {
+		return ""
+	}
+	length := max(len(packet.Data), int(packet.WireLength))
+	return fmt.Sprintf("--oversize segment cuts TCP packets as network cards do; or give the route to %s an MTU of %d",
+		s.remote.Remote.Addr(), s.remote.RouteMTU(length))
+}
+
+// refusesFrame is true for a frame that was too long, because the MTU of the route may
+// change during a run.
+func (s *tunnelSink) refusesFrame(err error) bool { return errors.Is(err, wire.ErrTooLong) }
+
+// drain returns when all frames have left this machine.
+func (s *tunnelSink) drain() error {
+	var errs []error
+	for _, socket := range s.sockets {
+		errs = append(errs, socket.Drain())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *tunnelSink) close() error {
+	var errs []error
+	for _, socket := range s.sockets {
+		s.retries += socket.Retries()
+		errs = append(errs, socket.Close())
+	}
+	s.sockets, s.stamped = nil, nil
+	return errors.Join(errs...)
+}
+
+func (s *tunnelSink) isWire() bool { return true }
+
+func (s *tunnelSink) stamps() (all [][]*wire.Stamps) {
+	for _, stamps := range s.stamped {
+		all = append(all, []*wire.Stamps{stamps})
+	}
+	return all
+}
+
+func (s *tunnelSink) describe(summary *record.InjectSummary) {
+	summary.To, summary.Tx, summary.Retries = s.destination.url, "udp", s.retries
+	for _, socket := range s.sockets {
+		summary.Retries += socket.Retries()
+	}
+}
+
+// reportDrops has nothing to report, because a queueing discipline without room refuses a
+// datagram with an error.
+func (s *tunnelSink) reportDrops(*tool.Messages) {}
