@@ -144,7 +144,7 @@ func (m *mapping) readRecords() error {
 	defer src.Close()
 	decoder := record.NewDecoder(src)
 	for m.run.Context.Err() == nil {
-		var c record.Capture
+		var c record.ShiftedCapture
 		err := decoder.Decode(&c)
 		if err == io.EOF {
 			return nil
@@ -155,8 +155,12 @@ func (m *mapping) readRecords() error {
 		if c.Path == "" {
 			return tool.UsageErrorf("--from-records %s: line %d: the record has no path", files.Display(name, ""), decoder.Line())
 		}
-		m.count(&c)
-		m.picture.Add(&c, nil)
+		moved, ok := c.Moved()
+		if !ok {
+			return tool.UsageErrorf("--from-records %s: line %d: the shift moves the capture outside 1677 to 2262", files.Display(name, ""), decoder.Line())
+		}
+		m.count(&moved)
+		m.picture.Add(&moved, nil)
 	}
 	return m.run.Context.Err()
 }

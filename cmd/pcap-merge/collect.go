@@ -43,7 +43,7 @@ type peeked struct {
 const peekBatch = 4096
 
 // collect finds out what there is to merge: the selection and then the operands. Streams
-// are read here.
+// are read here. At the end it is known by how much each input is shifted.
 func (m *merging) collect() error {
 	selected := m.fromSelection(m.config.selection)
 	named, err := m.operands()
@@ -64,7 +64,7 @@ func (m *merging) collect() error {
 			return err
 		}
 	}
-	return nil
+	return merge.ShiftAll(m.inputs, m.config.align)
 }
 
 // addAll makes inputs of candidates.
@@ -110,9 +110,10 @@ var errStdinGone = errors.New("cannot be selected, because it can be read only o
 func (m *merging) fromSelection(selection []input.Selected) (list []candidate) {
 	archives := map[string]int{}
 	for _, s := range selection {
-		if m.config.selector.excludes(s.Earliest, s.Latest) && s.CompareFileSize() == nil {
+		earliest, latest := s.Range()
+		if !m.config.align && m.config.selector.excludes(earliest, latest) && s.CompareFileSize() == nil {
 			m.excluded++
-			m.config.selector.leftOut.Widen(s.Earliest, s.Latest)
+			m.config.selector.leftOut.Widen(earliest, latest)
 			continue
 		}
 		if s.IsOther {
@@ -280,12 +281,23 @@ func (m *merging) add(c *candidate) error {
 		return m.addStream(c)
 	}
 	m.sound++
-	m.addInputs(c.peeked.contents.LinkTypes, m.captures.File(c.Path, c.peeked.contents))
+	m.addInputs(c.shift(), c.peeked.contents.LinkTypes, m.captures.File(c.Path, c.peeked.contents))
 	return nil
 }
 
-// addInputs adds inputs, and the link types that their headers name.
-func (m *merging) addInputs(linkTypes []stream.LinkType, inputs ...*merge.Input) {
+// shift is by how much the record of a file moves it, in nanoseconds.
+func (c *candidate) shift() int64 {
+	if c.record == nil {
+		return 0
+	}
+	return c.record.Shift
+}
+
+// addInputs adds inputs with their shift, and the link types that their headers name.
+func (m *merging) addInputs(shift int64, linkTypes []stream.LinkType, inputs ...*merge.Input) {
+	for _, in := range inputs {
+		in.Shift = shift
+	}
 	m.inputs = append(m.inputs, inputs...)
 	m.inputCount.Store(int64(len(m.inputs)))
 	m.linkTypes = append(m.linkTypes, linkTypes...)
@@ -308,11 +320,11 @@ func (m *merging) addStream(c *candidate) error {
 	if tarball {
 		return m.addMembers(c, func(visit input.Visit) error { return m.archives.WalkStream(c.Path, src, visit) })
 	}
-	return m.addSections(src, c.File)
+	return m.addSections(src, c.File, c.shift())
 }
 
 // addSections makes a run of each section of a capture that can be read only once.
-func (m *merging) addSections(src io.Reader, file input.File) error {
+func (m *merging) addSections(src io.Reader, file input.File, shift int64) error {
 	failed := false
 	added, err := m.runs.Add(io.NopCloser(src), file.Path, file.Archive, func(err error) error {
 		if m.run.Context.Err() != nil {
@@ -331,7 +343,7 @@ func (m *merging) addSections(src io.Reader, file input.File) error {
 		m.sound++
 	}
 	m.runInputs.Add(int64(len(added.Inputs)))
-	m.addInputs(added.LinkTypes, added.Inputs...)
+	m.addInputs(shift, added.LinkTypes, added.Inputs...)
 	return err
 }
 
@@ -475,7 +487,7 @@ func (m *merging) addMember(c *candidate, wanted *input.Wanted, reader archive.W
 	if wants, err := m.wantsMember(c, wanted, member, reader.Inspect); !wants {
 		return err
 	}
-	if err := m.addSections(reader, input.File{Path: member.Name, Archive: c.Path}); err != nil {
+	if err := m.addSections(reader, input.File{Path: member.Name, Archive: c.Path}, wanted.ShiftOf(member)); err != nil {
 		return err
 	}
 	if wanted.IsComplete() {
@@ -498,12 +510,19 @@ func (m *merging) addIndexed(c *candidate, wanted *input.Wanted, indexed *archiv
 			return m.problems.Stop()
 		}
 		defer src.Close()
-		return m.addSections(src, input.File{Path: member.Name, Archive: c.Path})
+		return m.addSections(src, input.File{Path: member.Name, Archive: c.Path}, wanted.ShiftOf(member))
+	}
+	open := func() (io.ReadCloser, error) { return indexed.Open(member) }
+	if m.config.align && contents.First == math.MinInt64 {
+		if src, err := open(); err == nil { // an error is reported by the merge
+			if first, ok, err := merge.FirstOf(src); ok && err == nil {
+				contents.First = first
+			}
+			src.Close()
+		}
 	}
 	m.sound++
-	m.addInputs(contents.LinkTypes, m.captures.Input(member.Name, c.Path, contents, func() (io.ReadCloser, error) {
-		return indexed.Open(member)
-	}))
+	m.addInputs(wanted.ShiftOf(member), contents.LinkTypes, m.captures.Input(member.Name, c.Path, contents, open))
 	return nil
 }
 

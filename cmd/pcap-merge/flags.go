@@ -17,6 +17,7 @@ type config struct {
 	ignoreZeros bool
 	selector    *selector
 	loop        int64 // rounds; 0: forever
+	align       bool
 	reorder     int64 // nanoseconds
 	memory      int64 // bytes
 	tmp         string
@@ -41,6 +42,7 @@ func configure(flags *tool.Flags, opener *input.Opener) (c config, err error) {
 	if c.loop, err = flags.Loop(); err != nil {
 		return c, err
 	}
+	c.align = flags.Bool("align")
 	reorder, err := flags.Duration("reorder")
 	if err != nil {
 		return c, err
@@ -64,8 +66,8 @@ func (c *config) readFollow(flags *tool.Flags) (err error) {
 		}
 		return nil
 	}
-	if len(flags.Operands()) > 0 || flags.IsSet("select") || flags.IsSet("loop") {
-		return tool.UsageErrorf("--follow %q cannot be combined with operands, --select or --loop", c.follow)
+	if len(flags.Operands()) > 0 || flags.IsSet("select") || flags.IsSet("loop") || flags.Bool("align") {
+		return tool.UsageErrorf("--follow %q cannot be combined with operands, --select, --loop or --align", c.follow)
 	}
 	if err := tool.CheckFolder("--follow", c.follow); err != nil {
 		return err

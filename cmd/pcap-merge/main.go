@@ -36,6 +36,7 @@ func merger() *tool.Tool {
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "select", Usage: "merge the captures of the records of pcap-map or pcap-tarls in `FILE` (- for stdin)"},
 			input.IgnoreZerosFlag(),
+			&cli.BoolFlag{Name: "align", Usage: "begin all captures at the same moment, that of the earliest first packet"},
 			&cli.Int64Flag{Name: "loop", Value: 1, Usage: "write all inputs `N` times, one round after another (0: forever)"},
 			&cli.StringFlag{Name: "shard", Usage: "keep only the flows of share `I/N`, where I counts from 0"},
 			tool.WordFlag("dedup", "leave out packets that have the same bytes as a recent one, or with --dedup=ip the same IP packet", dedupWords),

@@ -144,8 +144,8 @@ func (c *config) readFit(flags *tool.Flags, opener *input.Opener, problems *inpu
 		if o := s.CompareFileSize(); o != nil {
 			problems.Outdated(input.File{Path: s.Path}, o)
 		}
-		if s.Earliest != nil && s.Latest != nil {
-			earliest, latest = min(earliest, *s.Earliest), max(latest, *s.Latest)
+		if begins, ends := s.Range(); begins != nil && ends != nil {
+			earliest, latest = min(earliest, *begins), max(latest, *ends)
 		}
 	}
 	if earliest > latest {

@@ -18,6 +18,8 @@ type Selected struct {
 	// First is the time of the first packet. Earliest and Latest are the range of all
 	// packets. All are in nanoseconds since the Unix epoch.
 	First, Earliest, Latest *int64
+	// Shift is by how much the capture is moved, in nanoseconds.
+	Shift int64
 	// Size is the size of the file or of the member's data, in bytes.
 	Size *int64
 	// Offset is where a member's data begins in the uncompressed archive.
@@ -40,6 +42,33 @@ func (s *Selected) file() string {
 	return s.Path
 }
 
+// Range returns the range of all packets as the shift moves it. An unknown end is nil.
+func (s *Selected) Range() (earliest, latest *int64) {
+	return s.shifted(s.Earliest), s.shifted(s.Latest)
+}
+
+// shifted returns a time as the shift moves it, or nil if there is none.
+func (s *Selected) shifted(moment *int64) *int64 {
+	if moment == nil {
+		return nil
+	}
+	moved, ok := record.Time(*moment).Add(record.Shift(s.Shift))
+	if !ok {
+		return nil
+	}
+	return (*int64)(&moved)
+}
+
+// isShiftable reports whether the shift moves all times of the record to times.
+func (s *Selected) isShiftable() bool {
+	for _, moment := range []*int64{s.First, s.Earliest, s.Latest} {
+		if moment != nil && s.shifted(moment) == nil {
+			return false
+		}
+	}
+	return true
+}
+
 // selectionRecord has the fields of the records of pcap-map and pcap-tarls that a selection
 // needs. Other fields are ignored.
 type selectionRecord struct {
@@ -56,6 +85,7 @@ type selectionRecord struct {
 	First      *record.Time `json:"first"`
 	Earliest   *record.Time `json:"earliest"`
 	Latest     *record.Time `json:"latest"`
+	Shift      record.Shift `json:"shift"`
 
 	LinkType    *uint16 `json:"link_type"`
 	Sections    int     `json:"sections"`
@@ -90,6 +120,9 @@ func ReadSelection(opener *Opener, name string) ([]Selected, error) {
 		if s.Path == "" {
 			return nil, tool.UsageErrorf("--select %s: line %d: the record has no path and name", files.Display(name, ""), decoder.Line())
 		}
+		if !s.isShiftable() {
+			return nil, tool.UsageErrorf("--select %s: line %d: a shift of %v s moves the capture outside 1677 to 2262", files.Display(name, ""), decoder.Line(), record.Seconds(s.Shift))
+		}
 		if err := opener.Claims.Check(s.file()); err != nil {
 			return nil, err
 		}
@@ -113,7 +146,7 @@ func (r *selectionRecord) selected() Selected {
 	}
 	return Selected{
 		Path: path, Archive: record.Name(r.Archive, r.ArchiveRaw), Size: r.Size, Offset: r.Offset,
-		First: (*int64)(r.First), Earliest: (*int64)(r.Earliest), Latest: (*int64)(r.Latest),
+		First: (*int64)(r.First), Earliest: (*int64)(r.Earliest), Latest: (*int64)(r.Latest), Shift: int64(r.Shift),
 		LinkType: r.LinkType, Sections: r.Sections, OutOfOrder: r.OutOfOrder, MaxDisorder: r.MaxDisorder,
 		IsOther: r.Type != "" && r.Format == "" && r.Size != nil && *r.Size > 0,
 	}

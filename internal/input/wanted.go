@@ -70,6 +70,16 @@ func (w *Wanted) Compare(member *archive.Member) *Outdated {
 	return nil
 }
 
+// ShiftOf returns by how much the record of a member moves it, in nanoseconds.
+func (w *Wanted) ShiftOf(member *archive.Member) int64 {
+	for _, m := range w.members[member.Name] {
+		if m.record != nil && m.is(member) {
+			return m.record.Shift
+		}
+	}
+	return 0
+}
+
 // MayWant reports whether a member is selected, without counting it as found.
 func (w *Wanted) MayWant(member *archive.Member) bool {
 	for _, m := range w.members[member.Name] {

@@ -120,7 +120,12 @@ func (c *Captures) First(path string) (first int64, ok bool, err error) {
 		return 0, false, err
 	}
 	defer file.Close()
-	r := stream.NewReaderSize(io.NewSectionReader(file, 0, math.MaxInt64), peekBlock)
+	return FirstOf(io.NewSectionReader(file, 0, math.MaxInt64))
+}
+
+// FirstOf is First for a source.
+func FirstOf(src io.Reader) (first int64, ok bool, err error) {
+	r := stream.NewReaderSize(src, peekBlock)
 	defer r.Close()
 	packet := make([]stream.Packet, 1)
 	for {
@@ -148,7 +153,7 @@ func (c *Captures) Input(path, archive string, contents Contents, open func() (i
 	disorder, uncompressed := contents.Disorder, contents.Uncompressed // nothing else of contents is kept
 	return &Input{
 		Path: path, Archive: archive,
-		Start: contents.start(c.window), End: contents.Latest, LinkType: contents.LinkType, HasLinkType: contents.HasLinkType,
+		Start: contents.start(c.window), End: contents.Latest, First: contents.First, LinkType: contents.LinkType, HasLinkType: contents.HasLinkType,
 		Open: func(blockSize int) (Reader, error) {
 			src, err := open()
 			if err != nil {

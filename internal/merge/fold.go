@@ -101,7 +101,7 @@ func (r *Runs) fold(ctx context.Context, inputs []*Input, options Options) (*Inp
 		return nil, nil
 	}
 	return &Input{
-		Path: first.Path, Archive: first.Archive, Start: w.run.contents.Earliest, End: math.MaxInt64,
+		Path: first.Path, Archive: first.Archive, Start: w.run.contents.Earliest, End: math.MaxInt64, First: w.run.contents.Earliest,
 		LinkType: w.run.contents.LinkType, HasLinkType: true,
 		Open: func(int) (Reader, error) { return &runReader{run: w.run}, nil },
 	}, nil

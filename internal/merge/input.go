@@ -53,6 +53,10 @@ type Input struct {
 	// End is the time at which it can be closed: none of its packets is later. It is
 	// math.MaxInt64 if unknown.
 	End int64
+	// First is the time of the first packet in the input. It is math.MinInt64 if unknown.
+	First int64
+	// Shift is by how much ShiftAll moves the packets, in nanoseconds.
+	Shift int64
 	// LinkType is the link type of its first packet, if HasLinkType is set.
 	LinkType    stream.LinkType
 	HasLinkType bool

@@ -43,6 +43,26 @@ type Capture struct {
 	LostBytes int64 `json:"lost_bytes,omitempty"`
 }
 
+// ShiftedCapture is a Capture to which a user may have added a shift.
+type ShiftedCapture struct {
+	Capture
+	Shift Shift `json:"shift"`
+}
+
+// Moved returns the capture with its times moved by the shift. ok is false if they are not
+// in the range of Time.
+func (s ShiftedCapture) Moved() (moved Capture, ok bool) {
+	moved, ok = s.Capture, true
+	for _, moment := range []**Time{&moved.First, &moved.Last, &moved.Earliest, &moved.Latest} {
+		if *moment == nil {
+			continue
+		}
+		later, isTime := (**moment).Add(s.Shift)
+		*moment, ok = &later, ok && isTime
+	}
+	return moved, ok
+}
+
 // Damage is a damaged place in a capture. Offsets count from its start, after
 // decompression.
 type Damage struct {

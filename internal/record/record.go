@@ -98,12 +98,13 @@ func (d *Decoder) Decode(v any) error {
 }
 
 // problem is the message of json-iterator without its excerpts of the line, which may be
-// long and have any content. For a time, it is the message of Time.
+// long and have any content. For a time or a shift, it is the message of that type.
 func problem(err error) string {
 	const most = 200
 	text, _, _ := strings.Cut(err.Error(), ", error found in #")
-	if _, time, ok := strings.Cut(text, "textUnmarshalerDecoder: "); ok {
-		text = time
+	// The decoders are called textUnmarshalerDecoder and unmarshalerDecoder.
+	if _, own, ok := strings.Cut(text, "nmarshalerDecoder: "); ok {
+		text = own
 	}
 	quoted := strings.Trim(strconv.QuoteToGraphic(text[:min(len(text), most)]), `"`)
 	return strings.ReplaceAll(quoted, `\"`, `"`)

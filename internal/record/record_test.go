@@ -230,3 +230,31 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A shift is a decimal number of seconds, rounded to nanoseconds.
+func TestShift(t *testing.T) {
+	for text, want := range map[string]record.Shift{
+		"0": 0, "1": 1e9, "-86400.5": -86400.5e9, "0.000000001": 1, "-1e-9": -1, "1.5E+3": 1500e9, `"31536000.000000001"`: 31536000000000001,
+		"0.30000000000000004": 300000000, "0.0000000005": 1, "-0.0000000005": -1, "0.00000000049": 0, "null": 7, "9223372036.854775807": math.MaxInt64,
+	} {
+		got := record.Shift(7)
+		if err := got.UnmarshalJSON([]byte(text)); err != nil || got != want {
+			t.Errorf("%s: got %d, %v, wanted %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{`"soon"`, `""`, "true", "{}", "[1]", "1/3", "0x10", "1e33", "1e-33", "1e1000000000", "9223372036.854775808", "1_000", "Inf", strings.Repeat("1", 65), "0." + strings.Repeat("0", 100)} {
+		var got record.Shift
+		if err := got.UnmarshalJSON([]byte(text)); err == nil {
+			t.Errorf("%s: got %d, wanted an error", text, got)
+		}
+	}
+	for _, test := range []struct {
+		time  record.Time
+		by    record.Shift
+		moves bool
+	}{{math.MaxInt64, 1, false}, {math.MaxInt64, 0, true}, {math.MinInt64, -1, false}, {5, -7, true}, {-1, math.MinInt64, false}} {
+		if got, ok := test.time.Add(test.by); ok != test.moves || ok && got != test.time+record.Time(test.by) {
+			t.Errorf("%d + %d: %d, %v", test.time, test.by, got, ok)
+		}
+	}
+}

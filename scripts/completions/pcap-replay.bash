@@ -13,7 +13,7 @@ _pcap_replay_flags() {
     pcap-map)
       echo -o=FILE --output=FILE -j=N --jobs=N --strict -i --ignore-zeros --json --chart --svg=FILE --against=REFERENCE --speed=N --memory=SIZE --tmp=FOLDER --from-records=FILE --match=REGEXP --suffix=TEXT -q --quiet -v --verbose --report=FILE --progress=auto,always,never --version -h --help ;;
     pcap-merge)
-      echo --select=FILE -i --ignore-zeros --loop=N --shard=I/N --dedup --dedup-window=DURATION --reorder=DURATION --snaplen=N --memory=SIZE --tmp=FOLDER --follow=FOLDER --idle=DURATION --strict --match=REGEXP --suffix=TEXT --from=TIME --to=TIME --decap=LIST --decap-depth=N --filter=EXPRESSION --filter-file=FILE -o=FILE --output=FILE -z=lz4,zstd,gzip,none --compress=lz4,zstd,gzip,none --pcapng -q --quiet -v --verbose --report=FILE --progress=auto,always,never --version -h --help ;;
+      echo --select=FILE -i --ignore-zeros --align --loop=N --shard=I/N --dedup --dedup-window=DURATION --reorder=DURATION --snaplen=N --memory=SIZE --tmp=FOLDER --follow=FOLDER --idle=DURATION --strict --match=REGEXP --suffix=TEXT --from=TIME --to=TIME --decap=LIST --decap-depth=N --filter=EXPRESSION --filter-file=FILE -o=FILE --output=FILE -z=lz4,zstd,gzip,none --compress=lz4,zstd,gzip,none --pcapng -q --quiet -v --verbose --report=FILE --progress=auto,always,never --version -h --help ;;
     pcap-pace)
       echo --speed=X --fit=DURATION --span=DURATION --select=FILE --pps=N --bps=N --max-gap=DURATION --loop=N --start-at=TIME --lead=DURATION --exact --asap --keep-timestamps --strict --from=TIME --to=TIME -o=FILE --output=FILE -z=lz4,zstd,gzip,none --compress=lz4,zstd,gzip,none --pcapng -q --quiet -v --verbose --report=FILE --progress=auto,always,never --version -h --help ;;
     pcap-inject)
