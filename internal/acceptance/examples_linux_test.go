@@ -342,8 +342,8 @@ func makeExampleFiles(t *testing.T, folder, store string, files []string) {
 		tar -czf ../set.tar.gz *
 		rm -r ../members
 		cd ..
-		pcap-map `+store+`/pcaps > map.ndjson
-		echo '{"event_type":"stats","stats":{"capture":{"kernel_packets":400,"kernel_drops":0},"decoder":{"pkts":400}}}' >> eve.json`)
+		pcap-map `+store+`/pcaps > map.ndjson`)
+	makeEvents(t, folder)
 	for _, where := range []string{"file", "wire"} {
 		writeSensorLogs(t, filepath.Join(folder, where), alertsOf("1"), connectionsOf("1"))
 	}
