@@ -13,7 +13,7 @@ import (
 // FuzzDecap takes the tunnels off one by one, and then all at once. Both give the same packet.
 // It is a part of the outer packet, or has a new link header before such a part.
 func FuzzDecap(f *testing.F) {
-	for name, packets := range samples(60) {
+	for name, packets := range samples(60, true) {
 		for i, packet := range packets[:4] {
 			f.Add(uint16(allKinds), uint16(stream.LinkTypeEthernet), uint32(i), packet.Data)
 			if name == "ipip" {

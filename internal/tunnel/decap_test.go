@@ -187,7 +187,7 @@ func TestDecap(t *testing.T) {
 // TestCutTunnels cuts packets in tunnels at every byte. Where the headers are whole, the packet
 // inside comes out, and is as long on the wire as that of the whole packet.
 func TestCutTunnels(t *testing.T) {
-	for name, packets := range samples(100) {
+	for name, packets := range samples(100, true) {
 		for _, whole := range packets[:40] {
 			d := newDecapsulator(allKinds, 0)
 			want := []stream.Packet{whole}
