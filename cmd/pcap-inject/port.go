@@ -21,7 +21,8 @@ type port struct {
 	// dropsBefore is the number of frames that the queueing discipline had dropped before
 	// the run.
 	dropsBefore uint64
-	retries     uint64 // of the sockets that are closed
+	retries     uint64          // of the sockets that are closed
+	neighbors   *wire.Neighbors // with --link ethernet, if the kernel tells them
 }
 
 // openPort opens an interface of -i, and finds everything that is wrong with it.
@@ -55,6 +56,11 @@ func openPort(name string, c *config, messages *tool.Messages) (*port, error) {
 	}
 	if before, err := device.Counters(); err == nil {
 		p.before = &before
+	}
+	if c.policies.Link == frame.LinkEthernet {
+		if p.neighbors, err = device.Neighbors(); err != nil {
+			messages.Warnf("destination MAC addresses are made up: %v", err)
+		}
 	}
 	if p.tx == txPacket {
 		if p.dropsBefore, err = device.QueueDrops(); err != nil {
@@ -146,6 +152,9 @@ func (p *port) fitter(c *config) *frame.Fitter {
 	limits := frame.Limits{Shortest: 1, Longest: p.device.MaxFrame(), Accepts: p.accepts}
 	if p.isEthernet() {
 		limits.Shortest, limits.Ethernet = frame.EthernetLength, true
+	}
+	if p.neighbors != nil {
+		limits.Neighbor = p.neighbors.MAC
 	}
 	return frame.NewFitter(limits, c.policies)
 }

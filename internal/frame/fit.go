@@ -1,6 +1,7 @@
 package frame
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -76,6 +77,9 @@ type Limits struct {
 	Ethernet bool
 	// TagsIncluded means that no tag is allowed in addition to Longest.
 	TagsIncluded bool
+	// Neighbor returns the MAC address for an IP address of 4 or 16 bytes. If it is not nil,
+	// packets without a destination MAC address get that of their IP address, if it is known.
+	Neighbor func(address []byte) (mac [6]byte, known bool)
 }
 
 // longest is the maximum length of a frame that begins with data.
@@ -139,10 +143,8 @@ func (f *Fitter) Frames(packets []stream.Packet) ([]stream.Packet, SkipReason) {
 	}
 	f.frame[0] = *packet
 	frame := &f.frame[0]
-	if f.makesEthernet() {
-		if reason := f.makeEthernet(frame); reason != NotSkipped {
-			return nil, reason
-		}
+	if reason := f.Link(frame); reason != NotSkipped {
+		return nil, reason
 	}
 	if reason := f.lengthen(frame); reason != NotSkipped {
 		return nil, reason
@@ -157,8 +159,13 @@ func (f *Fitter) fits(packet *stream.Packet) bool {
 		(packet.LinkType == stream.LinkTypeEthernet || !f.makesEthernet())
 }
 
-// makeEthernet gives the frame an Ethernet header.
-func (f *Fitter) makeEthernet(packet *stream.Packet) SkipReason {
+// Link gives a packet an Ethernet header if the policies and the link type say so. Frames
+// does this as well, but what changes the headers of packets has to stand in between. The
+// Data that it makes is valid until the next call.
+func (f *Fitter) Link(packet *stream.Packet) SkipReason {
+	if packet.LinkType == stream.LinkTypeEthernet || !f.makesEthernet() {
+		return NotSkipped
+	}
 	before := len(packet.Data)
 	var err error
 	f.withLink, err = AppendEthernet(f.withLink[:0], packet)
@@ -168,9 +175,30 @@ func (f *Fitter) makeEthernet(packet *stream.Packet) SkipReason {
 	case err != nil:
 		return SkippedLinkType
 	}
+	f.findNeighbor(f.withLink)
 	packet.Data, packet.LinkType = f.withLink, stream.LinkTypeEthernet
 	packet.WireLength = uint32(min(max(int64(packet.WireLength)+int64(len(packet.Data)-before), 0), math.MaxUint32))
 	return NotSkipped
+}
+
+// findNeighbor replaces a destination MAC address that was made up.
+func (f *Fitter) findNeighbor(frame []byte) {
+	if f.limits.Neighbor == nil || [6]byte(frame) != noDestination {
+		return
+	}
+	network, etherType := frame[EthernetLength:], binary.BigEndian.Uint16(frame[EthernetLength-2:])
+	var address []byte
+	switch {
+	case etherType == EtherTypeIPv4 && len(network) >= minIPv4:
+		address = network[16:20]
+	case etherType == EtherTypeIPv6 && len(network) >= ipv6Length:
+		address = network[24:40]
+	default:
+		return
+	}
+	if mac, known := f.limits.Neighbor(address); known {
+		copy(frame, mac[:])
+	}
 }
 
 // lengthen applies the policy for a frame of which the capture holds only a part.

@@ -122,3 +122,42 @@ func FuzzFrames(f *testing.F) {
 		}
 	})
 }
+
+// A packet without a MAC address gets that of its IP address, if it is known. Addresses that
+// a cooked header or the kind of the IP address give are left as they are.
+func TestFramesToNeighbors(t *testing.T) {
+	limits := ethernetLimits
+	limits.Neighbor = func(address []byte) (mac [6]byte, known bool) {
+		return [6]byte{2, 9, 9, 9, 9, address[len(address)-1]}, address[len(address)-1] < 100
+	}
+	ipv4 := func(last byte) []byte { return append([]byte{0x45, 18: 0, 19: last}, make([]byte, 40)...) }
+	ipv6 := func(first, last byte) []byte { return append([]byte{0x60, 24: first, 39: last}, make([]byte, 40)...) }
+	const madeUp = "\x02\x00\x00\x00\x00\x02"
+	for name, test := range map[string]struct {
+		data []byte
+		link stream.LinkType
+		want string
+	}{
+		"IPv4":         {ipv4(7), stream.LinkTypeRaw, "\x02\x09\x09\x09\x09\x07"},
+		"IPv6":         {ipv6(0x20, 8), stream.LinkTypeRaw, "\x02\x09\x09\x09\x09\x08"},
+		"unknown":      {ipv4(100), stream.LinkTypeRaw, madeUp},
+		"loopback":     {append([]byte{2, 0, 0, 0}, ipv4(7)...), stream.LinkTypeNull, "\x02\x09\x09\x09\x09\x07"},
+		"cooked":       {append([]byte{0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0}, ipv4(7)...), stream.LinkTypeLinuxSLL, "\x02\x09\x09\x09\x09\x07"},
+		"multicast":    {ipv6(0xff, 8), stream.LinkTypeRaw, "\x33\x33\x00\x00\x00\x08"},
+		"cooked ARP":   {append([]byte{0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 6}, make([]byte, 28)...), stream.LinkTypeLinuxSLL, madeUp},
+		"has Ethernet": {append([]byte(madeUp), append([]byte{2, 0, 0, 0, 0, 1, 8, 0}, ipv4(7)...)...), stream.LinkTypeEthernet, madeUp},
+	} {
+		fitter := frame.NewFitter(limits, frame.Policies{Link: frame.LinkEthernet})
+		frames, reason := fitter.Frames([]stream.Packet{{Data: test.data, WireLength: uint32(len(test.data)), LinkType: test.link}})
+		if reason != frame.NotSkipped || string(frames[0].Data[:6]) != test.want {
+			t.Errorf("%s: %v, %x, wanted to %x", name, reason, dataOf(frames), test.want)
+		}
+	}
+}
+
+func dataOf(packets []stream.Packet) (data [][]byte) {
+	for i := range packets {
+		data = append(data, packets[i].Data)
+	}
+	return data
+}

@@ -34,6 +34,15 @@ func (*Interface) NeedsQueue() (string, error) { return "", errUnsupported }
 // QueueDrops is the number of frames that the queueing disciplines have dropped.
 func (*Interface) QueueDrops() (uint64, error) { return 0, errUnsupported }
 
+// Neighbors knows the MAC addresses of hosts on a link.
+type Neighbors struct{}
+
+// Neighbors reads the neighbors of the interface.
+func (*Interface) Neighbors() (*Neighbors, error) { return nil, errUnsupported }
+
+// MAC returns the MAC address for an IP address.
+func (*Neighbors) MAC([]byte) ([6]byte, bool) { return [6]byte{}, false }
+
 // OpenXDP opens an AF_XDP socket on a transmit queue of an interface.
 func OpenXDP(*Interface, int) (Sender, error) { return nil, errUnsupported }
 
