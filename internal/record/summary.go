@@ -58,6 +58,8 @@ type MergeSummary struct {
 	Unread      int64 `json:"unread_bytes"`  // that --follow did not read before they were overwritten or deleted
 
 	Decap *Decapsulation `json:"decap,omitempty"`
+	// Rewritten is only there with a flag that changes packets.
+	Rewritten *Rewritten `json:"rewritten,omitempty"`
 }
 
 // PaceSummary ends the report of pcap-pace.
@@ -72,6 +74,8 @@ type PaceSummary struct {
 	MaxDisorder float64 `json:"max_disorder"` // seconds
 	MaxLateness float64 `json:"max_lateness"` // seconds by which a packet was written too late
 	Stalls      int64   `json:"stalls"`       // how often writing was interrupted
+	// Rewritten is only there with --unique-flows.
+	Rewritten *Rewritten `json:"rewritten,omitempty"`
 }
 
 // InjectSummary ends the report of pcap-inject.
@@ -110,6 +114,8 @@ type InjectSummary struct {
 	Undecided int64 `json:"undecided,omitempty"`
 	// Interfaces are those of --split, in the order of -i.
 	Interfaces []InterfaceSummary `json:"interfaces,omitempty"`
+	// Rewritten is only there with a flag that changes packets.
+	Rewritten *Rewritten `json:"rewritten,omitempty"`
 }
 
 // InterfaceSummary has the figures of one of the two interfaces of --split. Its fields mean
@@ -126,6 +132,22 @@ type InterfaceSummary struct {
 	Retries      uint64  `json:"retries"`
 	QueueDropped int64   `json:"queue_dropped"`
 	Device       *Device `json:"device,omitempty"`
+}
+
+// Rewritten counts the packets that --map and similar flags have changed, and those that
+// they could not change as the rules say, by reason. A packet may count in several.
+type Rewritten struct {
+	Packets int64        `json:"packets"`
+	Missed  NotRewritten `json:"missed"`
+}
+
+// NotRewritten counts packets in which something could not be changed, by reason.
+type NotRewritten struct {
+	Cut      int64 `json:"cut"`       // the packet ends before it
+	Fragment int64 `json:"fragment"`  // a later fragment has no ports
+	Header   int64 `json:"header"`    // a header contradicts itself
+	LinkType int64 `json:"link_type"` // the link type does not have it, or is not known
+	Length   int64 `json:"length"`    // the frame has no room for a VLAN tag
 }
 
 // NotSent counts the packets that pcap-inject did not send, by reason.

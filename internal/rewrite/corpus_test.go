@@ -61,13 +61,12 @@ func rewritten(t testing.TB, rules map[string][]string, packets []stream.Packet)
 
 func rewrittenBy(r *Rewriter, packets []stream.Packet) []stream.Packet {
 	packets = slices.Clone(packets)
-	for rest := packets; len(rest) > 0; {
-		n := r.Rewrite(rest)
-		for i := range rest[:n] {
-			rest[i].Data = bytes.Clone(rest[i].Data)
+	_ = r.Rewrite(packets, func(some []stream.Packet) error {
+		for i := range some {
+			some[i].Data = bytes.Clone(some[i].Data)
 		}
-		rest = rest[n:]
-	}
+		return nil
+	})
 	return packets
 }
 

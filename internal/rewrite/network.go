@@ -18,6 +18,9 @@ const (
 func (r *Rewriter) rewriteAddress(field []byte) (difference uint64) {
 	before := binary.BigEndian.Uint32(field)
 	after := before ^ uint32(r.addresses.flip(number{low: uint64(before)}).low)
+	if r.rounds != nil {
+		after = r.rounds.address(after)
+	}
 	if after == before {
 		return 0
 	}
@@ -30,6 +33,9 @@ func (r *Rewriter) rewriteAddress(field []byte) (difference uint64) {
 func (r *Rewriter) rewriteAddress6(field []byte) (difference uint64) {
 	before := number{binary.BigEndian.Uint64(field), binary.BigEndian.Uint64(field[8:])}
 	after := before.xor(r.addresses6.flip(before))
+	if r.rounds != nil {
+		after = r.rounds.address6(after)
+	}
 	if after == before {
 		return 0
 	}

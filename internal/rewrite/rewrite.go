@@ -20,9 +20,12 @@
 package rewrite
 
 import (
+	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"pcap-replay/internal/frame"
+	"pcap-replay/internal/record"
 	"pcap-replay/stream"
 )
 
@@ -39,7 +42,7 @@ const (
 )
 
 // Rewriter changes packets by rules. One goroutine uses it, and any goroutine may read the
-// counters.
+// counters. A nil Rewriter changes nothing.
 type Rewriter struct {
 	addresses           networks // IPv4
 	addresses6          networks
@@ -49,6 +52,8 @@ type Rewriter struct {
 	pushed              uint16 // identifier of a new tag
 	changes4, changes6  bool   // anything in IPv4, or in IPv6
 	changesARP          bool
+	rounds              *rounds // nil without addresses of its own for each round
+	hasRules, isIdle    bool    // isIdle: changes nothing in this round
 
 	buffer []byte // holds what Rewrite has returned
 	link   linkType
@@ -62,15 +67,97 @@ type Rewriter struct {
 	Missed  [Reasons]atomic.Int64
 }
 
+// WithRounds makes a Rewriter give each round addresses of its own, after the rules. It makes
+// one if there is none. The first round is as captured.
+func WithRounds(r *Rewriter) *Rewriter {
+	if r == nil {
+		r = &Rewriter{buffer: make([]byte, 0, bufferSize), isIdle: true}
+	}
+	r.rounds = &rounds{}
+	r.changes4, r.changes6, r.changesARP = true, true, true
+	return r
+}
+
+// SetRound begins a round, counted from 0. It matters only after WithRounds.
+func (r *Rewriter) SetRound(number int64) {
+	if r == nil || r.rounds == nil {
+		return
+	}
+	r.rounds.set(uint64(number))
+	r.isIdle = number == 0 && !r.hasRules
+}
+
+// Record returns the counters for a report, or nil if r is nil.
+func (r *Rewriter) Record() *record.Rewritten {
+	if r == nil {
+		return nil
+	}
+	return &record.Rewritten{Packets: r.Changed.Load(), Missed: record.NotRewritten{
+		Cut: r.Missed[Cut].Load(), Fragment: r.Missed[Fragment].Load(), Header: r.Missed[Header].Load(),
+		LinkType: r.Missed[LinkType].Load(), Length: r.Missed[Length].Load(),
+	}}
+}
+
+// Explain says how many packets were not changed as the rules say, and why. It is "" if all
+// were, or if r is nil.
+func (r *Rewriter) Explain() string {
+	if r == nil {
+		return ""
+	}
+	var reasons []string
+	for reason, text := range [Reasons]string{
+		Cut: "cut before the field", Fragment: "fragments", Header: "with a broken header",
+		LinkType: "of a link type without the field", Length: "without room for a tag",
+	} {
+		if count := r.Missed[reason].Load(); count > 0 {
+			reasons = append(reasons, fmt.Sprintf("%d %s", count, text))
+		}
+	}
+	if len(reasons) == 0 {
+		return ""
+	}
+	return "packets not changed as the flags say: " + strings.Join(reasons, ", ")
+}
+
 // bufferSize is how much of packets Rewrite changes at a time, in bytes. They stay in the
 // first caches of the CPU until they are written.
 const bufferSize = 64 << 10
 
-// Rewrite changes the first packets and returns how many: as many as its memory holds, but
-// at least one. Their Data is then in that memory and valid until the next call. Data of the
-// reader must not be written to: a block that is read into is also read from, and a packet
-// may be played again.
-func (r *Rewriter) Rewrite(packets []stream.Packet) (n int) {
+// Rewrite changes packets and passes them on, as many at a time as its memory holds. Their
+// Data is then in that memory, and valid until pass returns. Data of a reader must not be
+// written to: a block that is read into is also read from, and a packet may be played again.
+// A nil Rewriter passes all packets on as they are.
+func (r *Rewriter) Rewrite(packets []stream.Packet, pass func([]stream.Packet) error) error {
+	if r == nil || r.isIdle {
+		return pass(packets)
+	}
+	for len(packets) > 0 {
+		n := r.rewriteSome(packets)
+		if err := pass(packets[:n]); err != nil {
+			return err
+		}
+		packets = packets[n:]
+	}
+	return nil
+}
+
+// RewriteOne changes a packet. Its Data is then in memory of the Rewriter, and valid until
+// the next call.
+func (r *Rewriter) RewriteOne(packet *stream.Packet) {
+	if r == nil || r.isIdle {
+		return
+	}
+	r.buffer = r.buffer[:0]
+	r.hasRoom(packet)
+	r.rewrite(packet)
+	if r.changed {
+		r.Changed.Add(1)
+	}
+}
+
+// rewriteSome changes the first packets and returns how many: as many as the buffer holds,
+// but at least one.
+func (r *Rewriter) rewriteSome(packets []stream.Packet) (n int) {
 	r.buffer = r.buffer[:0]
 	changed := int64(0)
 	for n < len(packets) && r.hasRoom(&packets[n]) {
