@@ -12,6 +12,7 @@ import (
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/record"
+	"pcap-replay/internal/rewrite"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
 	"pcap-replay/internal/tunnel"
@@ -26,8 +27,9 @@ type feeder struct {
 	flags    *tool.Flags
 	decap    *tunnel.Decapsulator
 	filter   *filter.Packets
-	split    *splitter // or nil
-	egresses []*egress // two with split
+	split    *splitter         // or nil
+	rewriter *rewrite.Rewriter // nil changes nothing
+	egresses []*egress         // two with split
 	policies frame.Policies
 	axis     *schedule.Axis
 	clock    schedule.Clock
@@ -182,6 +184,7 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 		}
 		f.trim(&packets[i])
 		egress := f.egressOf(&packets[i])
+		f.rewriter.RewriteOne(&packets[i])
 		frames, skip := egress.fitter.Frames(packets[i : i+1])
 		if skip != frame.NotSkipped {
 			if f.skip(&packets[i], skip) {

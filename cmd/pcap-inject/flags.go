@@ -8,6 +8,7 @@ import (
 
 	"pcap-replay/internal/filter"
 	"pcap-replay/internal/frame"
+	"pcap-replay/internal/rewrite"
 	"pcap-replay/internal/tool"
 	"pcap-replay/internal/tunnel"
 	"pcap-replay/internal/wire"
@@ -36,6 +37,7 @@ type config struct {
 	failLate   time.Duration
 	decap      *tunnel.Decapsulator
 	filter     *filter.Packets
+	rewriter   *rewrite.Rewriter // nil changes nothing
 }
 
 func configure(flags *tool.Flags) (c config, err error) {
@@ -89,7 +91,10 @@ func configure(flags *tool.Flags) (c config, err error) {
 	if c.decap, err = tool.Decap(flags, tunnel.NewDecapsulator); err != nil {
 		return c, err
 	}
-	c.filter, err = tool.Filter(flags, filter.NewPackets)
+	if c.filter, err = tool.Filter(flags, filter.NewPackets); err != nil {
+		return c, err
+	}
+	c.rewriter, err = tool.Rewriter(flags, rewrite.New)
 	return c, err
 }
 

@@ -100,7 +100,7 @@ const (
 func (in *injection) prepare(playback *input.Playback) {
 	c := &in.config
 	in.feeder = &feeder{
-		playback: playback, messages: in.run.Messages, report: in.run.Report, flags: in.run.Flags, decap: c.decap, filter: c.filter, split: c.split, policies: c.policies,
+		playback: playback, messages: in.run.Messages, report: in.run.Report, flags: in.run.Flags, decap: c.decap, filter: c.filter, split: c.split, rewriter: c.rewriter, policies: c.policies,
 		axis: schedule.NewAxis(schedule.TimeScale{MaxGap: c.maxGap}), clock: schedule.System, epoch: in.epoch,
 		delay: c.delay, at: c.at, asap: c.asap, limit: c.limit, end: int64(c.duration),
 	}

@@ -54,7 +54,7 @@ func injector() *tool.Tool {
 			&cli.StringFlag{Name: "duration", Usage: "end `DURATION` after the first packet was sent"},
 			&cli.StringFlag{Name: "fail-late", Usage: "exit with code 4 if more than 1 % of the packets are late by more than `DURATION`"},
 			tool.StrictFlag(),
-		}, tool.DecapFlags(), tool.FilterFlags()),
+		}, tool.DecapFlags(), tool.FilterFlags(), tool.RewriteFlags()),
 		DropsPrivileges: true,
 		Run:             run,
 	}

@@ -87,6 +87,7 @@ func (in *injection) summary(head record.Summary) any {
 		Summary: head, PacketsIn: feeder.in.Load(), Filtered: feeder.filtered.Load(),
 		PacketsOut: f.packets, Frames: f.frames, Bytes: f.bytes, Duration: record.Seconds(f.ended - f.began),
 		Overlong: feeder.overlong.Load(), Decap: feeder.decap.Record(), OutOfOrder: feeder.outOfOrder.Load(), MaxDisorder: record.Seconds(feeder.disorder.Load()), Underruns: f.underruns, Stalls: f.stalls,
+		Rewritten: feeder.rewriter.Record(),
 	}
 	in.sink.describe(&s)
 	in.describeEgresses(&s)
@@ -186,6 +187,9 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 		if count.number > 0 {
 			in.run.Messages.Say(tool.Plural(count.number, "packet") + " " + count.text)
 		}
+	}
+	if text := in.feeder.rewriter.Explain(); text != "" {
+		in.run.Messages.Say(text)
 	}
 	for _, i := range s.Interfaces {
 		in.run.Messages.Say(fmt.Sprintf("%s sent %s, %d bytes", i.Interface, tool.Plural(i.Frames, "frame"), i.Bytes))

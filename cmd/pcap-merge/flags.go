@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pcap-replay/internal/input"
+	"pcap-replay/internal/rewrite"
 	"pcap-replay/internal/tool"
 	"pcap-replay/stream"
 )
@@ -16,7 +17,8 @@ type config struct {
 	selection   []input.Selected
 	ignoreZeros bool
 	selector    *selector
-	loop        int64 // rounds; 0: forever
+	rewriter    *rewrite.Rewriter // nil changes nothing
+	loop        int64             // rounds; 0: forever
 	align       bool
 	reorder     int64 // nanoseconds
 	memory      int64 // bytes
@@ -37,6 +39,16 @@ func configure(flags *tool.Flags, opener *input.Opener) (c config, err error) {
 	c.writer = &writer
 	if c.selector, err = newSelector(flags, c.writer); err != nil {
 		return c, err
+	}
+	if c.rewriter, err = tool.Rewriter(flags, rewrite.New); err != nil {
+		return c, err
+	}
+	unique, err := flags.UniqueFlows()
+	if err != nil {
+		return c, err
+	}
+	if unique {
+		c.rewriter = rewrite.WithRounds(c.rewriter)
 	}
 	c.writer.Snaplen = c.selector.snaplen
 	if c.loop, err = flags.Loop(); err != nil {

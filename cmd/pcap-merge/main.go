@@ -38,6 +38,7 @@ func merger() *tool.Tool {
 			input.IgnoreZerosFlag(),
 			&cli.BoolFlag{Name: "align", Usage: "begin all captures at the same moment, that of the earliest first packet"},
 			&cli.Int64Flag{Name: "loop", Value: 1, Usage: "write all inputs `N` times, one round after another (0: forever)"},
+			tool.UniqueFlowsFlag(),
 			&cli.StringFlag{Name: "shard", Usage: "keep only the flows of share `I/N`, where I counts from 0"},
 			tool.WordFlag("dedup", "leave out packets that have the same bytes as a recent one, or with --dedup=ip the same IP packet", dedupWords),
 			&cli.StringFlag{Name: "dedup-window", Value: "10ms", Usage: "compare packets with those of the last `DURATION`"},
@@ -48,7 +49,7 @@ func merger() *tool.Tool {
 			&cli.StringFlag{Name: "follow", Usage: "merge the files in `FOLDER` as they are written, until SIGINT"},
 			&cli.StringFlag{Name: "idle", Usage: "end --follow when no file has grown for `DURATION`"},
 			tool.StrictFlag(),
-		}, input.NameFlags(), tool.RangeFlags(), tool.DecapFlags(), tool.FilterFlags(), tool.StreamFlags()),
+		}, input.NameFlags(), tool.RangeFlags(), tool.DecapFlags(), tool.FilterFlags(), tool.RewriteFlags(), tool.StreamFlags()),
 		Run: run,
 	}
 }

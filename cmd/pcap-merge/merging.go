@@ -96,6 +96,9 @@ func (m *merging) mergeAll(out *files.Output) error {
 	if late := m.late.Load(); late > 0 {
 		m.run.Messages.Warnf("%s written after later ones: an input is out of order by more than %v", tool.Plural(late, "packet"), time.Duration(m.config.reorder))
 	}
+	if text := m.config.rewriter.Explain(); text != "" {
+		m.run.Messages.Warnf("%s", text)
+	}
 	if err := writer.Close(); err != nil {
 		return tool.OutputError(m.out, err)
 	}
@@ -148,6 +151,7 @@ func (m *merging) play(writer *stream.Writer) error {
 	shift := int64(0)
 	for round := int64(0); m.config.loop == 0 || round < m.config.loop; round++ {
 		var span schedule.Span
+		m.config.rewriter.SetRound(round)
 		if err := m.playOnce(writer, shift, &span); err != nil {
 			return err
 		}
@@ -197,11 +201,15 @@ func (m *merging) playOnce(writer *stream.Writer, shift int64, span *schedule.Sp
 	return nil
 }
 
+// write changes and cuts packets, and writes them.
 func (m *merging) write(writer *stream.Writer, packets []stream.Packet) error {
-	if err := writer.Write(packets); err != nil {
-		return tool.OutputError(m.out, err)
-	}
-	return nil
+	return m.config.rewriter.Rewrite(packets, func(packets []stream.Packet) error {
+		m.config.selector.cutLong(packets)
+		if err := writer.Write(packets); err != nil {
+			return tool.OutputError(m.out, err)
+		}
+		return nil
+	})
 }
 
 // mergeError adds a hint to an error of inputs that do not fit together.
@@ -269,7 +277,7 @@ func (m *merging) summary(head record.Summary) any {
 		PacketsIn: m.packetsIn(), OutOfRange: selector.outOfRange.Load(), OtherShards: selector.otherShards.Load(),
 		Filtered: selector.filtered.Load(), Unwritable: selector.unwritable.Load(), Duplicates: selector.duplicated.Load(),
 		PacketsOut: m.packetsOut.Load(), Bytes: m.bytesOut.Load(), Late: m.late.Load(), Cut: selector.cut.Load(), Spilled: m.runs.Spilled(),
-		Unread: m.unread.Load(), Decap: selector.decap.Record(),
+		Unread: m.unread.Load(), Decap: selector.decap.Record(), Rewritten: m.config.rewriter.Record(),
 	}
 	s.Interrupted = s.PacketsIn - s.OutOfRange - s.OtherShards - s.Filtered - s.Unwritable - s.Duplicates - s.PacketsOut
 	m.run.Messages.Infof("%s, of %d inputs in %v", m.counters(), s.Inputs, m.run.Elapsed().Round(time.Millisecond))

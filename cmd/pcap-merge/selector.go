@@ -141,9 +141,6 @@ func (s *selector) keep(packets []stream.Packet) (kept []stream.Packet, err erro
 	if s.duplicates != nil {
 		kept = chosen(kept, &s.duplicated, func(p *stream.Packet) bool { return !s.duplicates.Has(p) })
 	}
-	if s.snaplen > 0 {
-		s.cutLong(kept)
-	}
 	return kept, err
 }
 
@@ -209,7 +206,11 @@ func (s *selector) sayNothingLeft(run *tool.Run, excluded int) {
 	}
 }
 
+// cutLong cuts packets by --snaplen.
 func (s *selector) cutLong(packets []stream.Packet) {
+	if s.snaplen == 0 {
+		return
+	}
 	cut := 0
 	for i := range packets {
 		if uint(len(packets[i].Data)) > uint(s.snaplen) {

@@ -7,6 +7,7 @@ import (
 
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
+	"pcap-replay/internal/rewrite"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
 	"pcap-replay/stream"
@@ -29,6 +30,7 @@ type config struct {
 	asap      bool
 	keep      bool
 	writer    stream.WriterOptions
+	rewriter  *rewrite.Rewriter // nil changes nothing
 }
 
 func configure(flags *tool.Flags, opener *input.Opener, problems *input.Problems) (c config, err error) {
@@ -52,6 +54,13 @@ func configure(flags *tool.Flags, opener *input.Opener, problems *input.Problems
 	}
 	if c.loop, err = flags.Loop(); err != nil {
 		return c, err
+	}
+	unique, err := flags.UniqueFlows()
+	if err != nil {
+		return c, err
+	}
+	if unique {
+		c.rewriter = rewrite.WithRounds(nil)
 	}
 	c.exact, c.asap, c.keep = flags.Bool("exact"), flags.Bool("asap"), flags.Bool("keep-timestamps")
 	if err := c.readStart(flags); err != nil {

@@ -37,6 +37,7 @@ func pace() *tool.Tool {
 			&cli.StringFlag{Name: "bps", Usage: "play `N` bits per second evenly, by lengths on the wire, such as 10M"},
 			&cli.StringFlag{Name: "max-gap", Usage: "shorten longer gaps to `DURATION`"},
 			&cli.Int64Flag{Name: "loop", Value: 1, Usage: "play the files `N` times (0: forever)"},
+			tool.UniqueFlowsFlag(),
 			&cli.StringFlag{Name: "start-at", Usage: "set timestamps for pcap-inject --at: --from, or else the first packet, becomes `TIME`"},
 			&cli.StringFlag{Name: "lead", Usage: "write packets `DURATION` earlier than their timestamps", DefaultText: "0; 1s with --start-at"},
 			&cli.BoolFlag{Name: "exact", Usage: "wait to the microsecond, for a reader that sends packets as they arrive"},

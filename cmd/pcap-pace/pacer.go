@@ -78,6 +78,9 @@ func (p *pacer) playAll() error {
 		}
 		return err
 	}
+	if text := p.config.rewriter.Explain(); text != "" {
+		p.run.Messages.Warnf("%s", text)
+	}
 	if err := writer.Close(); err != nil {
 		return tool.OutputError(p.out, err)
 	}
@@ -155,6 +158,7 @@ func (p *pacer) play(writer *stream.Writer) error {
 				return err
 			}
 		}
+		p.config.rewriter.SetRound(round)
 		before := p.in.Load() - p.outOfRange.Load()
 		if err := p.playOnce(writer); err != nil {
 			return err
@@ -233,7 +237,7 @@ func (p *pacer) release(writer *stream.Writer, packets []stream.Packet) error {
 			count = p.countDue(p.departures[first:len(packets)])
 		}
 		due := packets[first : first+count]
-		if err := writer.Write(due); err != nil {
+		if err := p.config.rewriter.Rewrite(due, writer.Write); err != nil {
 			var linkTypes *stream.LinkTypeError
 			if errors.As(err, &linkTypes) {
 				err = files.Named(p.playback.Current(), err)
@@ -391,5 +395,6 @@ func (p *pacer) summary(head record.Summary) any {
 		Summary: head, PacketsIn: in, OutOfRange: outOfRange, Interrupted: in - outOfRange - out,
 		PacketsOut: out, Bytes: p.bytesOut.Load(), OutOfOrder: p.outOfOrder.Load(),
 		MaxDisorder: record.Seconds(p.disorder.Load()), MaxLateness: record.Seconds(p.latest.Load()), Stalls: p.stalls.Load(),
+		Rewritten: p.config.rewriter.Record(),
 	}
 }

@@ -197,6 +197,60 @@ func readFilter(name string) (string, error) {
 	return string(text), err
 }
 
+// RewriteFlags are those of the tools that change packets.
+func RewriteFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "map", Usage: "give the addresses of a network to another one, by a `RULE` such as 10.1.0.0/16=192.168.0.0/16"},
+		&cli.StringFlag{Name: "src-mac", Usage: "set the source MAC address of all frames to `ADDRESS`"},
+		&cli.StringFlag{Name: "dst-mac", Usage: "set the destination MAC address of all frames to `ADDRESS`"},
+		&cli.StringSliceFlag{Name: "mac", Usage: "replace a MAC address, by a `RULE` such as 02:00:00:00:00:01=02:00:00:00:00:02"},
+		&cli.StringSliceFlag{Name: "vlan", Usage: "change the outer VLAN tag, by a `RULE` such as push:7, pop or 7=8"},
+		&cli.StringSliceFlag{Name: "port", Usage: "replace a port of TCP, UDP and SCTP, by a `RULE` such as 80=8080"},
+	}
+}
+
+// Rewriter compiles what RewriteFlags say: the values of each flag. It is nil without them.
+// The tools that have these flags give the function that compiles them, as with Filter.
+func Rewriter[R any](f *Flags, compile func(rules map[string][]string) (*R, error)) (*R, error) {
+	rules := map[string][]string{}
+	for _, declared := range RewriteFlags() {
+		name := declared.Names()[0]
+		if !f.IsSet(name) {
+			continue
+		}
+		if rules[name] = []string{f.String(name)}; isList(declared) {
+			rules[name] = f.Strings(name)
+		}
+	}
+	if len(rules) == 0 {
+		return nil, nil
+	}
+	rewriter, err := compile(rules)
+	if err != nil {
+		return nil, UsageErrorf("%w", err)
+	}
+	return rewriter, nil
+}
+
+func isList(declared cli.Flag) bool {
+	_, ok := declared.(*cli.StringSliceFlag)
+	return ok
+}
+
+// UniqueFlowsFlag is of the tools that have --loop.
+func UniqueFlowsFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "unique-flows", Usage: "for --loop: give the hosts other addresses in each round after the first"}
+}
+
+// UniqueFlows reads UniqueFlowsFlag.
+func (f *Flags) UniqueFlows() (bool, error) {
+	isSet := f.Bool("unique-flows")
+	if isSet && f.Int64("loop") == 1 {
+		return false, UsageErrorf("--unique-flows needs --loop")
+	}
+	return isSet, nil
+}
+
 // StrictFlag is the flag of the tools that otherwise continue after a bad input.
 func StrictFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "strict", Usage: "stop at the first input that is damaged or cannot be read"}
