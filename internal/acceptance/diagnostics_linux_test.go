@@ -36,6 +36,7 @@ var troubles = []string{
 	`cat a.pcap | pcap-pace --fit 10s`,
 	`pcap-map cut.pcap bad.pcap notes.pcap`,
 	`pcap-merge -o out.pcap a.pcap raw.pcap`,
+	`pcap-merge --decap gre -o out.pcap fragment.pcap`,
 	`tar -czf set.tar.gz a.pcap && pcap-tarls --index set.tar.gz && gzip -1c < a.pcap > b.pcap.gz && tar -czf set.tar.gz a.pcap b.pcap.gz && pcap-tarcat set.tar.gz`,
 	`pcap-tarcat a.pcap`,
 	`script -qec 'pcap-merge a.pcap' /dev/null < /dev/null`,
@@ -169,6 +170,11 @@ func makeTroubles(t *testing.T) {
 	short.Data = short.Data[:10]
 	lab.WriteCapture(t, "long.pcap", append(packets[:0:0], long))
 	lab.WriteCapture(t, "short.pcap", append(packets[:0:0], short))
+	const flags, protocol = 14 + 6, 14 + 9 // of the IPv4 header
+	fragment := packets[0]
+	fragment.Data = bytes.Clone(fragment.Data)
+	fragment.Data[flags], fragment.Data[protocol] = 0x20, 47 // more fragments, GRE
+	lab.WriteCapture(t, "fragment.pcap", append(packets[:0:0], fragment))
 	overlong.WireLength = 84
 	lab.WriteCapture(t, "overlong.pcap", append(packets[:0:0], overlong))
 }
