@@ -61,17 +61,17 @@ words:
 	return kinds, nil
 }
 
-// Reason is why a packet stays in a tunnel.
-type Reason int
+// reason is why a packet stays in a tunnel.
+type reason int
 
 const (
-	noReason Reason = iota
-	Fragment        // the outer packet is an IP fragment
-	Cut             // the capture ends within the headers of the tunnel or of the packet inside
-	Header          // the header of the tunnel is not valid, or of an unknown version
-	Payload         // what is inside is not known
-	Control         // a message between the ends of the tunnel, without a packet inside
-	LinkType        // what is inside needs a link header that the capture has not
+	noReason       reason = iota
+	outerFragment         // the outer packet is an IP fragment
+	cutInHeaders          // the capture ends within the headers of the tunnel or of the packet inside
+	invalidHeader         // the header of the tunnel is not valid, or its version is not known
+	unknownPayload        // what is inside is not known
+	controlMessage        // the ends of the tunnel talk to each other, without a packet inside
+	noLinkHeader          // the link type of the capture cannot hold what is inside
 	reasonCount
 )
 
@@ -80,7 +80,7 @@ const (
 type Decapsulator struct {
 	kinds kindSet
 	depth int
-	room  []byte // of the packets that have got another link header since the last Decap
+	room  []byte // holds the packets that got another link header in the last Decap
 
 	removed [kindCount]counter
 	kept    [reasonCount]counter
@@ -118,12 +118,12 @@ func newDecapsulator(kinds kindSet, depth int) *Decapsulator {
 	return &Decapsulator{kinds: kinds, depth: depth}
 }
 
-// Decap replaces each packet that is in a tunnel by the packet inside. All others stay as they
-// are. It does not write to the Data of a packet: the new Data is a part of the old, or a copy
-// that is valid until the next call. A nil Decapsulator does nothing.
+// Decap replaces each packet that is in a tunnel by the packet inside. All other packets stay
+// as they are. Decap does not write to the Data of a packet. The new Data is a part of the old
+// one, or a copy that is valid until the next call. A nil Decapsulator does nothing.
 //
 // A packet inside that has no link header gets that of the outer frame, with its VLAN tags
-// unless they are removed. The length on the wire gets shorter by what is removed.
+// unless they are removed. The length on the wire is reduced by what is removed.
 func (d *Decapsulator) Decap(packets []stream.Packet) {
 	if d == nil {
 		return
@@ -143,12 +143,12 @@ func (d *Decapsulator) decap(packet *stream.Packet) {
 	tunnels := 0
 	var inner place
 	for tunnels < d.depth {
-		kind, reason := w.step(d.kinds)
-		if reason == noReason && kind < kindCount && !w.hasLink() {
-			reason = LinkType
+		kind, why := w.step(d.kinds)
+		if why == noReason && kind < kindCount && !w.hasLink() {
+			why = noLinkHeader
 		}
-		if reason != noReason {
-			d.kept[reason].batch++
+		if why != noReason {
+			d.kept[why].batch++
 			break
 		}
 		if kind == noKind {
@@ -166,8 +166,8 @@ func (d *Decapsulator) decap(packet *stream.Packet) {
 	}
 }
 
-// make returns length bytes that are valid until the next Decap.
-func (d *Decapsulator) make(length int) []byte {
+// reserve returns length bytes that are valid until the next Decap.
+func (d *Decapsulator) reserve(length int) []byte {
 	const least = 256 << 10 // a batch of packets of 512 bytes
 	if cap(d.room)-len(d.room) < length {
 		d.room = make([]byte, 0, max(2*cap(d.room), length, least))
@@ -193,13 +193,14 @@ func (d *Decapsulator) Record() *record.Decapsulation {
 		return nil
 	}
 	removed := func(kind Kind) int64 { return d.removed[kind].total.Load() }
-	kept := func(reason Reason) int64 { return d.kept[reason].total.Load() }
+	kept := func(why reason) int64 { return d.kept[why].total.Load() }
 	return &record.Decapsulation{
 		Packets: d.packets.total.Load(),
 		VLAN:    removed(VLAN), MPLS: removed(MPLS), PPPoE: removed(PPPoE), GRE: removed(GRE), TEB: removed(TEB),
 		ERSPAN: removed(ERSPAN), VXLAN: removed(VXLAN), GENEVE: removed(GENEVE), IPIP: removed(IPIP), GTPU: removed(GTPU),
 		Kept: record.StillInTunnel{
-			Fragment: kept(Fragment), Cut: kept(Cut), Header: kept(Header), Payload: kept(Payload), Control: kept(Control), LinkType: kept(LinkType),
+			Fragment: kept(outerFragment), Cut: kept(cutInHeaders), Header: kept(invalidHeader),
+			Payload: kept(unknownPayload), Control: kept(controlMessage), LinkType: kept(noLinkHeader),
 		},
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // leaveIPv4 goes behind an IPv4 header, and the header of the tunnel in it.
-func (w *walk) leaveIPv4(kinds kindSet) (Kind, Reason) {
+func (w *walk) leaveIPv4(kinds kindSet) (Kind, reason) {
 	if !w.has(w.at, minIPv4) {
 		return noKind, noReason
 	}
@@ -26,7 +26,7 @@ func (w *walk) leaveIPv4(kinds kindSet) (Kind, Reason) {
 
 // leaveIPv6 goes behind an IPv6 header with its extension headers, and the header of the
 // tunnel in it.
-func (w *walk) leaveIPv6(kinds kindSet) (Kind, Reason) {
+func (w *walk) leaveIPv6(kinds kindSet) (Kind, reason) {
 	if !w.has(w.at, ipv6Length) {
 		return noKind, noReason
 	}
@@ -65,7 +65,7 @@ func (w *walk) leaveIPv6(kinds kindSet) (Kind, Reason) {
 
 // leave goes behind the header of the tunnel in an IP packet: what is at an offset, with an IP
 // protocol. A fragment holds only a part of the packet inside, so it stays as it is.
-func (w *walk) leave(kinds kindSet, protocol uint8, offset int32, isFragment, isLater bool) (Kind, Reason) {
+func (w *walk) leave(kinds kindSet, protocol uint8, offset int32, isFragment, isLater bool) (Kind, reason) {
 	const inGRE, inUDP = 1<<GRE | 1<<TEB | 1<<ERSPAN, 1<<VXLAN | 1<<GENEVE | 1<<GTPU
 	var listed kindSet
 	switch protocol {
@@ -86,7 +86,7 @@ func (w *walk) leave(kinds kindSet, protocol uint8, offset int32, isFragment, is
 		}
 		return w.enterUDP(kinds, offset, isFragment)
 	case isFragment:
-		return noKind, Fragment
+		return noKind, outerFragment
 	case protocol == protocolGRE:
 		return w.enterGRE(kinds, offset)
 	case protocol == protocolIPv4:
@@ -97,7 +97,7 @@ func (w *walk) leave(kinds kindSet, protocol uint8, offset int32, isFragment, is
 
 // enterGRE goes on with what is in GRE: RFC 2784 and RFC 2890. The kind is noKind if it is not
 // to be removed.
-func (w *walk) enterGRE(kinds kindSet, offset int32) (Kind, Reason) {
+func (w *walk) enterGRE(kinds kindSet, offset int32) (Kind, reason) {
 	if !w.has(offset, greLength) {
 		return noKind, w.lacks(offset, greLength)
 	}
@@ -114,7 +114,7 @@ func (w *walk) enterGRE(kinds kindSet, offset int32) (Kind, Reason) {
 		return noKind, noReason
 	}
 	if flags&(greRouting|greVersion) != 0 { // version 1 is PPTP: RFC 2637
-		return kind, Header
+		return kind, invalidHeader
 	}
 	at := offset + greLength
 	for _, field := range [...]uint16{greChecksum, greKey, greSequence} {
@@ -133,7 +133,7 @@ func (w *walk) enterGRE(kinds kindSet, offset int32) (Kind, Reason) {
 
 // enterERSPAN goes on with what is in ERSPAN: draft-foschiano-erspan-03, section 4. Type I has
 // no header. It has the same EtherType as type II, but no sequence number in the header of GRE.
-func (w *walk) enterERSPAN(offset int32, hasHeader bool) Reason {
+func (w *walk) enterERSPAN(offset int32, hasHeader bool) reason {
 	if !hasHeader {
 		return w.enterFrame(offset)
 	}
@@ -146,10 +146,10 @@ func (w *walk) enterERSPAN(offset int32, hasHeader bool) Reason {
 	case 2: // type III
 		return w.enterERSPANIII(offset)
 	}
-	return Header
+	return invalidHeader
 }
 
-func (w *walk) enterERSPANIII(offset int32) Reason {
+func (w *walk) enterERSPANIII(offset int32) reason {
 	if !w.has(offset, erspanIIILength) {
 		return w.lacks(offset, erspanIIILength)
 	}
@@ -164,5 +164,5 @@ func (w *walk) enterERSPANIII(offset int32) Reason {
 	case isIP:
 		return w.enterIP(at)
 	}
-	return Payload
+	return unknownPayload
 }

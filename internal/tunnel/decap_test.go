@@ -46,22 +46,22 @@ func TestDecap(t *testing.T) {
 		packet      string
 		wantLink    stream.LinkType
 		want        string // "": as it is
-		reason      Reason
+		reason      reason
 	}{
 		{"none", "all", 0, ether, macs + "0800" + ip4, ether, "", noReason},
 		{"unlisted", "vxlan,gtpu", 0, ether, macs + gre4 + "0000 0800" + ip4, ether, "", noReason},
 
 		{"GRE", "gre", 0, ether, macs + gre4 + "0000 0800" + ip4, ether, macs + "0800" + ip4, noReason},
 		{"GRE with everything", "gre", 0, ether, macs + gre4 + "b000 86dd 00000000 00000001 00000002" + ip6, ether, macs + "86dd" + ip6, noReason},
-		{"GRE with routing", "gre", 0, ether, macs + gre4 + "4000 0800 00000000" + ip4, ether, "", Header},
-		{"PPTP", "gre", 0, ether, macs + gre4 + "2001 880b 00000000" + ip4, ether, "", Header},
+		{"GRE with routing", "gre", 0, ether, macs + gre4 + "4000 0800 00000000" + ip4, ether, "", invalidHeader},
+		{"PPTP", "gre", 0, ether, macs + gre4 + "2001 880b 00000000" + ip4, ether, "", invalidHeader},
 		{"GRE of Ethernet", "gre", 0, ether, macs + gre4 + "0000 6558" + inFrame, ether, inFrame, noReason},
 		{"only TEB", "teb", 0, ether, macs + gre4 + "0000 0800" + ip4, ether, "", noReason},
 		{"TEB", "teb", 0, ether, macs + gre4 + "2000 6558 00000001" + inFrame, ether, inFrame, noReason},
 		{"GRE is not ERSPAN", "gre", 0, ether, macs + gre4 + "0000 88be" + inFrame, ether, "", noReason},
-		{"keepalive", "gre", 0, ether, macs + gre4 + "0000 0000", ether, "", Payload},
-		{"NHRP", "gre", 0, ether, macs + gre4 + "0000 2001 0001 0800 0000 0000", ether, "", Payload},
-		{"wrong version", "gre", 0, ether, macs + gre4 + "0000 86dd" + ip4 + ip4, ether, "", Payload},
+		{"keepalive", "gre", 0, ether, macs + gre4 + "0000 0000", ether, "", unknownPayload},
+		{"NHRP", "gre", 0, ether, macs + gre4 + "0000 2001 0001 0800 0000 0000", ether, "", unknownPayload},
+		{"wrong version", "gre", 0, ether, macs + gre4 + "0000 86dd" + ip4 + ip4, ether, "", unknownPayload},
 
 		{"ERSPAN I", "erspan", 0, ether, macs + gre4 + "0000 88be" + inFrame, ether, inFrame, noReason},
 		{"ERSPAN II", "erspan", 0, ether, macs + gre4 + "1000 88be 00000001 1001 0000 00000000" + inFrame, ether, inFrame, noReason},
@@ -69,42 +69,42 @@ func TestDecap(t *testing.T) {
 		{"ERSPAN III without sequence number", "erspan", 0, ether, macs + gre4 + "0000 22eb 2001 0000 00000000 0000 8000" + inFrame, ether, inFrame, noReason},
 		{"ERSPAN III with subheader", "erspan", 0, ether, macs + gre4 + "1000 22eb 00000001 2001 0000 00000000 0000 8001 0000000000000000" + inFrame, ether, inFrame, noReason},
 		{"ERSPAN III of IP", "erspan", 0, ether, macs + gre4 + "1000 22eb 00000001 2001 0000 00000000 0000 0800" + ip4, ether, macs + "0800" + ip4, noReason},
-		{"ERSPAN III of a unknown type", "erspan", 0, ether, macs + gre4 + "1000 22eb 00000001 2001 0000 00000000 0000 1c00" + ip4, ether, "", Payload},
-		{"ERSPAN version 3", "erspan", 0, ether, macs + gre4 + "1000 88be 00000001 3001 0000 00000000" + inFrame, ether, "", Header},
+		{"ERSPAN III of a unknown type", "erspan", 0, ether, macs + gre4 + "1000 22eb 00000001 2001 0000 00000000 0000 1c00" + ip4, ether, "", unknownPayload},
+		{"ERSPAN version 3", "erspan", 0, ether, macs + gre4 + "1000 88be 00000001 3001 0000 00000000" + inFrame, ether, "", invalidHeader},
 
 		{"VXLAN", "vxlan", 0, ether, macs + udp(vxlan, "08000000 00000700"+inFrame), ether, inFrame, noReason},
 		{"VXLAN, old port", "vxlan", 0, ether, macs + udp("2118", "08000000 00000700"+inFrame), ether, inFrame, noReason},
 		{"VXLAN with group", "vxlan", 0, ether, macs + udp(vxlan, "88400123 00000700"+inFrame), ether, inFrame, noReason},
-		{"VXLAN without VNI", "vxlan", 0, ether, macs + udp(vxlan, "00000000 00000700"+inFrame), ether, "", Header},
-		{"VXLAN with reserved bits", "vxlan", 0, ether, macs + udp(vxlan, "08000100 00000700"+inFrame), ether, "", Header},
-		{"VXLAN with a reserved byte", "vxlan", 0, ether, macs + udp(vxlan, "08000000 00000701"+inFrame), ether, "", Header},
+		{"VXLAN without VNI", "vxlan", 0, ether, macs + udp(vxlan, "00000000 00000700"+inFrame), ether, "", invalidHeader},
+		{"VXLAN with reserved bits", "vxlan", 0, ether, macs + udp(vxlan, "08000100 00000700"+inFrame), ether, "", invalidHeader},
+		{"VXLAN with a reserved byte", "vxlan", 0, ether, macs + udp(vxlan, "08000000 00000701"+inFrame), ether, "", invalidHeader},
 		{"VXLAN-GPE", "vxlan", 0, ether, macs + udp("12b6", "0c000002 00000700"+ip6), ether, macs + "86dd" + ip6, noReason},
-		{"VXLAN-GPE of NSH", "vxlan", 0, ether, macs + udp("12b6", "0c000004 00000700"+ip6), ether, "", Payload},
-		{"VXLAN-GPE OAM", "vxlan", 0, ether, macs + udp("12b6", "0d000003 00000700"+inFrame), ether, "", Control},
+		{"VXLAN-GPE of NSH", "vxlan", 0, ether, macs + udp("12b6", "0c000004 00000700"+ip6), ether, "", unknownPayload},
+		{"VXLAN-GPE OAM", "vxlan", 0, ether, macs + udp("12b6", "0d000003 00000700"+inFrame), ether, "", controlMessage},
 
 		{"GENEVE", "geneve", 0, ether, macs + udp("17c1", "0000 6558 00000700"+inFrame), ether, inFrame, noReason},
 		{"GENEVE with options", "geneve", 0, ether, macs + udp("17c1", "0240 0800 00000700 0001000100000000"+ip4), ether, macs + "0800" + ip4, noReason},
-		{"GENEVE version 1", "geneve", 0, ether, macs + udp("17c1", "4000 6558 00000700"+inFrame), ether, "", Header},
-		{"GENEVE OAM", "geneve", 0, ether, macs + udp("17c1", "0080 6558 00000700"+inFrame), ether, "", Control},
-		{"GENEVE with too many options", "geneve", 0, ether, macs + udp("17c1", "3f00 0800 00000700"+ip4), ether, "", Header},
+		{"GENEVE version 1", "geneve", 0, ether, macs + udp("17c1", "4000 6558 00000700"+inFrame), ether, "", invalidHeader},
+		{"GENEVE OAM", "geneve", 0, ether, macs + udp("17c1", "0080 6558 00000700"+inFrame), ether, "", controlMessage},
+		{"GENEVE with too many options", "geneve", 0, ether, macs + udp("17c1", "3f00 0800 00000700"+ip4), ether, "", invalidHeader},
 
 		{"GTP-U", "gtpu", 0, ether, macs + udp("0868", "30ff 0014 00000007"+ip4), ether, macs + "0800" + ip4, noReason},
 		{"GTP-U with extension headers", "gtpu", 0, ether, macs + udp("0868", "36ff 0020 00000007 0001 00 85 01 0010 c0 01 0000 00"+ip4), ether, macs + "0800" + ip4, noReason},
-		{"GTP-U with an extension header of no length", "gtpu", 0, ether, macs + udp("0868", "34ff 001c 00000007 0001 00 85 00 0010 00"+ip4), ether, "", Header},
-		{"GTP-U echo", "gtpu", 0, ether, macs + udp("0868", "3201 0004 00000000 00010000"), ether, "", Control},
-		{"GTP version 2", "gtpu", 0, ether, macs + udp("0868", "48ff 0014 00000007"+ip4), ether, "", Header},
+		{"GTP-U with an extension header of no length", "gtpu", 0, ether, macs + udp("0868", "34ff 001c 00000007 0001 00 85 00 0010 00"+ip4), ether, "", invalidHeader},
+		{"GTP-U echo", "gtpu", 0, ether, macs + udp("0868", "3201 0004 00000000 00010000"), ether, "", controlMessage},
+		{"GTP version 2", "gtpu", 0, ether, macs + udp("0868", "48ff 0014 00000007"+ip4), ether, "", invalidHeader},
 
 		{"4 in 4", "ipip", 0, ether, macs + "0800" + over(in4, "04") + ip4, ether, macs + "0800" + ip4, noReason},
 		{"6 in 4", "ipip", 0, ether, macs + "0800" + over(in4, "29") + ip6, ether, macs + "86dd" + ip6, noReason},
 		{"4 in 6", "ipip", 0, ether, macs + "86dd" + over(in6, "04") + ip4, ether, macs + "0800" + ip4, noReason},
 		{"6 in 6", "ipip", 0, ether, macs + "86dd" + over(in6, "29") + ip6, ether, macs + "86dd" + ip6, noReason},
 		{"behind destination options", "ipip", 0, ether, macs + "86dd" + over(in6, "3c") + "0400010400000000" + ip4, ether, macs + "0800" + ip4, noReason},
-		{"first fragment", "ipip", 0, ether, macs + "0800 45000000 00002000 40040000 0a000003 0a000004" + ip4, ether, "", Fragment},
-		{"later fragment", "gre", 0, ether, macs + "0800 45000000 00000010 402f0000 0a000003 0a000004" + ip4, ether, "", Fragment},
-		{"fragment of IPv6", "ipip", 0, ether, macs + "86dd" + over(in6, "2c") + "0400000900000001" + ip4, ether, "", Fragment},
-		{"first fragment of UDP", "vxlan", 0, ether, macs + "0800 45000000 00002000 40110000 0a000003 0a000004 1234 12b5 0000 0000 08000000 00000700" + inFrame, ether, "", Fragment},
+		{"first fragment", "ipip", 0, ether, macs + "0800 45000000 00002000 40040000 0a000003 0a000004" + ip4, ether, "", outerFragment},
+		{"later fragment", "gre", 0, ether, macs + "0800 45000000 00000010 402f0000 0a000003 0a000004" + ip4, ether, "", outerFragment},
+		{"fragment of IPv6", "ipip", 0, ether, macs + "86dd" + over(in6, "2c") + "0400000900000001" + ip4, ether, "", outerFragment},
+		{"first fragment of UDP", "vxlan", 0, ether, macs + "0800 45000000 00002000 40110000 0a000003 0a000004 1234 12b5 0000 0000 08000000 00000700" + inFrame, ether, "", outerFragment},
 		{"later fragment of UDP", "vxlan", 0, ether, macs + "0800 45000000 00000010 40110000 0a000003 0a000004 1234 12b5 0000 0000 08000000 00000700" + inFrame, ether, "", noReason},
-		{"without a packet", "ipip", 0, ether, macs + "0800" + over(in4, "04"), ether, "", Header},
+		{"without a packet", "ipip", 0, ether, macs + "0800" + over(in4, "04"), ether, "", invalidHeader},
 
 		{"tag", "vlan", 0, ether, macs + "8100 002a 0800" + ip4, ether, macs + "0800" + ip4, noReason},
 		{"tags", "vlan", 0, ether, macs + "88a8 002a 8100 002b 0806 0001", ether, macs + "0806 0001", noReason},
@@ -120,22 +120,22 @@ func TestDecap(t *testing.T) {
 		{"tag and label", "mpls", 0, ether, macs + "8100 002a 8847 00010140" + ip6, ether, macs + "8100 002a 86dd" + ip6, noReason},
 		{"pseudowire with control word", "mpls", 0, ether, macs + "8847 00010140 00000001" + inFrame, ether, inFrame, noReason},
 		{"pseudowire without control word", "mpls", 0, ether, macs + "8847 00010140" + inFrame, ether, inFrame, noReason},
-		{"pseudowire, associated channel", "mpls", 0, ether, macs + "8847 00010140 10000007 0123456789abcdef0123456789abcdef", ether, "", Control},
-		{"pseudowire of something else", "mpls", 0, ether, macs + "8847 00010140 90000007 0123456789abcdef0123456789abcdef", ether, "", Payload},
-		{"labels without end", "mpls", 0, ether, macs + "8847 00010040 00010040", ether, "", Header},
+		{"pseudowire, associated channel", "mpls", 0, ether, macs + "8847 00010140 10000007 0123456789abcdef0123456789abcdef", ether, "", controlMessage},
+		{"pseudowire of something else", "mpls", 0, ether, macs + "8847 00010140 90000007 0123456789abcdef0123456789abcdef", ether, "", unknownPayload},
+		{"labels without end", "mpls", 0, ether, macs + "8847 00010040 00010040", ether, "", invalidHeader},
 		{"labels in GRE", "gre", 0, ether, macs + gre4 + "0000 8847 00010140" + ip4, ether, macs + "8847 00010140" + ip4, noReason},
-		{"labels in GRE in RAW", "gre", 0, raw, over(in4, "2f") + "0000 8847 00010140" + ip4, raw, "", LinkType},
+		{"labels in GRE in RAW", "gre", 0, raw, over(in4, "2f") + "0000 8847 00010140" + ip4, raw, "", noLinkHeader},
 
 		{"PPPoE", "pppoe", 0, ether, macs + "8864 1100 0001 0016 0021" + ip4, ether, macs + "0800" + ip4, noReason},
 		{"PPPoE with padding", "pppoe", 0, ether, macs + "8864 1100 0001 0016 0021" + ip4 + "000000", ether, macs + "0800" + ip4, noReason},
-		{"LCP", "pppoe", 0, ether, macs + "8864 1100 0001 000a c021 0901000800000000", ether, "", Control},
-		{"not a session", "pppoe", 0, ether, macs + "8864 1165 0001 0016 0021" + ip4, ether, "", Header},
+		{"LCP", "pppoe", 0, ether, macs + "8864 1100 0001 000a c021 0901000800000000", ether, "", controlMessage},
+		{"not a session", "pppoe", 0, ether, macs + "8864 1165 0001 0016 0021" + ip4, ether, "", invalidHeader},
 		{"PPPoE stays", "ipip", 0, ether, macs + "8864 1100 0001 002a 0021" + over(in4, "04") + ip4, ether, macs + "0800" + ip4, noReason},
 
 		{"two", "all", 0, ether, macs + gre4 + "0000 0800" + over(in4, "29") + ip6, ether, macs + "86dd" + ip6, noReason},
 		{"one of two", "all", 1, ether, macs + gre4 + "0000 0800" + over(in4, "29") + ip6, ether, macs + "0800" + over(in4, "29") + ip6, noReason},
 		{"only the inner one is listed", "ipip", 0, ether, macs + gre4 + "0000 0800" + over(in4, "29") + ip6, ether, "", noReason},
-		{"the inner one is broken", "all", 0, ether, macs + gre4 + "0000 0800" + over(in4, "2f") + "4000 0800" + ip4, ether, macs + "0800" + over(in4, "2f") + "4000 0800" + ip4, Header},
+		{"the inner one is broken", "all", 0, ether, macs + gre4 + "0000 0800" + over(in4, "2f") + "4000 0800" + ip4, ether, macs + "0800" + over(in4, "2f") + "4000 0800" + ip4, invalidHeader},
 
 		{"RAW", "ipip", 0, raw, over(in4, "29") + ip6, raw, ip6, noReason},
 		{"RAW becomes Ethernet", "teb", 0, raw, over(in4, "2f") + "0000 6558" + inFrame, ether, inFrame, noReason},
@@ -175,9 +175,9 @@ func TestDecap(t *testing.T) {
 			if isOut := counted.Packets == 1; isOut != (c.want != "") {
 				t.Errorf("%s: %d packets are counted", c.name, counted.Packets)
 			}
-			for reason := range reasonCount {
-				if isCounted := d.kept[reason].total.Load() == 1; isCounted != (reason == c.reason && reason != noReason) {
-					t.Errorf("%s: reason %d is counted: %v; wanted reason %d", c.name, reason, isCounted, c.reason)
+			for why := range reasonCount {
+				if isCounted := d.kept[why].total.Load() == 1; isCounted != (why == c.reason && why != noReason) {
+					t.Errorf("%s: reason %d is counted: %v; wanted reason %d", c.name, why, isCounted, c.reason)
 				}
 			}
 		}
@@ -209,7 +209,7 @@ func TestCutTunnels(t *testing.T) {
 					t.Fatalf("%s: %d of %d bytes:\n%x\nis no beginning of\n%x", name, length, len(whole.Data), got.Data, want[0].Data)
 				}
 			}
-			if name != "none" && d.kept[Cut].total.Load() == 0 {
+			if name != "none" && d.kept[cutInHeaders].total.Load() == 0 {
 				t.Errorf("%s: no packet is counted as cut", name)
 			}
 		}

@@ -9,7 +9,7 @@ import (
 // enterUDP goes on with what is in a tunnel in UDP. The kind is noKind if there is none that
 // is to be removed. The destination port says which one it is, and the header of the tunnel
 // must agree, because any program may have taken the port.
-func (w *walk) enterUDP(kinds kindSet, offset int32, isFragment bool) (kind Kind, reason Reason) {
+func (w *walk) enterUDP(kinds kindSet, offset int32, isFragment bool) (kind Kind, why reason) {
 	if !w.has(offset, udpLength) {
 		return noKind, noReason
 	}
@@ -28,7 +28,7 @@ func (w *walk) enterUDP(kinds kindSet, offset int32, isFragment bool) (kind Kind
 		return noKind, noReason
 	}
 	if isFragment {
-		return kind, Fragment
+		return kind, outerFragment
 	}
 	if length := int32(binary.BigEndian.Uint16(w.data[offset+4:])); length >= udpLength { // 0: a jumbogram, RFC 2675
 		w.limit(offset + length)
@@ -51,7 +51,7 @@ const vxlanHasVNI = 0x08
 // enterVXLAN goes on with the frame in VXLAN. Like Linux (vxlan_rcv in
 // drivers/net/vxlan/vxlan_core.c), it takes no header with bits that are reserved. The group
 // policy extension uses some of them: draft-smith-vxlan-group-policy-05, section 2.1.
-func (w *walk) enterVXLAN(offset int32) Reason {
+func (w *walk) enterVXLAN(offset int32) reason {
 	if !w.has(offset, vxlanLength) {
 		return w.lacks(offset, vxlanLength)
 	}
@@ -60,13 +60,13 @@ func (w *walk) enterVXLAN(offset int32) Reason {
 	isPlain := header[0] == vxlanHasVNI && header[1] == 0 && header[2] == 0 && header[3] == 0
 	isGroup := header[0] == vxlanHasVNI|hasPolicy && header[1]&^policyFlags == 0
 	if !isPlain && !isGroup || header[7] != 0 {
-		return Header
+		return invalidHeader
 	}
 	return w.enterFrame(offset + vxlanLength)
 }
 
 // enterVXLANGPE goes on with what is in VXLAN-GPE: draft-ietf-nvo3-vxlan-gpe-13, section 3.
-func (w *walk) enterVXLANGPE(offset int32) Reason {
+func (w *walk) enterVXLANGPE(offset int32) reason {
 	if !w.has(offset, vxlanLength) {
 		return w.lacks(offset, vxlanLength)
 	}
@@ -75,9 +75,9 @@ func (w *walk) enterVXLANGPE(offset int32) Reason {
 	flags, protocol, at := w.data[offset], w.data[offset+3], offset+vxlanLength
 	switch {
 	case flags&version != 0 || flags&vxlanHasVNI == 0:
-		return Header
+		return invalidHeader
 	case flags&isControl != 0:
-		return Control
+		return controlMessage
 	case flags&hasProtocol == 0:
 		return w.enterFrame(at)
 	case protocol == isIPv4:
@@ -87,11 +87,11 @@ func (w *walk) enterVXLANGPE(offset int32) Reason {
 	case protocol == isEthernet:
 		return w.enterFrame(at)
 	}
-	return Payload
+	return unknownPayload
 }
 
 // enterGENEVE goes on with what is in GENEVE: RFC 8926, section 3.4.
-func (w *walk) enterGENEVE(offset int32) Reason {
+func (w *walk) enterGENEVE(offset int32) reason {
 	if !w.has(offset, geneveLength) {
 		return w.lacks(offset, geneveLength)
 	}
@@ -101,9 +101,9 @@ func (w *walk) enterGENEVE(offset int32) Reason {
 	etherType := binary.BigEndian.Uint16(header[2:])
 	switch {
 	case header[0]&version != 0:
-		return Header
+		return invalidHeader
 	case header[1]&isControl != 0:
-		return Control
+		return controlMessage
 	case etherType == etherTypeTEB:
 		return w.enterFrame(at)
 	}
@@ -111,7 +111,7 @@ func (w *walk) enterGENEVE(offset int32) Reason {
 }
 
 // enterGTPU goes on with the IP packet in GTP-U: 3GPP TS 29.281, section 5.
-func (w *walk) enterGTPU(offset int32) Reason {
+func (w *walk) enterGTPU(offset int32) reason {
 	if !w.has(offset, gtpLength) {
 		return w.lacks(offset, gtpLength)
 	}
@@ -119,9 +119,9 @@ func (w *walk) enterGTPU(offset int32) Reason {
 	header := w.data[offset:]
 	switch {
 	case header[0]&versionAndType != version1OfGTP:
-		return Header
+		return invalidHeader
 	case header[1] != isPacket:
-		return Control
+		return controlMessage
 	}
 	w.limit(offset + gtpLength + int32(binary.BigEndian.Uint16(header[2:])))
 	at := offset + gtpLength
@@ -141,7 +141,7 @@ func (w *walk) enterGTPU(offset int32) Reason {
 		}
 		length := gtpExtensionUnit * int32(w.data[at])
 		if length == 0 {
-			return Header
+			return invalidHeader
 		}
 		if !w.has(at, length) {
 			return w.lacks(at, length)

@@ -2,7 +2,6 @@ package tunnel
 
 import (
 	"encoding/binary"
-	"math"
 
 	"pcap-replay/internal/frame"
 	"pcap-replay/stream"
@@ -30,6 +29,10 @@ type place struct {
 	tagType    uint16 // EtherType of the first of them
 }
 
+// maxOffset keeps sums of offsets and lengths of headers within an int32. No link type has such
+// long packets: see [stream.LinkType.MaxCaptureLength].
+const maxOffset = 1 << 30
+
 // start begins at the link header of a packet. It returns false if the link type or its
 // protocol is not known.
 func (w *walk) start(packet *stream.Packet) bool {
@@ -50,10 +53,10 @@ func (w *walk) start(packet *stream.Packet) bool {
 	default:
 		return false
 	}
-	if len(data) <= int(length) || len(data) > math.MaxInt32 {
+	if len(data) <= int(length) || len(data) > maxOffset {
 		return false
 	}
-	w.end, w.wireEnd = int32(len(data)), int32(min(packet.WireLength, math.MaxInt32))
+	w.end, w.wireEnd = int32(len(data)), int32(min(packet.WireLength, maxOffset))
 	w.linkType, w.headLength = packet.LinkType, length
 	w.at, w.tags, w.tagsEnd = length, length, length
 	switch {
@@ -100,7 +103,7 @@ func versionType(first byte) uint16 {
 // step goes behind the next header. It returns the kind of the tunnel that it has gone through,
 // or the reason why it cannot go through one that is to be removed. Tags, labels and PPPoE that
 // stay are passed, because a tunnel that is to be removed may be inside.
-func (w *walk) step(kinds kindSet) (Kind, Reason) {
+func (w *walk) step(kinds kindSet) (Kind, reason) {
 	switch {
 	case w.etherType == frame.EtherTypeIPv4:
 		return w.leaveIPv4(kinds)
@@ -117,11 +120,11 @@ func (w *walk) step(kinds kindSet) (Kind, Reason) {
 }
 
 // linkLayer is what step returns for a kind that is passed if it is to stay.
-func linkLayer(kinds kindSet, kind Kind, reason Reason) (Kind, Reason) {
+func linkLayer(kinds kindSet, kind Kind, why reason) (Kind, reason) {
 	switch {
 	case kinds.has(kind):
-		return kind, reason
-	case reason != noReason:
+		return kind, why
+	case why != noReason:
 		return noKind, noReason
 	}
 	return passed, noReason
@@ -131,11 +134,11 @@ func linkLayer(kinds kindSet, kind Kind, reason Reason) (Kind, Reason) {
 func (w *walk) has(offset, length int32) bool { return offset+length <= w.end }
 
 // lacks is the reason why length bytes from the offset on are not there.
-func (w *walk) lacks(offset, length int32) Reason {
+func (w *walk) lacks(offset, length int32) reason {
 	if offset+length <= w.wireEnd {
-		return Cut
+		return cutInHeaders
 	}
-	return Header
+	return invalidHeader
 }
 
 // limit says that the outer packet ends at an offset. What follows is padding.
@@ -144,7 +147,7 @@ func (w *walk) limit(end int32) {
 }
 
 // enterFrame goes on with the Ethernet frame at an offset.
-func (w *walk) enterFrame(offset int32) Reason {
+func (w *walk) enterFrame(offset int32) reason {
 	if !w.has(offset, frame.EthernetLength) {
 		return w.lacks(offset, frame.EthernetLength)
 	}
@@ -157,9 +160,9 @@ func (w *walk) enterFrame(offset int32) Reason {
 }
 
 // enterNetwork goes on with the packet at an offset, which keeps the link header that the
-// frame has. Other packets than IP and MPLS stay where they are: the protocol types of GRE are not
-// all EtherTypes (RFC 1701 and NHRP), and a VLAN tag is a part of a frame.
-func (w *walk) enterNetwork(offset int32, etherType uint16) Reason {
+// frame has. It knows IP and MPLS. Not every protocol type of GRE is an EtherType, such as
+// that of NHRP, and a VLAN tag is a part of a frame.
+func (w *walk) enterNetwork(offset int32, etherType uint16) reason {
 	switch etherType {
 	case frame.EtherTypeIPv4, frame.EtherTypeIPv6:
 		length := int32(minIPv4)
@@ -170,21 +173,21 @@ func (w *walk) enterNetwork(offset int32, etherType uint16) Reason {
 			return w.lacks(offset, length)
 		}
 		if versionType(w.data[offset]) != etherType {
-			return Payload
+			return unknownPayload
 		}
 	case frame.EtherTypeMPLS, frame.EtherTypeMPLSUpstream:
 		if !w.has(offset, mplsLength) {
 			return w.lacks(offset, mplsLength)
 		}
 	default:
-		return Payload
+		return unknownPayload
 	}
 	w.at, w.etherType = offset, etherType
 	return noReason
 }
 
 // enterIP is enterNetwork for an IP packet of either version.
-func (w *walk) enterIP(offset int32) Reason {
+func (w *walk) enterIP(offset int32) reason {
 	if !w.has(offset, 1) {
 		return w.lacks(offset, 1)
 	}
@@ -192,7 +195,7 @@ func (w *walk) enterIP(offset int32) Reason {
 }
 
 // passTag goes behind a VLAN tag.
-func (w *walk) passTag(kinds kindSet) Reason {
+func (w *walk) passTag(kinds kindSet) reason {
 	if !w.has(w.at, frame.VLANTagLength) {
 		return w.lacks(w.at, frame.VLANTagLength)
 	}
@@ -206,7 +209,7 @@ func (w *walk) passTag(kinds kindSet) Reason {
 }
 
 // passLabels goes behind a stack of MPLS labels.
-func (w *walk) passLabels() Reason {
+func (w *walk) passLabels() reason {
 	at := w.at
 	for isLast := false; !isLast; at += mplsLength {
 		if !w.has(at, mplsLength) {
@@ -221,7 +224,7 @@ func (w *walk) passLabels() Reason {
 // four bits do: 4 and 6 are IP (RFC 4928, section 3), 0 is the control word of a pseudowire,
 // and 1 its associated channel (RFC 4385, sections 3 and 5). Anything else, and 0 without a
 // control word, may be an Ethernet frame (RFC 4448, section 4.6), if it looks like one.
-func (w *walk) enterLabelled(offset int32) Reason {
+func (w *walk) enterLabelled(offset int32) reason {
 	if !w.has(offset, controlLength) {
 		return w.lacks(offset, controlLength)
 	}
@@ -229,7 +232,7 @@ func (w *walk) enterLabelled(offset int32) Reason {
 	case word>>28 == 4 || word>>28 == 6:
 		return w.enterIP(offset)
 	case word>>28 == 1 && !w.looksLikeEthernet(offset):
-		return Control
+		return controlMessage
 	case word>>16 == 0 && w.looksLikeEthernet(offset+controlLength):
 		return w.enterFrame(offset + controlLength)
 	case w.looksLikeEthernet(offset):
@@ -237,7 +240,7 @@ func (w *walk) enterLabelled(offset int32) Reason {
 	case !w.has(offset, controlLength+frame.EthernetLength):
 		return w.lacks(offset, controlLength+frame.EthernetLength)
 	}
-	return Payload
+	return unknownPayload
 }
 
 // looksLikeEthernet reports whether an Ethernet frame with a common EtherType is at an offset.
@@ -255,14 +258,14 @@ func (w *walk) looksLikeEthernet(offset int32) bool {
 }
 
 // passPPPoE goes behind the header of a PPPoE session.
-func (w *walk) passPPPoE() Reason {
+func (w *walk) passPPPoE() reason {
 	const protocolLength, versionAndType = 2, 0x11 // RFC 2516, section 4
 	if !w.has(w.at, pppoeLength+protocolLength) {
 		return w.lacks(w.at, pppoeLength+protocolLength)
 	}
 	header := w.data[w.at:]
 	if header[0] != versionAndType || header[1] != 0 {
-		return Header
+		return invalidHeader
 	}
 	start := w.at + pppoeLength + protocolLength
 	if length := int32(binary.BigEndian.Uint16(header[4:])); length >= protocolLength {
@@ -270,7 +273,7 @@ func (w *walk) passPPPoE() Reason {
 	}
 	protocol := binary.BigEndian.Uint16(header[pppoeLength:])
 	if protocol >= pppControl {
-		return Control
+		return controlMessage
 	}
 	return w.enterNetwork(start, pppType(protocol))
 }
@@ -312,7 +315,7 @@ func (d *Decapsulator) replace(packet *stream.Packet, p *place) {
 	case p.headLength == 0:
 		packet.Data = outer[p.at:p.end:p.end]
 	default:
-		data := d.make(int(p.headLength + tagLength + p.end - p.at))
+		data := d.reserve(int(p.headLength + tagLength + p.end - p.at))
 		n := copy(data, outer[p.head:p.head+p.headLength])
 		n += copy(data[n:], outer[p.tags:p.tagsEnd])
 		p.setType(data[:n])
@@ -361,7 +364,7 @@ func (p *place) setType(header []byte) {
 }
 
 // Address families of LINKTYPE_NULL: 2 is IPv4 everywhere, and 24 is IPv6 of OpenBSD and
-// NetBSD, which all readers knop.
+// NetBSD, which all readers know.
 const familyIPv4, familyIPv6 = 2, 24
 
 // setFamily writes an address family in the byte order that the header has: the families are
