@@ -1,0 +1,74 @@
+package rewrite
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pcap-replay/internal/lab"
+)
+
+// tcprewrite changes the same bytes. It also computes checksums anew, and takes the padding
+// of short frames for data, so both begin with what it has made of a capture.
+func TestRewriterAgreesWithTcprewrite(t *testing.T) {
+	corpus := lab.Corpus(t)
+	lab.NeedProgram(t, "tcprewrite")
+	folder := t.TempDir()
+	changed := 0
+	for _, name := range []string{
+		"PcapPlusPlus/ExamplesTest/pcap_examples/http-packets.pcap", "PcapPlusPlus/ExamplesTest/pcap_examples/http-packets2.pcap",
+		"PcapPlusPlus/ExamplesTest/pcap_examples/tcp-reassembly.pcap", "ITI-ICS/pcaps/ModbusTCP/ModbusTCP.pcap",
+	} {
+		path := filepath.Join(folder, "capture.pcap")
+		tcprewrite(t, "--fixcsum", filepath.Join(corpus, name), path)
+		packets := lab.ReadCapture(t, path)
+		for _, c := range []struct {
+			theirs string
+			ours   map[string][]string
+		}{
+			{"--portmap=80:8080,443:8443", map[string][]string{"port": {"80=8080", "443=8443"}}},
+			{"--enet-smac=02:00:00:00:00:07 --enet-dmac=02:00:00:00:00:08", map[string][]string{"src-mac": {"02:00:00:00:00:07"}, "dst-mac": {"02:00:00:00:00:08"}}},
+			{"--enet-vlan=add --enet-vlan-tag=7 --enet-vlan-cfi=0 --enet-vlan-pri=0", map[string][]string{"vlan": {"push:7"}}},
+			{
+				"--pnat=10.0.0.0/8:20.0.0.0/8,192.168.0.0/16:172.20.0.0/16,141.0.0.0/8:142.0.0.0/8",
+				map[string][]string{"map": {"10.0.0.0/8=20.0.0.0/8", "192.168.0.0/16=172.20.0.0/16", "141.0.0.0/8=142.0.0.0/8"}},
+			},
+		} {
+			theirs := filepath.Join(folder, "theirs.pcap")
+			tcprewrite(t, c.theirs, path, theirs)
+			want, got := lab.ReadCapture(t, theirs), rewritten(t, c.ours, packets)
+			if len(got) != len(want) {
+				t.Fatalf("%s: %d packets, wanted %d", name, len(got), len(want))
+			}
+			different := 0
+			for i := range want {
+				if !bytes.Equal(got[i].Data, packets[i].Data) {
+					changed++
+				}
+				if !bytes.Equal(got[i].Data, want[i].Data) {
+					if different++; different < 4 {
+						t.Errorf("%s %s: packet %d:\n%x, wanted\n%x, from\n%x", name, c.theirs, i+1, head(got[i].Data), head(want[i].Data), head(packets[i].Data))
+					}
+				}
+			}
+			if different > 0 {
+				t.Errorf("%s %s: %d of %d packets differ", name, c.theirs, different, len(want))
+			}
+		}
+	}
+	if changed < 10_000 {
+		t.Errorf("%d packets changed: too few to tell", changed)
+	}
+}
+
+func tcprewrite(t *testing.T, flags, path, to string) {
+	t.Helper()
+	arguments := append(strings.Fields(flags), "-i", path, "-o", to)
+	if output, err := exec.Command("tcprewrite", arguments...).CombinedOutput(); err != nil {
+		t.Fatalf("tcprewrite %s: %v: %s", flags, err, output)
+	}
+}
+
+func head(data []byte) []byte { return data[:min(len(data), 80)] }
