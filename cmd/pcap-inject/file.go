@@ -103,7 +103,7 @@ func (s *fileSink) close() error {
 
 func (s *fileSink) isWire() bool { return false }
 
-func (s *fileSink) stamps() [][]*wire.Stamps { return nil }
+func (s *fileSink) stamps() [][]wire.Stamps { return nil }
 
 func (s *fileSink) describe(*record.InjectSummary) {}
 

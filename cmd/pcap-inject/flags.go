@@ -76,9 +76,7 @@ func configure(flags *tool.Flags) (c config, err error) {
 	if c.workers = int(flags.Int64("workers")); c.workers < 1 || c.workers > maxWorkers {
 		return c, tool.UsageErrorf("--workers %d: wanted from 1 to %d", c.workers, maxWorkers)
 	}
-	if c.verify = flags.Bool("verify"); c.verify && c.tx == txXDP {
-		return c, tool.UsageErrorf("--verify and --tx xdp: AF_XDP sockets have no transmit timestamps")
-	}
+	c.verify = flags.Bool("verify")
 	if c.limit = flags.Int64("limit"); c.limit < 0 || c.limit == 0 && flags.IsSet("limit") {
 		return c, tool.UsageErrorf("--limit %d: wanted 1 or more", c.limit)
 	}

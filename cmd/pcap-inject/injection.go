@@ -41,7 +41,7 @@ type sink interface {
 	// senders are the senders of the threads.
 	senders() []schedule.Sender
 	// stamps are the transmit timestamps of each sender, by interface, with --verify.
-	stamps() [][]*wire.Stamps
+	stamps() [][]wire.Stamps
 	// egresses are the interfaces, or the file, as the feeder sees them. longest is the length
 	// of the longest frame that fits into a ring.
 	egresses(c *config, longest int) []*egress

@@ -15,7 +15,7 @@ import (
 type port struct {
 	device  *wire.Interface
 	sockets []wire.Sender  // one for each worker
-	stamped []*wire.Stamps // of the sockets, with --verify
+	stamped []wire.Stamps  // of the sockets, with --verify
 	tx      txPolicy       // never txAuto
 	before  *wire.Counters // nil if the device has none
 	// dropsBefore is the number of frames that the queueing discipline had dropped before
@@ -86,10 +86,10 @@ func (p *port) openSockets(c *config, messages *tool.Messages) error {
 	if tx == txAuto {
 		tx = p.chooseTx(c, messages)
 	}
-	err := p.openEach(c.workers, tx)
+	err := p.openEach(c, tx)
 	if err != nil && c.tx == txAuto && tx == txXDP {
 		messages.Infof("%s: AF_XDP does not work here, so frames bypass the queueing discipline by a packet socket: %v", p.device.Name, err)
-		return p.openEach(c.workers, txBypass)
+		return p.openEach(c, txBypass)
 	}
 	return err
 }
@@ -105,17 +105,17 @@ func (p *port) chooseTx(c *config, messages *tool.Messages) txPolicy {
 		return txPacket
 	}
 	messages.Infof("%s: frames bypass the queueing discipline, because no program captures on the interface", p.device.Name)
-	if c.asap && !c.verify {
+	if c.asap {
 		return txXDP
 	}
 	return txBypass
 }
 
-// openEach opens count sockets of one kind.
-func (p *port) openEach(count int, tx txPolicy) error {
+// openEach opens a socket of one kind for each worker.
+func (p *port) openEach(c *config, tx txPolicy) error {
 	p.tx = tx
-	for worker := range count {
-		socket, err := p.openSocket(worker)
+	for worker := range c.workers {
+		socket, err := p.openSocket(worker, c.verify)
 		if err != nil {
 			p.close()
 			return err
@@ -125,10 +125,10 @@ func (p *port) openEach(count int, tx txPolicy) error {
 	return nil
 }
 
-func (p *port) openSocket(worker int) (wire.Sender, error) {
+func (p *port) openSocket(worker int, stamped bool) (wire.Sender, error) {
 	switch p.tx {
 	case txXDP:
-		return wire.OpenXDP(p.device, worker)
+		return wire.OpenXDP(p.device, worker, stamped)
 	case txBypass:
 		return wire.OpenBypass(p.device)
 	}

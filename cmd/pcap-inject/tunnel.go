@@ -85,7 +85,7 @@ type tunnelSink struct {
 	destination *destination
 	remote      wire.Tunnel
 	sockets     []*wire.TunnelSender // one for each worker
-	stamped     []*wire.Stamps       // of the sockets, with --verify
+	stamped     []wire.Stamps        // of the sockets, with --verify
 	retries     uint64               // of the sockets that are closed
 }
 
@@ -208,9 +208,9 @@ func (s *tunnelSink) close() error {
 
 func (s *tunnelSink) isWire() bool { return true }
 
-func (s *tunnelSink) stamps() (all [][]*wire.Stamps) {
+func (s *tunnelSink) stamps() (all [][]wire.Stamps) {
 	for _, stamps := range s.stamped {
-		all = append(all, []*wire.Stamps{stamps})
+		all = append(all, []wire.Stamps{stamps})
 	}
 	return all
 }

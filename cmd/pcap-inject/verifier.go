@@ -10,7 +10,7 @@ import (
 
 // verifier compares the kernel's transmit timestamps with the departures of the frames.
 type verifier struct {
-	stamps    *wire.Stamps
+	stamps    wire.Stamps
 	deadlines *schedule.Deadlines
 	lateness  *schedule.Lateness
 	stamped   atomic.Int64
@@ -22,7 +22,7 @@ type verifier struct {
 // stampGrace is how long after the last frame its timestamp may arrive.
 const stampGrace = 100 * time.Millisecond
 
-func newVerifier(stamps *wire.Stamps) *verifier {
+func newVerifier(stamps wire.Stamps) *verifier {
 	return &verifier{
 		stamps: stamps, deadlines: &schedule.Deadlines{}, lateness: schedule.NewLateness(),
 		sent: make(chan struct{}), ended: make(chan struct{}),

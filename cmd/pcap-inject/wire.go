@@ -46,9 +46,9 @@ func (s *wireSink) senders() (senders []schedule.Sender) {
 	return senders
 }
 
-func (s *wireSink) stamps() (all [][]*wire.Stamps) {
+func (s *wireSink) stamps() (all [][]wire.Stamps) {
 	for i := range s.ports[0].stamped {
-		var ofSender []*wire.Stamps
+		var ofSender []wire.Stamps
 		for _, p := range s.ports {
 			ofSender = append(ofSender, p.stamped[i])
 		}

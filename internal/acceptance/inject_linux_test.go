@@ -94,6 +94,7 @@ func TestEveryWaySendsEverything(t *testing.T) {
 	for _, args := range [][]string{
 		{"set.pcap"}, {"--asap", "set.pcap"}, {"--asap", "--tx", "packet", "set.pcap"}, {"--tx", "bypass", "set.pcap"}, {"--tx", "xdp", "set.pcap"},
 		{"--asap", "--tx", "xdp", "--workers", "2", "set.pcap"}, {"--workers", "3", "--tx", "packet", "set.pcap"}, {"--realtime", "--verify", "set.pcap"},
+		{"--verify", "--tx", "packet", "set.pcap"}, {"--verify", "--tx", "xdp", "set.pcap"}, {"--verify", "--tx", "xdp", "--workers", "2", "set.pcap"},
 		{"--spin", "set.pcap"}, {"--spin", "--realtime", "--workers", "2", "set.pcap"}, {"--realtime", "--asap", "set.pcap"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
@@ -118,6 +119,31 @@ func TestEveryWaySendsEverything(t *testing.T) {
 					t.Fatalf("frame %d of flow %d came after %d", sequence, flow, last[flow])
 				}
 				last[flow] = sequence
+			}
+		})
+	}
+}
+
+// The kernel's timestamps are those of the right frames: on a veth, a frame leaves a few
+// microseconds after it was handed to the kernel.
+func TestVerifiedLateness(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	receiver := injectLab(t)
+	const gap = 2e6 // nanoseconds
+	packets := lab.Packets(500, lab.Start, gap, 100)
+	lab.WriteCapture(t, "set.pcap", packets)
+	for _, tx := range []string{"packet", "bypass", "xdp"} {
+		t.Run(tx, func(t *testing.T) {
+			_, summary := inject(t, receiver, exitDone, "--verify", "--tx", tx, "set.pcap")
+			if summary.Stamped != int64(len(packets)) || summary.Verified == nil {
+				t.Fatalf("the kernel stamped %d frames of %d", summary.Stamped, len(packets))
+			}
+			later := summary.Verified.P50 - summary.Lateness.P50
+			t.Logf("median lateness %.1f us when handed to the kernel, %.1f us by the kernel", summary.Lateness.P50*1e6, summary.Verified.P50*1e6)
+			if later < 0 || later > gap/4/1e9 {
+				t.Errorf("a frame leaves %.1f us after it was handed to the kernel", later*1e6)
 			}
 		})
 	}
@@ -249,6 +275,7 @@ func TestFCSIsNotSent(t *testing.T) {
 	}{
 		{"cat fcs.pcap", nil, []int{60, 1514, 100}},
 		{"cat fcs.pcap", []string{"--verify"}, []int{60, 1514, 100}},
+		{"cat fcs.pcap", []string{"--verify", "--tx", "xdp"}, []int{60, 1514, 100}},
 		{"cat fcs.pcap", []string{"--filter", "len == 100 or len == 1514"}, []int{1514, 100}},
 		{"cat fcs.pcap", []string{"--asap"}, []int{60, 1514, 100}},
 		{"pcap-merge fcs.pcap", nil, []int{60, 1514, 100}},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"pcap-replay/internal/frame"
 	"pcap-replay/stream"
@@ -73,7 +74,16 @@ type Sender interface {
 	Close() error
 }
 
-// Stamp is when the kernel passed a frame to the device.
+// Stamps reads the transmit timestamps of a socket. One goroutine may use it, while another
+// one sends.
+type Stamps interface {
+	// Read reads timestamps into dst and returns their number. It waits for the first one,
+	// and returns 0 after a timeout.
+	Read(dst []Stamp, wait time.Duration) (n int, err error)
+}
+
+// Stamp is when the kernel passed a frame to the device, or with AF_XDP, when the device
+// was done with it.
 type Stamp struct {
 	// Frame is the number of the frame on its socket in the order of Send, counted from 0
 	// and modulo 2^32.

@@ -2,10 +2,7 @@
 
 package wire
 
-import (
-	"errors"
-	"time"
-)
+import "errors"
 
 // errUnsupported is the error of systems without packet sockets.
 var errUnsupported = errors.New("sending on an interface works on Linux only; -w writes a file anywhere")
@@ -44,7 +41,7 @@ func (*Interface) Neighbors() (*Neighbors, error) { return nil, errUnsupported }
 func (*Neighbors) MAC([]byte) ([6]byte, bool) { return [6]byte{}, false }
 
 // OpenXDP opens an AF_XDP socket on a transmit queue of an interface.
-func OpenXDP(*Interface, int) (Sender, error) { return nil, errUnsupported }
+func OpenXDP(*Interface, int, bool) (Sender, error) { return nil, errUnsupported }
 
 // TunnelSender sends frames in UDP datagrams.
 type TunnelSender struct{ Sender }
@@ -55,11 +52,5 @@ func OpenTunnel(Tunnel, int, int) (*TunnelSender, error) { return nil, errUnsupp
 // MaxFrame is the maximum length of a frame in bytes.
 func (*TunnelSender) MaxFrame() int { return 0 }
 
-// Stamps reads the transmit timestamps of a socket.
-type Stamps struct{}
-
-// StampFrames makes the kernel timestamp each frame that a packet socket sends.
-func StampFrames(Sender) (*Stamps, error) { return nil, errUnsupported }
-
-// Read reads timestamps into dst and returns their number.
-func (*Stamps) Read([]Stamp, time.Duration) (int, error) { return 0, errUnsupported }
+// StampFrames makes the kernel timestamp each frame that a socket sends.
+func StampFrames(Sender) (Stamps, error) { return nil, errUnsupported }

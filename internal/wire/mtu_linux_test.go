@@ -53,3 +53,51 @@ func mtuBecomesSmaller(t *testing.T, receiver *lab.Receiver, _ *wire.Interface, 
 	}
 	expect(t, receiver, wanted)
 }
+
+// A frame of the MTU fits into the memory of AF_XDP, beside what a timestamp takes, or the
+// interface is refused.
+func TestLargestMTUsOfXDP(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	lab.MakePair(t, "left", "right")
+	receiver := listen(t, "right")
+	for _, test := range []struct {
+		mtu     int
+		stamped bool
+		err     error
+	}{
+		{1998, true, nil}, {1999, true, nil}, {2030, true, nil}, {2030, false, nil}, {2031, false, nil},
+		{4046, true, nil}, {4047, true, wire.ErrTooLong}, {4078, true, wire.ErrTooLong}, {4078, false, nil}, {4079, false, wire.ErrTooLong},
+	} {
+		for _, name := range []string{"right", "left"} {
+			if err := lab.SetMTU(name, test.mtu); err != nil {
+				t.Fatal(err)
+			}
+		}
+		i, err := wire.Lookup("left")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sender, err := wire.OpenXDP(i, 0, test.stamped)
+		if !errors.Is(err, test.err) {
+			t.Fatalf("%+v: %v", test, err)
+		}
+		if err != nil {
+			continue
+		}
+		packets := lab.Packets(2000, lab.Start, 0, i.MaxFrame())
+		if sent, err := sender.Send(packets); sent != len(packets) || err != nil {
+			t.Fatalf("%+v: %d sent, %v", test, sent, err)
+		}
+		expect(t, receiver, packets)
+		if test.stamped {
+			stamps, err := wire.StampFrames(sender)
+			if err != nil {
+				t.Fatal(err)
+			}
+			readStamps(t, sender, stamps, len(packets))
+		}
+		sender.Close()
+	}
+}

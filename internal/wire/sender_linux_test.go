@@ -25,8 +25,11 @@ var ways = []struct {
 }{
 	{"packet", wire.OpenPacket},
 	{"bypass", wire.OpenBypass},
-	{"xdp", func(i *wire.Interface) (wire.Sender, error) { return wire.OpenXDP(i, 0) }},
+	{"xdp", func(i *wire.Interface) (wire.Sender, error) { return wire.OpenXDP(i, 0, false) }},
+	{"xdp stamped", openStampedXDP},
 }
+
+func openStampedXDP(i *wire.Interface) (wire.Sender, error) { return wire.OpenXDP(i, 0, true) }
 
 // onEveryWay runs a test for each way to send, between the ends of a veth pair in
 // a namespace of its own.
@@ -238,21 +241,21 @@ func TestQueuesOfXDP(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 5 {
-		sender, err := wire.OpenXDP(i, 0)
+		sender, err := wire.OpenXDP(i, 0, false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		sender.Close()
 	}
-	sender, err := wire.OpenXDP(i, 1)
+	sender, err := wire.OpenXDP(i, 1, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer sender.Close()
-	if _, err := wire.OpenXDP(i, 1); !errors.Is(err, syscall.EBUSY) {
+	if _, err := wire.OpenXDP(i, 1, false); !errors.Is(err, syscall.EBUSY) {
 		t.Errorf("queue 1 is taken twice: %v", err)
 	}
-	if _, err := wire.OpenXDP(i, 2); err == nil || !strings.Contains(err.Error(), "no such queue") {
+	if _, err := wire.OpenXDP(i, 2, false); err == nil || !strings.Contains(err.Error(), "no such queue") {
 		t.Errorf("queue 2 of 2: %v", err)
 	}
 }
@@ -478,8 +481,30 @@ func TestCapabilitiesAreDropped(t *testing.T) {
 	expect(t, receiver, packets)
 }
 
-// Every frame has a stamp, in the order of sending.
+// Every frame has a stamp of the time at which it was sent, with the number of the frame.
 func TestTransmitTimestamps(t *testing.T) {
+	onEveryWayStamped(t, func(t *testing.T, sender wire.Sender, stamps wire.Stamps) {
+		const batch = 100
+		packets := lab.Packets(1000, lab.Start, 0, 60)
+		var before, after []int64 // of each batch
+		for k := 0; k < len(packets); k += batch {
+			before = append(before, time.Now().UnixNano())
+			if sent, err := sender.Send(packets[k : k+batch]); sent != batch || err != nil {
+				t.Fatalf("%d sent, %v", sent, err)
+			}
+			after = append(after, time.Now().UnixNano())
+		}
+		for k, stamp := range readStamps(t, sender, stamps, len(packets)) {
+			if stamp.Frame != uint32(k) || stamp.Time < before[k/batch] || stamp.Time > after[k/batch] {
+				t.Fatalf("stamp %d: %+v, wanted from %d to %d", k, stamp, before[k/batch], after[k/batch])
+			}
+		}
+	})
+}
+
+// The numbers of stamps count only the frames that were sent: not one that the device
+// refuses until later, and not one that does not fit or those behind it.
+func TestTransmitTimestampsCountSentFrames(t *testing.T) {
 	if !lab.InNamespace(t) {
 		return
 	}
@@ -488,7 +513,7 @@ func TestTransmitTimestamps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sender, err := wire.OpenPacket(i)
+	sender, err := openStampedXDP(i)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -497,26 +522,69 @@ func TestTransmitTimestamps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := time.Now().UnixNano()
-	packets := lab.Packets(1000, lab.Start, 0, 60)
-	if sent, err := sender.Send(packets); sent != len(packets) || err != nil {
+	packets := lab.Packets(700, lab.Start, 0, 100)
+	for _, k := range []int{0, 1, 5, 254, 255, 256, 511, 600, 699} {
+		packets[k].Data = lab.Frame(0, uint32(k), 1514)
+	}
+	packets[300].Data = lab.Frame(0, 300, 1515)
+	if err := lab.SetMTU("right", 1000); err != nil {
+		t.Fatal(err)
+	}
+	refused, later := time.Now().Add(20*time.Millisecond).UnixNano(), make(chan error, 1)
+	time.AfterFunc(20*time.Millisecond, func() { later <- lab.SetMTU("right", 1500) })
+	if sent, err := sender.Send(packets); sent != 300 || !errors.Is(err, wire.ErrTooLong) || sender.Retries() == 0 {
+		t.Fatalf("%d sent, %d retries, %v", sent, sender.Retries(), err)
+	}
+	if err := <-later; err != nil {
+		t.Fatal(err)
+	}
+	between := time.Now().UnixNano()
+	if sent, err := sender.Send(packets[301:]); sent != 399 || err != nil {
 		t.Fatalf("%d sent, %v", sent, err)
 	}
-	after := time.Now().UnixNano()
-	got := make([]wire.Stamp, len(packets))
+	for k, stamp := range readStamps(t, sender, stamps, 699) {
+		if stamp.Frame != uint32(k) || stamp.Time < refused || k < 300 != (stamp.Time < between) {
+			t.Fatalf("stamp %d: %+v, wanted from %d on, or from %d on for 300", k, stamp, refused, between)
+		}
+	}
+}
+
+// onEveryWayStamped runs a test for each kind of socket that has timestamps.
+func onEveryWayStamped(t *testing.T, test func(t *testing.T, sender wire.Sender, stamps wire.Stamps)) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	onEveryWay(t, func(t *testing.T, _ *lab.Receiver, _ *wire.Interface, sender wire.Sender) {
+		stamps, err := wire.StampFrames(sender)
+		if strings.HasSuffix(t.Name(), "/xdp") {
+			if err == nil {
+				t.Error("an AF_XDP socket that was opened without timestamps has some")
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, sender, stamps)
+	})
+}
+
+// readStamps reads count stamps, and fails if there are more or less.
+func readStamps(t *testing.T, sender wire.Sender, stamps wire.Stamps, count int) []wire.Stamp {
+	t.Helper()
+	if err := sender.Drain(); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]wire.Stamp, count)
 	for n := 0; n < len(got); {
-		count, err := stamps.Read(got[n:], time.Second)
-		if count == 0 {
+		more, err := stamps.Read(got[n:], time.Second)
+		if more == 0 {
 			t.Fatalf("%d stamps, wanted %d; %v", n, len(got), err)
 		}
-		n += count
+		n += more
 	}
-	for k, stamp := range got {
-		if stamp.Frame != uint32(k) || stamp.Time < before || stamp.Time > after {
-			t.Fatalf("stamp %d: %+v, wanted from %d to %d", k, stamp, before, after)
-		}
+	if more, err := stamps.Read(make([]wire.Stamp, 1), 10*time.Millisecond); more != 0 || err != nil {
+		t.Errorf("%d more stamps, %v", more, err)
 	}
-	if count, err := stamps.Read(got, 10*time.Millisecond); count != 0 || err != nil {
-		t.Errorf("%d more stamps, %v", count, err)
-	}
+	return got
 }

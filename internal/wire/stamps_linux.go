@@ -20,10 +20,9 @@ const (
 const stampFlags = unix.SOF_TIMESTAMPING_TX_SOFTWARE | unix.SOF_TIMESTAMPING_SOFTWARE |
 	unix.SOF_TIMESTAMPING_OPT_ID | unix.SOF_TIMESTAMPING_OPT_TSONLY
 
-// Stamps reads the transmit timestamps of the sockets of a sender: section 1.3 of
-// Documentation/networking/timestamping.rst. One goroutine may use it, while another one
-// sends.
-type Stamps struct {
+// socketStamps reads the transmit timestamps of the packet sockets or UDP sockets of
+// a sender: section 1.3 of Documentation/networking/timestamping.rst.
+type socketStamps struct {
 	sockets []stampedSocket
 	// answered is called with ICMP errors, which arrive in the same queue.
 	answered func(unix.Errno)
@@ -39,22 +38,31 @@ type stampedSocket struct {
 	numbers    *frameNumbers
 }
 
-// StampFrames makes the kernel timestamp each frame that a sender with packet sockets or
-// UDP sockets sends from now on. Unread timestamps are lost when they fill stampBuffer.
-func StampFrames(sender Sender) (*Stamps, error) {
-	s := &Stamps{answered: func(unix.Errno) {}}
+// StampFrames makes the kernel timestamp each frame that a sender sends from now on. An
+// AF_XDP socket must have been opened for it. Timestamps are lost if many are not read.
+func StampFrames(sender Sender) (Stamps, error) {
 	switch sender := sender.(type) {
 	case *packetSender:
-		s.sockets = []stampedSocket{{descriptor: sender.socket}}
+		return stampSockets([]stampedSocket{{descriptor: sender.socket}}, func(unix.Errno) {})
 	case *TunnelSender:
-		s.answered = sender.answered
+		var sockets []stampedSocket
 		for _, socket := range sender.sockets {
 			socket.numbers = &frameNumbers{}
-			s.sockets = append(s.sockets, stampedSocket{socket.descriptor, socket.numbers})
+			sockets = append(sockets, stampedSocket{socket.descriptor, socket.numbers})
 		}
-	default:
-		return nil, errors.New("transmit timestamps: only packet and UDP sockets have them")
+		return stampSockets(sockets, sender.answered)
+	case *xdpSender:
+		if sender.stamps != nil {
+			return sender.stamps, nil
+		}
 	}
+	return nil, errors.New("transmit timestamps: the socket was opened without them")
+}
+
+// stampSockets turns on the timestamps of sockets. Unread timestamps are lost when they fill
+// stampBuffer.
+func stampSockets(sockets []stampedSocket, answered func(unix.Errno)) (Stamps, error) {
+	s := &socketStamps{sockets: sockets, answered: answered}
 	for _, socket := range s.sockets {
 		if err := unix.SetsockoptInt(socket.descriptor, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, stampFlags); err != nil {
 			return nil, fmt.Errorf("transmit timestamps: %w", err)
@@ -70,9 +78,8 @@ func StampFrames(sender Sender) (*Stamps, error) {
 	return s, nil
 }
 
-// Read reads timestamps into dst and returns their number. It waits for the first one, and
-// returns 0 after a timeout.
-func (s *Stamps) Read(dst []Stamp, wait time.Duration) (n int, err error) {
+// Read implements Stamps.
+func (s *socketStamps) Read(dst []Stamp, wait time.Duration) (n int, err error) {
 	for {
 		// POLLERR, which reports the error queue, need not be requested.
 		switch ready, err := unix.Poll(s.poll, int(wait.Milliseconds())); {
@@ -102,7 +109,7 @@ func (s *Stamps) Read(dst []Stamp, wait time.Duration) (n int, err error) {
 }
 
 // readReady reads the available timestamps of a socket.
-func (s *Stamps) readReady(socket stampedSocket, dst []Stamp) (n int, err error) {
+func (s *socketStamps) readReady(socket stampedSocket, dst []Stamp) (n int, err error) {
 	count := min(len(dst), stampBatch)
 	for k := range count {
 		s.messages[k].header.SetControllen(controlSize)

@@ -40,14 +40,19 @@ type xdpSender struct {
 	socket    int
 	memory    []byte // the frames
 	frameSize int
-	free      []uint64 // addresses of free frames
-	numbers   []uint32 // number of the last descriptor of each frame
+	free      []uint64   // addresses of free frames
+	headroom  int        // bytes before each address, for its metadata
+	stamps    *xdpStamps // nil without transmit timestamps
+	sent      uint32     // frames sent, modulo 2^32
+	numbers   []uint32   // number of the last descriptor of each frame
 
 	transmit, completion ring
 	produced             uint32 // descriptors given to the kernel
 	completed            uint32 // completions taken from the kernel
 	last                 uint32 // the highest number of a completed descriptor
 	retries              uint64
+	// wake makes the kernel take frames from the ring.
+	wake func() unix.Errno
 }
 
 // ring is a ring that is shared with the kernel.
@@ -61,21 +66,11 @@ func (r *ring) produced() uint32 { return atomic.LoadUint32(r.producer) }
 func (r *ring) consumed() uint32 { return atomic.LoadUint32(r.consumer) }
 
 // OpenXDP opens an AF_XDP socket on a transmit queue of an interface. A queue allows only
-// one socket.
-func OpenXDP(i *Interface, queue int) (Sender, error) {
-	if i.LinkType != stream.LinkTypeEthernet || !i.HasLinkType {
-		return nil, fmt.Errorf("interface %q: AF_XDP works only with Ethernet: %w", i.Name, ErrLinkType)
-	}
-	ifreq, err := unix.NewIfreq(i.Name)
+// one socket. If it is stamped, [StampFrames] returns its transmit timestamps.
+func OpenXDP(i *Interface, queue int, stamped bool) (Sender, error) {
+	s, err := newXDPSender(i, stamped)
 	if err != nil {
-		return nil, fmt.Errorf("interface %q: %w", i.Name, err)
-	}
-	s := &xdpSender{name: i.Name, mtu: i.MTU, ifreq: ifreq, control: -1, socket: -1, frameSize: 2048, last: ^uint32(0)}
-	if s.mtu+frame.EthernetLength+frame.VLANTagLength > s.frameSize {
-		s.frameSize = 4096 // the most that fits into a page
-	}
-	if s.mtu+frame.EthernetLength+frame.VLANTagLength > s.frameSize {
-		return nil, fmt.Errorf("interface %q: an MTU of %d is too large for AF_XDP: %w", i.Name, i.MTU, ErrTooLong)
+		return nil, err
 	}
 	if err := s.open(i.Index, queue); err != nil {
 		s.Close()
@@ -85,6 +80,33 @@ func OpenXDP(i *Interface, queue int) (Sender, error) {
 		return nil, fmt.Errorf("interface %q: AF_XDP on queue %d: %w", i.Name, queue, err)
 	}
 	return s, nil
+}
+
+func newXDPSender(i *Interface, stamped bool) (*xdpSender, error) {
+	if i.LinkType != stream.LinkTypeEthernet || !i.HasLinkType {
+		return nil, fmt.Errorf("interface %q: AF_XDP works only with Ethernet: %w", i.Name, ErrLinkType)
+	}
+	ifreq, err := unix.NewIfreq(i.Name)
+	if err != nil {
+		return nil, fmt.Errorf("interface %q: %w", i.Name, err)
+	}
+	s := &xdpSender{name: i.Name, mtu: i.MTU, ifreq: ifreq, control: -1, socket: -1, frameSize: 2048, last: ^uint32(0)}
+	s.wake = s.sendto
+	if stamped {
+		s.stamps, s.headroom = &xdpStamps{}, xdpMetadataLength
+	}
+	if s.mtu > s.maxMTU() {
+		s.frameSize = 4096 // the most that fits into a page
+	}
+	if s.mtu > s.maxMTU() {
+		return nil, fmt.Errorf("interface %q: an MTU of %d is too large for AF_XDP, which takes up to %d: %w", i.Name, i.MTU, s.maxMTU(), ErrTooLong)
+	}
+	return s, nil
+}
+
+// maxMTU is the maximum MTU whose frames fit into the memory.
+func (s *xdpSender) maxMTU() int {
+	return s.frameSize - s.headroom - frame.EthernetLength - frame.VLANTagLength
 }
 
 func (s *xdpSender) open(index, queue int) (err error) {
@@ -98,19 +120,7 @@ func (s *xdpSender) open(index, queue int) (err error) {
 	if s.memory, err = unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_POPULATE); err != nil {
 		return err
 	}
-	area := unix.XDPUmemReg{Addr: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(s.memory)))), Len: uint64(size), Size: uint32(s.frameSize)}
-	err = onceReleased(func() error {
-		_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(s.socket), unix.SOL_XDP, unix.XDP_UMEM_REG,
-			uintptr(unsafe.Pointer(&area)), unsafe.Sizeof(area), 0)
-		if errno == unix.ENOBUFS {
-			return fmt.Errorf("lock %d bytes of memory, over RLIMIT_MEMLOCK: %w", size, errno)
-		}
-		if errno != 0 {
-			return errno
-		}
-		return nil
-	})
-	if err != nil {
+	if err := onceReleased(s.registerMemory); err != nil {
 		return err
 	}
 	for _, option := range []int{unix.XDP_UMEM_FILL_RING, unix.XDP_UMEM_COMPLETION_RING, unix.XDP_TX_RING} {
@@ -122,10 +132,7 @@ func (s *xdpSender) open(index, queue int) (err error) {
 	if err := s.mapRings(); err != nil {
 		return err
 	}
-	for k := range uint64(xdpFrames) {
-		s.free = append(s.free, k*uint64(s.frameSize))
-	}
-	s.numbers = make([]uint32, xdpFrames)
+	s.layOut()
 	err = onceReleased(func() error {
 		return unix.Bind(s.socket, &unix.SockaddrXDP{Flags: unix.XDP_COPY | unix.XDP_USE_NEED_WAKEUP, Ifindex: uint32(index), QueueID: uint32(queue)})
 	})
@@ -133,6 +140,37 @@ func (s *xdpSender) open(index, queue int) (err error) {
 		return errors.New("no such queue")
 	}
 	return err
+}
+
+// registerMemory shares the memory of the frames with the kernel.
+func (s *xdpSender) registerMemory() error {
+	area := unix.XDPUmemReg{Addr: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(s.memory)))), Len: uint64(len(s.memory)), Size: uint32(s.frameSize)}
+	if s.stamps != nil {
+		area.Flags, area.Tx_metadata_len = unix.XDP_UMEM_TX_METADATA_LEN, uint32(s.headroom)
+	}
+	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(s.socket), unix.SOL_XDP, unix.XDP_UMEM_REG,
+		uintptr(unsafe.Pointer(&area)), unsafe.Sizeof(area), 0)
+	switch {
+	case errno == unix.ENOBUFS:
+		return fmt.Errorf("lock %d bytes of memory, over RLIMIT_MEMLOCK: %w", len(s.memory), errno)
+	case errno == unix.EINVAL && s.stamps != nil:
+		return fmt.Errorf("transmit timestamps need Linux 6.11: %w", errno)
+	case errno != 0:
+		return errno
+	}
+	return nil
+}
+
+// layOut divides the memory into free frames.
+func (s *xdpSender) layOut() {
+	for k := range xdpFrames {
+		address := uint64(k*s.frameSize + s.headroom)
+		s.free = append(s.free, address)
+		if s.stamps != nil {
+			s.metadata(address).flags = unix.XDP_TXMD_FLAGS_TIMESTAMP
+		}
+	}
+	s.numbers = make([]uint32, xdpFrames)
 }
 
 // onceReleased retries while another socket holds a resource: the kernel releases queues
@@ -182,6 +220,8 @@ func (s *xdpSender) Send(packets []stream.Packet) (sent int, err error) {
 		n, refused := s.fill(packets[sent:min(sent+xdpBatch, len(packets))])
 		n, err := s.kick(packets[sent : sent+n])
 		sent += n
+		s.sent += uint32(n)
+		s.stamps.publish()
 		if err != nil {
 			return sent, err
 		}
@@ -199,7 +239,7 @@ func (s *xdpSender) fill(packets []stream.Packet) (n int, refused error) {
 		if refused = s.check(packets[n].Data); refused != nil {
 			break
 		}
-		s.put(s.produced, s.frame(packets[n].Data))
+		s.put(s.produced, s.frame(packets[n].Data, s.sent+uint32(n)))
 		s.produced++
 		n++
 	}
@@ -207,12 +247,19 @@ func (s *xdpSender) fill(packets []stream.Packet) (n int, refused error) {
 	return n, refused
 }
 
-// frame copies data into a free frame and returns its descriptor.
-func (s *xdpSender) frame(data []byte) unix.XDPDesc {
+// frame copies data into a free frame and returns its descriptor. number is that of the
+// frame's timestamp.
+func (s *xdpSender) frame(data []byte, number uint32) unix.XDPDesc {
 	address := s.free[len(s.free)-1]
 	s.free = s.free[:len(s.free)-1]
 	copy(s.memory[address:], data)
-	return unix.XDPDesc{Addr: address, Len: uint32(len(data))}
+	d := unix.XDPDesc{Addr: address, Len: uint32(len(data))}
+	if s.stamps != nil {
+		metadata := s.metadata(address)
+		metadata.number, metadata.timestamp = number, 0
+		d.Options = unix.XDP_TX_METADATA
+	}
+	return d
 }
 
 // descriptor returns the position on the ring of a descriptor with this number, modulo
@@ -232,7 +279,7 @@ func (s *xdpSender) put(number uint32, d unix.XDPDesc) {
 func (s *xdpSender) lookAtMTU() {
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(s.control), unix.SIOCGIFMTU, uintptr(unsafe.Pointer(s.ifreq)))
 	if errno == 0 {
-		s.mtu = min(int(s.ifreq.Uint32()), s.frameSize-frame.EthernetLength-frame.VLANTagLength)
+		s.mtu = min(int(s.ifreq.Uint32()), s.maxMTU())
 	}
 }
 
@@ -255,7 +302,7 @@ func (s *xdpSender) kick(packets []stream.Packet) (sent int, err error) {
 	var refused refusal
 	for s.transmit.consumed() != s.produced || len(s.free) == 0 {
 		consumed := s.transmit.consumed()
-		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(s.socket), 0, 0, unix.MSG_DONTWAIT, 0, 0)
+		errno := s.wake()
 		s.reap()
 		completed := max(int(int32(s.last+1-first)), 0)
 		moved := completed > sent || s.transmit.consumed() != consumed
@@ -268,6 +315,7 @@ func (s *xdpSender) kick(packets []stream.Packet) (sent int, err error) {
 				return sent, fmt.Errorf("interface %q: AF_XDP lost track of a frame: %w", s.name, errno)
 			}
 			completed--
+			s.stamps.remove(s.sent + uint32(completed))
 			moved = completed > sent
 			s.lookAtMTU()
 			if err := s.check(packets[completed].Data); err != nil {
@@ -276,7 +324,7 @@ func (s *xdpSender) kick(packets []stream.Packet) (sent int, err error) {
 				}
 				return completed, err
 			}
-			s.putAgain(packets[completed].Data)
+			s.putAgain(packets[completed].Data, s.sent+uint32(completed))
 			first++
 			s.retries++
 		case unix.ENETDOWN:
@@ -298,11 +346,11 @@ func (s *xdpSender) kick(packets []stream.Packet) (sent int, err error) {
 
 // putAgain puts the frame that was completed last back at the head of the frames that the
 // kernel has not seen yet: __xsk_generic_xmit in net/xdp/xsk.c.
-func (s *xdpSender) putAgain(data []byte) {
+func (s *xdpSender) putAgain(data []byte, frame uint32) {
 	for number := s.produced; number != s.last+1; number-- {
 		s.put(number, *s.descriptor(number - 1))
 	}
-	s.put(s.last+1, s.frame(data))
+	s.put(s.last+1, s.frame(data, frame))
 	s.produced++
 	atomic.StoreUint32(s.transmit.producer, s.produced)
 }
@@ -317,7 +365,7 @@ func (s *xdpSender) withdraw() error {
 	}
 	s.last = s.produced - 1
 	for tries := 0; s.transmit.consumed() != s.produced; tries++ {
-		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(s.socket), 0, 0, unix.MSG_DONTWAIT, 0, 0)
+		errno := s.wake()
 		if tries == xdpFrames {
 			return fmt.Errorf("interface %q: AF_XDP does not release unsent frames: %w", s.name, errno)
 		}
@@ -325,8 +373,15 @@ func (s *xdpSender) withdraw() error {
 	return nil
 }
 
-// nowhere is an address beyond all frames.
-func (s *xdpSender) nowhere() uint64 { return uint64(len(s.memory)) }
+// nowhere is an address that is beyond all frames, and so is its metadata.
+func (s *xdpSender) nowhere() uint64 { return uint64(len(s.memory) + s.headroom) }
+
+// sendto makes the kernel take frames from the ring, without waiting for room in the
+// device.
+func (s *xdpSender) sendto() unix.Errno {
+	_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(s.socket), 0, 0, unix.MSG_DONTWAIT, 0, 0)
+	return errno
+}
 
 // reap frees the completed frames.
 func (s *xdpSender) reap() {
@@ -337,6 +392,9 @@ func (s *xdpSender) reap() {
 			continue
 		}
 		s.free = append(s.free, address)
+		if s.stamps != nil {
+			s.stamps.note(s.metadata(address))
+		}
 		if number := s.numbers[address/uint64(s.frameSize)]; int32(number-s.last) > 0 {
 			s.last = number
 		}
@@ -350,8 +408,25 @@ func (s *xdpSender) WarmUp() {}
 // Flush implements Sender. Send has already passed everything on.
 func (s *xdpSender) Flush() error { return nil }
 
-// Drain implements Sender. AF_XDP bypasses the queueing discipline.
-func (s *xdpSender) Drain() error { return nil }
+// Drain implements Sender. AF_XDP bypasses the queueing discipline, so it only waits for
+// timestamps.
+func (s *xdpSender) Drain() error {
+	if s.stamps == nil {
+		return nil
+	}
+	moved := time.Now()
+	for left := -1; ; time.Sleep(drainPoll) {
+		s.reap()
+		s.stamps.publish()
+		under := xdpFrames - len(s.free)
+		if under != left {
+			left, moved = under, time.Now()
+		}
+		if under == 0 || time.Since(moved) > completionPatience {
+			return nil
+		}
+	}
+}
 
 // Retries implements Sender.
 func (s *xdpSender) Retries() uint64 { return s.retries }
