@@ -34,12 +34,7 @@ func openPort(name string, c *config, messages *tool.Messages) (*port, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch err := device.Ready(); {
-	case errors.Is(err, wire.ErrDown):
-		return nil, tool.WithHint(err, "ip link set "+device.Name+" up")
-	case errors.Is(err, wire.ErrNoCarrier):
-		return nil, tool.WithHint(err, hintCarrier(device))
-	case err != nil:
+	if err := device.Ready(); err != nil {
 		return nil, err
 	}
 	p := &port{device: device}
@@ -68,14 +63,6 @@ func openPort(name string, c *config, messages *tool.Messages) (*port, error) {
 		}
 	}
 	return p, nil
-}
-
-// hintCarrier says how to get a carrier.
-func hintCarrier(device *wire.Interface) string {
-	if peer := device.Peer(); peer != "" {
-		return "the other end is down: ip link set " + peer + " up"
-	}
-	return "the other end is down, or no cable is connected: ip link set PEER up at the other end"
 }
 
 // openSockets opens one socket for each worker. With --tx auto, frames bypass the queueing

@@ -100,15 +100,36 @@ func (i *Interface) MaxFrame() int {
 	return i.MTU
 }
 
-// Ready returns an error if the interface cannot send because it is down or has no carrier.
+// Ready returns an error with a hint if the interface is down or has no carrier.
 func (i *Interface) Ready() error {
 	switch {
 	case !i.Up:
-		return fmt.Errorf("interface %q: %w", i.Name, ErrDown)
+		return downError(i.Name)
 	case !i.Carrier:
-		return fmt.Errorf("interface %q: %w", i.Name, ErrNoCarrier)
+		return &stateError{i.Name, ErrNoCarrier, i.hintCarrier()}
 	}
 	return nil
+}
+
+// stateError is the error of an interface that cannot send now.
+type stateError struct {
+	name string
+	err  error
+	hint string // what to do about it
+}
+
+func (e *stateError) Error() string { return fmt.Sprintf("interface %q: %v", e.name, e.err) }
+func (e *stateError) Unwrap() error { return e.err }
+func (e *stateError) Hint() string  { return e.hint }
+
+func downError(name string) error { return &stateError{name, ErrDown, "ip link set " + name + " up"} }
+
+// hintCarrier says how to get a carrier.
+func (i *Interface) hintCarrier() string {
+	if peer := i.Peer(); peer != "" {
+		return "the other end is down: ip link set " + peer + " up"
+	}
+	return "the other end is down, or no cable is connected: ip link set PEER up at the other end"
 }
 
 // Accepts returns an error if frames of a link type cannot be sent as they are.

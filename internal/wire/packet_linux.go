@@ -204,7 +204,7 @@ func (s *packetSender) sendError(errno unix.Errno, length int) error {
 	case unix.EINVAL:
 		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, length, frame.ErrTooShort)
 	case unix.ENETDOWN:
-		return fmt.Errorf("interface %q: %w", s.name, ErrDown)
+		return downError(s.name)
 	case unix.ENXIO, unix.ENODEV:
 		return fmt.Errorf("interface %q: %w", s.name, ErrNoInterface)
 	}

@@ -209,8 +209,9 @@ func carrierIsLost(t *testing.T, receiver *lab.Receiver, i *wire.Interface, send
 		sent += n
 		time.Sleep(100 * time.Microsecond)
 	}
-	if !errors.Is(err, wire.ErrNoCarrier) {
-		t.Errorf("%d sent, %v", sent, err)
+	var hinted interface{ Hint() string }
+	if !errors.Is(err, wire.ErrNoCarrier) || !errors.As(err, &hinted) || hinted.Hint() != "the other end is down: ip link set right up" {
+		t.Errorf("%d sent, %v: %v", sent, err, hinted)
 	}
 	after, err := i.Counters()
 	if err != nil {

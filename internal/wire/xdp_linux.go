@@ -328,7 +328,7 @@ func (s *xdpSender) kick(packets []stream.Packet) (sent int, err error) {
 			first++
 			s.retries++
 		case unix.ENETDOWN:
-			return completed, fmt.Errorf("interface %q: %w", s.name, ErrDown)
+			return completed, downError(s.name)
 		case unix.ENXIO, unix.ENODEV:
 			return completed, fmt.Errorf("interface %q: %w", s.name, ErrNoInterface)
 		default:
