@@ -182,7 +182,7 @@ func capturedBy(t *testing.T, log []byte) (captured, dropped int) {
 }
 
 // toldLoss is how pcap-merge says what a ring has overwritten.
-var toldLoss = regexp.MustCompile("was written anew before it was read to its end|written over before")
+var toldLoss = regexp.MustCompile("was overwritten before it was read to its end|overwritten before")
 
 // misplaced says which packets do not follow the one before, directly unless there may be gaps.
 func misplaced(packets []stream.Packet, mayHaveGaps bool) string {

@@ -25,9 +25,9 @@ func (e *UnreadError) Error() string {
 	lost := fmt.Sprintf("%d bytes lost", e.Lost)
 	switch {
 	case e.Unseen == 1:
-		return "a capture in it was written over before it was seen"
+		return "a capture in it was overwritten before it was seen"
 	case e.Unseen > 1:
-		return fmt.Sprintf("%d captures in it were written over before they were seen", e.Unseen)
+		return fmt.Sprintf("%d captures in it were overwritten before they were seen", e.Unseen)
 	case e.AtLeast && e.Lost == 0:
 		lost = "its last bytes may be lost"
 	case e.AtLeast:
@@ -110,7 +110,7 @@ func (t *tail) readOn(p []byte) (int, error) {
 }
 
 const (
-	overwritten = "was written anew before it was read to its end"
+	overwritten = "was overwritten before it was read to its end"
 	shortened   = "was cut before it was read to its end"
 	deleted     = "was deleted before it was read to its end"
 )
