@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,17 +15,36 @@ import (
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
 	"pcap-replay/internal/tool/tooltest"
+	"pcap-replay/internal/wire"
 	"pcap-replay/stream"
 )
 
 // From the reader's block into the ring, nothing is allocated.
 func TestFeedingDoesNotAllocate(t *testing.T) {
+	for name, split := range map[string]*splitter{"one interface": nil, "clients": newSplit(t, "clients"), "expression": newSplit(t, "src host 10.0.0.1"), "direction": newSplit(t, "direction")} {
+		t.Run(name, func(t *testing.T) { feedWithoutAllocating(t, split) })
+	}
+}
+
+func newSplit(t *testing.T, text string) *splitter {
+	split, err := newSplitter(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return split
+}
+
+func feedWithoutAllocating(t *testing.T, split *splitter) {
 	ring := schedule.NewRing(1<<16, 32<<20)
 	f := &feeder{
+		split:    split,
 		playback: &input.Playback{}, messages: &tool.Messages{}, report: &tool.Report{}, axis: schedule.NewAxis(schedule.TimeScale{}), clock: schedule.System,
-		epoch: &schedule.Epoch{}, rings: []*schedule.Ring{ring}, egresses: (&fileSink{}).egresses(nil, ring.MaxPacket()),
+		epoch: &schedule.Epoch{}, rings: []*schedule.Ring{ring}, egresses: append((&fileSink{}).egresses(nil, ring.MaxPacket()), (&fileSink{}).egresses(nil, ring.MaxPacket())...),
 	}
 	packets := lab.Packets(64, lab.Start, 1000, 100)
+	for i := range packets {
+		packets[i].Direction = stream.Direction(1 + i%2)
+	}
 	batch := make([]stream.Packet, len(packets))
 	allocated := testing.AllocsPerRun(500, func() {
 		copy(batch, packets)
@@ -94,6 +114,54 @@ func TestTheLastPacketLeaves(t *testing.T) {
 		code, out, messages := tooltest.Run(injector(), in, "-w", "-", "--delay", "1ms")
 		if got := lab.CountPackets([]byte(out)); code != tool.ExitDone || got != 50 {
 			t.Fatalf("round %d: exit %d, %d packets, %q", round, code, got, messages)
+		}
+	}
+}
+
+// countingSender is one side. It takes packets up to a limit.
+type countingSender struct {
+	wire.Sender
+	runs  [][]stream.Packet
+	limit int
+}
+
+var errFull = errors.New("full")
+
+func (s *countingSender) Send(packets []stream.Packet) (int, error) {
+	sent := min(len(packets), s.limit)
+	s.limit -= sent
+	s.runs = append(s.runs, packets[:sent])
+	if sent < len(packets) {
+		return sent, errFull
+	}
+	return sent, nil
+}
+
+// A split sender gives each side its runs in order, and says how far it came.
+func TestSplitSenderSendsRuns(t *testing.T) {
+	packets := lab.Packets(10, lab.Start, 1000, 100)
+	for i := range packets {
+		if i%5 > 2 {
+			packets[i].Direction = stream.Outbound
+		}
+	}
+	for limit := range 5 {
+		a, b := &countingSender{limit: 10}, &countingSender{limit: limit}
+		sender := newSplitSender(a, b)
+		sent, err := sender.Send(packets)
+		want := [...]int{3, 4, 8, 9, 10}[limit]
+		if sent != want || (err == nil) != (want == 10) {
+			t.Errorf("with room for %d on the second side: %d sent, %v, wanted %d", limit, sent, err, want)
+		}
+		framesA, bytesA := sender.sides[0].sent()
+		framesB, bytesB := sender.sides[1].sent()
+		if framesA+framesB != int64(want) || bytesA+bytesB != int64(100*want) || framesB != int64(limit) {
+			t.Errorf("%d and %d frames counted, wanted %d in all", framesA, framesB, want)
+		}
+		for _, run := range a.runs {
+			if len(run) != 3 || run[0].Direction == stream.Outbound {
+				t.Errorf("a run of %d packets of side %d", len(run), sideOf(&run[0]))
+			}
 		}
 	}
 }

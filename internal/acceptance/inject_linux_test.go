@@ -306,11 +306,7 @@ func TestSuperframesAreSegmented(t *testing.T) {
 		return
 	}
 	receiver := injectLab(t)
-	frame := make([]byte, 54+3000)
-	copy(frame, lab.Frame(0, 0, 60)[:34])
-	frame[23] = 6 // TCP
-	binary.BigEndian.PutUint16(frame[16:], uint16(len(frame)-14))
-	frame[46] = 0x50 // header length
+	frame := superframe()
 	lab.WriteCapture(t, "tso.pcap", []stream.Packet{
 		{Time: lab.Start, Data: frame, WireLength: uint32(len(frame)), LinkType: stream.LinkTypeEthernet},
 		lab.Packets(1, lab.Start, 0, 100)[0],
@@ -322,6 +318,16 @@ func TestSuperframesAreSegmented(t *testing.T) {
 	if summary.PacketsIn != 2 || summary.PacketsOut != 2 || summary.Frames != 4 || summary.Segmented != 1 {
 		t.Errorf("summary %+v", summary)
 	}
+}
+
+// superframe is a TCP frame with 3,000 bytes of payload, which has three segments.
+func superframe() []byte {
+	frame := make([]byte, 54+3000)
+	copy(frame, lab.Frame(0, 0, 60)[:34])
+	frame[23] = 6 // TCP
+	binary.BigEndian.PutUint16(frame[16:], uint16(len(frame)-14))
+	frame[46] = 0x50 // header length
+	return frame
 }
 
 // An interface that goes down in the middle ends the run; what was sent is said.

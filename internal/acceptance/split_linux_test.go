@@ -293,6 +293,64 @@ func TestSplitHasLimitsOfEachInterface(t *testing.T) {
 	}
 }
 
+// All segments of a packet leave on the side of the packet.
+func TestSplitSegments(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	receivers := splitLab(t)
+	packets := twoWay(2, time.Millisecond)
+	for i := range packets {
+		packets[i].Data = superframe()
+		packets[i].Data[33] = byte(i) // of the destination
+		packets[i].WireLength = uint32(len(packets[i].Data))
+	}
+	lab.WriteCapture(t, "tso.pcap", packets)
+	got, s, _ := injectSplit(t, receivers, exitDone, "--oversize", "segment", "--split", "dst host 10.0.0.0", "tso.pcap")
+	for side := range got {
+		if len(got[side]) != 3 || got[side][2].Data[33] != byte(side) || s.Interfaces[side].Segmented != 1 || s.Interfaces[side].Frames != 3 {
+			t.Errorf("side %d: %d frames arrived, %+v", side+1, len(got[side]), s.Interfaces[side])
+		}
+	}
+}
+
+// If the MTU of one interface falls during the run, frames are left out only there.
+func TestSplitMTUFalls(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	receivers := splitLab(t)
+	packets := twoWay(1000, time.Millisecond)
+	for i := range packets {
+		packets[i].Data = append(packets[i].Data, make([]byte, 1000)...)
+		packets[i].WireLength = uint32(len(packets[i].Data))
+	}
+	lab.WriteCapture(t, "large.pcap", packets)
+	fallen := make(chan error, 1)
+	go func() {
+		device, err := wire.Lookup("b")
+		for counted := (wire.Counters{}); err == nil && counted.Packets == 0; {
+			time.Sleep(time.Millisecond)
+			counted, err = device.Counters()
+		}
+		if err == nil {
+			err = lab.SetMTU("b", 500)
+		}
+		fallen <- err
+	}()
+	got, s, messages := injectSplit(t, receivers, exitDamaged, "--split", fromFirstHost, "large.pcap")
+	if err := <-fallen; err != nil {
+		t.Fatal(err)
+	}
+	a, b := s.Interfaces[0], s.Interfaces[1]
+	if a.Skipped.Total() != 0 || len(got[0]) != int(a.Frames) || b.Skipped.Oversize == 0 || len(got[1]) != int(b.Frames) || b.Frames+b.Skipped.Oversize+a.Frames != 1000 {
+		t.Errorf("%d and %d frames arrived: %+v", len(got[0]), len(got[1]), s.Interfaces)
+	}
+	if !strings.Contains(messages, `not sent on b: interface "b": frame of 1064 bytes`) {
+		t.Error(messages)
+	}
+}
+
 // If one interface goes down, the run ends and names it. What was sent on both is counted.
 func TestSplitInterfaceGoesDown(t *testing.T) {
 	if !lab.InNamespace(t) {

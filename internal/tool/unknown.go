@@ -21,6 +21,7 @@ var elsewhere = map[string]string{
 	"decap": "pcap-merge --decap and pcap-inject --decap take packets out of tunnels",
 	"dedup": "pcap-merge --dedup leaves out duplicates", "follow": "pcap-merge --follow reads captures that are being written",
 	"interface": "pcap-inject --interface sends packets", "i": "pcap-inject -i sends packets",
+	"split":    "pcap-inject --split sends on two interfaces",
 	"realtime": "pcap-inject --realtime sets the priority", "asap": "pcap-inject --asap sends as fast as possible",
 	"chart": "pcap-map --chart draws captures", "svg": "pcap-map --svg draws captures",
 
@@ -46,6 +47,10 @@ var elsewhere = map[string]string{
 
 	// tcpreplay.
 	"intf1":        "pcap-inject --interface sends packets",
+	"intf2":        "pcap-inject -i A -i B --split sends on two interfaces",
+	"I":            "pcap-inject -i A -i B --split sends on two interfaces",
+	"cachefile":    "pcap-inject --split decides which packets leave on which interface",
+	"c":            "pcap-inject --split decides which packets leave on which interface",
 	"multiplier":   "pcap-pace --speed changes the speed",
 	"x":            "pcap-pace --speed changes the speed",
 	"mbps":         "pcap-pace --bps sets the rate, such as --bps 100M",
