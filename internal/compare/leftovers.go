@@ -44,7 +44,10 @@ func (l *leftovers) add(one leftover) error {
 }
 
 func compareLeftovers(a, b leftover) int {
-	return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.number, b.number))
+	if a.key != b.key { // nearly always
+		return cmp.Compare(a.key, b.key)
+	}
+	return cmp.Compare(a.number, b.number)
 }
 
 // spill writes what is in memory as a run.
