@@ -98,8 +98,8 @@ func isInTunnel(dissected []string) bool {
 	protocols := dissected[0]
 	for _, unknown := range []string{
 		"avsp", "vntag", // tags of vendors
-		"gtpv2",                   // which is GTP-C
-		":udp:mpls", ":udp:sflow", // which has samples of frames
+		"gtpv2",  // which is GTP-C
+		":sflow", // which has samples of frames
 	} {
 		if strings.Contains(protocols, unknown) {
 			return false

@@ -66,7 +66,7 @@ func (w *walk) leaveIPv6(kinds kindSet) (Kind, reason) {
 // leave goes behind the header of the tunnel in an IP packet: what is at an offset, with an IP
 // protocol. A fragment holds only a part of the packet inside, so it stays as it is.
 func (w *walk) leave(kinds kindSet, protocol uint8, offset int32, isFragment, isLater bool) (Kind, reason) {
-	const inGRE, inUDP = 1<<GRE | 1<<TEB | 1<<ERSPAN, 1<<VXLAN | 1<<GENEVE | 1<<GTPU
+	const inGRE, inUDP = 1<<GRE | 1<<TEB | 1<<ERSPAN, 1<<VXLAN | 1<<GENEVE | 1<<GTPU | 1<<MPLS
 	var listed kindSet
 	switch protocol {
 	case protocolIPv4, protocolIPv6:

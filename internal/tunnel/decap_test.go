@@ -122,6 +122,8 @@ func TestDecap(t *testing.T) {
 		{"pseudowire without control word", "mpls", 0, ether, macs + "8847 00010140" + inFrame, ether, inFrame, noReason},
 		{"pseudowire, associated channel", "mpls", 0, ether, macs + "8847 00010140 10000007 0123456789abcdef0123456789abcdef", ether, "", controlMessage},
 		{"pseudowire of something else", "mpls", 0, ether, macs + "8847 00010140 90000007 0123456789abcdef0123456789abcdef", ether, "", unknownPayload},
+		{"labels in UDP", "mpls", 0, ether, macs + udp("19eb", "00010040 00020140"+ip4), ether, macs + "0800" + ip4, noReason},
+		{"labels in UDP, not MPLS", "mpls", 0, ether, macs + udp("19eb", "00010140 90000007 0123456789abcdef0123456789abcdef"), ether, "", unknownPayload},
 		{"labels without end", "mpls", 0, ether, macs + "8847 00010040 00010040", ether, "", invalidHeader},
 		{"labels in GRE", "gre", 0, ether, macs + gre4 + "0000 8847 00010140" + ip4, ether, macs + "8847 00010140" + ip4, noReason},
 		{"labels in GRE in RAW", "gre", 0, raw, over(in4, "2f") + "0000 8847 00010140" + ip4, raw, "", noLinkHeader},

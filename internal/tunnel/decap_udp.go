@@ -21,6 +21,8 @@ func (w *walk) enterUDP(kinds kindSet, offset int32, isFragment bool) (kind Kind
 		kind = GENEVE
 	case portGTPU:
 		kind = GTPU
+	case portMPLS:
+		kind = MPLS
 	default:
 		return noKind, noReason
 	}
@@ -39,6 +41,8 @@ func (w *walk) enterUDP(kinds kindSet, offset int32, isFragment bool) (kind Kind
 		return kind, w.enterGENEVE(offset)
 	case kind == GTPU:
 		return kind, w.enterGTPU(offset)
+	case kind == MPLS:
+		return kind, w.passLabels(offset)
 	case port == portVXLANGPE:
 		return kind, w.enterVXLANGPE(offset)
 	}

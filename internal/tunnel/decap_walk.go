@@ -112,7 +112,7 @@ func (w *walk) step(kinds kindSet) (Kind, reason) {
 	case frame.IsVLANTag(w.etherType):
 		return linkLayer(kinds, VLAN, w.passTag(kinds))
 	case w.etherType == frame.EtherTypeMPLS, w.etherType == frame.EtherTypeMPLSUpstream:
-		return linkLayer(kinds, MPLS, w.passLabels())
+		return linkLayer(kinds, MPLS, w.passLabels(w.at))
 	case w.etherType == frame.EtherTypePPPoE:
 		return linkLayer(kinds, PPPoE, w.passPPPoE())
 	}
@@ -208,9 +208,8 @@ func (w *walk) passTag(kinds kindSet) reason {
 	return noReason
 }
 
-// passLabels goes behind a stack of MPLS labels.
-func (w *walk) passLabels() reason {
-	at := w.at
+// passLabels goes behind a stack of MPLS labels at an offset.
+func (w *walk) passLabels(at int32) reason {
 	for isLast := false; !isLast; at += mplsLength {
 		if !w.has(at, mplsLength) {
 			return w.lacks(at, mplsLength)

@@ -29,6 +29,7 @@ const (
 	portVXLAN    = 4789
 	portVXLANGPE = 4790
 	portGENEVE   = 6081
+	portMPLS     = 6635 // RFC 7510
 	portVXLANOld = 8472 // of Linux, before VXLAN had a port; drivers/net/vxlan of Linux
 )
 
