@@ -184,8 +184,7 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 		}
 		f.trim(&packets[i])
 		egress := f.egressOf(&packets[i])
-		f.rewriter.RewriteOne(&packets[i])
-		frames, skip := egress.fitter.Frames(packets[i : i+1])
+		frames, skip := f.frames(egress, packets[i:i+1])
 		if skip != frame.NotSkipped {
 			if f.skip(&packets[i], skip) {
 				f.tellSkipped(&packets[i], egress.fitter.Explain(&packets[i], skip))
@@ -203,6 +202,16 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 		}
 	}
 	return nil
+}
+
+// frames returns the frames to send for the one packet in packets. It gets its Ethernet
+// header before it is changed, and its length after that.
+func (f *feeder) frames(egress *egress, packets []stream.Packet) ([]stream.Packet, frame.SkipReason) {
+	if skip := egress.fitter.Link(&packets[0]); skip != frame.NotSkipped {
+		return nil, skip
+	}
+	f.rewriter.RewriteOne(&packets[0])
+	return egress.fitter.Frames(packets)
 }
 
 // trim cuts a packet to its length on the wire. Some captures hold more bytes of a

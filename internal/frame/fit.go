@@ -1,7 +1,6 @@
 package frame
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -100,6 +99,7 @@ type Fitter struct {
 	hasLink   bool
 	frame     [1]stream.Packet // made of a packet
 	withLink  []byte           // its data, with a new header
+	isMadeUp  bool             // Link made the destination MAC address up
 	padded    []byte           // its data, with padding
 	segmenter Segmenter
 
@@ -138,13 +138,19 @@ func (f *Fitter) Frames(packets []stream.Packet) ([]stream.Packet, SkipReason) {
 	if f.Check(packet.LinkType) != nil {
 		return nil, SkippedLinkType
 	}
-	if f.fits(packet) {
+	if f.fits(packet) && !f.isMadeUp {
 		return packets, NotSkipped
 	}
 	f.frame[0] = *packet
 	frame := &f.frame[0]
-	if reason := f.Link(frame); reason != NotSkipped {
-		return nil, reason
+	if frame.LinkType != stream.LinkTypeEthernet {
+		if reason := f.Link(frame); reason != NotSkipped {
+			return nil, reason
+		}
+	}
+	if f.isMadeUp {
+		f.findNeighbor(frame.Data)
+		f.isMadeUp = false
 	}
 	if reason := f.lengthen(frame); reason != NotSkipped {
 		return nil, reason
@@ -160,9 +166,11 @@ func (f *Fitter) fits(packet *stream.Packet) bool {
 }
 
 // Link gives a packet an Ethernet header if the policies and the link type say so. Frames
-// does this as well, but what changes the headers of packets has to stand in between. The
-// Data that it makes is valid until the next call.
+// does this as well. A caller that changes packets calls Link before, and Frames with the
+// changed packet after it, so that it can change the new header, and the neighbor is that of
+// the changed address. The Data that Link makes is valid until the next call.
 func (f *Fitter) Link(packet *stream.Packet) SkipReason {
+	f.isMadeUp = false
 	if packet.LinkType == stream.LinkTypeEthernet || !f.makesEthernet() {
 		return NotSkipped
 	}
@@ -175,18 +183,19 @@ func (f *Fitter) Link(packet *stream.Packet) SkipReason {
 	case err != nil:
 		return SkippedLinkType
 	}
-	f.findNeighbor(f.withLink)
+	f.isMadeUp = [6]byte(f.withLink) == noDestination
 	packet.Data, packet.LinkType = f.withLink, stream.LinkTypeEthernet
 	packet.WireLength = uint32(min(max(int64(packet.WireLength)+int64(len(packet.Data)-before), 0), math.MaxUint32))
 	return NotSkipped
 }
 
-// findNeighbor replaces a destination MAC address that was made up.
+// findNeighbor replaces a destination MAC address that is still the one that was made up.
 func (f *Fitter) findNeighbor(frame []byte) {
-	if f.limits.Neighbor == nil || [6]byte(frame) != noDestination {
+	if f.limits.Neighbor == nil || len(frame) < EthernetLength || [6]byte(frame) != noDestination {
 		return
 	}
-	network, etherType := frame[EthernetLength:], binary.BigEndian.Uint16(frame[EthernetLength-2:])
+	offset, etherType := networkOffset(frame)
+	network := frame[offset:]
 	var address []byte
 	switch {
 	case etherType == EtherTypeIPv4 && len(network) >= minIPv4:
