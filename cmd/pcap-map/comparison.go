@@ -134,10 +134,10 @@ func (c *comparison) warn() {
 		messages.Warnf("the reference has link type %s, and the capture %s: MAC addresses are not compared", r.Reference.LinkName, r.Capture.LinkName)
 	}
 	if n := r.Reference.OutOfOrder; n > 0 {
-		messages.Warnf("%s: %s of the reference earlier than one before (pcap-merge sorts)", c.inputs[compare.Reference].Display(), tool.Plural(n, "packet"))
+		messages.Warnf("%s: %s of the reference out of order (pcap-merge sorts them)", c.inputs[compare.Reference].Display(), tool.Plural(n, "packet"))
 	}
 	if r.Displaced > 0 {
-		messages.Warnf("%s so far from their places that their times are not compared (--memory makes room for more)", tool.Plural(r.Displaced, "packet"))
+		messages.Warnf("%s too far from their places: their times are not compared (a larger --memory compares more)", tool.Plural(r.Displaced, "packet"))
 	}
 	if r.Reference.Packets > 0 && r.Capture.Packets > 0 && r.Matched+r.Altered == 0 {
 		messages.Warnf("the captures have no packet in common")
@@ -184,7 +184,7 @@ func (c *comparison) print() error {
 
 // counters is the line for SIGUSR1.
 func (c *comparison) counters() string {
-	return fmt.Sprintf("%s of both compared", tool.Plural(c.packets.Load(), "packet"))
+	return fmt.Sprintf("%s of both captures compared", tool.Plural(c.packets.Load(), "packet"))
 }
 
 func (c *comparison) summary(head record.Summary) any {

@@ -80,7 +80,7 @@ func (c *config) readComparison(flags *tool.Flags) (err error) {
 	operands := flags.Operands()
 	if len(operands) > 1 {
 		return tool.UsageErrorf("--against compares with one capture, and %q is a second one", operands[1]).
-			WithHint("pcap-merge makes one of several")
+			WithHint("pcap-merge merges several captures into one")
 	}
 	if c.reference == "-" && (len(operands) == 0 || operands[0] == "-") {
 		return tool.UsageErrorf("--against -: stdin cannot be the reference and the capture")

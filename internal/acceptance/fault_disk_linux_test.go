@@ -59,8 +59,8 @@ func TestFullDisk(t *testing.T) {
 		noInodes   = "mount -t tmpfs -o nr_inodes=3 none disk/out; "
 	)
 	for _, c := range []struct{ command, words string }{
-		{"for i in {1..8}; do cat captures/*; done | pcap-merge --memory 0 > /dev/null", `pcap-merge: error: spill: write .*disk/tmp/.*`},
-		{"for i in {1..8}; do cat captures/*; done | pcap-merge --memory 0 --tmp disk/out > /dev/null", `pcap-merge: error: spill: write disk/out/.*`},
+		{"for i in {1..8}; do cat captures/*; done | pcap-merge --memory 0 > /dev/null", `pcap-merge: error: temporary file: write .*disk/tmp/.*`},
+		{"for i in {1..8}; do cat captures/*; done | pcap-merge --memory 0 --tmp disk/out > /dev/null", `pcap-merge: error: temporary file: write disk/out/.*`},
 		{"pcap-merge -o disk/out/a captures", `pcap-merge: error: disk/out/a`},
 		{nearlyFill + "pcap-merge -o disk/out/a -z lz4 --pcapng captures", `pcap-merge: error: disk/out/a`},
 		{"pcap-merge captures > disk/stdout", `pcap-merge: error: stdout`},

@@ -36,7 +36,7 @@ const leftoverLength = 16 // bytes in the file
 func (l *leftovers) add(one leftover) error {
 	if len(l.memory) == l.limit {
 		if err := l.spill(); err != nil {
-			return fmt.Errorf("spill: %w", err)
+			return fmt.Errorf("temporary file: %w", err)
 		}
 	}
 	l.memory = append(l.memory, one)
@@ -98,7 +98,7 @@ func (l *leftovers) sorted() iter.Seq2[leftover, error] {
 			var first *leftoverRun
 			for _, run := range runs {
 				if run.err != nil && run.err != io.EOF {
-					yield(leftover{}, fmt.Errorf("read what was spilled: %w", run.err))
+					yield(leftover{}, fmt.Errorf("temporary file: %w", run.err))
 					return
 				}
 				if run.err == nil && (first == nil || compareLeftovers(run.head, first.head) < 0) {

@@ -104,7 +104,7 @@ func (s *spill) prepare(w *spillWriter) error {
 		return err
 	}
 	if err := w.create(s.folder); err != nil {
-		return fmt.Errorf("spill: %w", err)
+		return fmt.Errorf("temporary file: %w", err)
 	}
 	return nil
 }
@@ -170,7 +170,7 @@ func (s *spill) write(w *spillWriter, chunk *spilledChunk) {
 	s.size += int64(len(data))
 	s.writeCost += (cost - s.writeCost) / writeCostSpan
 	if err != nil && s.err == nil {
-		s.err = fmt.Errorf("spill: %w", err)
+		s.err = fmt.Errorf("temporary file: %w", err)
 	}
 }
 
@@ -213,7 +213,7 @@ func (s *spill) read(chunk *spilledChunk, memory *loadedChunk) ([]stream.Packet,
 		err = s.uncompress(chunk, memory.plain)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read spilled packets: %w", err)
+		return nil, fmt.Errorf("temporary file: %w", err)
 	}
 	memory.packets = parsePackets(memory.packets[:0], memory.plain, chunk.packets)
 	return memory.packets, nil

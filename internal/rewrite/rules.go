@@ -38,7 +38,7 @@ type ruleSet struct {
 func (s *ruleSet) add(text string, rule network) error {
 	for i, other := range s.networks {
 		if other.first == rule.first && other.last == rule.last {
-			return fmt.Errorf("%q: %q is for the same", text, s.texts[i])
+			return fmt.Errorf("%q: %q maps the same", text, s.texts[i])
 		}
 	}
 	s.networks, s.texts = append(s.networks, rule), append(s.texts, text)
