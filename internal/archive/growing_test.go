@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A tarball may grow while it is read: what was not there when it was opened is read
-// as well, and nothing is asked for again and again.
+// A tarball may grow while it is read. Data that was added after it was opened is read, too,
+// and the reader does not poll the file.
 func TestTarballGrowsWhileItIsRead(t *testing.T) {
 	var whole bytes.Buffer
 	w := tar.NewWriter(&whole)

@@ -15,8 +15,8 @@ import (
 	"pcap-replay/stream"
 )
 
-// indexParts is an index taken apart, so that it can be changed in any way and put
-// together again with checksums that are right.
+// indexParts is an index in parts. A test can change any of them and make an index with
+// correct checksums again.
 type indexParts struct {
 	header  indexHeader
 	windows []byte
@@ -50,7 +50,7 @@ func takeApart(t testing.TB, path string) *indexParts {
 	return p
 }
 
-// clone copies what changes are made to.
+// clone copies the parts that tests change.
 func (p *indexParts) clone() *indexParts {
 	c := *p
 	c.windows, c.cells, c.points = bytes.Clone(p.windows), slices.Clone(p.cells), slices.Clone(p.points)
@@ -62,8 +62,8 @@ func (p *indexParts) clone() *indexParts {
 	return &c
 }
 
-// seal puts an index together. Places and checksums fit; numbers of the footer that were
-// not changed follow from the tables.
+// seal makes an index of the parts. It computes the places and checksums, and the numbers of
+// the footer that were not changed.
 func (p *indexParts) seal(t testing.TB) []byte {
 	t.Helper()
 	w := newMemberWriter()
@@ -253,14 +253,14 @@ func (p *indexParts) end() int64 {
 	return p.members[len(p.members)-1].end
 }
 
-// forgedArchive is an archive, its index, and what reading without the index gives.
+// forgedArchive is an archive, its index, and its members as read without the index.
 type forgedArchive struct {
 	path    string
 	parts   *indexParts
 	members []file
 }
 
-// forgedArchives are archives with members of all kinds, before and behind captures.
+// forgedArchives are archives with members of all kinds, before and after captures.
 func forgedArchives(t testing.TB) (archives []*forgedArchive) {
 	t.Helper()
 	_, pairs := noisyTar(t, 3, 450_000)
@@ -300,8 +300,8 @@ func forgedArchives(t testing.TB) (archives []*forgedArchive) {
 	return archives
 }
 
-// check reads an archive through a forged index. Either it is refused, or all members come,
-// each as reading without an index gives it.
+// check reads an archive by a forged index. Either the index is refused, or all members are
+// as read without an index.
 func (a *forgedArchive) check(index []byte) (wrong string, refused error) {
 	if err := os.WriteFile(IndexPath(a.path), index, 0o666); err != nil {
 		return err.Error(), nil

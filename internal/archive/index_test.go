@@ -21,7 +21,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// noisyTar makes a tarball of files with all kinds of data, and gives its members.
+// noisyTar makes a tarball of files with all kinds of data, and returns its members.
 func noisyTar(t testing.TB, files, size int) (tarball []byte, pairs []string) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -83,7 +83,7 @@ func indexFile(path string) error {
 	}
 }
 
-// checkIndexed reads everything through the index, in every way.
+// checkIndexed reads everything by the index, in every way.
 func checkIndexed(t *testing.T, path string, pairs []string) {
 	t.Helper()
 	x, err := OpenIndexed(path)
@@ -183,7 +183,7 @@ func TestIndexOfEveryCompression(t *testing.T) {
 		}
 		archives[strings.Join(program, "")] = compressed
 	}
-	// A point before each capture, where the compression has blocks.
+	// There is a point before each capture if the compression has blocks.
 	points := map[string]int{"gzip-c": 2, "lz4-B4-c": 2, "xz-0cT2--block-size=300000": 2, "bzip2-1c": 2, "go.tar.gz": 2, "frames.tar.zst": 2}
 	for name, archive := range archives {
 		t.Run(name, func(t *testing.T) {
@@ -253,7 +253,7 @@ func TestIndexIsOfItsArchiveOnly(t *testing.T) {
 	}
 }
 
-// damagedArchives are cut and damaged tarballs, in every compression that is there.
+// damagedArchives are truncated and damaged tarballs, in every compression of this machine.
 func damagedArchives(t *testing.T) map[string][]byte {
 	tarball, _ := noisyTar(t, 4, 200_000)
 	header := 2 * (blockSize + int(roundUp(int64(len(tarball)-2*blockSize)/4-blockSize)))
@@ -290,7 +290,7 @@ func damagedArchives(t *testing.T) map[string][]byte {
 	return archives
 }
 
-// An index of a damaged tarball gives what there is, and the damage.
+// An index of a damaged tarball has the members that can be read, and the damage.
 func TestIndexOfDamagedTarballs(t *testing.T) {
 	for name, archive := range damagedArchives(t) {
 		t.Run(name, func(t *testing.T) {
@@ -360,8 +360,8 @@ func TestIndexOfDamagedTarballs(t *testing.T) {
 	}
 }
 
-// TestDamagedIndexGivesNoWrongBytes changes an index in many ways. Either it is
-// refused, or what comes out is right.
+// TestDamagedIndexGivesNoWrongBytes changes an index in many ways. Either it is refused, or
+// the data that is read is correct.
 func TestDamagedIndexGivesNoWrongBytes(t *testing.T) {
 	tarball, pairs := noisyTar(t, 3, 150_000)
 	path := buildIndex(t, "a.tar.gz", gzipped(t, tarball))

@@ -25,7 +25,7 @@ type file struct {
 	data []byte
 }
 
-// walk reads a tarball to its end: its members, and what was said.
+// walk reads a tarball to its end, and returns its members and errors.
 func walk(t testing.TB, tarball []byte) (files []file, said []error) {
 	t.Helper()
 	return walkReader(t, bytes.NewReader(tarball), false)
@@ -60,7 +60,7 @@ func walkReader(t testing.TB, src io.Reader, ignoreZeros bool) (files []file, sa
 	}
 }
 
-// checkStored compares what Stored gave with what was read.
+// checkStored compares the data of Stored with the data that was read.
 func checkStored(t testing.TB, stored *io.SectionReader, storedErr error, data []byte, readErr error) {
 	t.Helper()
 	if storedErr != nil {
@@ -117,7 +117,7 @@ func gzipped(t testing.TB, data []byte) []byte {
 	return b.Bytes()
 }
 
-// checkFiles compares with pairs of name and content.
+// checkFiles compares members with pairs of name and content.
 func checkFiles(t *testing.T, files []file, pairs ...string) {
 	t.Helper()
 	if len(files)*2 != len(pairs) {
@@ -295,7 +295,7 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-// TestAgreesWithTar has tar make what is rare, and compares what comes out.
+// TestAgreesWithTar compares with tar what both read from rare kinds of tarballs.
 func TestAgreesWithTar(t *testing.T) {
 	if _, err := exec.LookPath("tar"); err != nil {
 		t.Skip("no tar here")
@@ -363,8 +363,8 @@ func TestAgreesWithTar(t *testing.T) {
 	}
 }
 
-// withChecksums makes the checksums of changed headers right: without, nothing
-// behind the first change would be tried.
+// withChecksums corrects the checksums of changed headers. Otherwise nothing after the first
+// change would be tested.
 func withChecksums(tarball []byte) []byte {
 	tarball = bytes.Clone(tarball)
 	for at := 0; at+blockSize <= len(tarball); at += blockSize {
@@ -425,8 +425,8 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// hugeTar makes a tarball whose second member claims a size that no file has, as a number
-// of GNU tar or as a PAX record.
+// hugeTar makes a tarball whose second member claims an impossible size, as a number of GNU
+// tar or as a PAX record.
 func hugeTar(t *testing.T, size uint64, isPAX bool) []byte {
 	t.Helper()
 	tarball := makeTar(t, "first.pcap", capture(2), "huge.pcap", capture(20))
@@ -452,8 +452,8 @@ func setChecksum(header []byte) {
 	copy(header[checksumStart:checksumEnd], fmt.Sprintf("%06o\x00 ", sum))
 }
 
-// A member that claims more than the tarball holds is cut there, whether that is a file,
-// in which is skipped by seeking, or a pipe.
+// A member that claims more data than the tarball has ends with the tarball. This holds for a
+// file, in which data is skipped by seeking, and for a pipe.
 func TestMembersOfImpossibleSize(t *testing.T) {
 	for _, size := range []uint64{1 << 40, 1 << 62, 1<<63 - 1024, 1<<63 - 1, 1 << 63, 1<<64 - 1} {
 		for _, isPAX := range []bool{false, true} {
@@ -519,7 +519,7 @@ func paxHeader(t *testing.T, pairs ...string) []byte {
 	return header
 }
 
-// sparseTar makes a tarball of a sparse member that claims a size, and of one behind it.
+// sparseTar makes a tarball of a sparse member that claims a size, and another member.
 func sparseTar(t *testing.T, size int64) []byte {
 	t.Helper()
 	pieces := fmt.Sprintf("1\n0\n%d\n", len(capture(3)))
@@ -531,7 +531,7 @@ func sparseTar(t *testing.T, size int64) []byte {
 	return tarball
 }
 
-// A sparse member may claim more zeros than anybody can read.
+// A sparse member may claim too many zeros to read.
 func TestSparseMemberIsBounded(t *testing.T) {
 	for size, bounded := range map[int64]bool{1 << 20: false, maxSparseSize + 1: true, 1<<63 - 1: true} {
 		files, said := walk(t, sparseTar(t, size))

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// storedIn walks through a tarball and gives what Stored says of every member.
+// storedIn walks through a tarball and returns the result of Stored for every member.
 func storedIn(t *testing.T, r *Reader) (stored []*io.SectionReader) {
 	t.Helper()
 	defer r.Close()
@@ -28,8 +28,8 @@ func storedIn(t *testing.T, r *Reader) (stored []*io.SectionReader) {
 	}
 }
 
-// Data stand in the file as they are where that is not compressed, wherever in it the
-// tarball begins. checkIndexed sees to what an index gives.
+// Stored returns the data of an uncompressed file, wherever in the file the tarball begins.
+// checkIndexed tests Stored with an index.
 func TestStoredIsWhatIsRead(t *testing.T) {
 	tarball := makeTar(t, "a.pcap", capture(1), "b.pcap", capture(5), "empty", "")
 	from := bytes.NewReader(append(make([]byte, 1000), tarball...))

@@ -23,9 +23,9 @@ import (
 	"pcap-replay/stream"
 )
 
-// Whatever the bytes, every packet that can be read of them goes through all engines:
-// merged in order, written and read again as it was, sent at its time as frames, and
-// counted where it cannot be sent.
+// Whatever the input, every packet that can be read passes all engines: it is merged in
+// order, written and read again unchanged, sent at its time as frames, or counted if it
+// cannot be sent.
 func FuzzPipeline(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		throughArchive(t, data)
@@ -34,7 +34,7 @@ func FuzzPipeline(f *testing.F) {
 		if len(packets) > maxPackets {
 			return // it expands when it is decompressed
 		}
-		// The window of a second sorts less, and no packet is lost.
+		// A window of a second sorts less, but no packet is lost.
 		got := merged(t, data, 1e9, 1<<20)
 		wantSame(t, sorted(got, compareAll), sorted(packets, compareAll))
 		for _, memory := range []int64{0, 1 << 20} {
@@ -48,10 +48,10 @@ func FuzzPipeline(f *testing.F) {
 	})
 }
 
-// maxPackets keeps one round of the fuzzer short.
+// maxPackets limits the time of one round of the fuzzer.
 const maxPackets = 1 << 12
 
-// asPcapNG holds every link type.
+// asPcapNG are options for a format that can hold every link type.
 var asPcapNG = stream.WriterOptions{PcapNG: true}
 
 // throughArchive reads data as a member of a tarball.
@@ -74,7 +74,7 @@ func throughArchive(t *testing.T, data []byte) {
 	}
 }
 
-// merged merges the sections of data as they come in on a stream.
+// merged merges the sections of data, read as a stream.
 func merged(t *testing.T, data []byte, window, memory int64) (packets []stream.Packet) {
 	t.Helper()
 	runs := merge.NewRuns(memory, t.TempDir(), window, false)
@@ -106,7 +106,7 @@ func merged(t *testing.T, data []byte, window, memory int64) (packets []stream.P
 	}
 }
 
-// isExpected is nil for an error that bad bytes are reason enough for.
+// isExpected returns nil for an error that damaged data may cause.
 func isExpected(err error) error {
 	var damage *stream.Damage
 	if errors.As(err, &damage) || errors.Is(err, stream.ErrNotCapture) {
@@ -127,7 +127,7 @@ func writeCapture(t *testing.T, path string, packets []stream.Packet) {
 	}
 }
 
-// sendAll plays a capture of packets in order, and checks what leaves when.
+// sendAll plays a capture of packets in order, and checks what is sent and when.
 func sendAll(t *testing.T, path string, packets []stream.Packet) {
 	t.Helper()
 	size := 1 << 20
@@ -172,11 +172,12 @@ func sendAll(t *testing.T, path string, packets []stream.Packet) {
 const (
 	maxFrames = 1 << 15
 	mtu       = 1500
-	// maxGap shortens gaps of years: whoever waits looks ten times a second whether to end.
+	// maxGap shortens gaps of years, because a waiting thread checks ten times a second
+	// whether to end.
 	maxGap = time.Second
 )
 
-// due is a frame and when it is to leave.
+// due is a frame and its departure time.
 type due struct {
 	data      []byte
 	departure int64
@@ -195,7 +196,7 @@ type feeding struct {
 	expected  int64 // its departure
 }
 
-// play puts all packets of a capture that has one section, in order of time.
+// play puts all packets of a capture with one section into the ring, in order of time.
 func (f *feeding) play(t *testing.T, path string) {
 	t.Helper()
 	problems := &input.Problems{Messages: &tool.Messages{}, Report: &tool.Report{}}
@@ -249,8 +250,8 @@ func (f *feeding) putPacket(t *testing.T, packet *stream.Packet) {
 	f.ring.Publish()
 }
 
-// expect gives the departure of a packet in order: the gap after the one before it, or
-// maxGap. One without a timestamp leaves with the packet before it.
+// expect returns the departure of a packet in order: the gap after the one before it, at most
+// maxGap. A packet without a timestamp leaves with the packet before it.
 func (f *feeding) expect(packet *stream.Packet) int64 {
 	if packet.Untimed {
 		return f.expected
@@ -262,7 +263,7 @@ func (f *feeding) expect(packet *stream.Packet) int64 {
 	return f.expected
 }
 
-// framesOf makes Ethernet frames within the MTU, or none where that is not possible.
+// framesOf makes Ethernet frames within the MTU, or none if that is not possible.
 func (f *feeding) framesOf(packet *stream.Packet) []stream.Packet {
 	made := *packet
 	if made.LinkType != stream.LinkTypeEthernet {
@@ -282,7 +283,7 @@ func (f *feeding) framesOf(packet *stream.Packet) []stream.Packet {
 	return segments
 }
 
-// stepClock goes on by a little with each look at it, and wakes up in time.
+// stepClock advances a little at each reading, and wakes up in time.
 type stepClock struct{ now int64 }
 
 func (c *stepClock) Now() int64 { c.now += 30; return c.now }
@@ -309,12 +310,12 @@ func (r *recorder) Send(packets []stream.Packet) (sent int, err error) {
 	return len(packets), nil
 }
 
-// maxLate is more than the looks at the clock take that frames of one moment cost, in
-// nanoseconds.
+// maxLate is the maximum lateness in nanoseconds: more than the readings of the clock take
+// for frames that are due at the same time.
 const maxLate = 100_000
 
-// check compares what left with what was to leave: the same, in the same order, no frame
-// before its time and none long after it.
+// check compares the frames that left with those that were due: the same frames in the same
+// order, none before its time, and none later than maxLate.
 func (r *recorder) check(t *testing.T, want []due) {
 	t.Helper()
 	if len(r.frames) != len(want) {
@@ -339,7 +340,7 @@ func wantSame(t *testing.T, got, want []stream.Packet) {
 	}
 }
 
-// sorted is a sorted copy, in which equal packets keep their order.
+// sorted returns a sorted copy, in which packets of equal time keep their order.
 func sorted(packets []stream.Packet, compare func(a, b stream.Packet) int) []stream.Packet {
 	packets = slices.Clone(packets)
 	slices.SortStableFunc(packets, compare)

@@ -13,8 +13,8 @@ import (
 	"pcap-replay/stream"
 )
 
-// BenchmarkMerge reads four captures: in order, up to a millisecond out of order, and
-// with a clock that steps back every now and then.
+// BenchmarkMerge merges four captures: in order, up to a millisecond out of order, and with a
+// clock that sometimes steps back.
 func BenchmarkMerge(b *testing.B) {
 	const (
 		inputs = 4

@@ -11,8 +11,8 @@ import (
 	"pcap-replay/stream"
 )
 
-// All tests find out who uses what is free: otherwise one sees it only when the memory
-// has been taken for something else by then.
+// All tests overwrite free memory, to find code that still uses it. Otherwise such a fault
+// shows only if the memory has been reused.
 func init() {
 	spoilt := stream.Packet{Time: -1, Data: []byte("freed"), WireLength: 5}
 	whenFree = func(data []byte, batch []stream.Packet) {
@@ -25,8 +25,8 @@ func init() {
 	}
 }
 
-// TestLargePackets merges packets that do not fit into the blocks that files are
-// read in, or of which two do not: what a block holds moves into the next.
+// TestLargePackets merges packets of which one or two do not fit into a block, so that data
+// is moved from a block to the next one.
 func TestLargePackets(t *testing.T) {
 	for _, length := range []int{3 << 10, 60 << 10, 200 << 10} {
 		for _, window := range []int64{0, 1e9} {

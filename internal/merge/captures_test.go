@@ -14,7 +14,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// The first packet is the one that a survey of the capture calls first.
+// Peek and a survey of the capture agree on the first packet.
 func TestFirstPacketOfAFile(t *testing.T) {
 	whole := lab.Pcap(lab.Packets(5, lab.Start, time.Second, 100), binary.LittleEndian, true)
 	damaged := slices.Clone(whole)

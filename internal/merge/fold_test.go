@@ -15,7 +15,7 @@ func spanning(name string, start, end int64, closed *int, steps ...fakeStep) *In
 	return input
 }
 
-// Inputs that follow one another are merged as they are, however many there are.
+// Inputs that do not overlap are not folded, however many there are.
 func TestFoldLeavesWhatFits(t *testing.T) {
 	closed := 0
 	var inputs []*Input
@@ -35,7 +35,7 @@ func TestFoldLeavesWhatFits(t *testing.T) {
 	}
 }
 
-// What is wrong with an input is told when it is folded, and the others go on.
+// An error of an input is reported when it is folded, and the other inputs are read.
 func TestFoldTellsTrouble(t *testing.T) {
 	closed, told := 0, 0
 	cause := errors.New("cause")

@@ -24,8 +24,8 @@ func folderOf(path string, idle time.Duration) Folder {
 	return Folder{Path: path, List: list, IsOutput: func(string) bool { return false }, Idle: idle}
 }
 
-// TestFollowMergesWhatGrows has workers write and rotate out of step while their
-// folder is followed: everything comes out, in order.
+// TestFollowMergesWhatGrows follows a folder while workers write files and rotate them out of
+// step. All packets are returned in order.
 func TestFollowMergesWhatGrows(t *testing.T) {
 	folder := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestFollowMergesWhatGrows(t *testing.T) {
 	})
 }
 
-// writeSlowly writes packets as they happened, to the byte, to three files.
+// writeSlowly writes packets to three files at their times, byte by byte.
 func writeSlowly(t *testing.T, folder string, worker int, packets []stream.Packet) {
 	began := time.Now()
 	for part := range 3 {
@@ -103,7 +103,8 @@ func writeSlowly(t *testing.T, folder string, worker int, packets []stream.Packe
 	}
 }
 
-// TestFollowEnds by Stop, with what is there, cut packets reported.
+// TestFollowEnds ends a Follower by Stop. It returns all that is there, and reports cut
+// packets.
 func TestFollowEnds(t *testing.T) {
 	folder := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

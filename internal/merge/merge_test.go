@@ -22,7 +22,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// numbered makes a packet that tells which one it is.
+// numbered makes a packet that has its number in its data.
 func numbered(time int64, input, number int) stream.Packet {
 	data := binary.BigEndian.AppendUint32(nil, uint32(input))
 	data = binary.BigEndian.AppendUint32(data, uint32(number))
@@ -36,8 +36,8 @@ func identify(p *stream.Packet) packetID {
 	return packetID{int(binary.BigEndian.Uint32(p.Data)), int(binary.BigEndian.Uint32(p.Data[4:]))}
 }
 
-// capture makes packets of one input. Times grow in steps of up to 2 * gap, and
-// every now and then one comes up to disorder too late.
+// capture makes packets of one input. Times grow in steps of up to 2 * gap, and some packets
+// come up to disorder too late.
 func capture(random *rand.Rand, input, count int, start, gap, disorder int64) []stream.Packet {
 	packets := make([]stream.Packet, count)
 	now := start
@@ -67,10 +67,10 @@ func writeCapture(t testing.TB, path string, packets []stream.Packet, compressio
 	}
 }
 
-// strict fails on everything that is wrong with an input.
+// strict fails at any error of an input.
 func strict(input *Input, err error) error { return fmt.Errorf("%v: %w", input, err) }
 
-// read reads everything, copied.
+// read reads all packets and copies them.
 func read(t testing.TB, r *Merger, batchSize int) []stream.Packet {
 	t.Helper()
 	var all []stream.Packet
@@ -102,7 +102,7 @@ func mergeAll(t testing.TB, inputs []*Input) (packets []stream.Packet, late int6
 
 func byTime(a, b stream.Packet) int { return cmp.Compare(a.Time, b.Time) }
 
-// wantOrder checks that got is all packets of the inputs in stable order of time.
+// wantOrder checks that got has all packets of the inputs, stably sorted by time.
 func wantOrder(t testing.TB, got []stream.Packet, inputs [][]stream.Packet) {
 	t.Helper()
 	want := slices.Concat(inputs...)
@@ -117,8 +117,8 @@ func wantOrder(t testing.TB, got []stream.Packet, inputs [][]stream.Packet) {
 	}
 }
 
-// TestSortedStableComplete merges what chance brings, as files of all kinds and
-// as a stream of sections, and compares with a stable sort.
+// TestSortedStableComplete merges random inputs, as files of all kinds and as a stream of
+// sections, and compares the result with a stable sort.
 func TestSortedStableComplete(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -143,7 +143,7 @@ func TestSortedStableComplete(t *testing.T) {
 			}
 			pool := files.NewPool(1+random.IntN(20), nil)
 			for _, peeked := range []bool{true, false} {
-				// What is kept ahead must not run out of memory here: that makes
+				// Reading ahead must not run out of memory here, because that makes
 				// the window shorter.
 				captures := NewCaptures(pool, window, 1<<30)
 				var list []*Input
@@ -181,7 +181,7 @@ func TestSortedStableComplete(t *testing.T) {
 	}
 }
 
-// addSections makes runs of files one behind the other.
+// addSections makes runs of concatenated files.
 func addSections(t testing.TB, runs *Runs, paths []string) []*Input {
 	t.Helper()
 	var sections []io.Reader
@@ -202,7 +202,7 @@ func addSections(t testing.TB, runs *Runs, paths []string) []*Input {
 	return added.Inputs
 }
 
-// TestLateGoesOutAtOnce has packets further out of order than the window, with
+// TestLateGoesOutAtOnce merges packets that are out of order by more than the window, with
 // and without others that are not.
 func TestLateGoesOutAtOnce(t *testing.T) {
 	for _, c := range []struct {
@@ -243,8 +243,8 @@ func TestLateGoesOutAtOnce(t *testing.T) {
 	}
 }
 
-// TestNothingIsLost merges disorder without bounds: the order may suffer, the
-// packets may not.
+// TestNothingIsLost merges packets in any order. The result need not be sorted, but must have
+// all packets.
 func TestNothingIsLost(t *testing.T) {
 	for seed := range uint64(30) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -287,8 +287,8 @@ func TestNothingIsLost(t *testing.T) {
 	}
 }
 
-// TestInputsThatStartTogetherShareTheMemory opens one after another what is all to be
-// held: those that were first must not keep what they got while they were few.
+// TestInputsThatStartTogetherShareTheMemory opens inputs one after another that all have to
+// be held in memory. The first ones must give back what they got while there were few.
 func TestInputsThatStartTogetherShareTheMemory(t *testing.T) {
 	const inputs = 24
 	packets := make([]stream.Packet, 16000)
@@ -328,7 +328,7 @@ func TestInputsThatStartTogetherShareTheMemory(t *testing.T) {
 	}
 }
 
-// fakeReader gives batches and errors as they are listed.
+// fakeReader returns a list of batches and errors.
 type fakeReader struct {
 	steps  []fakeStep
 	closed *int
@@ -363,8 +363,8 @@ func at(times ...int64) (packets []stream.Packet) {
 	return packets
 }
 
-// TestFileThatBeginsOutOfOrder is too large to be looked through before the merge:
-// its first packet is not its earliest.
+// TestFileThatBeginsOutOfOrder merges a file that is too large to be read before the merge,
+// and whose first packet is not the earliest.
 func TestFileThatBeginsOutOfOrder(t *testing.T) {
 	captures := NewCaptures(files.NewPool(8, nil), 1e9, 256<<20)
 	var list []*Input
@@ -428,7 +428,8 @@ func TestTroubleEndsOneInput(t *testing.T) {
 	}
 }
 
-// TestTroubleAheadIsToldInTime opens an input before its time, which fails.
+// TestTroubleAheadIsToldInTime opens an input before its start, which fails. The error is
+// reported at the start.
 func TestTroubleAheadIsToldInTime(t *testing.T) {
 	gone := &Input{Path: "gone", Start: 5, Open: func(int) (Reader, error) { return nil, os.ErrNotExist }}
 	whole := fakeInput("whole", 1, new(int), fakeStep{at(1), nil}, fakeStep{at(5), io.EOF})
@@ -524,8 +525,7 @@ func TestLinkTypesNameBothInputs(t *testing.T) {
 	}
 }
 
-// TestFewDescriptors merges files that all overlap with fewer descriptors than
-// files.
+// TestFewDescriptors merges overlapping files with fewer descriptors than files.
 func TestFewDescriptors(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	folder := t.TempDir()
@@ -625,8 +625,8 @@ func TestSpillLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// TestNoAllocationPerPacket counts what a merge of files and of runs allocates
-// once it is under way.
+// TestNoAllocationPerPacket counts the allocations of a merge of files and of runs after its
+// beginning.
 func TestNoAllocationPerPacket(t *testing.T) {
 	folder := t.TempDir()
 	captures := NewCaptures(files.NewPool(16, nil), 1e9, 1<<20)
@@ -698,7 +698,7 @@ func TestGoroutinesEnd(t *testing.T) {
 	})
 }
 
-// TestEndsOfTime has the times that a broken clock gives.
+// TestEndsOfTime merges packets with times of a broken clock.
 func TestEndsOfTime(t *testing.T) {
 	first, last := int64(math.MinInt64), int64(math.MaxInt64)
 	packet := numbered(0, 0, 0)
@@ -725,7 +725,7 @@ func TestTimesDoNotWrapRound(t *testing.T) {
 	}
 }
 
-// TestFileThatShrinksWhileItIsRead loses its end; the others do not.
+// TestFileThatShrinksWhileItIsRead truncates a file. The other files are read to their end.
 func TestFileThatShrinksWhileItIsRead(t *testing.T) {
 	folder := t.TempDir()
 	captures := NewCaptures(files.NewPool(8, nil), 1e6, 256<<10)
@@ -768,8 +768,8 @@ func TestFileThatShrinksWhileItIsRead(t *testing.T) {
 	}
 }
 
-// TestManySmallStreams takes no more memory than it should: a few packets do not
-// keep a block each.
+// TestManySmallStreams checks that a stream with few packets does not keep a whole block in
+// memory.
 func TestManySmallStreams(t *testing.T) {
 	runs := NewRuns(1<<30, t.TempDir(), 1e9, true)
 	defer runs.Close()

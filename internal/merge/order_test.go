@@ -37,7 +37,7 @@ func stepping(random *rand.Rand, input, count int, window, gap, disorder int64) 
 	return packets
 }
 
-// inOwnOrder is the rule for the packets of one input, as the package comment has it.
+// inOwnOrder orders the packets of one input by the rule of the package comment.
 func inOwnOrder(packets []stream.Packet, window int64) []stream.Packet {
 	var ordered []stream.Packet
 	for len(packets) > 0 {
@@ -57,8 +57,8 @@ func inOwnOrder(packets []stream.Packet, window int64) []stream.Packet {
 	return ordered
 }
 
-// byFront merges inputs as mergecap does: always the earliest of those that are next in
-// their input, and of equal ones that of the first input.
+// byFront merges inputs like mergecap: the earliest packet of those that are next in their
+// inputs comes first, and among equal times that of the first input.
 func byFront(inputs [][]stream.Packet) (merged []stream.Packet) {
 	inputs = slices.Clone(inputs)
 	for {
@@ -116,7 +116,7 @@ var ways = map[string]func(t testing.TB, paths []string, window int64) []*Input{
 		return openSmall(t, captures, paths, func(c *Contents) { c.Disorder = UnknownDisorder })
 	},
 	"told by a record": func(t testing.TB, paths []string, window int64) []*Input {
-		// A record tells how much later than any packet before one of them is.
+		// A record has the largest disorder.
 		return openSmall(t, NewCaptures(files.NewPool(8, nil), window, 1<<30), paths, func(c *Contents) { c.Disorder = 1 << 62 })
 	},
 	"run in memory": func(t testing.TB, paths []string, window int64) []*Input {
@@ -135,7 +135,7 @@ var ways = map[string]func(t testing.TB, paths []string, window int64) []*Input{
 	},
 }
 
-// folded folds inputs in pairs, if two of them or more are open at a time.
+// folded folds inputs in pairs if two or more are open at the same time.
 func folded(t testing.TB, inputs []*Input, memory int64) []*Input {
 	t.Helper()
 	runs := NewRuns(memory, t.TempDir(), 0, false)
@@ -147,7 +147,7 @@ func folded(t testing.TB, inputs []*Input, memory int64) []*Input {
 	return inputs
 }
 
-// openSmall makes inputs of files, in blocks so small that a window is many.
+// openSmall makes inputs of files with blocks so small that a window takes many.
 func openSmall(t testing.TB, captures *Captures, paths []string, know func(*Contents)) (inputs []*Input) {
 	t.Helper()
 	for _, path := range paths {
@@ -176,7 +176,8 @@ func writeCaptures(t testing.TB, inputs [][]stream.Packet) (paths []string) {
 	return paths
 }
 
-// TestInputsKeepTheirOrder has clocks that step, in every way from a file to a merge.
+// TestInputsKeepTheirOrder merges inputs whose clocks step, in every way from a file to a
+// merge.
 func TestInputsKeepTheirOrder(t *testing.T) {
 	for seed := range uint64(40) {
 		random := rand.New(rand.NewPCG(seed, 17))
@@ -218,7 +219,7 @@ func TestInputsKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// follow gives what a Follower makes of files that grow no more.
+// follow returns the packets of a Follower of files that do not grow any more.
 func follow(t *testing.T, paths []string, window int64) (got []stream.Packet) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -243,8 +244,8 @@ func follow(t *testing.T, paths []string, window int64) (got []stream.Packet) {
 	return got
 }
 
-// TestPacketsInOrderDoNotOvertake has times as chance brings them: of two packets of one
-// input of which the second is not earlier, the first stays the first.
+// TestPacketsInOrderDoNotOvertake merges packets with random times. If the second of two
+// packets of one input is not earlier than the first, they keep their order.
 func TestPacketsInOrderDoNotOvertake(t *testing.T) {
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 18))
@@ -272,7 +273,7 @@ func TestPacketsInOrderDoNotOvertake(t *testing.T) {
 	}
 }
 
-// TestStepsOfTheClock has one input each, with a window of 10.
+// TestStepsOfTheClock merges one input with a window of 10.
 func TestStepsOfTheClock(t *testing.T) {
 	for _, c := range []struct {
 		name        string
@@ -307,7 +308,8 @@ func TestStepsOfTheClock(t *testing.T) {
 	}
 }
 
-// TestMergecapKeepsTheSameOrder of inputs that are in order but for steps of their clocks.
+// TestMergecapKeepsTheSameOrder compares with mergecap, for inputs that are in order except
+// for steps of their clocks.
 func TestMergecapKeepsTheSameOrder(t *testing.T) {
 	if _, err := exec.LookPath("mergecap"); err != nil {
 		t.Skip("no mergecap here")
@@ -351,8 +353,8 @@ func readAll(t testing.TB, src io.Reader) (packets []stream.Packet) {
 	return packets
 }
 
-// TestFollowDoesNotWaitForAClockThatIsBehind has a file whose clock steps back by a year
-// and one whose clock is right: packets of both come out while the files grow.
+// TestFollowDoesNotWaitForAClockThatIsBehind follows a file whose clock steps back by a year,
+// and one whose clock is right. Packets of both are returned while the files grow.
 func TestFollowDoesNotWaitForAClockThatIsBehind(t *testing.T) {
 	folder := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 	"pcap-replay/stream"
 )
 
-// A window that is little is held, of another one a prescan tells the disorder; with
-// both, packets come out in order.
+// A small window is held in memory, and a prescan measures the disorder of a large one. In
+// both cases, the packets are returned in order.
 func TestPrescanSeesLargeWindows(t *testing.T) {
 	const (
 		count     = 40_000
@@ -67,7 +67,7 @@ func TestPrescanSeesLargeWindows(t *testing.T) {
 	}
 }
 
-// A window that is longer than the file does not have all of the file read first.
+// A window that is longer than the file does not make the prescan read all of it first.
 func TestPrescanHasAReach(t *testing.T) {
 	defer func(reach int64) { prescanReach = reach }(prescanReach)
 	prescanReach = 256 << 10
@@ -102,8 +102,8 @@ func TestPrescanHasAReach(t *testing.T) {
 	}
 }
 
-// What is written to a file that a prescan has been through comes too late to be put in
-// order, and is left alone.
+// Packets that are written to a file after a prescan has read it come too late to be sorted,
+// and keep their places.
 func TestPrescanEndsAFileThatGrows(t *testing.T) {
 	random := rand.New(rand.NewPCG(9, 9))
 	packets := capture(random, 0, 60_000, lab.Start, int64(time.Microsecond), 0)

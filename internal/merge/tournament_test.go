@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestTournament has sources come, move on and go by chance, and finds the winner
-// by looking at all of them.
+// TestTournament adds, advances and removes sources at random, and compares the winner with
+// the result of a linear search.
 func TestTournament(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	var tree tournament

@@ -17,7 +17,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// outcome is what comes out of a folder that is followed.
+// outcome is the result of following a folder.
 type outcome struct {
 	packets []stream.Packet
 	damage  []*stream.Damage
@@ -26,7 +26,7 @@ type outcome struct {
 	files   int
 }
 
-// followWhile follows a folder while write writes in it, and for three seconds more.
+// followWhile follows a folder while write writes files, and for three seconds more.
 func followWhile(t *testing.T, folder string, write func()) (o outcome) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -68,7 +68,7 @@ func followWhile(t *testing.T, folder string, write func()) (o outcome) {
 	return o
 }
 
-// writer writes files in a test, and waits a while after each step.
+// writer writes files in a test, and pauses after each step.
 type writer struct {
 	t      *testing.T
 	folder string
@@ -108,8 +108,8 @@ func somePackets(first, count int) (capture []byte) {
 	return lab.Pcap(packets[first:], binary.LittleEndian, true)
 }
 
-// TestFollowKnowsFiles by their inode and first bytes: whatever happens to them, each
-// packet comes out once.
+// TestFollowKnowsFiles checks that files are identified by their inode and first bytes:
+// whatever happens to them, each packet is returned once.
 func TestFollowKnowsFiles(t *testing.T) {
 	a, b, c := somePackets(0, 100), somePackets(100, 50), somePackets(150, 70)
 	header := a[:24]
@@ -262,8 +262,8 @@ func TestFollowKnowsFiles(t *testing.T) {
 	}
 }
 
-// TestFollowCountsWhatIsOverwritten has nobody read until a ring of files has been
-// written many times round: every byte has come out or is counted as lost.
+// TestFollowCountsWhatIsOverwritten reads only after a ring of files has been overwritten many
+// times. Every byte is returned or counted as lost.
 func TestFollowCountsWhatIsOverwritten(t *testing.T) {
 	const rounds, count = 14, 15000
 	folder := t.TempDir()
@@ -292,8 +292,8 @@ func TestFollowCountsWhatIsOverwritten(t *testing.T) {
 	}
 }
 
-// TestFollowSaysThatMoreMayBeLost has a file written anew at once when it has been
-// closed, as a ring of one file does.
+// TestFollowSaysThatMoreMayBeLost overwrites a file as soon as it has been closed, as a ring
+// of one file does.
 func TestFollowSaysThatMoreMayBeLost(t *testing.T) {
 	folder := t.TempDir()
 	o := followWhile(t, folder, func() {
@@ -314,8 +314,7 @@ func TestFollowSaysThatMoreMayBeLost(t *testing.T) {
 	}
 }
 
-// TestFollowCountsCapturesThatItDoesNotSee has a file written anew several times between two
-// looks.
+// TestFollowCountsCapturesThatItDoesNotSee overwrites a file several times between two looks.
 func TestFollowCountsCapturesThatItDoesNotSee(t *testing.T) {
 	for _, times := range []int{1, 2, 5} {
 		folder := t.TempDir()
@@ -340,8 +339,8 @@ func TestFollowCountsCapturesThatItDoesNotSee(t *testing.T) {
 	}
 }
 
-// TestFollowWaitsForToolsThatEnd has a tool write its last packets a while after the stop,
-// and another one write on without end.
+// TestFollowWaitsForToolsThatEnd stops while one tool writes its last packets a little later,
+// and another one writes without end.
 func TestFollowWaitsForToolsThatEnd(t *testing.T) {
 	for name, ends := range map[string]bool{"ends": true, "goes on": false} {
 		t.Run(name, func(t *testing.T) {

@@ -21,8 +21,8 @@ import (
 	"pcap-replay/internal/record"
 )
 
-// scenario is a run that TestEndsOfRuns makes up. Its times are multiples of 10 ms, and
-// those of signals lie between them.
+// scenario is a random run of TestEndsOfRuns. Its times are multiples of 10 ms, and signals
+// come between them.
 type scenario struct {
 	steps    []time.Duration // after each of them, it writes
 	isDeaf   bool            // it does not see that the run is to end, as a read does not
@@ -52,7 +52,7 @@ func newScenario(random *rand.Rand) (s scenario) {
 	return s
 }
 
-// fakeRun is what became of a scenario.
+// fakeRun is the result of a scenario.
 type fakeRun struct {
 	scenario
 	code        int
@@ -65,7 +65,7 @@ type fakeRun struct {
 	temporary   []string
 }
 
-// play makes the run in a bubble.
+// play runs the scenario in a bubble of synctest.
 func (s scenario) play(t *testing.T, folder string) *fakeRun {
 	f := &fakeRun{scenario: s}
 	names := []string{filepath.Join(folder, "first"), filepath.Join(folder, "last")}
@@ -160,7 +160,7 @@ func (s scenario) play(t *testing.T, folder string) *fakeRun {
 }
 
 // The outputs, the exit code and the report of a run agree, whenever signals come, whatever
-// the tool does then, and whether the file system takes the outputs.
+// the tool then does, and whether or not the file system accepts the outputs.
 func TestEndsOfRuns(t *testing.T) {
 	for seed := range uint64(1500) {
 		s := newScenario(rand.New(rand.NewPCG(seed, 1)))
@@ -173,7 +173,7 @@ func TestEndsOfRuns(t *testing.T) {
 	}
 }
 
-// problems says where the run does not end as the comment of the package has it.
+// problems returns the differences from the end of a run that the package comment describes.
 func (f *fakeRun) problems() (problems []string) {
 	want := func(ok bool, what string) {
 		if !ok {

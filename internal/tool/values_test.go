@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// explainedValue finds values that stand as examples.
+// explainedValue matches the examples of values in the manual.
 var explainedValue = regexp.MustCompile(`(?m)^\.Ql (.+) [,;.]$`)
 
-// Values are read as pcap-replay(7) says that they are written.
+// The examples of values in pcap-replay(7) are valid.
 func TestTheValuesOfThePageAreRead(t *testing.T) {
 	page, err := os.ReadFile("../../man/pcap-replay.7")
 	if err != nil {
