@@ -5,37 +5,37 @@ import (
 	"slices"
 )
 
-// clock says when the packets of the reference are to be expected in the capture, by the
-// pairs that were found last. It chooses among packets of the same bytes.
+// clock estimates when the packets of the reference should be in the capture, from the last
+// pairs. This decides among packets with the same bytes.
 type clock struct {
-	given      float64               // speed; 0: to be estimated
+	given      float64               // the given speed; 0: to be estimated
 	speed      float64               // how much faster time passes in the capture, as far as it is known
 	firstPairs [clockPairs]pairTimes // the first pairs
 	pairs      [clockPairs]pairTimes
 	count      int64
 	first      pairTimes
 	last       pairTimes
-	misses     [clockPairs]float64 // how exact the expectations of these pairs were, in nanoseconds
+	misses     [clockPairs]float64 // errors of the estimates for these pairs, in nanoseconds
 
 	isFresh bool    // the medians are those of the pairs
 	offsets float64 // their median
-	noise   float64 // by how much they miss: the median, in nanoseconds
+	noise   float64 // the median of misses, in nanoseconds
 }
 
 // pairTimes are the times of a packet on both sides, in nanoseconds.
 type pairTimes struct{ reference, capture int64 }
 
 const (
-	// clockPairs is odd, so that it has a median, and so many that seven packets that
-	// were held up do not change it.
+	// clockPairs is odd, so that there is a median, and large enough that seven delayed
+	// packets do not change it.
 	clockPairs = 15
-	// guardFactor is by how many times the noise a packet may miss its time, and minGuard by
-	// how much at least, in nanoseconds, before others of the same bytes are tried.
+	// guardFactor times the noise, and at least minGuard nanoseconds, is how far a packet
+	// may be from its estimated time before others with the same bytes are tried.
 	guardFactor = 8
 	minGuard    = 1000
-	// wideGuard is that where nothing else says that a packet is missing. NICs and drivers
-	// hold packets up for less, and let them go in bursts: a flood of identical packets is
-	// matched in order.
+	// wideGuard is used if nothing else indicates that a packet is missing. NICs and
+	// drivers delay packets by less than that, and send them in bursts. So a flood of
+	// identical packets is matched in order.
 	wideGuard = 1e6
 )
 
@@ -46,7 +46,7 @@ func newClock(speed float64) clock {
 	return clock{speed: 1}
 }
 
-// add takes note of a pair.
+// add adds a pair.
 func (c *clock) add(reference, capture int64) {
 	pair := pairTimes{reference, capture}
 	if c.count == 0 {
@@ -62,8 +62,8 @@ func (c *clock) add(reference, capture int64) {
 	}
 }
 
-// estimateSpeed compares the last pairs with the first ones. The median leaves out packets
-// that were held up.
+// estimateSpeed compares the last pairs with the first ones. Delayed packets do not change the
+// median.
 func (c *clock) estimateSpeed() {
 	if c.count == clockPairs {
 		c.firstPairs = c.pairs
@@ -94,8 +94,8 @@ func (c *clock) refresh() {
 	c.isFresh, c.offsets, c.noise = true, offsets[known/2], misses[known/2]
 }
 
-// guard is how much a packet may miss its time before others of the same bytes are tried.
-// wide says that nothing else tells that one is missing.
+// guard is how far a packet may be from its estimated time before others with the same bytes
+// are tried. wide means that nothing else indicates that one is missing.
 func (c *clock) guard(wide bool) float64 {
 	if c.count == 0 {
 		return math.Inf(1)
@@ -108,9 +108,9 @@ func (c *clock) guard(wide bool) float64 {
 	return guard
 }
 
-// miss is how far from the expectation a pair would be, in nanoseconds. It is held against
-// the last pair, and against the median of the last ones: the first is right after a
-// pause, the second after a single packet that was held up.
+// miss is how far a pair would be from the estimate, in nanoseconds. Estimates are made from
+// the last pair, which is better after a pause, and from the median of the last pairs, which
+// is better after a single delayed packet.
 func (c *clock) miss(reference, capture int64) float64 {
 	if c.count == 0 {
 		return 0
@@ -120,8 +120,8 @@ func (c *clock) miss(reference, capture int64) float64 {
 	return min(c.missByLast(reference, capture), byOffsets)
 }
 
-// isEarly says that a packet of the capture came earlier than expected by more than so many
-// nanoseconds, however the expectation is made.
+// isEarly reports whether a packet of the capture came earlier than both estimates by more than
+// so many nanoseconds.
 func (c *clock) isEarly(reference, capture int64, by float64) bool {
 	c.refresh()
 	byLast := float64(capture-c.last.capture) - float64(reference-c.last.reference)/c.speed

@@ -8,20 +8,20 @@ import (
 	"pcap-replay/stream"
 )
 
-// Reader is where packets come from. [stream.Reader] is one.
+// Reader is a source of packets, such as a [stream.Reader].
 type Reader interface {
-	// Read is as that of stream.Reader.
+	// Read is like that of stream.Reader.
 	Read(dst []stream.Packet) (int, error)
 	Section() stream.Section
 }
 
-// feed reads one side ahead, in a goroutine of its own.
+// feed reads one side ahead, in its own goroutine.
 type feed struct {
 	reader  Reader
 	packets []stream.Packet // of the last Read
-	err     error           // that came instead
+	err     error           // the error that came instead of packets
 	digester
-	batches chan *batch // closed by none: a batch with an error other than damage ends it
+	batches chan *batch // is never closed; it ends with a batch that has an error other than damage
 	unused  chan *batch
 	ended   bool
 	stats   record.Compared
@@ -55,8 +55,8 @@ func (f *feed) read() {
 	f.packets = f.packets[:n]
 }
 
-// run digests what has been read, and everything that follows, until an error that is
-// no damage, or until stop is closed.
+// run digests the packets that were read and all that follow, until an error other than
+// damage, or until stop is closed.
 func (f *feed) run(stop <-chan struct{}) {
 	for {
 		select {
@@ -82,7 +82,7 @@ func isDamage(err error) bool {
 	return errors.As(err, &damage)
 }
 
-// take counts a batch. The error is one that is no damage.
+// take counts a batch. It returns an error other than damage.
 func (f *feed) take(b *batch) error {
 	switch {
 	case b.err == io.EOF:

@@ -13,10 +13,10 @@ import (
 	"pcap-replay/stream"
 )
 
-// ErrLinkTypes says that frames of two link types cannot be held against each other.
+// ErrLinkTypes means that frames of the two link types cannot be compared.
 var ErrLinkTypes = errors.New("link types cannot be compared")
 
-// ReadError says that one of the captures could not be read to its end.
+// ReadError means that one of the captures could not be read to its end.
 type ReadError struct {
 	Side Side
 	Err  error
@@ -36,66 +36,68 @@ const (
 
 func (s Side) String() string { return [...]string{"reference", "capture"}[s] }
 
-// The events of packets that only one side has.
+// The names of the events of packets that only one side has.
 const (
 	EventMissing = "missing"
 	EventExtra   = "extra"
 )
 
-// Options say how to compare.
+// Options are the options of a comparison.
 type Options struct {
-	// Speed is how much faster than the reference the capture is meant to be. 0: to be
+	// Speed is the intended speed of the capture relative to the reference. 0: to be
 	// estimated.
 	Speed float64
-	// Memory is about how many bytes to use.
+	// Memory is the approximate number of bytes to use.
 	Memory int64
-	// Tmp is the folder for what memory does not hold. "" is that of the system.
+	// Tmp is the folder for temporary files. "" is that of the system.
 	Tmp string
-	// Events is how many missing and how many extra packets to give with the result.
+	// Events is the largest number of missing, and of extra, packets in the result.
 	Events int
-	// Damaged is called for every broken place. Its error ends the comparison. It may be
+	// Damaged is called for every damaged place. Its error ends the comparison. It may be
 	// nil.
 	Damaged func(Side, *stream.Damage) error
-	// Progressed is called now and then with the packets read of both. It may be nil.
+	// Progressed is called regularly with the number of packets read since the last call.
+	// It may be nil.
 	Progressed func(packets int64)
 }
 
-// Result is what was found.
+// Result is the result of a comparison.
 type Result struct {
-	// Comparison has every field but the paths.
+	// Comparison has every field except the paths.
 	record.Comparison
 	// Series are both rates and the gap error over time.
 	Series Series
 	// GapErrors counts gap errors by [GapErrorBounds].
 	GapErrors []int64
-	// Missing and Extra are the first of them. Their events have neither tool nor path.
+	// Missing and Extra are the first missing and extra packets. The events have neither
+	// tool nor path.
 	Missing, Extra []record.Unmatched
-	// LinkTypesDiffer says that MAC addresses were not compared.
+	// LinkTypesDiffer means that MAC addresses were not compared.
 	LinkTypesDiffer bool
 }
 
 const (
 	// lookAhead is how many more packets of the reference than of the capture are read
-	// behind the last pair. So the packets that a packet may belong to are known when it
-	// comes.
+	// after the last pair, so that the packets that a packet may belong to are known when
+	// it is read.
 	lookAhead = 4096
-	// minWindow holds what is read ahead and what waits.
+	// minWindow is enough for the packets that are read ahead and those that wait.
 	minWindow = 8 * lookAhead
-	// packetMemory is what a packet in a window costs: itself and, where none has a
-	// partner, its three chains in tables that have just grown.
+	// packetMemory is the memory of a packet in a window: the packet, and its three chains,
+	// if no packet has a partner and the tables have just grown.
 	packetMemory = int64(unsafe.Sizeof(packet{}) + 3*(unsafe.Sizeof(uint64(0))+unsafe.Sizeof(chain{}))*2*ofSlots/fullSlots)
 	// minLeftovers keeps the number of runs in the file small.
 	minLeftovers = 1 << 14
-	// leftoverShare is which part of the memory the leftovers of each side have.
+	// leftoverShare divides the memory for the leftovers of each side.
 	leftoverShare = 8
 )
 
-// join brings the packets of both sides together.
+// join pairs the packets of both sides.
 type join struct {
 	options Options
 	feeds   [2]*feed
-	// windows hold the packets of both sides, and exact their chains: of the reference, of
-	// all packets; of the capture, of those that wait for theirs to be read.
+	// windows hold the packets of both sides. exact has the chains of all packets of the
+	// reference, and of the packets of the capture that wait for a partner.
 	windows [2]*window
 	exact   [2]*chains
 	orphans [2]*chains // by their other keys
@@ -109,9 +111,9 @@ type join struct {
 	order  order
 }
 
-// Compare reads both to their ends. The error is a [*ReadError], [ErrLinkTypes], that of
-// Options.Damaged, or one of the files for what memory does not hold. After an error, a Read
-// may still be under way.
+// Compare reads both captures to their ends. The error is a [*ReadError], [ErrLinkTypes], that
+// of Options.Damaged, or that of a temporary file. After an error, a Read may still be
+// running.
 func Compare(reference, capture Reader, options Options) (*Result, error) {
 	j := &join{options: options, feeds: [2]*feed{newFeed(reference), newFeed(capture)}, clock: newClock(options.Speed), last: [2]int64{nobody, nobody}}
 	size := max((options.Memory-options.Memory*2/leftoverShare)/2/packetMemory, minWindow)
@@ -133,7 +135,7 @@ func Compare(reference, capture Reader, options Options) (*Result, error) {
 	return j.end()
 }
 
-// begin reads the first packets, which tell link types and snaplens.
+// begin reads the first packets, from which link types and snaplens are known.
 func (j *join) begin() error {
 	var types [2]stream.LinkType
 	seed := newSeed()
@@ -168,7 +170,7 @@ func (j *join) begin() error {
 	return nil
 }
 
-// damaged takes note of an error that is damage.
+// damaged counts an error that is damage.
 func (j *join) damaged(side Side, err error) error {
 	var damage *stream.Damage
 	if !errors.As(err, &damage) {
@@ -212,7 +214,7 @@ func (j *join) read() error {
 	return nil
 }
 
-// next says which side to read.
+// next returns the side to read next.
 func (j *join) next() Side {
 	r, c := j.windows[Reference], j.windows[Capture]
 	aheadR, aheadC := r.end-j.last[Reference], c.end-j.last[Capture]
@@ -222,9 +224,9 @@ func (j *join) next() Side {
 	case j.feeds[Capture].ended:
 		return Reference
 	case j.last[Capture] == nobody && r.end+batchPackets > r.size:
-		return Capture // which is more likely to begin with something else
+		return Capture // it is more likely to begin with other packets
 	case min(aheadR, aheadC) > r.size/4 && j.clock.count > clockPairs:
-		// There is much that only one side has: the times tell which.
+		// Many packets are on one side only. The times decide.
 		if j.clock.offset(j.feeds[Reference].latest, j.feeds[Capture].latest) < 0 {
 			return Capture
 		}
@@ -235,7 +237,7 @@ func (j *join) next() Side {
 	return Capture
 }
 
-// add takes a packet into the window of its side, and finds its partner if that has come.
+// add adds a packet to the window of its side, and finds its partner if that was read.
 func (j *join) add(side Side, p *packet) error {
 	w := j.windows[side]
 	if w.isFull() {
@@ -280,8 +282,8 @@ func (j *join) addReference(number int64) {
 	}
 }
 
-// isRather says that a packet of the capture is more likely a duplicate of one of the
-// reference that has a partner than the partner of another one, by its time.
+// isRather reports whether, by its time, packet c of the capture is more likely a duplicate of
+// paired, which has a partner, than the partner of other.
 func (j *join) isRather(paired, other, c *packet) bool {
 	return paired.partner != nobody && j.clock.miss(paired.time, c.time)+j.clock.guard(true) < j.clock.miss(other.time, c.time)
 }
@@ -303,13 +305,13 @@ func (j *join) addCapture(number int64) {
 	}
 }
 
-// maxPassed is how many packets of the same bytes may be missing in a row for the next one
-// to be recognised by its time.
+// maxPassed is the largest number of packets with the same bytes that may be missing in a row
+// so that the next one is still recognized by its time.
 const maxPassed = 4096
 
-// choose gives the packet of a chain that a packet of the capture belongs to: the next one,
-// unless the times say clearly that it is a later one, or, by nobody, one that has a
-// partner already. There must be a next one.
+// choose returns the packet of a chain that a packet of the capture belongs to: the next one,
+// unless the times say clearly that it is a later one. It returns nobody if it is one that has
+// a partner already. There must be a next one.
 func (j *join) choose(all *chains, found *chain, kind keyKind, c *packet) int64 {
 	number := all.number(found.cursor)
 	if found.length == 1 {
@@ -331,7 +333,7 @@ func (j *join) choose(all *chains, found *chain, kind keyKind, c *packet) int64 
 		if fits && miss < bestMiss {
 			best, bestMiss, bestSteps = number, miss, step
 		} else if j.clock.isEarly(candidate.time, c.time, 0) {
-			break // as are all that follow
+			break // and so are all that follow
 		}
 	}
 	if best == nobody {
@@ -357,7 +359,7 @@ func (j *join) pair(reference, capture int64) {
 	if r.is(untimed) {
 		c.flags |= partnerUntimed
 	}
-	if capture > j.last[Capture] { // else it has waited, and the clock knows later ones
+	if capture > j.last[Capture] { // otherwise it has waited, and the clock has later pairs
 		j.last = [2]int64{reference, capture}
 		if !r.is(untimed) && !c.is(untimed) {
 			j.clock.add(r.time, c.time)
@@ -367,8 +369,8 @@ func (j *join) pair(reference, capture int64) {
 	j.result.countPair(r, c)
 }
 
-// age looks for the partner of a packet that has waited for the same bytes long enough,
-// among those that have as well.
+// age searches the partner of a packet that has waited long enough for the same bytes, among
+// the packets of the other side that have waited as long.
 func (j *join) age(side Side) {
 	w := j.windows[side]
 	number := w.aged
@@ -392,8 +394,8 @@ func (j *join) age(side Side) {
 	}
 }
 
-// ageCapture says whether a packet of the capture has the bytes of one of the reference:
-// of one that was passed over, or of one that has a partner.
+// ageCapture reports whether a packet of the capture has the bytes of a packet of the
+// reference that was passed over or has a partner.
 func (j *join) ageCapture(number int64, c *packet) bool {
 	all := j.exact[Reference]
 	found := all.find(exactKey, c.keys[exactKey])
@@ -418,8 +420,8 @@ func (j *join) ageCapture(number int64, c *packet) bool {
 	return true
 }
 
-// pairOrphan makes a packet the partner of one that has the same key of one kind and has
-// waited for the same bytes long enough as well.
+// pairOrphan pairs a packet with one that has the same key of one kind and has also waited long
+// enough for the same bytes.
 func (j *join) pairOrphan(side Side, number int64, kind keyKind) bool {
 	p, orphans := j.windows[side].at(number), j.orphans[1-side]
 	found := orphans.find(kind, p.keys[kind])
@@ -439,7 +441,7 @@ func (j *join) pairOrphan(side Side, number int64, kind keyKind) bool {
 	return true
 }
 
-// drain brings together what has been read, when nothing more comes.
+// drain pairs the packets that remain when both sides have been read.
 func (j *join) drain() error {
 	for _, side := range []Side{Reference, Capture} {
 		for w := j.windows[side]; w.aged < w.end; {
@@ -456,7 +458,7 @@ func (j *join) drain() error {
 	return nil
 }
 
-// retire takes the oldest packet out of a window, and counts what became of it.
+// retire removes the oldest packet of a window, and counts its result.
 func (j *join) retire(side Side) error {
 	if j.timing == nil {
 		j.timing = newTiming(j)
@@ -514,7 +516,7 @@ func (j *join) retireCapture(number int64, c *packet) error {
 	return j.left[Capture].add(leftover{key: c.keys[exactKey], number: number, duplicate: c.is(duplicate)})
 }
 
-// end pairs the leftovers, and draws the sums.
+// end pairs the leftovers, and computes the sums.
 func (j *join) end() (*Result, error) {
 	r := &j.result
 	err := pairLeftovers(j.left[Reference], j.left[Capture], func(reference, capture leftover) {
@@ -542,7 +544,7 @@ func (j *join) end() (*Result, error) {
 	return r, nil
 }
 
-// without leaves out the event of a packet that turned out to have a partner.
+// without removes the event of a packet whose partner was found later.
 func without(events []record.Unmatched, number int64) []record.Unmatched {
 	i, found := slices.BinarySearchFunc(events, number+1, func(e record.Unmatched, packet int64) int { return cmp.Compare(e.Packet, packet) })
 	if !found {

@@ -7,14 +7,14 @@ import "sort"
 type order struct {
 	reordered, extent int64
 	came              int64
-	// highest are the packets that were the furthest in the reference when they came:
-	// numbers and places rise. The oldest are dropped.
+	// highest are the packets that had the highest number in the reference when they came.
+	// Their numbers and places rise. The oldest are dropped.
 	highest []highest
 }
 
 type highest struct{ number, place int64 }
 
-// maxHighest bounds how far back an extent reaches.
+// maxHighest limits how far back an extent reaches.
 const maxHighest = 1 << 19
 
 func (o *order) add(number int64) {

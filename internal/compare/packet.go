@@ -8,7 +8,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// packet is what is kept of one.
+// packet is what is kept of a packet.
 type packet struct {
 	keys [3]uint64 // by keyKind
 
@@ -32,7 +32,7 @@ type packet struct {
 	flags              flags
 }
 
-// keyKind says what two packets of the same key have in common.
+// keyKind is the kind of a key: what two packets with the same key have in common.
 type keyKind int
 
 const (
@@ -50,7 +50,7 @@ type flags uint16
 const (
 	untimed flags = 1 << iota
 	partnerUntimed
-	cut       // captured shorter than it was
+	cut       // shorter in the capture than on the wire
 	suspected // of being a duplicate, by its time
 	waits     // is in the chain of its exact key, for a partner that has not been read yet
 	orphan    // is in the chains of its other keys
@@ -62,18 +62,18 @@ const nobody = -1
 
 func (p *packet) is(f flags) bool { return p.flags&f != 0 }
 
-// digester makes packets. Those of one seed can be compared.
+// digester makes packets. Packets of the same seed can be compared.
 type digester struct {
 	seed maphash.Seed
-	// snaplen is how much of a frame both captures hold at most, in bytes.
+	// snaplen is the largest number of bytes of a frame that both captures have.
 	snaplen int
-	// addressless leaves the MAC addresses out, since only one side has them.
+	// addressless leaves out the MAC addresses, because only one side has them.
 	addressless bool
 
 	masked [maxHeaders]byte
 }
 
-// maxHeaders is room for a whole IPv4 or IPv6 header and a TCP header.
+// maxHeaders is the size of the longest IPv4 or IPv6 header and TCP header.
 const maxHeaders = 60 + 60
 
 // Offsets in headers: RFC 791, RFC 8200, RFC 9293, RFC 768, RFC 792, RFC 4443.
@@ -81,14 +81,14 @@ const (
 	ipv4TOS, ipv4TTL, ipv4Checksum, ipv4Source = 1, 8, 10, 12
 	ipv6HopLimit, ipv6Source                   = 7, 8
 	tcpChecksum, udpChecksum, icmpChecksum     = 16, 6, 2
-	icmpLength                                 = 8 // as far as echo has it
+	icmpLength                                 = 8 // the part that echo has
 	protocolICMP, protocolTCP, protocolUDP     = 1, 6, 17
 	protocolICMPv6                             = 58
 )
 
 func newSeed() maphash.Seed { return maphash.MakeSeed() }
 
-// digest fills in what is known of a packet before it has a partner.
+// digest fills in the fields of a packet, except those of its partner.
 func (d *digester) digest(src *stream.Packet, p *packet) {
 	*p = packet{time: src.Time, partner: nobody, length: src.WireLength, captured: uint32(len(src.Data))}
 	if src.Untimed {
@@ -132,7 +132,7 @@ func (d *digester) digestIP(p *packet, layers *frame.Layers, network []byte) {
 	transport, payload := headers[layers.Transport:], network[layers.Payload:]
 	checksumAt := -1
 	switch {
-	case len(transport) == 0: // no ports, or none that is known
+	case len(transport) == 0: // no ports, or an unknown protocol
 		if (p.protocol == protocolICMP || p.protocol == protocolICMPv6) && len(payload) >= icmpLength && !isLaterFragment(network) {
 			transport = headers[:len(headers)+copy(d.masked[len(headers):], payload[:icmpLength])][len(headers):]
 			headers, payload = headers[:len(headers)+len(transport)], payload[len(transport):]
@@ -155,13 +155,13 @@ func (d *digester) digestIP(p *packet, layers *frame.Layers, network []byte) {
 	structure := frame.Mix(d.hash(headers) ^ uint64(layers.EtherType))
 	p.keys[rewrittenKey] = frame.Mix(structure + d.hash(payload))
 	identity := uint64(p.ports)
-	if p.protocol == protocolUDP { // nothing else need tell the packets of a flow apart
+	if p.protocol == protocolUDP { // nothing else may distinguish the packets of a flow
 		identity |= uint64(p.checksums[1]) << 32
 	}
 	p.keys[headerKey] = frame.Mix(structure^frame.Mix(d.hash(p.addresses[:]))+identity) | 1
 }
 
-// isLaterFragment tells fragments without a transport header.
+// isLaterFragment reports whether a packet is a fragment without a transport header.
 func isLaterFragment(network []byte) bool {
 	const fragmentAt, fragmentMask = 6, 0x1fff // RFC 791
 	return network[0]>>4 == 4 && binary.BigEndian.Uint16(network[fragmentAt:])&fragmentMask != 0
@@ -169,7 +169,7 @@ func isLaterFragment(network []byte) bool {
 
 func (d *digester) hash(data []byte) uint64 { return maphash.Bytes(d.seed, data) }
 
-// fields is a hash of the fields that the rewritten key leaves out, but for the addresses.
+// fields is a hash of the fields that the rewritten key leaves out, except the addresses.
 func (p *packet) fields() uint64 {
 	a := uint64(p.ports)<<32 | uint64(p.addressed)
 	b := uint64(p.checksums[0])<<48 | uint64(p.checksums[1])<<32 | uint64(p.ttl)<<8 | uint64(p.tos)

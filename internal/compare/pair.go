@@ -9,7 +9,8 @@ import (
 	"pcap-replay/internal/record"
 )
 
-// countPair counts two packets that belong together as matched or altered, with how.
+// countPair counts two packets that belong together as matched, or as altered with the
+// fields.
 func (r *Result) countPair(reference, capture *packet) {
 	if r.countAltered(reference, capture) {
 		r.Altered++
@@ -19,7 +20,7 @@ func (r *Result) countPair(reference, capture *packet) {
 	r.countFraming(reference, capture)
 }
 
-// countAltered counts the fields that differ, and says whether any does.
+// countAltered counts the fields that differ, and reports whether there are any.
 func (r *Result) countAltered(a, b *packet) (altered bool) {
 	count := func(counter *int64, differs bool) {
 		if differs {

@@ -2,32 +2,32 @@ package compare
 
 import "math"
 
-// Series is both sides over time, in parts of equal length.
+// Series has the packets of both sides over time, in parts of equal length.
 type Series struct {
-	// Length is that of a part, in nanoseconds.
+	// Length is the length of a part in nanoseconds.
 	Length  float64
 	Buckets []Bucket
 }
 
-// Bucket is what came in one part of time.
+// Bucket has the packets of one part.
 type Bucket struct {
 	Reference, Capture int64 // packets
-	// GapErrors is how many gap errors there are, of packets that were due in this part,
-	// SumGapError their sum and MaxGapError the largest, in nanoseconds.
+	// GapErrors is the number of gap errors of packets that were due in this part,
+	// SumGapError is their sum, and MaxGapError the largest, in nanoseconds.
 	GapErrors   int64
 	SumGapError float64
 	MaxGapError int64
 }
 
-// seriesBuckets is how many parts there are at most. They get twice as long when they do not
-// suffice.
+// seriesBuckets is the largest number of parts. When more are needed, the parts become twice as
+// long.
 const seriesBuckets = 512
 
-// firstLength of a part, in nanoseconds.
+// firstLength is the initial length of a part in nanoseconds.
 const firstLength = 1e3
 
-// add changes the part of a time in nanoseconds from the start. What is before it belongs to the
-// first part.
+// add changes the part of a time, in nanoseconds from the start. Times before the start belong
+// to the first part.
 func (s *Series) add(nanoseconds float64, change func(*Bucket)) {
 	if s.Length == 0 {
 		s.Length = firstLength
@@ -43,7 +43,7 @@ func (s *Series) add(nanoseconds float64, change func(*Bucket)) {
 	change(&s.Buckets[int(part)])
 }
 
-// halve brings every two parts together.
+// halve joins every two parts.
 func (s *Series) halve() {
 	s.Length *= 2
 	half := (len(s.Buckets) + 1) / 2
@@ -68,8 +68,8 @@ func (b *Bucket) addGapError(nanoseconds int64) {
 	b.MaxGapError = max(b.MaxGapError, nanoseconds)
 }
 
-// GapErrorBounds divide a histogram of gap errors, in nanoseconds: three bars a power of ten.
-// The last bar holds everything beyond.
+// GapErrorBounds are the bounds of a histogram of gap errors, in nanoseconds: three bars for
+// each power of ten. The last bar has everything beyond.
 var GapErrorBounds = func() (bounds []int64) {
 	for power := int64(100); power <= 1e10; power *= 10 {
 		bounds = append(bounds, power, 2*power, 5*power)
@@ -77,7 +77,7 @@ var GapErrorBounds = func() (bounds []int64) {
 	return append(bounds, math.MaxInt64)
 }()
 
-// gapErrorBar is the bar of a gap error: the first whose bound it does not exceed.
+// gapErrorBar is the bar of a gap error: the first one whose bound it does not exceed.
 func gapErrorBar(nanoseconds int64) int {
 	for i, bound := range GapErrorBounds {
 		if nanoseconds <= bound {

@@ -30,16 +30,17 @@ type timing struct {
 	gapErrors      []int64
 }
 
-// pairSchedule is when a packet was to come and came.
+// pairSchedule is when a packet was due and when it came.
 type pairSchedule struct {
 	due, came float64
 	known     bool
 }
 
-// driftPackets is how many packets at each end are averaged for the drift at the end.
+// driftPackets is the number of packets at each end that are averaged for the drift at the
+// end.
 const driftPackets = 100
 
-// newTiming begins with what is in the windows, which tell the speed and the delay.
+// newTiming estimates the speed and the delay from the packets in the windows.
 func newTiming(j *join) *timing {
 	t := &timing{speed: j.options.Speed, gaps: newTimeErrors(), schedule: newTimeErrors(), gapErrors: make([]int64, len(GapErrorBounds)), earliest: math.Inf(1)}
 	for side, f := range j.feeds {
@@ -59,8 +60,8 @@ func newTiming(j *join) *timing {
 	return t
 }
 
-// speedBlocks is into how many blocks the pairs are divided to estimate the speed, and
-// minSpeedBlocks how many there must be. A block has at least minBlockPairs.
+// speedBlocks is the number of blocks into which the pairs are divided to estimate the speed,
+// and minSpeedBlocks the least number. A block has at least minBlockPairs.
 const (
 	speedBlocks    = 32
 	minSpeedBlocks = 5
@@ -117,13 +118,13 @@ func (t *timing) eachPair(j *join, add func(*packet)) {
 	}
 }
 
-// hasTimes says that a packet has a partner, and that both have a time.
+// hasTimes reports whether a packet has a partner, and both have a time.
 func (p *packet) hasTimes() bool { return p.partner != nobody && !p.is(untimed|partnerUntimed) }
 
 func (t *timing) due(r *packet) float64  { return float64(r.time-t.start[Reference]) / t.speed }
 func (t *timing) came(r *packet) float64 { return float64(r.partnerTime - t.start[Capture]) }
 
-// addReference takes the next packet of the reference.
+// addReference adds the next packet of the reference.
 func (t *timing) addReference(r *packet) {
 	if r.is(untimed) {
 		t.before.known = false
@@ -157,7 +158,7 @@ func (t *timing) addReference(r *packet) {
 	}
 }
 
-// addCapture takes the next packet of the capture.
+// addCapture adds the next packet of the capture.
 func (t *timing) addCapture(c *packet) {
 	if c.is(untimed) {
 		return
@@ -196,7 +197,7 @@ type mean struct {
 func (m *mean) add(value float64) { m.sum += value; m.count++ }
 func (m *mean) value() float64    { return m.sum / float64(max(m.count, 1)) }
 
-// regression is a line by least squares, without keeping the points: Welford's method.
+// regression fits a line by least squares without keeping the points (Welford's method).
 type regression struct {
 	count        float64
 	meanX, meanY float64
@@ -222,14 +223,14 @@ func (r *regression) slope() float64 { return r.xy / r.xx }
 func (r *regression) span() float64  { return r.last - r.first }
 
 const (
-	// nominalTolerance is how far clocks of computers are apart at most. What is closer to
-	// a round speed is that speed, and the rest is drift.
+	// nominalTolerance is the largest difference between the clocks of computers. A speed
+	// that is closer to a round speed is that speed, and the rest is drift.
 	nominalTolerance = 1e-3
-	// significantErrors is how many standard timeErrors a speed must be away from 1.
+	// significantErrors is how many standard errors a speed must differ from 1.
 	significantErrors = 4
 )
 
-// speed gives how much faster y passes than x, of a few pairs.
+// speed returns how much faster y passes than x, for a few pairs.
 func (r *regression) speed() float64 {
 	if r.count < 3 || r.xx == 0 || r.xy <= 0 {
 		return 1
@@ -242,7 +243,7 @@ func (r *regression) speed() float64 {
 	return nominalSpeed(1 / slope)
 }
 
-// nominalSpeed gives the round number that a speed is near to, or else the speed.
+// nominalSpeed returns the round number that is near a speed, or else the speed.
 func nominalSpeed(speed float64) float64 {
 	digits := math.Pow(10, math.Floor(math.Log10(speed))-1) // two significant ones
 	for _, round := range []float64{math.Round(speed/digits) * digits, 1 / math.Round(1/speed)} {
@@ -284,7 +285,7 @@ func (e *timeErrors) add(nanoseconds int64) {
 	}
 }
 
-// record gives nil if there are none.
+// record returns nil if there are no errors.
 func (e *timeErrors) record() *record.TimeError {
 	if e.count == 0 {
 		return nil

@@ -1,10 +1,10 @@
 package compare
 
-// window holds the newest packets of one side by their numbers, counted from 0, in chunks
-// that are made as they are needed and used again.
+// window holds the newest packets of one side by their numbers, counted from 0. Its chunks are
+// allocated when they are needed, and reused.
 type window struct {
 	chunks     [][]packet
-	first, end int64 // numbers of the oldest packet, and behind the newest
+	first, end int64 // numbers of the oldest packet, and after the newest
 	aged       int64 // packets before this number have waited for a partner long enough
 	size       int64
 }
@@ -22,7 +22,7 @@ func (w *window) at(number int64) *packet {
 
 func (w *window) isFull() bool { return w.end-w.first == w.size }
 
-// add makes room for a packet, and gives the place for it and its number. The window must
+// add makes room for a packet, and returns the place for it and its number. The window must
 // not be full.
 func (w *window) add() (*packet, int64) {
 	chunk := &w.chunks[w.end/chunkPackets%int64(len(w.chunks))]
@@ -34,11 +34,11 @@ func (w *window) add() (*packet, int64) {
 	return &(*chunk)[number%chunkPackets], number
 }
 
-// number undoes the shortening to 32 bits.
+// number returns the full number of one that was shortened to 32 bits.
 func (w *window) number(short uint32) int64 { return w.first + int64(short-uint32(w.first)) }
 
-// chains find the packets of a window by a key. Those of one key are in a chain, the oldest
-// first. They must be added in the order of their numbers, and removed in that order.
+// chains find the packets of a window by a key. Packets with the same key are in a chain, the
+// oldest first. They must be added and removed in the order of their numbers.
 type chains struct {
 	window *window
 	// keys is a hash table with linear probing; 0 is a free slot. The chain of a key is at
@@ -52,11 +52,11 @@ type chains struct {
 type chain struct {
 	head, tail uint32
 	length     uint32
-	// cursor is the first packet that may be without a partner, but for those that were
-	// passed over; left is how many there are from it on.
+	// cursor is the first packet that may be without a partner, except those that were
+	// passed over. left is the number of packets from it on.
 	cursor, left uint32
-	passed       uint32 // packets before the cursor that were without a partner when it passed, at most
-	latest       uint32 // that found a partner, or else the head
+	passed       uint32 // upper limit of packets before the cursor that had no partner when it passed
+	latest       uint32 // the last one that found a partner, or else the head
 }
 
 const (
@@ -69,13 +69,13 @@ func newChains(w *window) *chains {
 	return &chains{window: w, keys: make([]uint64, firstSlots), chains: make([]chain, firstSlots)}
 }
 
-// slotKey tells the kinds apart: chains may hold several. It is not 0.
+// slotKey distinguishes the kinds, because chains may have several. It is not 0.
 func slotKey(kind keyKind, key uint64) uint64 { return max(key+uint64(kind), 1) }
 
-// number is that of a packet in a chain.
+// number returns the number of a packet in a chain.
 func (c *chains) number(short uint32) int64 { return c.window.number(short) }
 
-// slot gives the slot of a key, or the one where it belongs.
+// slot returns the slot of a key, or the one where it belongs.
 func (c *chains) slot(key uint64) int {
 	mask := len(c.keys) - 1
 	i := int(key) & mask
@@ -85,7 +85,7 @@ func (c *chains) slot(key uint64) int {
 	return i
 }
 
-// find gives the chain of a key, or nil.
+// find returns the chain of a key, or nil.
 func (c *chains) find(kind keyKind, key uint64) *chain {
 	if c.used == 0 {
 		return nil
@@ -129,7 +129,7 @@ func (c *chains) grow() {
 	}
 }
 
-// removeOldest takes the oldest packet of the window out of its chain.
+// removeOldest removes the oldest packet of the window from its chain.
 func (c *chains) removeOldest(kind keyKind) {
 	p := c.window.at(c.window.first)
 	i := c.slot(slotKey(kind, p.keys[kind]))
@@ -148,7 +148,7 @@ func (c *chains) removeOldest(kind keyKind) {
 	found.length--
 }
 
-// free empties a slot, and closes the gap for what follows: Knuth, volume 3, 6.4, R.
+// free empties a slot, and closes the gap (Knuth, volume 3, 6.4, algorithm R).
 func (c *chains) free(i int) {
 	c.used--
 	mask := len(c.keys) - 1
@@ -169,8 +169,8 @@ func (c *chains) free(i int) {
 	}
 }
 
-// advance moves the cursor of a chain past packets that have a partner, and says whether
-// one is left.
+// advance moves the cursor of a chain past packets that have a partner, and reports whether a
+// packet is left.
 func (c *chains) advance(found *chain, kind keyKind) bool {
 	for found.left > 0 {
 		p := c.window.at(c.window.number(found.cursor))
@@ -182,7 +182,7 @@ func (c *chains) advance(found *chain, kind keyKind) bool {
 	return false
 }
 
-// step moves the cursor on by one packet, p.
+// step moves the cursor forward by one packet, p.
 func (c *chains) step(found *chain, p *packet, kind keyKind) {
 	if p.partner == nobody {
 		found.passed++
