@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -72,7 +73,7 @@ func TestGapFigures(t *testing.T) {
 
 func TestSetIsOfTheSizeAndCountWanted(t *testing.T) {
 	folder := t.TempDir()
-	if err := makeSet([]string{"-size", "2000000", "-files", "35", folder}); err != nil {
+	if err := makeSet(folder, 2000000, 35, 0); err != nil {
 		t.Fatal(err)
 	}
 	files, err := filepath.Glob(filepath.Join(folder, "*.pcap"))
@@ -96,5 +97,55 @@ func TestSetIsOfTheSizeAndCountWanted(t *testing.T) {
 	}
 	if size < 2000000 || size > 2002000 {
 		t.Errorf("wanted 2000000 bytes of records, got %d", size)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	o, err := parseOptions([]string{"--size", "64M", "--runs", "2", "--from", "/a", "--keep", "b", "--ndjson", "/c", "send", "map"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.size != 64<<20 || o.runs != 2 || o.keep != "/a/b" || o.ndjson != "/c" || len(o.subjects) != 2 || o.subjects[0].name != "send" {
+		t.Errorf("got %+v", o)
+	}
+	if o, err = parseOptions(nil); err != nil || o.size != 2<<30 || len(o.subjects) != len(subjects) {
+		t.Errorf("without flags: %+v; error: %v", o, err)
+	}
+	for _, arguments := range [][]string{{"--size", "64MB"}, {"--size", ""}, {"--size", "0"}, {"--size", "9999999999T"}, {"--runs", "0"}, {"speed"}, {"--tcpreplay", "/nowhere"}} {
+		if _, err := parseOptions(arguments); err == nil {
+			t.Errorf("%q: no error", arguments)
+		}
+	}
+}
+
+// The memory of a command is its own, and not that of the process that starts it.
+func TestPeakIsThatOfTheCommand(t *testing.T) {
+	large := make([]byte, 200<<20)
+	for i := 0; i < len(large); i += 4096 {
+		large[i] = 1
+	}
+	runtime.KeepAlive(large)
+	large = nil
+	u, err := shell("true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.peak > 100<<20 {
+		t.Errorf("%d MiB", u.peak>>20)
+	}
+}
+
+// A claim about tcpreplay is made of the other one as well.
+func TestTwoTcpreplays(t *testing.T) {
+	b := &bench{tcpreplays: []tcpreplay{{"tcpreplay", "sh"}, {"tcpreplay-4.5", "/bin/sh"}}}
+	c := b.contest("test")
+	c.tcpreplays("cat a | ", "-t -")
+	c.want("time tcpreplay/ours >= 1")
+	c.want("missing ours <= 0")
+	if len(c.contenders) != 2 || c.contenders[1] != (contender{"tcpreplay-4.5", "cat a | /bin/sh -t - > /dev/null"}) {
+		t.Errorf("contenders: %+v", c.contenders)
+	}
+	if len(c.claims) != 3 || c.claims[1].text != "time tcpreplay-4.5/ours >= 1" || b.err != nil {
+		t.Errorf("claims: %+v; error: %v", c.claims, b.err)
 	}
 }

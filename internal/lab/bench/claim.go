@@ -58,7 +58,7 @@ func (c *contest) checkClaims(results []result) error {
 			word = "holds"
 		}
 		fmt.Printf("  %-6s %s: %.4g\n", word, v.Claim, v.Value)
-		if err := appendLine(c.ndjson, v); err != nil {
+		if err := appendLine(c.bench.ndjson, v); err != nil {
 			return err
 		}
 	}

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -23,6 +25,7 @@ func shell(pipeline string) (u usage, err error) {
 	var messages bytes.Buffer
 	command.Stderr = &messages
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	forgetPeak()
 	start := time.Now()
 	err = command.Run()
 	u.wall = time.Since(start)
@@ -32,6 +35,32 @@ func shell(pipeline string) (u usage, err error) {
 	u.cpu = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 	u.peak = int64(command.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) << 10
 	return u, nil
+}
+
+// forgetPeak makes the peak of the memory of this process what it has now: proc_pid_clear_refs(5).
+// The kernel counts it as that of the commands that the process starts.
+func forgetPeak() {
+	debug.FreeOSMemory()
+	const peak = "5"
+	_ = os.WriteFile("/proc/self/clear_refs", []byte(peak), 0)
+}
+
+// readOutput runs a pipeline of bash and has its output read.
+func readOutput(pipeline string, read func(io.Reader) error) error {
+	command := exec.Command("bash", "-o", "pipefail", "-c", pipeline)
+	command.Stderr = os.Stderr
+	output, err := command.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := command.Start(); err != nil {
+		return err
+	}
+	err = read(output)
+	if ended := command.Wait(); ended != nil {
+		return fmt.Errorf("%s: %w", pipeline, ended)
+	}
+	return err
 }
 
 // keepBusy runs n endless loops beside what is measured, until stop is called.

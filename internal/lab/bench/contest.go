@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -12,14 +11,54 @@ import (
 // contest measures contenders in turn, so that what else the machine does hits
 // all of them alike, and compares the medians.
 type contest struct {
+	bench      *bench
 	title      string
 	figures    []figure // what is measured; the first is the one that counts
 	contenders []contender
 	claims     []claim
-	runs       int
 	before     string // pipeline in front of each run, not measured
-	ndjson     string
-	measure    func(contender) ([]float64, error) // one value a figure
+}
+
+func (b *bench) contest(title string) *contest { return &contest{bench: b, title: title} }
+
+// ours adds a contender.
+func (c *contest) ours(name, command string) {
+	c.contenders = append(c.contenders, contender{name, command})
+}
+
+// peer adds a contender that uses a program, if that is installed.
+func (c *contest) peer(program, name, command string) {
+	if !has(program) {
+		c.leaveOut("%s: no %s", name, program)
+		return
+	}
+	c.ours(name, command)
+}
+
+func (c *contest) leaveOut(format string, values ...any) {
+	say("%s: left out: "+format, append([]any{c.title}, values...)...)
+}
+
+// tcpreplays adds each tcpreplay, which runs with the same arguments.
+func (c *contest) tcpreplays(before, arguments string) {
+	for _, t := range c.bench.tcpreplays {
+		c.peer(t.path, t.name, before+t.path+" "+arguments+" > /dev/null")
+	}
+}
+
+// want adds a claim. One that names tcpreplay is made of each.
+func (c *contest) want(text string) {
+	for _, t := range c.bench.tcpreplays {
+		one := strings.ReplaceAll(text, "tcpreplay", t.name)
+		if one == text && t.name != "tcpreplay" {
+			continue
+		}
+		c.bench.do(func() error {
+			claim, err := parseClaim(one)
+			c.claims = append(c.claims, claim)
+			return err
+		})
+	}
 }
 
 // figure is a quantity that is measured.
@@ -32,29 +71,6 @@ type figure struct {
 // contender is one of those who do the same job.
 type contender struct{ name, command string }
 
-// arguments registers the flags that all contests have, and reads them with the
-// contenders: each a name and a command of bash.
-func (c *contest) arguments(flags *flag.FlagSet, arguments []string) error {
-	flags.StringVar(&c.title, "title", "", "what the contest is about")
-	flags.IntVar(&c.runs, "runs", 5, "of each contender")
-	flags.StringVar(&c.before, "before", "", "`command` to run before each of them")
-	flags.StringVar(&c.ndjson, "ndjson", "", "append the results to `FILE`")
-	flags.Func("want", "`claim` to check, such as 'time mergecap/pcap-merge >= 2.8'", func(text string) error {
-		claim, err := parseClaim(text)
-		c.claims = append(c.claims, claim)
-		return err
-	})
-	_ = flags.Parse(arguments)
-	rest := flags.Args()
-	if len(rest) == 0 || len(rest)%2 != 0 || c.runs < 1 {
-		return fmt.Errorf("%s: wanted names and commands of contenders, got %q", c.title, rest)
-	}
-	for pair := range slices.Chunk(rest, 2) {
-		c.contenders = append(c.contenders, contender{pair[0], pair[1]})
-	}
-	return nil
-}
-
 // result is what a contender showed.
 type result struct {
 	Title     string               `json:"title"`
@@ -64,20 +80,24 @@ type result struct {
 	Runs      map[string][]float64 `json:"runs"`
 }
 
-// hold runs the contest and prints its table.
-func (c *contest) hold() error {
+// hold runs the contest and prints its table. measure gives a value for each figure.
+func (c *contest) hold(measure func(contender) ([]float64, error)) {
+	c.bench.do(func() error { return c.compare(measure) })
+}
+
+func (c *contest) compare(measure func(contender) ([]float64, error)) error {
 	results := make([]result, len(c.contenders))
 	for i, contender := range c.contenders {
 		results[i] = result{c.title, contender.name, contender.command, map[string]float64{}, map[string][]float64{}}
 	}
-	for range c.runs {
+	for range c.bench.runs {
 		for i, contender := range c.contenders {
 			if c.before != "" {
 				if _, err := shell(c.before); err != nil {
 					return err
 				}
 			}
-			values, err := c.measure(contender)
+			values, err := measure(contender)
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", c.title, contender.name, err)
 			}
@@ -90,7 +110,7 @@ func (c *contest) hold() error {
 		for key, values := range r.Runs {
 			r.Median[key] = median(values)
 		}
-		if err := appendLine(c.ndjson, r); err != nil {
+		if err := appendLine(c.bench.ndjson, r); err != nil {
 			return err
 		}
 	}

@@ -4,23 +4,23 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"os"
+	"io"
 
 	"pcap-replay/stream"
 )
 
-// digest prints how many packets and bytes stdin holds, and a hash of their times,
-// lengths and data in order. It is the same for the same packets in any format
-// with nanoseconds.
-func digest([]string) error {
-	r := stream.NewReader(os.Stdin)
+// digest says how many packets and bytes a stream holds, with a hash of their times,
+// lengths and data in order. It is the same for the same packets in any format with
+// nanoseconds.
+func digest(src io.Reader) (string, error) {
+	r := stream.NewReader(src)
 	defer r.Close()
 	hash := sha256.New()
 	var header [16]byte
 	var packets, size int64
 	for packet, err := range r.Packets() {
 		if err != nil {
-			return err
+			return "", err
 		}
 		packets++
 		size += int64(len(packet.Data))
@@ -30,6 +30,5 @@ func digest([]string) error {
 		hash.Write(header[:])
 		hash.Write(packet.Data)
 	}
-	_, err := fmt.Printf("%d %d %x\n", packets, size, hash.Sum(nil))
-	return err
+	return fmt.Sprintf("%d %d %x", packets, size, hash.Sum(nil)), nil
 }

@@ -4,39 +4,26 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
-	"flag"
-	"fmt"
 	"math/rand/v2"
 	"os"
-	"strings"
 	"time"
 
 	"pcap-replay/internal/lab"
 	"pcap-replay/stream"
 )
 
+// frames are those of a capture.
+type frames struct {
+	count, length int
+	flows         int             // that they belong to, in turn
+	gaps          []time.Duration // between them, in turn
+	poisson       bool            // gaps are the means of exponential distributions
+}
+
 // makeFrames writes one capture of numbered frames, which tell a receiver what is
 // missing.
-func makeFrames(arguments []string) error {
-	flags := flag.NewFlagSet("frames", flag.ExitOnError)
-	count := flags.Int("count", 10000, "how many")
-	length := flags.Int("length", 200, "of each, in bytes")
-	flows := flags.Int("flows", 1, "they belong to, in turn")
-	gaps := flags.String("gaps", "1ms", "between them, in turn, separated by commas")
-	poisson := flags.Bool("poisson", false, "draw gaps from an exponential distribution, with -gaps as mean")
-	_ = flags.Parse(arguments)
-	if flags.NArg() != 1 {
-		return fmt.Errorf("wanted one file, got %d", flags.NArg())
-	}
-	var turn []time.Duration
-	for _, text := range strings.Split(*gaps, ",") {
-		gap, err := time.ParseDuration(text)
-		if err != nil {
-			return err
-		}
-		turn = append(turn, gap)
-	}
-	file, err := os.Create(flags.Arg(0))
+func makeFrames(path string, f frames) error {
+	file, err := os.Create(path)
 	if err != nil {
 		return err
 	}
@@ -45,14 +32,14 @@ func makeFrames(arguments []string) error {
 	_, _ = out.Write(lab.Pcap(nil, binary.LittleEndian, true))
 	random := rand.New(rand.NewPCG(1, 0))
 	now := lab.Start
-	for i := range *count {
-		frame := lab.Frame(uint16(i%*flows), uint32(i), *length)
+	for i := range f.count {
+		frame := lab.Frame(uint16(i%f.flows), uint32(i), f.length)
 		packet := stream.Packet{Time: now, Data: frame, WireLength: uint32(len(frame))}
 		if err := writeRecord(out, packet); err != nil {
 			return err
 		}
-		gap := turn[i%len(turn)]
-		if *poisson {
+		gap := f.gaps[i%len(f.gaps)]
+		if f.poisson {
 			gap = time.Duration(random.ExpFloat64() * float64(gap))
 		}
 		now += int64(gap)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"math"
 	"runtime"
@@ -19,32 +18,22 @@ import (
 // everybody.
 const floorCommand = "floor"
 
-// gaps measures how exactly commands keep the gaps of a capture, by the kernel's
-// receive timestamps on the other end of the wire.
-func gaps(arguments []string) error {
-	c := contest{figures: []figure{
+// gaps measures how exactly commands keep the gaps of a capture, by the kernel's receive
+// timestamps on an interface, the other end of the wire. So many busy loops run meanwhile.
+func (c *contest) gaps(device, capture string, beside int) {
+	c.figures = []figure{
 		{"gap p50 us", "p50", 2}, {"gap p99 us", "p99", 2},
 		{"schedule p50 us", "schedule50", 2}, {"schedule p99 us", "schedule99", 2},
 		{"drift us", "drift", 1}, {"missing", "missing", 0}, {"cpu %", "cpu", 0},
-	}}
-	flags := flag.NewFlagSet("gaps", flag.ExitOnError)
-	device := flags.String("interface", "", "that receives")
-	path := flags.String("source", "", "`capture` that is sent, made by frames")
-	beside := flags.Int("beside", 0, "`count` of busy loops that run meanwhile")
-	if err := c.arguments(flags, arguments); err != nil {
+	}
+	var source []stream.Packet
+	c.bench.do(func() (err error) {
+		source, err = readFrames(capture)
 		return err
-	}
-	source, err := readFrames(*path)
-	if err != nil {
-		return err
-	}
-	if len(source) < 2 {
-		return fmt.Errorf("%q: wanted at least 2 packets, got %d", *path, len(source))
-	}
-	debug.FreeOSMemory()
-	c.measure = func(contender contender) ([]float64, error) {
+	})
+	c.hold(func(contender contender) ([]float64, error) {
 		waitForQuiet(10 * time.Second)
-		stop, err := keepBusy(*beside)
+		stop, err := keepBusy(beside)
 		if err != nil {
 			return nil, err
 		}
@@ -53,14 +42,13 @@ func gaps(arguments []string) error {
 			values, err := gapFigures(source, spin(source))
 			return append(values, 100), err
 		}
-		received, u, err := receive(*device, source, contender.command)
+		received, u, err := receive(device, source, contender.command)
 		if err != nil {
 			return nil, err
 		}
 		values, err := gapFigures(source, received)
 		return append(values, u.cpu.Seconds()/u.wall.Seconds()*100), err
-	}
-	return c.hold()
+	})
 }
 
 // receive runs a command and gives the frames that arrived. The ring is not looked at before

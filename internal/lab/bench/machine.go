@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,11 +23,9 @@ type machine struct {
 	Programs  map[string]string `json:"programs"`
 }
 
-// describeMachine prints the machine and the versions of the programs named.
-func describeMachine(arguments []string) error {
-	flags := flag.NewFlagSet("machine", flag.ExitOnError)
-	ndjson := flags.String("ndjson", "", "append the same to `FILE`")
-	_ = flags.Parse(arguments)
+// describeMachine prints the machine and the versions of programs, and appends the same to a
+// file if one is named.
+func describeMachine(ndjson string, programs []string) error {
 	var kernel unix.Utsname
 	if err := unix.Uname(&kernel); err != nil {
 		return err
@@ -39,14 +36,14 @@ func describeMachine(arguments []string) error {
 		Programs: map[string]string{},
 	}
 	fmt.Printf("%s, %d cores, %s, %s\n", m.Processor, m.Cores, m.Kernel, m.Time.Format(time.DateTime))
-	for _, program := range flags.Args() {
+	for _, program := range programs {
 		if _, err := exec.LookPath(program); err != nil {
 			continue
 		}
 		m.Programs[program] = version(program)
 		fmt.Printf("  %s: %s\n", program, m.Programs[program])
 	}
-	return appendLine(*ndjson, m)
+	return appendLine(ndjson, m)
 }
 
 func processorName() string {

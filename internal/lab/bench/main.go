@@ -1,42 +1,114 @@
-// Bench does for scripts/bench what shell would do clumsily: it makes inputs,
-// digests outputs, runs contenders against each other and measures what they send.
-// Each command tells its flags with -help.
+// Bench compares the tools with what else does the job. scripts/bench runs it, in the folder
+// of the project.
+//
+// A contest measures contenders in turn, prints the medians and checks claims about them.
+// Inputs are made once, and outputs are checked before anything is timed.
 package main
 
 import (
+	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"slices"
+	"syscall"
 
 	"pcap-replay/internal/lab"
 )
 
-var commands = map[string]func(arguments []string) error{
-	"set":     makeSet,
-	"frames":  makeFrames,
-	"digest":  digest,
-	"machine": describeMachine,
-	"pair":    makePair,
-	"race":    race,
-	"speed":   speed,
-	"gaps":    gaps,
+// subject is something that can be measured.
+type subject struct {
+	name   string
+	onWire bool // in a network namespace
+	run    func(*bench)
+}
+
+var subjects = []subject{
+	{"map", false, benchMap},
+	{"merge", false, benchMerge},
+	{"pipe", true, benchPipe},
+	{"archive", false, benchArchive},
+	{"send", true, benchSend},
+	{"timing", true, benchTiming},
 }
 
 func main() {
-	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: bench set | frames | digest | machine | pair | race | speed | gaps [ARGUMENT ...]")
-		os.Exit(2)
+	o, err := parseOptions(os.Args[1:])
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		fail(err, 2)
+	case o.setup:
+		err = install()
+	case slices.ContainsFunc(o.subjects, func(s subject) bool { return s.onWire }) && !lab.Inside():
+		err = isolate(o)
+	default:
+		err = measure(o)
 	}
-	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
-		fmt.Fprintf(os.Stderr, "bench: error: %s: %v\n", os.Args[1], err)
-		os.Exit(1)
+	if err != nil {
+		fail(err, 1)
 	}
 }
 
-// makePair makes a veth pair in the namespace of this process, with the two names
-// given.
-func makePair(arguments []string) error {
-	if len(arguments) != 2 {
-		return fmt.Errorf("wanted 2 names, got %d", len(arguments))
+func fail(err error, code int) {
+	var child *exec.ExitError
+	if errors.As(err, &child) { // which has said why
+		os.Exit(child.ExitCode())
 	}
-	return lab.Pair(arguments[0], arguments[1])
+	fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
+	os.Exit(code)
+}
+
+func say(format string, values ...any) {
+	fmt.Fprintf(os.Stderr, "bench: "+format+"\n", values...)
+}
+
+// isolate runs the whole again in a network namespace of its own, which ends with it.
+// Without one, what needs it is left out.
+func isolate(o options) error {
+	runtime.LockOSThread() // the child dies with the thread that starts it
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	again := exec.Command("/proc/self/exe", os.Args[1:]...)
+	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
+	lab.Isolate(again)
+	if err := again.Start(); lab.IsForbidden(err) {
+		say("no network namespace: pipe, send and timing are left out")
+		o.subjects = slices.DeleteFunc(o.subjects, func(s subject) bool { return s.onWire })
+		return measure(o)
+	} else if err != nil {
+		return err
+	}
+	go func() {
+		for received := range signals {
+			_ = again.Process.Signal(received)
+		}
+	}()
+	return again.Wait()
+}
+
+// measure runs what is asked for.
+func measure(o options) error {
+	b, err := newBench(o)
+	if err != nil {
+		return err
+	}
+	defer b.clean()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		received := (<-signals).(syscall.Signal)
+		b.clean()
+		os.Exit(128 + int(received))
+	}()
+	b.do(func() error { return describeMachine(o.ndjson, b.programs()) })
+	fmt.Printf("%d runs each, medians; inputs of %s\n", o.runs, formatSize(o.size))
+	for _, s := range o.subjects {
+		s.run(b)
+	}
+	return b.err
 }

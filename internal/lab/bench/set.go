@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -23,15 +22,9 @@ const (
 // makeSet writes what workers leave that share the flows of a link and rotate
 // their files out of step. Unlike lab.WorkerSet it needs no memory for it, and
 // its payload compresses about as that of real captures.
-func makeSet(arguments []string) error {
-	flags := flag.NewFlagSet("set", flag.ExitOnError)
-	size := flags.Int64("size", 64<<20, "`bytes` of all files")
-	files := flags.Int("files", 35, "how many, at least one for each worker")
-	length := flags.Int("length", 0, "of all frames; 0 is the Internet mix")
-	_ = flags.Parse(arguments)
-	folder := flags.Arg(0)
-	if flags.NArg() != 1 || *files < workers {
-		return fmt.Errorf("wanted one folder and at least %d files", workers)
+func makeSet(folder string, size int64, files, length int) error {
+	if files < workers {
+		return fmt.Errorf("wanted at least %d files, got %d", workers, files)
 	}
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return err
@@ -39,17 +32,17 @@ func makeSet(arguments []string) error {
 	var all [workers]*worker
 	for i := range all {
 		all[i] = &worker{
-			folder: folder, index: i, share: *size / workers,
-			files: *files*(i+1)/workers - *files*i/workers,
+			folder: folder, index: i, share: size / workers,
+			files: files*(i+1)/workers - files*i/workers,
 		}
 	}
 	random := rand.New(rand.NewPCG(1, 0))
 	payload := newPayload(random)
 	elapsed := 0.0 // nanoseconds
 	var written int64
-	for sequence := uint32(0); written < *size; sequence++ {
+	for sequence := uint32(0); written < size; sequence++ {
 		flow := uint16(random.IntN(workers * flowsPerWorker))
-		frame := lab.Frame(flow, sequence, frameLength(*length, random))
+		frame := lab.Frame(flow, sequence, frameLength(length, random))
 		payload.fill(frame[46:], flow)
 		frame[40], frame[41] = 0, 0 // without a UDP checksum: RFC 768
 		written += int64(16 + len(frame))

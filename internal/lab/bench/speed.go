@@ -2,34 +2,27 @@ package main
 
 import (
 	"bufio"
-	"flag"
 	"fmt"
 	"os"
 	"strings"
 	"time"
 )
 
-// speed measures how fast commands send, by the counters of the interface: from
+// speed measures how fast commands send on an interface, by its counters: from
 // its first packet to its last, so that starting up and loading do not count; the
-// time is that of the whole command.
-func speed(arguments []string) error {
-	c := contest{figures: []figure{
+// time is that of the whole command. packets is what each should send.
+func (c *contest) speed(device string, packets int64) {
+	c.figures = []figure{
 		{"kpacket/s", "kpps", 0}, {"Mbit/s", "mbps", 0}, {"time s", "time", 3}, {"cpu %", "cpu", 0}, {"missing", "missing", 0},
-	}}
-	flags := flag.NewFlagSet("speed", flag.ExitOnError)
-	device := flags.String("interface", "", "they send on")
-	packets := flags.Int64("packets", 0, "`count` of what each should send")
-	if err := c.arguments(flags, arguments); err != nil {
-		return err
 	}
-	c.measure = func(contender contender) ([]float64, error) {
-		before, err := readCounters(*device)
+	c.hold(func(contender contender) ([]float64, error) {
+		before, err := readCounters(device)
 		if err != nil {
 			return nil, err
 		}
 		done := make(chan transfer)
 		stop := make(chan struct{})
-		go func() { done <- watch(*device, before, stop) }()
+		go func() { done <- watch(device, before, stop) }()
 		u, err := shell(contender.command)
 		close(stop)
 		t := <-done
@@ -37,15 +30,14 @@ func speed(arguments []string) error {
 			return nil, err
 		}
 		if t.packets == 0 {
-			return nil, fmt.Errorf("%s: nothing left %s", contender.command, *device)
+			return nil, fmt.Errorf("%s: nothing left %s", contender.command, device)
 		}
 		seconds := t.last.Sub(t.first).Seconds()
 		return []float64{
 			float64(t.packets) / seconds / 1e3, float64(t.bytes) * 8 / seconds / 1e6,
-			u.wall.Seconds(), u.cpu.Seconds() / u.wall.Seconds() * 100, float64(*packets - t.packets),
+			u.wall.Seconds(), u.cpu.Seconds() / u.wall.Seconds() * 100, float64(packets - t.packets),
 		}, nil
-	}
-	return c.hold()
+	})
 }
 
 // transfer is what an interface has sent, and when.
