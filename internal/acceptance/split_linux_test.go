@@ -174,7 +174,7 @@ func TestSplitWithEveryWayOfSending(t *testing.T) {
 	lab.WriteCapture(t, "twoway.pcap", packets)
 	for _, args := range []string{
 		"--tx packet", "--tx bypass", "--tx xdp", "--asap", "--asap --tx packet", "--asap --tx xdp",
-		"--verify", "--verify --tx packet", "--realtime", "--realtime --tx xdp",
+		"--verify", "--verify --tx packet", "--verify --tx xdp", "--realtime", "--realtime --tx xdp",
 	} {
 		t.Run(args, func(t *testing.T) {
 			got, s, _ := injectSplit(t, receivers, exitDone, append(strings.Fields(args), "--split", fromFirstHost, "twoway.pcap")...)
@@ -197,9 +197,11 @@ func TestSplitVerifiesEachInterface(t *testing.T) {
 	}
 	receivers := splitLab(t)
 	lab.WriteCapture(t, "slow.pcap", twoWay(200, 5*time.Millisecond))
-	_, s, _ := injectSplit(t, receivers, exitDone, "--verify", "--split", fromFirstHost, "slow.pcap")
-	if s.Stamped != 200 || s.Verified.P50 < s.Lateness.P50 || s.Verified.P50 > s.Lateness.P50+0.0025 {
-		t.Errorf("half of the frames are late by %v s, by the kernel's stamps of %d frames by %v s", s.Lateness.P50, s.Stamped, s.Verified.P50)
+	for _, tx := range []string{"auto", "xdp"} {
+		_, s, _ := injectSplit(t, receivers, exitDone, "--verify", "--tx", tx, "--split", fromFirstHost, "slow.pcap")
+		if s.Stamped != 200 || s.Verified.P50 < s.Lateness.P50 || s.Verified.P50 > s.Lateness.P50+0.0025 {
+			t.Errorf("--tx %s: half of the frames are late by %v s, by the kernel's stamps of %d frames by %v s", tx, s.Lateness.P50, s.Stamped, s.Verified.P50)
+		}
 	}
 }
 
