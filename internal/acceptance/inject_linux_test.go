@@ -142,7 +142,8 @@ func TestVerifiedLateness(t *testing.T) {
 			}
 			later := summary.Verified.P50 - summary.Lateness.P50
 			t.Logf("median lateness %.1f us when handed to the kernel, %.1f us by the kernel", summary.Lateness.P50*1e6, summary.Verified.P50*1e6)
-			if later < 0 || later > gap/4/1e9 {
+			rounding := summary.Lateness.P50 / 50 // 1 % in each histogram
+			if later < -rounding || later > gap/4/1e9 {
 				t.Errorf("a frame leaves %.1f us after it was handed to the kernel", later*1e6)
 			}
 		})
