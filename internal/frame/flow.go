@@ -45,7 +45,7 @@ func NetworkHeader(packet *stream.Packet) (header []byte, etherType uint16) {
 	switch etherType {
 	case EtherTypeMPLS, EtherTypeMPLSUpstream:
 		header = skipLabels(header)
-		return header, versionType(header)
+		return header, labelledType(header, len(header)+max(int(packet.WireLength)-len(packet.Data), 0))
 	case EtherTypePPPoE:
 		return skipPPPoE(header)
 	}
@@ -126,6 +126,23 @@ func skipPPPoE(header []byte) ([]byte, uint16) {
 		return header[length:], EtherTypeIPv6
 	}
 	return nil, 0
+}
+
+// labelledType returns the EtherType behind MPLS labels. No field has it. The first four bits
+// are the IP version, but an Ethernet frame may begin in the same way (RFC 4928, section 3).
+// So the length in an IP header must be that of the packet on the wire, except for padding.
+func labelledType(network []byte, whole int) uint16 {
+	etherType, length := versionType(network), whole
+	switch {
+	case etherType == EtherTypeIPv4 && len(network) >= 4:
+		length = int(binary.BigEndian.Uint16(network[2:]))
+	case etherType == EtherTypeIPv6 && len(network) >= 6:
+		length = ipv6Length + int(binary.BigEndian.Uint16(network[4:]))
+	}
+	if length > whole || length < max(whole-minPayload, minIPv4) {
+		return 0
+	}
+	return etherType
 }
 
 func versionType(network []byte) uint16 {

@@ -55,6 +55,8 @@ func TestEachPlaceIsChanged(t *testing.T) {
 			macs + "88a8 0001 8100 0002 0800 4500 0020 0000 0000 4011 66c5 0a000009 0a000002" + udp},
 		{"behind MPLS", "map 10.0.0.1=10.0.0.9", macs + "8847 00010040 00020140" + ipv4UDP + udp,
 			macs + "8847 00010040 00020140 4500 0020 0000 0000 4011 66c5 0a000009 0a000002" + udp},
+		{"an Ethernet frame behind MPLS stays", "map 0.0.0.0/1=128.0.0.0/1", macs + "8847 00010140 480000000002 020000000001 0800" + ipv4UDP + udp,
+			macs + "8847 00010140 480000000002 020000000001 0800" + ipv4UDP + udp},
 		{"behind PPPoE", "map 10.0.0.1=10.0.0.9", macs + "8864 1100 0001 0022 0021" + ipv4UDP + udp,
 			macs + "8864 1100 0001 0022 0021 4500 0020 0000 0000 4011 66c5 0a000009 0a000002" + udp},
 		{"ports", "port 53=5353", macs + "0800" + ipv4UDP + udp, macs + "0800" + ipv4UDP + "c350 14e9 000c 0000 01020304"},
