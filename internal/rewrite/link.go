@@ -115,8 +115,10 @@ func (r *Rewriter) rewriteMACs(packet *stream.Packet) {
 		return
 	}
 	destination, source := frame.MACAddresses(packet)
-	r.rewriteMAC(destination)
-	r.rewriteMAC(source)
+	if !r.macs.isEmpty() {
+		r.rewriteMAC(destination)
+		r.rewriteMAC(source)
+	}
 	r.setMAC(destination, r.destination)
 	r.setMAC(source, r.source)
 	switch {
