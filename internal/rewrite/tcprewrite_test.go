@@ -14,15 +14,18 @@ import (
 // of short frames for data, so both begin with what it has made of a capture.
 func TestRewriterAgreesWithTcprewrite(t *testing.T) {
 	corpus := lab.Corpus(t)
-	lab.NeedProgram(t, "tcprewrite")
+	lab.NeedProgram(t, "tcprewrite", "tcpprep")
 	folder := t.TempDir()
 	changed := 0
 	for _, name := range []string{
 		"PcapPlusPlus/ExamplesTest/pcap_examples/http-packets.pcap", "PcapPlusPlus/ExamplesTest/pcap_examples/http-packets2.pcap",
 		"PcapPlusPlus/ExamplesTest/pcap_examples/tcp-reassembly.pcap", "ITI-ICS/pcaps/ModbusTCP/ModbusTCP.pcap",
 	} {
-		path := filepath.Join(folder, "capture.pcap")
+		path, cache := filepath.Join(folder, "capture.pcap"), filepath.Join(folder, "cache")
 		tcprewrite(t, "--fixcsum", filepath.Join(corpus, name), path)
+		if output, err := exec.Command("tcpprep", "--cidr=172.16.0.0/12", "-i", path, "-o", cache).CombinedOutput(); err != nil {
+			t.Fatalf("tcpprep: %v: %s", err, output)
+		}
 		packets := lab.ReadCapture(t, path)
 		for _, c := range []struct {
 			theirs string
@@ -35,7 +38,14 @@ func TestRewriterAgreesWithTcprewrite(t *testing.T) {
 				"--pnat=10.0.0.0/8:20.0.0.0/8,192.168.0.0/16:172.20.0.0/16,141.0.0.0/8:142.0.0.0/8",
 				map[string][]string{"map": {"10.0.0.0/8=20.0.0.0/8", "192.168.0.0/16=172.20.0.0/16", "141.0.0.0/8=142.0.0.0/8"}},
 			},
+			{"--enet-vlan=del", map[string][]string{"vlan": {"pop"}}},
+			{"--endpoints=10.1.1.1:10.2.2.2 --cachefile=" + cache, map[string][]string{"map": {
+				"172.16.133.54=10.1.1.1", "23.21.118.18=10.2.2.2", "172.16.133.254=10.1.1.1", "172.16.128.233=10.2.2.2",
+			}}},
 		} {
+			if strings.HasPrefix(c.theirs, "--endpoints") && !strings.HasSuffix(name, "tcp-reassembly.pcap") {
+				continue // only this one has so few hosts
+			}
 			theirs := filepath.Join(folder, "theirs.pcap")
 			tcprewrite(t, c.theirs, path, theirs)
 			want, got := lab.ReadCapture(t, theirs), rewritten(t, c.ours, packets)
