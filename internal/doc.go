@@ -24,10 +24,11 @@
 // A stream.Reader reads it from a file, a pipe or a member of a tarball. Package input
 // decides which captures are read and in which order they are played. Package tunnel takes
 // it out of its tunnels. A filter, a shard or a time range selects it. Package merge puts it
-// in the order of time, or package schedule computes its departure. Package rewrite changes
-// its addresses, ports and VLAN tag. Package frame makes it fit the interface: its link
-// header and its length. It waits in the ring of package schedule, and package wire sends
-// it. What the device refuses comes back as an error, and the tool decides.
+// in the order of time, or package schedule computes its departure. With two interfaces,
+// pcap-inject decides on which one it leaves. Package rewrite changes its addresses, ports
+// and VLAN tag. Package frame makes it fit the interface: its link header and its length. It
+// waits in the ring of package schedule, and package wire sends it. What the device refuses
+// comes back as an error, and the tool decides.
 //
 // Data flows one way. An engine receives functions and values, and never the run of a tool.
 //

@@ -262,6 +262,22 @@ func TestSplitSides(t *testing.T) {
 	}
 }
 
+// Packets are split as they were captured, and then rewritten.
+func TestSplitComesBeforeRewriting(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	receivers := splitLab(t)
+	packets := twoWay(100, 100*time.Microsecond)
+	lab.WriteCapture(t, "twoway.pcap", packets)
+	got, _, _ := injectSplit(t, receivers, exitDone, "--map", "10.0.0.1/32=10.0.0.2/32", "--map", "10.0.0.2/32=10.0.0.1/32", "--split", "src host 10.0.0.1", "twoway.pcap")
+	for i := range packets {
+		addresses := packets[i].Data[26:34]
+		copy(addresses, slices.Concat(addresses[4:], addresses[:4]))
+	}
+	wantSides(t, got, packets)
+}
+
 // Each interface has limits and counters of its own.
 func TestSplitHasLimitsOfEachInterface(t *testing.T) {
 	if !lab.InNamespace(t) {
