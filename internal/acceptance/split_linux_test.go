@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -462,11 +461,14 @@ func TestSplitOfTheCase(t *testing.T) {
 			sent[i].Direction = stream.Outbound
 		}
 	}
-	got, _, _ := injectSplit(t, receivers, exitDone, "--split", "src host 10.0.0.1", path)
-	wantSides(t, got, sent)
-	all := slices.Concat(got[0], got[1])
-	slices.SortStableFunc(all, func(a, b stream.Packet) int { return cmp.Compare(a.Time, b.Time) })
-	if !slices.EqualFunc(dataOf(all), dataOf(sent), bytes.Equal) {
-		t.Error(fmt.Sprint(len(all), " packets arrived, not in the order of the capture"))
+	for _, speed := range []string{"1", "10"} { // gaps of 100 and 10 us
+		shell(t, "pcap-pace --asap --speed "+speed+" "+path+" > paced.pcap")
+		got, _, _ := injectSplit(t, receivers, exitDone, "--split", "src host 10.0.0.1", "paced.pcap")
+		wantSides(t, got, sent)
+		all := slices.Concat(got[0], got[1])
+		slices.SortStableFunc(all, func(a, b stream.Packet) int { return cmp.Compare(a.Time, b.Time) })
+		if !slices.EqualFunc(dataOf(all), dataOf(sent), bytes.Equal) {
+			t.Errorf("speed %s: %d packets arrived, not in the order of the capture", speed, len(all))
+		}
 	}
 }
