@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"bytes"
+	"encoding/binary"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -39,18 +40,27 @@ func TestRecipesOfEvents(t *testing.T) {
 		if i%5 == 3 {
 			flows[i].Data = slices.Concat(flows[i].Data[:12], []byte{0x81, 0, 0, 5, 0x81, 0, 0, 7}, flows[i].Data[12:])
 		}
+		if i%5 == 4 {
+			flows[i].Data = inVXLAN(lab.Frame(0, uint32(i), 100))
+		}
 		flows[i].WireLength = uint32(len(flows[i].Data))
 	}
 	lab.WriteCapture(t, filepath.Join(folder, "set.pcap"), flows)
 	for _, e := range examplesOf(t, "../../man/pcap-replay.7") {
-		if regexp.MustCompile(`\b(eve\.jq|flow\.pcap|alerts\.pcap|hosts\.pcap|as\.pcap)\b`).MatchString(e.text) {
+		if regexp.MustCompile(`\b(eve\.jq|flow\.pcap|inner\.pcap|alerts\.pcap|hosts\.pcap|as\.pcap)\b`).MatchString(e.text) {
 			expectBash(t, folder, "-e", "-o", "pipefail", "-c", e.text)
 		}
 	}
-	for name, wanted := range map[string][]int{"flow.pcap": {0}, "alerts.pcap": {0, 3}, "hosts.pcap": {0, 1, 2, 4}, "as.pcap": {0}} {
+	for name, wanted := range map[string][]int{
+		"flow.pcap": {0}, "inner.pcap": {0, 4}, "alerts.pcap": {0, 3}, "hosts.pcap": {0, 1, 2}, "as.pcap": {0},
+	} {
 		var want [][]byte
 		for i := range flows {
-			if slices.Contains(wanted, i%5) {
+			switch {
+			case !slices.Contains(wanted, i%5):
+			case name == "inner.pcap":
+				want = append(want, lab.Frame(0, uint32(i), 100))
+			default:
 				want = append(want, flows[i].Data)
 			}
 		}
@@ -58,4 +68,14 @@ func TestRecipesOfEvents(t *testing.T) {
 			t.Errorf("%s has %d packets, wanted %d, or they differ", name, len(got), len(want))
 		}
 	}
+}
+
+// inVXLAN puts a frame into VXLAN, between 172.16.0.1 and 172.16.0.2.
+func inVXLAN(frame []byte) []byte {
+	outer := lab.Frame(0, 0, 42)[:42]
+	copy(outer[26:], []byte{172, 16, 0, 1, 172, 16, 0, 2})
+	binary.BigEndian.PutUint16(outer[16:], uint16(20+8+8+len(frame)))
+	binary.BigEndian.PutUint16(outer[36:], 4789)
+	binary.BigEndian.PutUint16(outer[38:], uint16(8+8+len(frame)))
+	return slices.Concat(outer, []byte{8, 0, 0, 0, 0, 0, 7, 0}, frame)
 }
