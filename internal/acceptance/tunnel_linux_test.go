@@ -318,3 +318,22 @@ func TestNothingListens(t *testing.T) {
 		}
 	}
 }
+
+// Without a route, a run ends with what was sent, and says why.
+func TestTheRouteIsLost(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	sensorLab(t)
+	lab.WriteCapture(t, "set.pcap", lab.Packets(5000, lab.Start, time.Millisecond, 100))
+	// Nothing answers at this address.
+	commands(t, "ip neigh replace 10.9.0.2 lladdr 02:00:00:00:00:99 dev left")
+	time.AfterFunc(time.Second, func() { _ = lab.SetDown("left") })
+	output, summary := toSensor(t, exitFailed, "--to", "vxlan://10.9.0.2?vni=7", "set.pcap")
+	if !strings.Contains(output, "error: --to vxlan://10.9.0.2:4789: send: network is unreachable") || strings.Contains(output, "sending continues") {
+		t.Error(output)
+	}
+	if summary.PacketsOut == 0 || summary.ReadAhead == 0 {
+		t.Errorf("%+v", summary)
+	}
+}

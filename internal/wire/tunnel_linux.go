@@ -26,6 +26,8 @@ type TunnelSender struct {
 	frames   uint32                     // sent so far, modulo 2^32
 	retries  uint64
 	mtu      int
+	// answer is an error that was the answer to an earlier frame if the next call sends.
+	answer unix.Errno
 	// isAnswered means that an ICMP error was reported.
 	isAnswered atomic.Bool
 }
@@ -225,6 +227,7 @@ func (s *TunnelSender) Send(packets []stream.Packet) (sent int, err error) {
 		sent += n
 		if n > 0 {
 			refused = refusal{}
+			s.reportAnswer()
 		}
 		if errno != 0 {
 			if err := s.handle(errno, len(packets[sent].Data), &refused); err != nil {
@@ -298,7 +301,7 @@ func (s *TunnelSender) handle(errno unix.Errno, length int, refused *refusal) er
 		return s.sendAgain(errno, refused)
 	}
 	if isAnswer(errno) {
-		s.answered(errno)
+		s.answer = errno
 		return s.sendAgain(errno, refused)
 	}
 	return fmt.Errorf("%s: send: %w", s.tunnel.Name, errno)
@@ -327,6 +330,14 @@ func isAnswer(errno unix.Errno) bool {
 		return true
 	}
 	return false
+}
+
+// reportAnswer reports the error of the call before, which was an answer.
+func (s *TunnelSender) reportAnswer() {
+	if s.answer != 0 {
+		s.answered(s.answer)
+		s.answer = 0
+	}
 }
 
 // answered reports the first ICMP error. It is safe for concurrent use.
