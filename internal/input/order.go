@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ const rotationOverlap = int64(10 * time.Millisecond)
 
 // timedFile is a file with the times of its capture.
 type timedFile struct {
-	File
+	*File
 	survey.Span
 }
 
@@ -41,14 +42,21 @@ func (f *timedFile) follows(previous *timedFile) bool {
 // chosen the order of their names. It looks at regular files only. A file that is named
 // again is played again.
 func (p *Playback) CheckOrder(flags *tool.Flags) error {
+	if len(p.files) == 1 {
+		return p.refuseTarball(&p.files[0], flags)
+	}
 	var timed []timedFile
 	reader := stream.NewReader(nil)
+	defer debug.FreeOSMemory() // what has decompressed takes as much again when the files are played
 	defer reader.Close()
-	for i, file := range p.files {
+	for i := range p.files {
+		file := &p.files[i]
 		span, ok, err := p.findSpan(reader, i)
 		switch {
-		case errors.Is(err, stream.ErrNotCapture) && IsArchiveFile(file.Path):
-			return tool.UsageErrorf("%s is a tarball", file.Display()).WithHint(mergeLine(flags))
+		case errors.Is(err, stream.ErrNotCapture):
+			if err := p.refuseTarball(file, flags); err != nil {
+				return err
+			}
 		case p.ctx.Err() != nil:
 			return p.ctx.Err()
 		case ok:
@@ -59,6 +67,14 @@ func (p *Playback) CheckOrder(flags *tool.Flags) error {
 		return err
 	}
 	return p.checkSorted(timed, flags)
+}
+
+// refuseTarball refuses a file that is a tarball.
+func (p *Playback) refuseTarball(file *File, flags *tool.Flags) error {
+	if info, err := os.Stat(file.Path); file.Path == "-" || err != nil || !info.Mode().IsRegular() || !IsArchiveFile(file.Path) {
+		return nil
+	}
+	return tool.UsageErrorf("%s is a tarball", file.Display()).WithHint(mergeLine(flags))
 }
 
 // findSpan finds the times of a file. ok is false if the file cannot be read, which is
@@ -81,11 +97,7 @@ func (p *Playback) findSpan(reader *stream.Reader, index int) (span survey.Span,
 	if err != nil {
 		return span, false, nil
 	}
-	limit := int64(0) // the first packets are enough to recognize a tarball
-	if len(p.files) > 1 {
-		limit = orderBudget / int64(len(p.files))
-	}
-	return survey.FindSpan(reader, unpositioned{p, file}, size.Size(), limit)
+	return survey.FindSpan(reader, unpositioned{p, file}, size.Size(), orderBudget/int64(len(p.files)))
 }
 
 // unpositioned reads a file without moving its position, until the run ends.

@@ -28,7 +28,8 @@ type Playback struct {
 	next    int // index of the file to open
 	current File
 	reader  *stream.Reader
-	head    *headKeeper // of the open file
+	spare   *stream.Reader // of a file before, whose memory the next one uses
+	head    *headKeeper    // of the open file
 	closers []io.Closer
 	read    atomic.Int64 // size of the open file
 	before  int64        // size of the files that have been played
@@ -228,14 +229,19 @@ func (p *Playback) open(in File, file io.ReadCloser) {
 	p.read.Store(0)
 	p.section = 0
 	p.head = &headKeeper{src: NewSource(p.ctx, file, func(bytes int64) { p.read.Add(bytes) })}
-	p.reader = stream.NewReader(p.head)
-	p.reader.LeaveOutFCS()
+	if p.spare == nil {
+		p.spare = stream.NewReader(nil)
+		p.spare.LeaveOutFCS()
+	}
+	p.reader, p.spare = p.spare, nil
+	p.reader.Reset(p.head)
 	p.closers = []io.Closer{p.reader, file}
 }
 
 func (p *Playback) closeFile() {
 	if p.reader != nil {
 		p.before += p.read.Load()
+		p.spare = p.reader
 	}
 	for _, closer := range p.closers {
 		closer.Close()
