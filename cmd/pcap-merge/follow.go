@@ -14,7 +14,7 @@ import (
 // playGrowing merges the files of a folder as they are written, until SIGINT or --idle, and
 // then the rest.
 func (m *merging) playGrowing(writer *stream.Writer) error {
-	follower := merge.NewFollower(m.captures, m.folder(), merge.Options{Mixed: m.config.writer.PcapNG, Trouble: m.growingTrouble})
+	follower := merge.NewFollower(m.captures, m.folder(), m.options(m.growingTrouble))
 	defer follower.Close()
 	defer context.AfterFunc(m.run.Context, follower.Stop)()
 	defer func() { m.late.Add(follower.Late()) }()

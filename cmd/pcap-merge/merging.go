@@ -142,8 +142,7 @@ func (m *merging) sayUnwritable() error {
 // play writes the merged inputs as many times as --loop says. Each round follows the one
 // before as in pcap-pace.
 func (m *merging) play(writer *stream.Writer) error {
-	options := merge.Options{Mixed: m.config.writer.PcapNG, Trouble: m.trouble}
-	inputs, err := m.runs.Fold(m.run.Context, m.inputs, merge.MostOpen, options)
+	inputs, err := m.runs.Fold(m.run.Context, m.inputs, merge.MostOpen, m.options(m.trouble))
 	if err != nil {
 		return mergeError(err)
 	}
@@ -164,8 +163,14 @@ func (m *merging) play(writer *stream.Writer) error {
 	return nil
 }
 
+// options are those of the merge. With --decap, packets of several link types may become
+// packets of one, so the writer compares them.
+func (m *merging) options(trouble func(*merge.Input, error) error) merge.Options {
+	return merge.Options{Mixed: m.config.writer.PcapNG || m.config.selector.decap != nil, Trouble: trouble}
+}
+
 func (m *merging) playOnce(writer *stream.Writer, shift int64, span *schedule.Span) error {
-	merger, err := merge.New(m.inputs, merge.Options{Mixed: m.config.writer.PcapNG, Trouble: m.trouble})
+	merger, err := merge.New(m.inputs, m.options(m.trouble))
 	if err != nil {
 		return mergeError(err)
 	}
