@@ -36,6 +36,9 @@ func parseDestination(text string) (*destination, error) {
 			WithHint("a URL such as vxlan://192.0.2.1?vni=7 or geneve://[2001:db8::1]:6081?vni=7")
 	}
 	parsed, err := url.Parse(text)
+	if err != nil && strings.Contains(text, "%") { // RFC 6874, section 2
+		return nil, wrong("wanted %25 before the interface of an IPv6 address, such as [fe80::1%25eth0]")
+	}
 	if err != nil {
 		var reason *url.Error
 		if errors.As(err, &reason) {
@@ -53,6 +56,9 @@ func parseDestination(text string) (*destination, error) {
 	}
 	if d.host == "" {
 		return nil, wrong("wanted a host")
+	}
+	if address, err := netip.ParseAddr(d.host); err == nil && address.Is6() && address.IsLinkLocalUnicast() && address.Zone() == "" {
+		return nil, wrong("wanted the interface of a link-local address, such as [fe80::1%25eth0]")
 	}
 	if parsed.User != nil || parsed.Path != "" || parsed.Fragment != "" {
 		return nil, wrong("wanted only a host, a port and a VNI")
@@ -80,6 +86,23 @@ func parseDestination(text string) (*destination, error) {
 	return d, nil
 }
 
+// addresses are those of the host, in the order in which they are to be tried.
+func (d *destination) addresses(ctx context.Context) ([]netip.Addr, error) {
+	// LookupNetIP would lose the interface of a link-local address.
+	if address, err := netip.ParseAddr(d.host); err == nil {
+		return []netip.Addr{address}, nil
+	}
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", d.host)
+	var lookup *net.DNSError
+	if errors.As(err, &lookup) && lookup.IsNotFound {
+		return nil, tool.UsageErrorf("--to: host %q is not known", d.host)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--to: host %q: %w", d.host, err)
+	}
+	return addresses, nil
+}
+
 // tunnelSink sends frames to another host in UDP datagrams.
 type tunnelSink struct {
 	destination *destination
@@ -92,13 +115,9 @@ type tunnelSink struct {
 // openTunnelSink resolves the host of --to and opens the sockets.
 func openTunnelSink(ctx context.Context, c *config, messages *tool.Messages) (*tunnelSink, error) {
 	d := c.to
-	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", d.host)
-	var lookup *net.DNSError
-	if errors.As(err, &lookup) && lookup.IsNotFound {
-		return nil, tool.UsageErrorf("--to: host %q is not known", d.host)
-	}
+	addresses, err := d.addresses(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("--to: host %q: %w", d.host, err)
+		return nil, err
 	}
 	s := &tunnelSink{destination: d}
 	var told atomic.Bool
@@ -118,6 +137,9 @@ func openTunnelSink(ctx context.Context, c *config, messages *tool.Messages) (*t
 			return s, nil
 		}
 		s.close()
+	}
+	if errors.Is(err, wire.ErrNoInterface) {
+		return nil, tool.UsageErrorf("%w", err)
 	}
 	return nil, err
 }
