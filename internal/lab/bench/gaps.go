@@ -22,7 +22,7 @@ const floorCommand = "floor"
 // timestamps on an interface, the other end of the wire. So many busy loops run meanwhile.
 func (c *contest) gaps(device, capture string, beside int) {
 	c.figures = []figure{
-		{"gap p50 us", "p50", 2}, {"gap p99 us", "p99", 2},
+		{"gap p50 us", "p50", 2}, {"gap p99 us", "p99", 2}, {"gap p99.9 us", "p999", 1}, {"gap max us", "max", 0},
 		{"schedule p50 us", "schedule50", 2}, {"schedule p99 us", "schedule99", 2},
 		{"drift us", "drift", 1}, {"missing", "missing", 0}, {"cpu %", "cpu", 0},
 	}
@@ -110,7 +110,7 @@ func gapFigures(source, arrived []stream.Packet) ([]float64, error) {
 	}
 	const us = 1e6 // in a second
 	return []float64{
-		r.GapError.P50 * us, r.GapError.P99 * us, r.ScheduleError.P50 * us, r.ScheduleError.P99 * us,
+		r.GapError.P50 * us, r.GapError.P99 * us, r.GapError.P999 * us, r.GapError.Max * us, r.ScheduleError.P50 * us, r.ScheduleError.P99 * us,
 		math.Abs(*r.DriftEnd) * us, float64(r.Comparison.Missing),
 	}, nil
 }

@@ -32,6 +32,7 @@ func benchTiming(b *bench) {
 	c.tcpreplays("", "-q -K -i wire0 gaps-mix.pcap")
 	c.ours("floor", floorCommand)
 	c.want("p99 realtime/tcpreplay <= 0.05")
+	c.want("max realtime <= 5000")
 	c.gaps(receivingEnd, "gaps-mix.pcap", 2)
 
 	c = b.contest("timing: where the stream comes from, gaps of 5 us to 3 ms")
@@ -53,10 +54,19 @@ func benchTiming(b *bench) {
 func (b *bench) contestOfTiming(title, capture, ratio string, more ...string) {
 	c := b.contest(title)
 	c.ours("pcap-inject", "pcap-inject -i wire0 "+capture)
+	c.ours("realtime", "pcap-inject --realtime -i wire0 "+capture)
+	c.ours("spin", "pcap-inject --spin -i wire0 "+capture)
 	c.tcpreplays("", "-q -K -i wire0 "+capture)
 	c.ours("floor", floorCommand)
 	c.want("p50 pcap-inject/tcpreplay <= " + ratio)
-	c.want("p99 pcap-inject/tcpreplay|floor <= 1.5")
+	for _, figure := range []string{"p99", "p999"} {
+		c.want(figure + " pcap-inject/tcpreplay|floor <= 1.5")
+	}
+	for _, figure := range []string{"p99", "p999", "max"} {
+		for _, way := range []string{"realtime", "spin"} {
+			c.want(figure + " " + way + "/tcpreplay|floor <= 1")
+		}
+	}
 	c.want("drift pcap-inject/tcpreplay <= 0.002")
 	c.want("drift pcap-inject <= 100")
 	c.want("missing pcap-inject <= 0")
