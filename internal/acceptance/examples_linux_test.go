@@ -185,7 +185,7 @@ func TestExamplesRun(t *testing.T) {
 	if !lab.InNamespace(t) {
 		return
 	}
-	for _, name := range []string{"veth0", "veth2", "eth1"} {
+	for _, name := range []string{"veth0", "veth2", "eth1", "eth2"} {
 		lab.MakePair(t, name, name+"-peer")
 	}
 	linkShims(t, linkTools(t))
@@ -230,7 +230,7 @@ func adaptations(store string) []adaptation {
 		{"--fit 10m", "--fit 300ms"},
 		{"+10 seconds", "+3 seconds"},
 		{"taskset -c 2,3", "taskset -c 0"},
-		{" eth2", " eth1-peer"}, // not veth2
+		{"mon0", "eth1-peer"},
 		{"vxlan://sensor", "vxlan://127.0.0.1"},
 		{"tcp port 80 or tcp port 443", "udp"},
 		{"select(.packets > 100)", "select(.packets > 10)"},
