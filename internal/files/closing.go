@@ -1,12 +1,12 @@
 package files
 
-// Closing is what is known of the closing of a file by whoever wrote it.
+// Closing is what is known about whether the writer of a file has closed it.
 type Closing struct {
-	// Known says that something has happened to the file since it is watched. The rest is
-	// empty without that.
+	// Known means that something has happened to the file since it is watched. Otherwise
+	// the other fields are empty.
 	Known bool
-	// IsClosed says that it has been closed and not been written to since.
+	// IsClosed means that the file has been closed and not been written to since.
 	IsClosed bool
-	// Count is how often it has been closed.
+	// Count is the number of times that the file has been closed.
 	Count int
 }

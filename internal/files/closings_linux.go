@@ -8,18 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Closings knows of the files of some folders whether whoever wrote them has closed them, and
-// how often: inotify(7). It sees what processes on this machine do.
+// Closings watches folders by inotify(7), and knows of their files whether their writers have
+// closed them, and how often. It sees only what processes on this machine do.
 type Closings struct {
 	descriptor int
 	folders    map[int32]string
 	watched    map[string]bool
 	files      map[string]Closing // by path
 	moved      Closing            // of the file that lost its name last
-	cookie     uint32             // of the event that gives it another, which is the next one
+	cookie     uint32             // of the event with its new name, which is the next one
 }
 
-// NewClosings returns nil, which knows of no file, where the system cannot tell.
+// NewClosings returns nil if the system cannot watch folders. A nil Closings knows of no file.
 func NewClosings() *Closings {
 	descriptor, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
@@ -40,7 +40,7 @@ func (c *Closings) Watch(folder string) {
 	}
 }
 
-// Update takes note of what has happened until now.
+// Update reads the events until now.
 func (c *Closings) Update() {
 	if c == nil {
 		return
@@ -60,7 +60,7 @@ func (c *Closings) Update() {
 	}
 }
 
-// add takes note of the first event.
+// add processes the first event.
 func (c *Closings) add(events []byte) (rest []byte) {
 	order := binary.NativeEndian
 	watch, mask, cookie := int32(order.Uint32(events)), order.Uint32(events[4:]), order.Uint32(events[8:])
@@ -91,7 +91,7 @@ func (c *Closings) add(events []byte) (rest []byte) {
 	return events[end:]
 }
 
-// Of tells of a file in a folder that is watched.
+// Of returns what is known of a file in a watched folder.
 func (c *Closings) Of(path string) Closing {
 	if c == nil {
 		return Closing{}

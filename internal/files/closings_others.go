@@ -2,19 +2,19 @@
 
 package files
 
-// Closings would know of files whether whoever wrote them has closed them.
+// Closings knows of no file on this system.
 type Closings struct{}
 
-// NewClosings returns nil, which knows of no file.
+// NewClosings returns nil.
 func NewClosings() *Closings { return nil }
 
 // Watch adds a folder.
 func (c *Closings) Watch(string) {}
 
-// Update takes note of what has happened until now.
+// Update reads the events until now.
 func (c *Closings) Update() {}
 
-// Of tells of a file in a folder that is watched.
+// Of returns what is known of a file in a watched folder.
 func (c *Closings) Of(string) Closing { return Closing{} }
 
 // Close ends the watch.

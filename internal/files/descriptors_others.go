@@ -2,6 +2,6 @@
 
 package files
 
-// DescriptorLimit is how many inputs may be open at once: half of the 512 that the C
-// library of Windows allows.
+// DescriptorLimit is the number of inputs that may be open at the same time: half of the 512
+// that the C library of Windows allows.
 func DescriptorLimit() int { return 256 }

@@ -9,7 +9,7 @@ import "golang.org/x/sys/unix"
 // Go runtime (epoll, eventfd). That is at most 20.
 const reservedDescriptors = 24
 
-// DescriptorLimit is how many inputs may be open at once.
+// DescriptorLimit is the number of inputs that may be open at the same time.
 func DescriptorLimit() int {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

@@ -11,7 +11,7 @@ import (
 // number of a deleted file.
 type Identity struct{ device, inode uint64 }
 
-// IdentityOf returns the identity of a file at path, of which info is what stat(2) said.
+// IdentityOf returns the identity of a file at path. info is the result of stat(2).
 func IdentityOf(_ string, info fs.FileInfo) Identity {
 	stat := info.Sys().(*syscall.Stat_t)
 	return Identity{uint64(stat.Dev), stat.Ino}

@@ -72,8 +72,8 @@ func Create(name string) (*Output, error) {
 	return out, nil
 }
 
-// keepAttributes gives a file the owner and the mode of the one that it replaces, and says
-// what of the old one does not stay.
+// keepAttributes gives a file the owner and the mode of the one that it replaces, and returns
+// what cannot be kept.
 func keepAttributes(file *os.File, old fs.FileInfo) (changes []string) {
 	if !keepOwner(file, old) {
 		changes = append(changes, "the file is replaced by one of another owner: keeping the owner is not permitted")
@@ -85,7 +85,7 @@ func keepAttributes(file *os.File, old fs.FileInfo) (changes []string) {
 	return changes
 }
 
-// Changes says what else becomes of the file that the output replaces.
+// Changes lists what cannot be kept of the file that the output replaces.
 func (o *Output) Changes() []string { return o.changes }
 
 func isLink(name string) bool {

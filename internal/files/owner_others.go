@@ -10,5 +10,5 @@ import (
 // keepOwner does nothing: files get the owner that the folder gives them.
 func keepOwner(*os.File, fs.FileInfo) bool { return true }
 
-// countLinks takes a file to have one name.
+// countLinks assumes that a file has one name.
 func countLinks(fs.FileInfo) uint64 { return 1 }

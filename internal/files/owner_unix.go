@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// keepOwner gives a file the owner and the group of another one, and says whether it has
-// them. The group alone is kept where only that is permitted.
+// keepOwner gives a file the owner and the group of another one, and reports whether it has
+// them. If only the group may be changed, only the group is kept.
 func keepOwner(file *os.File, old fs.FileInfo) bool {
 	wanted, ok := old.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -30,7 +30,7 @@ func keepOwner(file *os.File, old fs.FileInfo) bool {
 	return false
 }
 
-// countLinks is how many names a file has.
+// countLinks is the number of names of a file.
 func countLinks(info fs.FileInfo) uint64 {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

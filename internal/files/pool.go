@@ -15,7 +15,7 @@ import (
 // read file, and opens it again when it is needed. It is safe for concurrent use.
 type Pool struct {
 	limit int
-	count func(bytes int) // is told of what PooledFile.Read reads
+	count func(bytes int) // is called with the bytes that PooledFile.Read reads
 
 	mutex sync.Mutex
 	freed sync.Cond
@@ -98,7 +98,7 @@ func (f *PooledFile) acquire() error {
 		}
 	}
 	if f.closed {
-		pool.freed.Signal() // there is room for whoever waits next
+		pool.freed.Signal() // there is room for the next waiting file
 		return os.ErrClosed
 	}
 	if f.file == nil {
