@@ -82,7 +82,7 @@ func readIndex(t *testing.T) (corpus string, entries []indexed) {
 	corpus, rows := lab.CorpusIndex(t)
 	for _, row := range rows {
 		e := indexed{path: row["path"], note: row["note"], columns: map[string]string{
-			"format": formatName(row["format"]), "compression": row["comp"], "link types": row["link"], "packets": row["pkts"],
+			"format": formatName(row["format"]), "compression": row["comp"], "link types": linkTypesOf(row["link"]), "packets": row["pkts"],
 			"first": row["first_ts"], "last": row["last_ts"], "out of order": row["out_of_order"], "truncated": row["cut"],
 		}}
 		if e.columns["compression"] == "" {
@@ -94,6 +94,12 @@ func readIndex(t *testing.T) (corpus string, entries []indexed) {
 		entries = append(entries, e)
 	}
 	return corpus, entries
+}
+
+// linkTypesOf are the link types of a column of the index. Number 12 is that of DLT_RAW, which
+// a Reader reads as LINKTYPE_RAW.
+func linkTypesOf(column string) string {
+	return strings.Trim(strings.ReplaceAll("+"+column+"+", "+12+", "+101+"), "+")
 }
 
 // formatName is the name in records of a format of the index.
