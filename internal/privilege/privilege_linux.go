@@ -16,6 +16,10 @@ import (
 // makes possible.
 const fileAccess = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH | 1<<unix.CAP_FOWNER
 
+// sending are the capabilities by which a tool opens packet sockets with large buffers, and
+// prepares its threads: real-time scheduling and locked memory.
+const sending = 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_SYS_NICE | 1<<unix.CAP_IPC_LOCK | 1<<unix.CAP_SYS_RESOURCE
+
 // Drop gives up all capabilities of all threads for good: capabilities(7). An open socket
 // needs none. A binary with cgo cannot: it has threads that Go does not know, and gets
 // [errors.ErrUnsupported].
@@ -24,11 +28,18 @@ func Drop() error { return keep(0) }
 // KeepFileAccess is Drop for a run that opens and creates files later: root keeps the
 // capabilities for that. Whoever else has capabilities got them from the file of the
 // program, for its sockets, and reads files with the rights of the user only.
-func KeepFileAccess() error {
+func KeepFileAccess() error { return keep(ofFiles()) }
+
+// KeepSending is KeepFileAccess for a run that will open sockets and then call one of the
+// others.
+func KeepSending() error { return keep(ofFiles() | sending) }
+
+// ofFiles are the capabilities for files that a run may keep.
+func ofFiles() uint32 {
 	if os.Geteuid() != 0 || isSecure() {
-		return keep(0)
+		return 0
 	}
-	return keep(fileAccess)
+	return fileAccess
 }
 
 // keep gives up all capabilities but some, and the ways to get others by exec.

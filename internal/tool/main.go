@@ -22,8 +22,8 @@ type Tool struct {
 	Text     string // description in --help
 	Exits    string // exit codes in --help that only this tool has, such as "4 --fail-late"
 	Flags    []cli.Flag
-	// DropsPrivileges means that the tool gives up its privileges itself, after it has
-	// used them and before it reads an input.
+	// DropsPrivileges means that the tool gives up the privileges for sending itself, after
+	// it has used them and before it reads an input.
 	DropsPrivileges bool
 	// InputOperands returns the operands that are files. nil means all of them.
 	InputOperands func(operands []string) []string
@@ -49,10 +49,12 @@ func Main(tool *Tool) {
 		messages.fail(err)
 		os.Exit(ExitFailed)
 	}
-	if !tool.DropsPrivileges {
-		if err := privilege.KeepFileAccess(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-			messages.Warnf("cannot drop privileges: %v", err)
-		}
+	drop := privilege.KeepFileAccess
+	if tool.DropsPrivileges {
+		drop = privilege.KeepSending // flags are read now, and the file of --filter-file is
+	}
+	if err := drop(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		messages.Warnf("cannot drop privileges: %v", err)
 	}
 	// Signals stay caught: one that comes now would print goroutines and change the exit code.
 	r := newRun(tool, Streams{os.Stdin, os.Stdout, os.Stderr}.withoutClosed(closedAtStart))
