@@ -17,6 +17,7 @@ type fileSink struct {
 	out    *files.Output
 	writer *stream.Writer
 	clock  schedule.Clock
+	mixed  bool // it can hold several link types
 }
 
 // openFileSink opens the file of -w.
@@ -25,11 +26,12 @@ func openFileSink(run *tool.Run, name string) (*fileSink, error) {
 	if err != nil {
 		return nil, err
 	}
-	writer, err := stream.NewWriter(out, tool.OptionsOf(name))
+	options := tool.OptionsOf(name)
+	writer, err := stream.NewWriter(out, options)
 	if err != nil {
 		return nil, err
 	}
-	return &fileSink{out: out, writer: writer, clock: schedule.System}, nil
+	return &fileSink{out: out, writer: writer, clock: schedule.System, mixed: options.PcapNG}, nil
 }
 
 func openFile(run *tool.Run, name string) (*files.Output, error) {
@@ -41,21 +43,29 @@ func openFile(run *tool.Run, name string) (*files.Output, error) {
 
 func (s *fileSink) senders() []schedule.Sender { return []schedule.Sender{s} }
 
-// egresses returns one that accepts everything that fits into the ring, as long as all frames
-// have one link type.
+// egresses returns one that accepts everything that fits into the ring. In a pcap, all frames
+// must have one link type.
 func (s *fileSink) egresses(_ *config, longest int) []*egress {
 	var first *stream.LinkType
 	accepts := func(link stream.LinkType) error {
 		if first == nil {
 			first = &link
 		}
-		if link != *first {
+		if link != *first && !s.mixed {
 			return &stream.LinkTypeError{First: *first, Other: link}
 		}
 		return nil
 	}
 	fitter := frame.NewFitter(frame.Limits{Accepts: accepts, Longest: longest}, frame.Policies{Short: frame.ShortAsIs})
-	return []*egress{{fitter: fitter}}
+	return []*egress{{fitter: fitter, hintSkipped: hintPcapNG}}
+}
+
+// hintPcapNG says how frames of another link type can be written.
+func hintPcapNG(_ *stream.Packet, reason frame.SkipReason) string {
+	if reason != frame.SkippedLinkType {
+		return ""
+	}
+	return "a pcapng holds several link types: -w FILE.pcapng"
 }
 
 // refusesFrame is always false, because a write error affects the whole file.
