@@ -74,6 +74,7 @@ var troubles = []string{
 	`pcap-inject -i v0 -i v1 a.pcap`,
 	`ip link set v0 up && ip link set v1 up && pcap-inject -i v0 -i v1 --split direction a.pcap`,
 	`pcap-inject --at --asap -i v0 a.pcap`,
+	`pcap-inject --to 'vxlan://192.0.2.1?vni=7' a.pcap`,
 	`ip link set lo up && pcap-inject --to 'vxlan://127.0.0.1?vni=7' a.pcap`,
 	`cp half.pcap b.pcap; pcap-pace a.pcap b.pcap`,
 	`pcap-inject -w out.pcap a.pcap b.pcap`,

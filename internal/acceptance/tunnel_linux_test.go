@@ -28,9 +28,11 @@ func sensorLab(t *testing.T) (sensor *lab.Namespace, underlay *lab.Receiver) {
 	commands(t, "ip link set lo up",
 		"ip link add left mtu 1600 type veth peer name right mtu 1600",
 		"ip link set right netns "+sensor.Path(),
-		"ip addr add 10.9.0.1/24 dev left", "ip addr add fd00::1/64 dev left nodad", "ip link set left up")
+		"ip addr add 10.9.0.1/24 dev left", "ip addr add fd00::1/64 dev left nodad", "ip addr add fe80::1/64 dev left nodad",
+		"ip link set left up")
 	err := sensor.Do(func() (err error) {
-		commands(t, "ip addr add 10.9.0.2/24 dev right", "ip addr add fd00::2/64 dev right nodad", "ip link set right up")
+		commands(t, "ip addr add 10.9.0.2/24 dev right", "ip addr add fd00::2/64 dev right nodad", "ip addr add fe80::2/64 dev right nodad",
+			"ip link set right up")
 		// Otherwise the sensor answers only once a second: icmp(7).
 		if err := os.WriteFile("/proc/sys/net/ipv4/icmp_ratelimit", []byte("0"), 0); err != nil {
 			return err
@@ -131,6 +133,7 @@ func TestTheKernelTakesTunnelsOff(t *testing.T) {
 		{"vxlan id 16777215 dstport 5000 local 10.9.0.2 dev right", []string{"--asap", "--to", "vxlan://10.9.0.2:5000?vni=16777215"}},
 		{"vxlan id 7 dstport 4789 local fd00::2 dev right", []string{"--verify", "--to", "vxlan://[fd00::2]?vni=7"}},
 		{"vxlan id 7 dstport 4789 local 10.9.0.2 dev right", []string{"--verify", "--workers", "3", "--to", "vxlan://10.9.0.2?vni=7"}},
+		{"vxlan id 7 dstport 4789 local fe80::2 dev right", []string{"--to", "vxlan://[fe80::2%25left]?vni=7"}},
 		{"geneve id 7 remote 10.9.0.1", []string{"--to", "geneve://10.9.0.2?vni=7"}},
 		{"geneve id 7 remote fd00::1", []string{"--to", "geneve://[fd00::2]?vni=7"}},
 	} {
@@ -299,7 +302,9 @@ func TestNothingListens(t *testing.T) {
 			if strings.Count(output, want) != 1 || strings.Count(output, "nothing listens") != 1 {
 				t.Errorf("%s %s %s:\n%s", flag, test.host, test.file, output)
 			}
-			if flag == "--verify" && summary.Stamped != summary.Frames {
+			// The kernel forgets the stamp of a frame on its way when the numbers begin again
+			// after an answer.
+			if flag == "--verify" && (summary.Stamped > summary.Frames || 10*summary.Stamped < 9*summary.Frames) {
 				t.Errorf("the kernel stamped %d frames of %d", summary.Stamped, summary.Frames)
 			}
 			got, err := underlay.Receive(time.Second, 300*time.Millisecond)
