@@ -37,6 +37,7 @@ var troubles = []string{
 	`pcap-map cut.pcap bad.pcap notes.pcap`,
 	`pcap-merge -o out.pcap a.pcap raw.pcap`,
 	`pcap-merge --decap gre -o out.pcap fragment.pcap`,
+	`pcap-merge --map 10.0.0.0/8=20.0.0.0/8 -o out.pcap short.pcap`,
 	`tar -czf set.tar.gz a.pcap && pcap-tarls --index set.tar.gz && gzip -1c < a.pcap > b.pcap.gz && tar -czf set.tar.gz a.pcap b.pcap.gz && pcap-tarcat set.tar.gz`,
 	`pcap-tarcat a.pcap`,
 	`script -qec 'pcap-merge a.pcap' /dev/null < /dev/null`,
