@@ -53,7 +53,7 @@ func configure(flags *tool.Flags) (c config, err error) {
 	c.interfaces, c.file = flags.Strings("interface"), flags.String("write")
 	if len(c.interfaces) == 0 && c.file == "" && !flags.IsSet("to") {
 		return c, tool.UsageErrorf("wanted -i INTERFACE, -w FILE or --to URL").
-			WithHint("there are the interfaces " + strings.Join(wire.Names(), ", "))
+			WithHint("the interfaces are " + strings.Join(wire.Names(), ", "))
 	}
 	if flags.IsSet("to") {
 		if c.to, err = parseDestination(flags.String("to")); err != nil {

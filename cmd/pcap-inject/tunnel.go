@@ -33,7 +33,7 @@ type destination struct {
 func parseDestination(text string) (*destination, error) {
 	wrong := func(what string) error {
 		return tool.UsageErrorf("--to %q: %s", text, what).
-			WithHint("a URL such as vxlan://192.0.2.1?vni=7 or geneve://[2001:db8::1]:6081?vni=7")
+			WithHint("give a URL such as vxlan://192.0.2.1?vni=7 or geneve://[2001:db8::1]:6081?vni=7")
 	}
 	parsed, err := url.Parse(text)
 	if err != nil && strings.Contains(text, "%") { // RFC 6874, section 2

@@ -38,7 +38,7 @@ type ruleSet struct {
 func (s *ruleSet) add(text string, rule network) error {
 	for i, other := range s.networks {
 		if other.first == rule.first && other.last == rule.last {
-			return fmt.Errorf("%q: %q maps the same", text, s.texts[i])
+			return fmt.Errorf("%q: the rule %q replaces the same value: wanted one of them", text, s.texts[i])
 		}
 	}
 	s.networks, s.texts = append(s.networks, rule), append(s.texts, text)
@@ -86,7 +86,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	case err != nil:
 		return prefix, fmt.Errorf("wanted OLD=NEW, two networks such as 10.1.0.0/16=192.168.0.0/16")
 	case prefix != prefix.Masked():
-		return prefix, fmt.Errorf("%s is an address in the network %s", text, prefix.Masked())
+		return prefix, fmt.Errorf("%s has bits after its prefix: wanted the network %s or the address %s", text, prefix.Masked(), prefix.Addr())
 	}
 	return prefix, nil
 }
@@ -136,7 +136,7 @@ func (r *Rewriter) parseMACs(values []string) error {
 		old, err := parseMAC(before)
 		replacement, errAfter := parseMAC(after)
 		if err != nil || errAfter != nil {
-			return fmt.Errorf("%q: wanted OLD=NEW, two MAC addresses", text)
+			return fmt.Errorf("%q: wanted OLD=NEW, two MAC addresses such as 02:00:00:00:00:01=02:00:00:00:00:02", text)
 		}
 		if err := rules.add(text, single(numberOf(old[:]), numberOf(replacement[:]))); err != nil {
 			return err
@@ -160,7 +160,7 @@ func (r *Rewriter) parsePorts(values []string) error {
 	for _, text := range values {
 		old, replacement, ok := parsePair(text, 65535)
 		if !ok {
-			return fmt.Errorf("%q: wanted OLD=NEW, two ports from 0 to 65535", text)
+			return fmt.Errorf("%q: wanted OLD=NEW, two ports from 0 to 65535 such as 80=8080", text)
 		}
 		if err := rules.add(text, single(number{low: old}, number{low: replacement})); err != nil {
 			return err
@@ -180,7 +180,7 @@ func (r *Rewriter) parseTags(values []string) error {
 		pushed, isPush := strings.CutPrefix(text, "push:")
 		if isPush || text == "pop" {
 			if r.tags != keepTags {
-				return fmt.Errorf("%q: wanted pop or push:ID once", text)
+				return fmt.Errorf("%q: wanted only one pop or push:ID", text)
 			}
 			r.tags = popTag
 		}
