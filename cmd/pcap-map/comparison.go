@@ -88,6 +88,9 @@ func (c *comparison) compare() error {
 		if tool.IsUsage(err) {
 			return err
 		}
+		if errors.Is(err, files.ErrFolder) {
+			err = tool.WithHint(err, "merge its captures first: pcap-merge -o FILE.pcap FOLDER")
+		}
 		if err != nil {
 			c.problems.Failed(in, err)
 			return tool.ErrReported

@@ -17,6 +17,9 @@ type Input struct {
 	offset int64
 }
 
+// ErrFolder means that an input is a folder, where only a file can be read.
+var ErrFolder = errors.New("is a folder")
+
 // OpenInput opens a file, and enlarges a pipe. It refuses folders.
 func OpenInput(path string) (*Input, error) {
 	file, err := os.Open(path)
@@ -25,7 +28,7 @@ func OpenInput(path string) (*Input, error) {
 	}
 	info, err := file.Stat()
 	if err == nil && info.IsDir() {
-		err = errors.New("is a folder")
+		err = ErrFolder
 	}
 	if err != nil {
 		file.Close()

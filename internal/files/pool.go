@@ -55,7 +55,7 @@ func (p *Pool) Open(path string) (*PooledFile, error) {
 	defer file.release()
 	info, err := file.file.Stat()
 	if err == nil && info.IsDir() {
-		err = errors.New("is a folder")
+		err = ErrFolder
 	}
 	if err != nil {
 		file.closed = true
