@@ -255,6 +255,9 @@ func runExample(t *testing.T, e example, folder, store string) {
 			lab.NeedProgram(t, program)
 		}
 	}
+	if strings.Contains(text, "flow.filter") {
+		lab.NeedProgram(t, "jq") // another example makes it with jq
+	}
 	expectBash(t, folder, "-e", "-o", "pipefail", "-c", text)
 }
 

@@ -72,6 +72,23 @@ func (r *Receiver) setUp(index int) error {
 	return unix.Bind(r.socket, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: index})
 }
 
+// Await waits up to limit until the kernel has passed on a frame. Receive returns it.
+func (r *Receiver) Await(limit time.Duration) error {
+	poll := []unix.PollFd{{Fd: int32(r.socket), Events: unix.POLLIN}}
+	for deadline := time.Now().Add(limit); ; {
+		n, err := unix.Poll(poll, int(max(time.Until(deadline), 0).Milliseconds()))
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return err
+		case n == 0:
+			return fmt.Errorf("no frame within %v", limit)
+		default:
+			return nil
+		}
+	}
+}
+
 // Receive returns the frames that arrived until no frame came for idle and the ring is
 // empty. It waits up to first for the first frame. The caller owns the data. If the traffic
 // lasts long, it must run meanwhile, because each tenth of a second takes 1 MiB of the
