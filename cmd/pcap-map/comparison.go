@@ -100,7 +100,8 @@ func (c *comparison) compare() error {
 	}
 	c.run.Progress.Start(c.opener.Size(input.Paths(c.inputs[:])), nil)
 	debug.SetMemoryLimit(c.config.memory) // or as much again waits for the garbage collector
-	result, err := compare.Compare(readers[compare.Reference], readers[compare.Capture], compare.Options{
+	sent := &reference{reader: readers[compare.Reference], decap: c.config.decap, rewriter: c.config.rewriter}
+	result, err := compare.Compare(sent, readers[compare.Capture], compare.Options{
 		Speed: c.config.speed, Memory: c.config.memory, Tmp: c.config.tmp, Events: maxUnmatched, Damaged: c.damaged,
 		Progressed: func(packets int64) { c.packets.Add(packets) },
 	})
@@ -133,6 +134,10 @@ func (c *comparison) damaged(side compare.Side, damage *stream.Damage) error {
 // warn says what makes the result say less than it seems to.
 func (c *comparison) warn() {
 	r, messages := c.result, c.run.Messages
+	messages.WarnInTunnel(c.config.decap.Record())
+	if text := c.config.rewriter.Explain(); text != "" {
+		messages.Warnf("%s", text)
+	}
 	if r.LinkTypesDiffer {
 		messages.Warnf("the reference has link type %s, and the capture %s: MAC addresses are not compared", r.Reference.LinkName, r.Capture.LinkName)
 	}

@@ -6,7 +6,9 @@ import (
 
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
+	"pcap-replay/internal/rewrite"
 	"pcap-replay/internal/tool"
+	"pcap-replay/internal/tunnel"
 )
 
 // config is what the flags say.
@@ -20,10 +22,12 @@ type config struct {
 	fromRecords string // a file to draw from; "" without
 
 	// For --against:
-	reference string  // "" without
-	speed     float64 // 0: to be estimated
-	memory    int64   // bytes
-	tmp       string  // a folder
+	reference string               // "" without
+	speed     float64              // 0: to be estimated
+	memory    int64                // bytes
+	tmp       string               // a folder
+	decap     *tunnel.Decapsulator // nil changes nothing
+	rewriter  *rewrite.Rewriter    // nil changes nothing
 }
 
 // descriptorsOfJob is the maximum number of files that a job has open: a tarball twice and
@@ -62,7 +66,7 @@ func configure(flags *tool.Flags) (c config, err error) {
 // readComparison reads --against and the flags that belong to it.
 func (c *config) readComparison(flags *tool.Flags) (err error) {
 	if !flags.IsSet("against") {
-		for _, name := range []string{"speed", "memory", "tmp"} {
+		for _, name := range flagsOfComparison() {
 			if flags.IsSet(name) {
 				return tool.UsageErrorf("--%s is for --against", name)
 			}
@@ -90,8 +94,23 @@ func (c *config) readComparison(flags *tool.Flags) (err error) {
 			return err
 		}
 	}
+	if c.decap, err = tool.Decap(flags, tunnel.NewDecapsulator); err != nil {
+		return err
+	}
+	if c.rewriter, err = tool.Rewriter(flags, rewrite.New); err != nil {
+		return err
+	}
 	c.memory, c.tmp, err = flags.Memory()
 	return err
+}
+
+// flagsOfComparison are those that only --against has.
+func flagsOfComparison() []string {
+	names := []string{"speed", "memory", "tmp"}
+	for _, flag := range referenceFlags() {
+		names = append(names, flag.Names()[0])
+	}
+	return names
 }
 
 // maxSpeed is that of pcap-pace: beyond it, a day becomes less than a millisecond.

@@ -38,6 +38,7 @@ func mapper() *tool.Tool {
 			&cli.StringFlag{Name: "speed", Usage: "with --against: the replay was to be `N` times as fast as the reference", DefaultText: "estimated"},
 			&cli.StringFlag{Name: "memory", Value: "256MiB", Usage: "with --against: use up to `SIZE` of memory"},
 			&cli.StringFlag{Name: "tmp", Usage: "with --against: keep the rest in a temporary file in `FOLDER`", DefaultText: "$TMPDIR or /tmp"},
+		}, referenceFlags(), []cli.Flag{
 			&cli.StringFlag{Name: "from-records", Usage: "draw the records in `FILE` (- for stdin) instead of reading captures"},
 		}, input.NameFlags()),
 		Run: run,

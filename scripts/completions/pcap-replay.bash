@@ -11,7 +11,7 @@ _pcap_replay_flags() {
     pcap-tarcat)
       echo -o=FILE --output=FILE --name=NAME --select=FILE --raw -C=DIR --directory=DIR -z=lz4,zstd,gzip,none --compress=lz4,zstd,gzip,none --max-bytes=SIZE --list -i --ignore-zeros --strict -q --quiet -v --verbose --report=FILE --progress=auto,always,never --version -h --help ;;
     pcap-map)
-      echo -o=FILE --output=FILE -j=N --jobs=N --strict -i --ignore-zeros --json --chart --svg=FILE --against=REFERENCE --speed=N --memory=SIZE --tmp=FOLDER --from-records=FILE --match=REGEXP --suffix=TEXT -q --quiet -v --verbose --report=FILE --progress=auto,always,never --version -h --help ;;
+      echo -o=FILE --output=FILE -j=N --jobs=N --strict -i --ignore-zeros --json --chart --svg=FILE --against=REFERENCE --speed=N --memory=SIZE --tmp=FOLDER --decap=LIST --decap-depth=N --map=RULE --src-mac=ADDRESS --dst-mac=ADDRESS --mac=RULE --vlan=RULE --port=RULE --from-records=FILE --match=REGEXP --suffix=TEXT -q --quiet -v --verbose --report=FILE --progress=auto,always,never --version -h --help ;;
     pcap-merge)
       echo --select=FILE -i --ignore-zeros --align --loop=N --unique-flows --shard=I/N --dedup --dedup-window=DURATION --reorder=DURATION --snaplen=N --memory=SIZE --tmp=FOLDER --follow=FOLDER --idle=DURATION --strict --match=REGEXP --suffix=TEXT --from=TIME --to=TIME --decap=LIST --decap-depth=N --filter=EXPRESSION --filter-file=FILE --map=RULE --src-mac=ADDRESS --dst-mac=ADDRESS --mac=RULE --vlan=RULE --port=RULE -o=FILE --output=FILE -z=lz4,zstd,gzip,none --compress=lz4,zstd,gzip,none --pcapng -q --quiet -v --verbose --report=FILE --progress=auto,always,never --version -h --help ;;
     pcap-pace)
