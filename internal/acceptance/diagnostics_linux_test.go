@@ -67,7 +67,7 @@ var troubles = []string{
 	`pcap-merge --memory 3X a.pcap`,
 	`pcap-merge --reorder 1ms a.pcap overtaken.pcap > out.pcap`,
 	`pcap-merge future.pcapng > out.pcap`,
-	`mkdir live; (cat a.pcap; sleep 1; cat short.pcap > live/0) > live/0 & pcap-merge -q --follow live --idle 1500ms > out.pcap; wait`,
+	`mkdir live; (for i in 1 2 3 4; do cat a.pcap > live/0; sleep .4; cat short.pcap > live/0; sleep .2; done) & pcap-merge -q --follow live --idle 1500ms > out.pcap; wait`,
 	`cat a.pcap | pcap-pace --loop 2`,
 	`pcap-pace --speed 2 --pps 3 a.pcap`,
 	`pcap-pace --span 1h a.pcap`,
