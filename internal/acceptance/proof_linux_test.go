@@ -53,10 +53,13 @@ func TestMissingIsWhatABridgeDropped(t *testing.T) {
 	dropped := droppedBy(t, "east")
 	c := comparisonOf(t, "sent.pcap", "arrived.pcap", "--speed", "4")
 	t.Logf("%d of %d packets dropped", dropped, c.Reference.Packets)
-	if dropped == 0 || c.Missing != dropped {
+	// The kernel sends a few frames of its own through the bridge. They may arrive, or be
+	// dropped.
+	const own = 3
+	if dropped == 0 || c.Missing > dropped || c.Missing < dropped-own {
 		t.Errorf("%d packets missing, and the queue dropped %d", c.Missing, dropped)
 	}
-	if c.Matched != c.Reference.Packets-dropped || c.Extra+c.Altered+c.Duplicated+c.Reordered+c.Displaced != 0 {
+	if c.Matched != c.Reference.Packets-c.Missing || c.Extra > own || c.Altered+c.Duplicated+c.Reordered+c.Displaced != 0 {
 		t.Errorf("wanted all others matched: %+v", c)
 	}
 }
