@@ -14,14 +14,12 @@ import (
 // port is an interface of this machine.
 type port struct {
 	device  *wire.Interface
-	sockets []wire.Sender  // one for each worker
-	stamped []wire.Stamps  // of the sockets, with --verify
+	sockets sockets
 	tx      txPolicy       // never txAuto
 	before  *wire.Counters // nil if the device has none
 	// dropsBefore is the number of frames that the queueing discipline had dropped before
 	// the run.
 	dropsBefore uint64
-	retries     uint64          // of the sockets that are closed
 	neighbors   *wire.Neighbors // with --link ethernet, if the kernel tells them
 }
 
@@ -40,10 +38,10 @@ func openPort(name string, c *config, messages *tool.Messages) (*port, error) {
 	p := &port{device: device}
 	err = p.openSockets(c, messages)
 	if err == nil && c.verify {
-		err = p.stampFrames()
+		err = p.sockets.stampFrames()
 	}
 	if err != nil {
-		p.close()
+		p.sockets.close()
 		if errors.Is(err, wire.ErrPermission) {
 			return nil, tool.WithHint(err, "use sudo, or run once: sudo setcap cap_net_raw+ep pcap-inject")
 		}
@@ -104,10 +102,10 @@ func (p *port) openEach(c *config, tx txPolicy) error {
 	for worker := range c.workers {
 		socket, err := p.openSocket(worker, c.verify)
 		if err != nil {
-			p.close()
+			p.sockets.close()
 			return err
 		}
-		p.sockets = append(p.sockets, socket)
+		p.sockets.open = append(p.sockets.open, socket)
 	}
 	return nil
 }
@@ -120,18 +118,6 @@ func (p *port) openSocket(worker int, stamped bool) (wire.Sender, error) {
 		return wire.OpenBypass(p.device)
 	}
 	return wire.OpenPacket(p.device)
-}
-
-// stampFrames makes the kernel timestamp the frames of all sockets.
-func (p *port) stampFrames() error {
-	for _, socket := range p.sockets {
-		stamps, err := wire.StampFrames(socket)
-		if err != nil {
-			return err
-		}
-		p.stamped = append(p.stamped, stamps)
-	}
-	return nil
 }
 
 // fitter accepts the frames that the interface accepts.
@@ -176,39 +162,11 @@ func (p *port) isEthernet() bool {
 	return p.device.HasLinkType && p.device.LinkType == stream.LinkTypeEthernet
 }
 
-// drain returns when all frames have left the queueing discipline.
-func (p *port) drain() error {
-	var errs []error
-	for _, socket := range p.sockets {
-		errs = append(errs, socket.Drain())
-	}
-	return errors.Join(errs...)
-}
-
-func (p *port) close() error {
-	var errs []error
-	for _, socket := range p.sockets {
-		p.retries += socket.Retries()
-		errs = append(errs, socket.Close())
-	}
-	p.sockets = nil
-	return errors.Join(errs...)
-}
-
 // figures are those of the interface for the summary.
 func (p *port) figures() record.InterfaceSummary {
 	return record.InterfaceSummary{
-		Interface: p.device.Name, Tx: txWords[p.tx], Retries: p.retried(), QueueDropped: p.queueDropped(), Device: p.counted(),
+		Interface: p.device.Name, Tx: txWords[p.tx], Retries: p.sockets.retried(), QueueDropped: p.queueDropped(), Device: p.counted(),
 	}
-}
-
-// retried is the number of times that the device had no room.
-func (p *port) retried() uint64 {
-	total := p.retries
-	for _, socket := range p.sockets {
-		total += socket.Retries()
-	}
-	return total
 }
 
 // queueDropped is the number of frames that the queueing discipline has dropped since the
@@ -225,7 +183,7 @@ func (p *port) queueDropped() int64 {
 	if device := p.counted(); device != nil {
 		dropped += device.Dropped
 	}
-	return max(int64(dropped)-int64(p.retried()), 0)
+	return max(int64(dropped)-int64(p.sockets.retried()), 0)
 }
 
 // counted returns the counters of the device during the run, or nil if it has none.

@@ -107,9 +107,8 @@ func (d *destination) addresses(ctx context.Context) ([]netip.Addr, error) {
 type tunnelSink struct {
 	destination *destination
 	remote      wire.Tunnel
-	sockets     []*wire.TunnelSender // one for each worker
-	stamped     []wire.Stamps        // of the sockets, with --verify
-	retries     uint64               // of the sockets that are closed
+	sockets     sockets
+	maxFrame    int // by the MTU of the route
 }
 
 // openTunnelSink resolves the host of --to and opens the sockets.
@@ -151,34 +150,21 @@ func (s *tunnelSink) openSockets(c *config) error {
 		if err != nil {
 			return err
 		}
-		s.sockets = append(s.sockets, socket)
-		if !c.verify {
-			continue
-		}
-		stamps, err := wire.StampFrames(socket)
-		if err != nil {
-			return err
-		}
-		s.stamped = append(s.stamped, stamps)
+		s.sockets.open = append(s.sockets.open, socket)
+		s.maxFrame = socket.MaxFrame()
+	}
+	if c.verify {
+		return s.sockets.stampFrames()
 	}
 	return nil
 }
 
-func (s *tunnelSink) senders() []schedule.Sender {
-	senders := make([]schedule.Sender, len(s.sockets))
-	for i, socket := range s.sockets {
-		senders[i] = socket
-	}
-	return senders
-}
-
-// maxFrame is the maximum length of a frame by the MTU of the route.
-func (s *tunnelSink) maxFrame() int { return s.sockets[0].MaxFrame() }
+func (s *tunnelSink) senders() []schedule.Sender { return s.sockets.senders() }
 
 // egresses returns one that accepts Ethernet frames that fit into a datagram.
 func (s *tunnelSink) egresses(c *config, longest int) []*egress {
 	fitter := frame.NewFitter(frame.Limits{
-		Shortest: frame.EthernetLength, Longest: min(s.maxFrame(), longest), Ethernet: true, TagsIncluded: true, Accepts: s.accepts,
+		Shortest: frame.EthernetLength, Longest: min(s.maxFrame, longest), Ethernet: true, TagsIncluded: true, Accepts: s.accepts,
 	}, c.policies)
 	return []*egress{{name: s.remote.Name, fitter: fitter, hintSkipped: s.hintSkipped}}
 }
@@ -209,39 +195,21 @@ func (s *tunnelSink) hintSkipped(packet *stream.Packet, reason frame.SkipReason)
 // change during a run.
 func (s *tunnelSink) refusesFrame(err error) bool { return errors.Is(err, wire.ErrTooLong) }
 
-// drain returns when all frames have left this machine.
-func (s *tunnelSink) drain() error {
-	var errs []error
-	for _, socket := range s.sockets {
-		errs = append(errs, socket.Drain())
-	}
-	return errors.Join(errs...)
-}
+func (s *tunnelSink) drain() error { return s.sockets.drain() }
 
-func (s *tunnelSink) close() error {
-	var errs []error
-	for _, socket := range s.sockets {
-		s.retries += socket.Retries()
-		errs = append(errs, socket.Close())
-	}
-	s.sockets, s.stamped = nil, nil
-	return errors.Join(errs...)
-}
+func (s *tunnelSink) close() error { return s.sockets.close() }
 
 func (s *tunnelSink) isWire() bool { return true }
 
 func (s *tunnelSink) stamps() (all [][]wire.Stamps) {
-	for _, stamps := range s.stamped {
+	for _, stamps := range s.sockets.stamped {
 		all = append(all, []wire.Stamps{stamps})
 	}
 	return all
 }
 
 func (s *tunnelSink) describe(summary *record.InjectSummary) {
-	summary.To, summary.Tx, summary.Retries = s.destination.url, "udp", s.retries
-	for _, socket := range s.sockets {
-		summary.Retries += socket.Retries()
-	}
+	summary.To, summary.Tx, summary.Retries = s.destination.url, "udp", s.sockets.retried()
 }
 
 // reportDrops has nothing to report, because a queueing discipline without room refuses a

@@ -29,28 +29,25 @@ func openWireSink(c *config, messages *tool.Messages) (*wireSink, error) {
 		s.ports = append(s.ports, p)
 	}
 	if c.split != nil {
-		s.split = newSplitSender(s.ports[0].sockets[0], s.ports[1].sockets[0])
+		s.split = newSplitSender(s.ports[0].sockets.open[0], s.ports[1].sockets.open[0])
 	}
 	return s, nil
 }
 
 func (s *wireSink) isWire() bool { return true }
 
-func (s *wireSink) senders() (senders []schedule.Sender) {
+func (s *wireSink) senders() []schedule.Sender {
 	if s.split != nil {
 		return []schedule.Sender{s.split}
 	}
-	for _, socket := range s.ports[0].sockets {
-		senders = append(senders, socket)
-	}
-	return senders
+	return s.ports[0].sockets.senders()
 }
 
 func (s *wireSink) stamps() (all [][]wire.Stamps) {
-	for i := range s.ports[0].stamped {
+	for i := range s.ports[0].sockets.stamped {
 		var ofSender []wire.Stamps
 		for _, p := range s.ports {
-			ofSender = append(ofSender, p.stamped[i])
+			ofSender = append(ofSender, p.sockets.stamped[i])
 		}
 		all = append(all, ofSender)
 	}
@@ -86,7 +83,7 @@ func (s *wireSink) describe(summary *record.InjectSummary) {
 	}
 }
 
-func (s *wireSink) drain() error { return s.each((*port).drain) }
+func (s *wireSink) drain() error { return s.each((*sockets).drain) }
 
 func (s *wireSink) reportDrops(messages *tool.Messages) {
 	for _, p := range s.ports {
@@ -96,12 +93,12 @@ func (s *wireSink) reportDrops(messages *tool.Messages) {
 	}
 }
 
-func (s *wireSink) close() error { return s.each((*port).close) }
+func (s *wireSink) close() error { return s.each((*sockets).close) }
 
-func (s *wireSink) each(do func(*port) error) error {
+func (s *wireSink) each(do func(*sockets) error) error {
 	var errs []error
 	for _, p := range s.ports {
-		errs = append(errs, do(p))
+		errs = append(errs, do(&p.sockets))
 	}
 	return errors.Join(errs...)
 }
