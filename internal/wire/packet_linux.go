@@ -72,10 +72,7 @@ func openPacket(i *Interface, isQueued bool) (Sender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("interface %q: packet socket: %w", i.Name, err)
 	}
-	// The larger size needs a privilege. wmem_max limits the smaller one.
-	if unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
-		_ = unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
-	}
+	enlargeSendBuffer(socket)
 	if !isQueued {
 		if err := unix.SetsockoptInt(socket, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
 			unix.Close(socket)
@@ -102,6 +99,14 @@ func openPacket(i *Interface, isQueued bool) (Sender, error) {
 	return s, nil
 }
 
+// enlargeSendBuffer gives a socket room for sendBuffer bytes, as far as that is permitted.
+func enlargeSendBuffer(socket int) {
+	// The larger size needs a privilege. wmem_max limits the smaller one.
+	if unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
+		_ = unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+	}
+}
+
 // stub is too short for any header.
 var stub = make([]byte, 1)
 
@@ -111,7 +116,7 @@ var stub = make([]byte, 1)
 func (s *packetSender) WarmUp() {
 	if s.ethernet {
 		s.point(0, stub)
-		_, _ = s.sendMessages(1)
+		_, _ = sendMessages(s.socket, &s.messages, 1, 0)
 	}
 }
 
@@ -161,7 +166,7 @@ func (s *packetSender) sendSome(packets []stream.Packet) (sent int, err error) {
 	}
 	var refused refusal
 	for {
-		n, errno := s.sendMessages(len(packets))
+		n, errno := sendMessages(s.socket, &s.messages, len(packets), 0)
 		if s.isShort && (errno == 0 || errno == unix.ENOBUFS) {
 			s.retries++ // the device had no room, or errno would have the error
 		}
@@ -188,11 +193,14 @@ func (s *packetSender) point(message int, data []byte) {
 	s.vectors[message].SetLen(len(data))
 }
 
-// sendMessages calls sendmmsg(2) for the first count messages.
-func (s *packetSender) sendMessages(count int) (sent int, errno unix.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(s.socket),
-		uintptr(unsafe.Pointer(&s.messages)), uintptr(count), 0, 0, 0)
-	return int(n), errno
+// sendMessages calls sendmmsg(2) for the first count of messages.
+func sendMessages(socket int, messages *[maxMessages]message, count, flags int) (sent int, errno unix.Errno) {
+	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(socket),
+		uintptr(unsafe.Pointer(messages)), uintptr(count), uintptr(flags), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
 }
 
 // sendError returns the error for the errno of a frame: packet_snd in

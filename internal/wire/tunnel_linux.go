@@ -106,10 +106,7 @@ func (s *TunnelSender) setUp(socket, family int, local netip.AddrPort, remote un
 			return fmt.Errorf("%s: %w", option.title, err)
 		}
 	}
-	// The larger size needs a privilege. wmem_max limits the smaller one.
-	if unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
-		_ = unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
-	}
+	enlargeSendBuffer(socket)
 	from, err := socketAddress(local)
 	if err != nil {
 		return err
@@ -214,7 +211,7 @@ const msgProbe = 0x10
 // ip_make_skb in net/ipv4/ip_output.c.
 func (s *TunnelSender) WarmUp() {
 	s.point(0, stub)
-	_, _ = s.sendMessages(s.sockets[0], 1, msgProbe)
+	_, _ = sendMessages(s.sockets[0].descriptor, &s.messages, 1, msgProbe)
 }
 
 // Send implements Sender. Packets that follow one another and have the same source port
@@ -259,7 +256,7 @@ func (s *TunnelSender) point(message int, data []byte) {
 // sent.
 func (s *TunnelSender) sendSome(socket *tunnelSocket, packets []stream.Packet) (sent int, errno unix.Errno) {
 	socket.numbers.note(s.frames, len(packets))
-	sent, errno = s.sendMessages(socket, len(packets), 0)
+	sent, errno = sendMessages(socket.descriptor, &s.messages, len(packets), 0)
 	if errno != 0 {
 		socket.numbers.restart(socket.descriptor)
 		return 0, errno
@@ -267,16 +264,6 @@ func (s *TunnelSender) sendSome(socket *tunnelSocket, packets []stream.Packet) (
 	socket.numbers.advance(sent)
 	s.frames += uint32(sent)
 	return sent, 0
-}
-
-// sendMessages calls sendmmsg(2) for the first count messages.
-func (s *TunnelSender) sendMessages(socket *tunnelSocket, count, flags int) (sent int, errno unix.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(socket.descriptor),
-		uintptr(unsafe.Pointer(&s.messages)), uintptr(count), uintptr(flags), 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), 0
 }
 
 // handle returns nil if the frame of this length is to be sent again.
