@@ -98,6 +98,11 @@ func updateUDP(field []byte, difference uint64) uint64 {
 
 // rewritePorts changes the ports at the beginning of a transport header.
 func (r *Rewriter) rewritePorts(p *packet) (difference uint64) {
+	return r.setPorts(p, r.flipPorts(p))
+}
+
+// flipPorts returns the bits of both ports that change.
+func (r *Rewriter) flipPorts(p *packet) uint32 {
 	if r.ports.isEmpty() {
 		return 0
 	}
@@ -105,19 +110,23 @@ func (r *Rewriter) rewritePorts(p *packet) (difference uint64) {
 		r.missPorts(Cut, p.isQuoted)
 		return 0
 	}
-	before := binary.BigEndian.Uint32(p.payload)
-	after := before ^ r.flipPorts(before)
-	if after == before {
-		return 0
-	}
-	binary.BigEndian.PutUint32(p.payload, after)
-	r.changed = true
-	return frame.Difference(before, after)
+	source, destination := binary.BigEndian.Uint16(p.payload), binary.BigEndian.Uint16(p.payload[2:])
+	return uint32(r.flipPort(source))<<16 | uint32(r.flipPort(destination))
 }
 
-func (r *Rewriter) flipPorts(ports uint32) uint32 {
-	source, destination := r.ports.flip(number{low: uint64(ports >> 16)}), r.ports.flip(number{low: uint64(ports & 0xffff)})
-	return uint32(source.low)<<16 | uint32(destination.low)
+func (r *Rewriter) flipPort(port uint16) uint16 {
+	return uint16(r.ports.flip(number{low: uint64(port)}).low)
+}
+
+// setPorts changes these bits of both ports.
+func (r *Rewriter) setPorts(p *packet, flip uint32) (difference uint64) {
+	if flip == 0 {
+		return 0
+	}
+	before := binary.BigEndian.Uint32(p.payload)
+	binary.BigEndian.PutUint32(p.payload, before^flip)
+	r.changed = true
+	return frame.Difference(before, before^flip)
 }
 
 // The header of SCTP has a CRC32c of the whole packet, without the addresses: RFC 9260.
@@ -131,14 +140,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // rewriteSCTP changes ports. A CRC is linear: that of the bits that change is added. For
 // that, the length of the whole packet must be known, but not its content.
 func (r *Rewriter) rewriteSCTP(p *packet) (difference uint64) {
-	if r.ports.isEmpty() {
-		return 0
-	}
-	if len(p.payload) < 4 {
-		r.missPorts(Cut, p.isQuoted)
-		return 0
-	}
-	flip := r.flipPorts(binary.BigEndian.Uint32(p.payload))
+	flip := r.flipPorts(p)
 	if flip == 0 {
 		return 0
 	}
@@ -151,7 +153,7 @@ func (r *Rewriter) rewriteSCTP(p *packet) (difference uint64) {
 		r.miss(Fragment)
 		return 0
 	}
-	difference = r.rewritePorts(p)
+	difference = r.setPorts(p, flip)
 	if hasChecksum {
 		before := binary.LittleEndian.Uint32(p.payload[sctpChecksum:])
 		words := binary.BigEndian.Uint32(p.payload[sctpChecksum:])
