@@ -82,8 +82,6 @@ const (
 	ipv6HopLimit, ipv6Source                   = 7, 8
 	tcpChecksum, udpChecksum, icmpChecksum     = 16, 6, 2
 	icmpLength                                 = 8 // the part that echo has
-	protocolICMP, protocolTCP, protocolUDP     = 1, 6, 17
-	protocolICMPv6                             = 58
 )
 
 func newSeed() maphash.Seed { return maphash.MakeSeed() }
@@ -133,14 +131,14 @@ func (d *digester) digestIP(p *packet, layers *frame.Layers, network []byte) {
 	checksumAt := -1
 	switch {
 	case len(transport) == 0: // no ports, or an unknown protocol
-		if (p.protocol == protocolICMP || p.protocol == protocolICMPv6) && len(payload) >= icmpLength && !isLaterFragment(network) {
+		if (p.protocol == frame.ProtocolICMP || p.protocol == frame.ProtocolICMPv6) && len(payload) >= icmpLength && !isLaterFragment(network) {
 			transport = headers[:len(headers)+copy(d.masked[len(headers):], payload[:icmpLength])][len(headers):]
 			headers, payload = headers[:len(headers)+len(transport)], payload[len(transport):]
 			checksumAt = icmpChecksum
 		}
-	case p.protocol == protocolTCP:
+	case p.protocol == frame.ProtocolTCP:
 		checksumAt = tcpChecksum
-	case p.protocol == protocolUDP:
+	case p.protocol == frame.ProtocolUDP:
 		checksumAt = udpChecksum
 	}
 	if checksumAt >= 0 {
@@ -155,7 +153,7 @@ func (d *digester) digestIP(p *packet, layers *frame.Layers, network []byte) {
 	structure := frame.Mix(d.hash(headers) ^ uint64(layers.EtherType))
 	p.keys[rewrittenKey] = frame.Mix(structure + d.hash(payload))
 	identity := uint64(p.ports)
-	if p.protocol == protocolUDP { // nothing else may distinguish the packets of a flow
+	if p.protocol == frame.ProtocolUDP { // nothing else may distinguish the packets of a flow
 		identity |= uint64(p.checksums[1]) << 32
 	}
 	p.keys[headerKey] = frame.Mix(structure^frame.Mix(d.hash(p.addresses[:]))+identity) | 1

@@ -101,13 +101,13 @@ func (p *packet) event(event string, number int64) record.Unmatched {
 
 func protocolName(protocol uint8) string {
 	switch protocol {
-	case protocolTCP:
+	case frame.ProtocolTCP:
 		return "tcp"
-	case protocolUDP:
+	case frame.ProtocolUDP:
 		return "udp"
-	case protocolICMP:
+	case frame.ProtocolICMP:
 		return "icmp"
-	case protocolICMPv6:
+	case frame.ProtocolICMPv6:
 		return "icmp6"
 	}
 	return fmt.Sprint(protocol)

@@ -97,38 +97,30 @@ type datagram struct {
 // parseDatagram reads an IP header. ok is false if there is none.
 func parseDatagram(network []byte, etherType uint16) (d datagram, ok bool) {
 	switch {
-	case etherType == EtherTypeIPv4 && len(network) >= minIPv4 && network[0]>>4 == 4:
+	case etherType == EtherTypeIPv4 && len(network) >= MinIPv4Length && network[0]>>4 == 4:
 		d.from, d.to, d.protocol = addressIPv4(network[12:]), addressIPv4(network[16:]), network[9]
 		fragment := binary.BigEndian.Uint16(network[6:])
 		d.isFragment = fragment&(moreFragment|fragmentMask) != 0
-		if header := int(network[0]&0x0f) * 4; header >= minIPv4 && header <= len(network) && fragment&fragmentMask == 0 {
+		if header := int(network[0]&0x0f) * 4; header >= MinIPv4Length && header <= len(network) && fragment&fragmentMask == 0 {
 			d.payload = network[header:]
 		}
 		return d, true
-	case etherType == EtherTypeIPv6 && len(network) >= ipv6Length && network[0]>>4 == 6:
+	case etherType == EtherTypeIPv6 && len(network) >= IPv6Length && network[0]>>4 == 6:
 		d.from, d.to = addressIPv6(network[8:]), addressIPv6(network[24:])
-		d.skipExtensions(network[6], network[ipv6Length:])
+		d.skipExtensions(network[6], network[IPv6Length:])
 		return d, true
 	}
 	return d, false
 }
-
-// Extension headers of IPv6: RFC 8200, section 4.
-const (
-	extensionHopByHop    = 0
-	extensionRouting     = 43
-	extensionFragment    = 44
-	extensionDestination = 60
-)
 
 // skipExtensions skips the extension headers before the transport header.
 func (d *datagram) skipExtensions(next uint8, rest []byte) {
 	for len(rest) >= 8 {
 		length := 8
 		switch next {
-		case extensionHopByHop, extensionRouting, extensionDestination:
+		case ProtocolHopByHop, ProtocolRouting, ProtocolDestination:
 			length = 8 * (int(rest[1]) + 1)
-		case extensionFragment:
+		case ProtocolFragment:
 			const more, offset = 0x0001, 0xfff8
 			fragment := binary.BigEndian.Uint16(rest[2:])
 			d.isFragment = d.isFragment || fragment&(more|offset) != 0
@@ -147,17 +139,10 @@ func (d *datagram) skipExtensions(next uint8, rest []byte) {
 	}
 }
 
-// IP protocols with ports in their first four bytes: Protocol Numbers of IANA.
-const (
-	protocolDCCP    = 33
-	protocolSCTP    = 132
-	protocolUDPLite = 136
-)
-
 // ports returns the ports of a datagram that has them.
 func (d *datagram) ports() (from, to uint16, ok bool) {
 	switch d.protocol {
-	case protocolTCP, protocolUDP, protocolSCTP, protocolUDPLite, protocolDCCP:
+	case ProtocolTCP, ProtocolUDP, ProtocolSCTP, ProtocolUDPLite, ProtocolDCCP:
 		if len(d.payload) >= 4 {
 			return binary.BigEndian.Uint16(d.payload), binary.BigEndian.Uint16(d.payload[2:]), true
 		}
@@ -195,9 +180,7 @@ func (c *Clients) sentDatagram(d *datagram) bool {
 }
 
 const (
-	protocolICMP   = 1
-	protocolICMPv6 = 58
-	icmpLength     = 8 // RFC 792 and RFC 4443: an error quotes a packet behind it
+	icmpLength = 8 // RFC 792 and RFC 4443: an error quotes a packet behind it
 )
 
 // icmpKind is what an ICMP message says about who opened the exchange.
@@ -215,7 +198,7 @@ const (
 func (d *datagram) icmpKind() icmpKind {
 	switch {
 	case len(d.payload) == 0:
-	case d.protocol == protocolICMP:
+	case d.protocol == ProtocolICMP:
 		switch d.payload[0] {
 		case 8, 10, 13, 15, 17, 42:
 			return icmpRequest
@@ -224,7 +207,7 @@ func (d *datagram) icmpKind() icmpKind {
 		case 3, 4, 5, 11, 12:
 			return icmpError
 		}
-	case d.protocol == protocolICMPv6:
+	case d.protocol == ProtocolICMPv6:
 		switch d.payload[0] {
 		case 128, 133, 135, 160:
 			return icmpRequest
@@ -241,7 +224,7 @@ func (d *datagram) icmpKind() icmpKind {
 func (d *datagram) opener(from, to uint16) (guess, isCertain bool) {
 	const flagsAt, syn, ack = 13, 0x02, 0x10 // RFC 9293, section 3.1
 	const systemPorts = 1024                 // RFC 6335, section 6
-	isTCP := d.protocol == protocolTCP
+	isTCP := d.protocol == ProtocolTCP
 	if isTCP && len(d.payload) > flagsAt && d.payload[flagsAt]&syn != 0 {
 		return d.payload[flagsAt]&ack == 0, true
 	}

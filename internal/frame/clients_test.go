@@ -31,7 +31,7 @@ const (
 func (e *exchange) network() []byte {
 	var transport []byte
 	switch e.protocol {
-	case protocolTCP, protocolUDP:
+	case ProtocolTCP, ProtocolUDP:
 		transport = binary.BigEndian.AppendUint16(nil, e.fromPort)
 		transport = binary.BigEndian.AppendUint16(transport, e.toPort)
 		transport = append(transport, make([]byte, 16)...)
@@ -46,7 +46,7 @@ func (e *exchange) network() []byte {
 		header := make([]byte, 40)
 		header[0], header[6], header[23], header[39] = 0x60, e.protocol, e.from, e.to
 		if e.fragment > 0 {
-			header[6] = extensionFragment
+			header[6] = ProtocolFragment
 			transport = append([]byte{e.protocol, 0, 0, 1, 0, 0, 0, 9}, transport...)
 			if e.fragment == 2 {
 				transport[2] = 1 // an offset of 256 bytes
@@ -85,13 +85,13 @@ func (e *exchange) packet() *stream.Packet {
 func TestClientsOfFlows(t *testing.T) {
 	const syn, synAck, ack = 0x02, 0x12, 0x10
 	tcp := func(from, to byte, fromPort, toPort uint16, flags byte) *exchange {
-		return &exchange{from: from, to: to, fromPort: fromPort, toPort: toPort, protocol: protocolTCP, kind: flags}
+		return &exchange{from: from, to: to, fromPort: fromPort, toPort: toPort, protocol: ProtocolTCP, kind: flags}
 	}
 	udp := func(from, to byte, fromPort, toPort uint16) *exchange {
-		return &exchange{from: from, to: to, fromPort: fromPort, toPort: toPort, protocol: protocolUDP}
+		return &exchange{from: from, to: to, fromPort: fromPort, toPort: toPort, protocol: ProtocolUDP}
 	}
 	icmp := func(from, to, kind byte, quoted *exchange) *exchange {
-		return &exchange{from: from, to: to, protocol: protocolICMP, kind: kind, quoted: quoted}
+		return &exchange{from: from, to: to, protocol: ProtocolICMP, kind: kind, quoted: quoted}
 	}
 	fragment := func(e *exchange, which byte) *exchange { e.fragment = which; return e }
 	inIPv6 := func(e *exchange) *exchange { e.v6 = true; return e }
@@ -127,7 +127,7 @@ func TestClientsOfFlows(t *testing.T) {
 		"other protocol after flow": {{udp(2, 1, 9000, 53), true}, {&exchange{from: 1, to: 2, protocol: 47}, false}},
 		"ARP":                       {{&exchange{from: 2, to: 0xff, protocol: isARP, kind: 1}, true}, {&exchange{from: 1, to: 2, protocol: isARP, kind: 2}, false}},
 		"MAC addresses":             {{&exchange{from: 2, to: 1, protocol: isOther}, true}, {&exchange{from: 1, to: 2, protocol: isOther}, false}},
-		"neighbor discovery":        {{inIPv6(&exchange{from: 1, to: 2, protocol: protocolICMPv6, kind: 135}), true}, {inIPv6(&exchange{from: 2, to: 1, protocol: protocolICMPv6, kind: 136}), false}},
+		"neighbor discovery":        {{inIPv6(&exchange{from: 1, to: 2, protocol: ProtocolICMPv6, kind: 135}), true}, {inIPv6(&exchange{from: 2, to: 1, protocol: ProtocolICMPv6, kind: 136}), false}},
 	} {
 		c := NewClients()
 		for i, step := range steps {
@@ -208,7 +208,7 @@ func (m *model) fromClient(e *exchange) bool {
 		fromClient, _ := m.settle(m.pairs, kinds+pair, e.from, e.to, guess, false)
 		return fromClient
 	}
-	isICMP := e.protocol == protocolICMP || e.protocol == protocolICMPv6
+	isICMP := e.protocol == ProtocolICMP || e.protocol == ProtocolICMPv6
 	whole := e.fragment == 0
 	switch {
 	case e.protocol == isARP && (e.kind == 1 || e.kind == 2):
@@ -222,15 +222,15 @@ func (m *model) fromClient(e *exchange) bool {
 		return !whole && sentPair("ip", false)
 	case isICMP && whole && e.quoted != nil:
 		return !m.fromClient(e.quoted)
-	case e.fragment == 2 || e.protocol != protocolTCP && e.protocol != protocolUDP:
+	case e.fragment == 2 || e.protocol != ProtocolTCP && e.protocol != ProtocolUDP:
 		return sentPair("ip", true)
 	}
 	guess, certain := true, false
 	low := func(port uint16) bool { return port < 1024 }
 	switch {
-	case e.protocol == protocolTCP && e.kind&0x02 != 0:
+	case e.protocol == ProtocolTCP && e.kind&0x02 != 0:
 		guess, certain = e.kind&0x10 == 0, true
-	case e.protocol == protocolTCP && e.fromPort != e.toPort, low(e.fromPort) != low(e.toPort):
+	case e.protocol == ProtocolTCP && e.fromPort != e.toPort, low(e.fromPort) != low(e.toPort):
 		guess = e.fromPort > e.toPort
 	}
 	if !whole {
@@ -252,14 +252,14 @@ func exchangeOf(b []byte) *exchange {
 	if e.from == e.to {
 		e.to = e.from ^ 1
 	}
-	e.protocol = []byte{protocolTCP, protocolUDP, 47, protocolICMP, protocolICMPv6, isARP, isOther, protocolTCP}[b[1]&7]
+	e.protocol = []byte{ProtocolTCP, ProtocolUDP, 47, ProtocolICMP, ProtocolICMPv6, isARP, isOther, ProtocolTCP}[b[1]&7]
 	e.fromPort, e.toPort = ports[int(b[2])%len(ports)], ports[int(b[2]>>4)%len(ports)]
 	switch e.protocol {
-	case protocolTCP:
+	case ProtocolTCP:
 		e.kind = b[1] >> 3
-	case protocolICMP:
+	case ProtocolICMP:
 		e.kind = []byte{8, 0, 99}[b[1]>>3%3]
-	case protocolICMPv6:
+	case ProtocolICMPv6:
 		e.kind = []byte{128, 129, 200}[b[1]>>3%3]
 	case isARP:
 		e.kind = b[1] >> 3 & 3
@@ -282,7 +282,7 @@ func FuzzClients(f *testing.F) {
 				e.quoted = exchangeOf(script)
 				script = script[3:]
 				if e.quoted.protocol == isARP || e.quoted.protocol == isOther || e.quoted.kind > 0x1f {
-					e.quoted.protocol, e.quoted.kind = protocolUDP, 0
+					e.quoted.protocol, e.quoted.kind = ProtocolUDP, 0
 				}
 			}
 			if len(m.flows)+len(m.pairs) > 100 {

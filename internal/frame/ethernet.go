@@ -119,10 +119,10 @@ func (c *cooked) number(header []byte, at int) int {
 
 // source returns the MAC address of the sender, or nil if its address is of another kind.
 func (c *cooked) source(header []byte) []byte {
-	if len(header) < c.length || c.number(header, c.addressLength) != macLength {
+	if len(header) < c.length || c.number(header, c.addressLength) != MACLength {
 		return nil
 	}
-	return header[c.address:][:macLength]
+	return header[c.address:][:MACLength]
 }
 
 // MACAddresses returns where a frame has its MAC addresses: both in an Ethernet header, only
@@ -130,8 +130,8 @@ func (c *cooked) source(header []byte) []byte {
 func MACAddresses(packet *stream.Packet) (destination, source []byte) {
 	switch data := packet.Data; packet.LinkType {
 	case stream.LinkTypeEthernet:
-		if len(data) >= 2*macLength {
-			return data[:macLength], data[macLength:][:macLength]
+		if len(data) >= 2*MACLength {
+			return data[:MACLength], data[MACLength:][:MACLength]
 		}
 	case stream.LinkTypeLinuxSLL:
 		return nil, cookedV1.source(data)

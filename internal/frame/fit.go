@@ -198,9 +198,9 @@ func (f *Fitter) findNeighbor(frame []byte) {
 	network := frame[offset:]
 	var address []byte
 	switch {
-	case etherType == EtherTypeIPv4 && len(network) >= minIPv4:
+	case etherType == EtherTypeIPv4 && len(network) >= MinIPv4Length:
 		address = network[16:20]
-	case etherType == EtherTypeIPv6 && len(network) >= ipv6Length:
+	case etherType == EtherTypeIPv6 && len(network) >= IPv6Length:
 		address = network[24:40]
 	default:
 		return

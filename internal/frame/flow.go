@@ -137,9 +137,9 @@ func labelledType(network []byte, whole int) uint16 {
 	case etherType == EtherTypeIPv4 && len(network) >= 4:
 		length = int(binary.BigEndian.Uint16(network[2:]))
 	case etherType == EtherTypeIPv6 && len(network) >= 6:
-		length = ipv6Length + int(binary.BigEndian.Uint16(network[4:]))
+		length = IPv6Length + int(binary.BigEndian.Uint16(network[4:]))
 	}
-	if length > whole || length < max(whole-minPayload, minIPv4) {
+	if length > whole || length < max(whole-minPayload, MinIPv4Length) {
 		return 0
 	}
 	return etherType

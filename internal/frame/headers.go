@@ -8,10 +8,7 @@ import "encoding/binary"
 // Lengths of headers in bytes.
 const (
 	EthernetLength = 14
-	macLength      = 6
 	VLANTagLength  = 4  // IEEE 802.1Q
-	minIPv4        = 20 // RFC 791
-	ipv6Length     = 40 // RFC 8200
 	minTCP         = 20 // RFC 9293
 )
 
@@ -31,8 +28,6 @@ const (
 	maxEtherLength = 1500
 	minEtherType   = 0x0600
 )
-
-const protocolTCP = 6
 
 // Bits of the flags and fragment offset of an IPv4 header: RFC 791.
 const (

@@ -33,8 +33,6 @@ type Layers struct {
 }
 
 const (
-	protocolUDP  = 17
-	udpLength    = 8  // RFC 768
 	minPayload   = 46 // of an Ethernet frame, which is padded to it: IEEE 802.3, 4a.4.2.3
 	fcsLength    = 4  // IEEE 802.3, 3.2.9
 	minARPLength = 8  // RFC 826: the addresses follow
@@ -58,9 +56,9 @@ func Split(packet *stream.Packet) (l Layers) {
 	l.Offset = len(packet.Data) - len(l.Network)
 	l.Whole = len(l.Network) + max(int(packet.WireLength)-len(packet.Data), 0)
 	switch {
-	case l.EtherType == EtherTypeIPv4 && len(l.Network) >= minIPv4 && l.Network[0]>>4 == 4:
+	case l.EtherType == EtherTypeIPv4 && len(l.Network) >= MinIPv4Length && l.Network[0]>>4 == 4:
 		l.splitIPv4()
-	case l.EtherType == EtherTypeIPv6 && len(l.Network) >= ipv6Length && l.Network[0]>>4 == 6:
+	case l.EtherType == EtherTypeIPv6 && len(l.Network) >= IPv6Length && l.Network[0]>>4 == 6:
 		l.splitIPv6()
 	case l.EtherType == EtherTypeARP && len(l.Network) >= minARPLength:
 		l.limit(minARPLength + 2*(int(l.Network[4])+int(l.Network[5])))
@@ -97,7 +95,7 @@ func (l *Layers) splitIPv4() {
 	if total := int(binary.BigEndian.Uint16(l.Network[2:])); total >= header {
 		l.limit(total)
 	}
-	if header < minIPv4 || header > len(l.Network) {
+	if header < MinIPv4Length || header > len(l.Network) {
 		return
 	}
 	l.Protocol = l.Network[9]
@@ -107,21 +105,21 @@ func (l *Layers) splitIPv4() {
 
 func (l *Layers) splitIPv6() {
 	if length := int(binary.BigEndian.Uint16(l.Network[4:])); length > 0 { // 0: a jumbogram, RFC 2675
-		l.limit(ipv6Length + length)
+		l.limit(IPv6Length + length)
 	}
 	l.Protocol = l.Network[6]
-	l.splitTransport(ipv6Length, false)
+	l.splitTransport(IPv6Length, false)
 }
 
 func (l *Layers) splitTransport(start int, isLaterFragment bool) {
 	length, rest := 0, l.Network[start:]
 	switch {
 	case isLaterFragment || start == l.Whole:
-	case l.Protocol == protocolTCP && len(rest) >= minTCP:
+	case l.Protocol == ProtocolTCP && len(rest) >= minTCP:
 		length = max(int(rest[12]>>4)*4, minTCP)
-	case l.Protocol == protocolUDP:
-		length = udpLength
-	case l.Protocol == protocolTCP:
+	case l.Protocol == ProtocolUDP:
+		length = UDPLength
+	case l.Protocol == ProtocolTCP:
 		length = minTCP
 	}
 	if start+length > len(l.Network) {

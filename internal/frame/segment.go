@@ -113,7 +113,7 @@ func parseSuperframe(packet *stream.Packet) (frame superframe, err error) {
 // parseIPv4 returns the offset of the transport header and the end of the packet. A length
 // of 0 means that the host left it to its NIC, or that it does not fit into 16 bits.
 func parseIPv4(data []byte, network int) (transport, end int, err error) {
-	if len(data) < network+minIPv4 {
+	if len(data) < network+MinIPv4Length {
 		return 0, 0, fmt.Errorf("frame without a whole IPv4 header %w", ErrNoSegments)
 	}
 	ip := data[network:]
@@ -123,11 +123,11 @@ func parseIPv4(data []byte, network int) (transport, end int, err error) {
 	}
 	header := int(ip[0]&0x0f) * 4
 	switch {
-	case ip[0]>>4 != 4 || header < minIPv4 || header > length:
+	case ip[0]>>4 != 4 || header < MinIPv4Length || header > length:
 		return 0, 0, fmt.Errorf("frame with a broken IPv4 header %w", ErrNoSegments)
 	case binary.BigEndian.Uint16(ip[6:])&(moreFragment|fragmentMask) != 0:
 		return 0, 0, fmt.Errorf("IPv4 fragment %w", ErrNoSegments)
-	case ip[9] != protocolTCP:
+	case ip[9] != ProtocolTCP:
 		return 0, 0, fmt.Errorf("frame of IP protocol %d, not TCP, %w", ip[9], ErrNoSegments)
 	}
 	return network + header, network + length, nil
@@ -136,24 +136,24 @@ func parseIPv4(data []byte, network int) (transport, end int, err error) {
 // parseIPv6 is parseIPv4 for IPv6. It skips extension headers that all packets of a
 // connection may have: RFC 8200, section 4.
 func parseIPv6(data []byte, network int) (transport, end int, err error) {
-	if len(data) < network+ipv6Length {
+	if len(data) < network+IPv6Length {
 		return 0, 0, fmt.Errorf("frame without a whole IPv6 header %w", ErrNoSegments)
 	}
 	length := int(binary.BigEndian.Uint16(data[network+4:]))
-	end = network + ipv6Length + length
+	end = network + IPv6Length + length
 	if length == 0 {
 		end = len(data)
 	}
-	next, offset := data[network+6], network+ipv6Length
+	next, offset := data[network+6], network+IPv6Length
 	for {
 		switch next {
-		case protocolTCP:
+		case ProtocolTCP:
 			return offset, end, nil
-		case 0, 43, 60: // hop-by-hop options, routing, destination options
+		case ProtocolHopByHop, ProtocolRouting, ProtocolDestination:
 			if len(data) < offset+8 {
 				return 0, 0, fmt.Errorf("frame without a whole IPv6 header %w", ErrNoSegments)
 			}
-			if next == 0 && data[offset+2] == 0xc2 {
+			if next == ProtocolHopByHop && data[offset+2] == 0xc2 {
 				return 0, 0, fmt.Errorf("IPv6 jumbogram %w", ErrNoSegments)
 			}
 			next, offset = data[offset], offset+8+int(data[offset+1])*8
@@ -168,7 +168,7 @@ func parseIPv6(data []byte, network int) (transport, end int, err error) {
 func (f *superframe) finish(segment []byte, k, offset int, last bool) {
 	ip, tcp := segment[f.network:], segment[f.transport:]
 	if f.isIPv6 {
-		binary.BigEndian.PutUint16(ip[4:], uint16(len(ip)-ipv6Length))
+		binary.BigEndian.PutUint16(ip[4:], uint16(len(ip)-IPv6Length))
 	} else {
 		binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
 		binary.BigEndian.PutUint16(ip[4:], binary.BigEndian.Uint16(ip[4:])+uint16(k))
@@ -187,6 +187,6 @@ func (f *superframe) finish(segment []byte, k, offset int, last bool) {
 	if f.isIPv6 {
 		addresses = ip[8:40]
 	}
-	pseudoHeader := sumWords(protocolTCP+uint64(len(tcp)), addresses)
+	pseudoHeader := sumWords(ProtocolTCP+uint64(len(tcp)), addresses)
 	binary.BigEndian.PutUint16(tcp[16:], ^foldSum(sumWords(pseudoHeader, tcp)))
 }

@@ -107,8 +107,6 @@ func (r *Rewriter) pop(packet *stream.Packet) {
 	r.changed = true
 }
 
-const macLength = 6 // IEEE 802
-
 // rewriteMACs changes the MAC addresses of the link header.
 func (r *Rewriter) rewriteMACs(packet *stream.Packet) {
 	if r.macs.isEmpty() && r.source == nil && r.destination == nil {
@@ -129,11 +127,11 @@ func (r *Rewriter) rewriteMACs(packet *stream.Packet) {
 	}
 }
 
-func (r *Rewriter) setMAC(field []byte, mac *[macLength]byte) {
+func (r *Rewriter) setMAC(field []byte, mac *[frame.MACLength]byte) {
 	if mac == nil || field == nil {
 		return
 	}
-	if there := (*[macLength]byte)(field); *there != *mac {
+	if there := (*[frame.MACLength]byte)(field); *there != *mac {
 		*there = *mac
 		r.changed = true
 	}
@@ -179,8 +177,8 @@ func (r *Rewriter) rewriteARP(arp []byte) {
 		return
 	}
 	for range 2 {
-		if hardware == macLength {
-			r.rewriteMAC(addresses[:macLength])
+		if hardware == frame.MACLength {
+			r.rewriteMAC(addresses[:frame.MACLength])
 		}
 		if isIPv4 {
 			r.rewriteAddress(addresses[hardware:])

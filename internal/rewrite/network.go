@@ -8,8 +8,6 @@ import (
 
 // Lengths of headers and addresses in bytes: RFC 791, RFC 8200.
 const (
-	ipv4Length   = 20
-	ipv6Length   = 40
 	ipv6Address  = 16
 	minExtension = 8
 )
@@ -62,12 +60,12 @@ type packet struct {
 
 // rewriteIPv4 changes a packet and returns the difference of all its words.
 func (r *Rewriter) rewriteIPv4(ip []byte, isQuoted bool) (difference uint64) {
-	if len(ip) < ipv4Length {
+	if len(ip) < frame.MinIPv4Length {
 		r.missIP(Cut, isQuoted)
 		return 0
 	}
 	header, total := int(ip[0]&0x0f)*4, int(binary.BigEndian.Uint16(ip[2:]))
-	if ip[0]>>4 != 4 || header < ipv4Length {
+	if ip[0]>>4 != 4 || header < frame.MinIPv4Length {
 		r.missIP(Header, isQuoted)
 		return 0
 	}
@@ -107,18 +105,9 @@ func (r *Rewriter) missPorts(reason Reason, isQuoted bool) {
 	}
 }
 
-// Extension headers: IPv6 Extension Header Types of IANA.
-const (
-	hopByHop           = 0
-	routing            = 43
-	fragmentation      = 44
-	authentication     = 51
-	destinationOptions = 60
-)
-
 // rewriteIPv6 changes a packet and returns the difference of all its words.
 func (r *Rewriter) rewriteIPv6(ip []byte, isQuoted bool) (difference uint64) {
-	if len(ip) < ipv6Length {
+	if len(ip) < frame.IPv6Length {
 		r.missIP(Cut, isQuoted)
 		return 0
 	}
@@ -128,7 +117,7 @@ func (r *Rewriter) rewriteIPv6(ip []byte, isQuoted bool) (difference uint64) {
 	}
 	source, destination := r.rewriteAddress6(ip[8:]), r.rewriteAddress6(ip[24:])
 	difference = source + destination
-	p := packet{protocol: ip[6], payload: ip[ipv6Length:], whole: int(binary.BigEndian.Uint16(ip[4:])), isIPv6: true, isQuoted: isQuoted}
+	p := packet{protocol: ip[6], payload: ip[frame.IPv6Length:], whole: int(binary.BigEndian.Uint16(ip[4:])), isIPv6: true, isQuoted: isQuoted}
 	if p.whole > 0 { // 0: a jumbogram
 		p.payload = p.payload[:min(p.whole, len(p.payload))]
 	}
@@ -143,18 +132,18 @@ func (r *Rewriter) rewriteIPv6(ip []byte, isQuoted bool) (difference uint64) {
 		}
 		extension := p.payload[:length]
 		switch p.protocol {
-		case destinationOptions:
+		case frame.ProtocolDestination:
 			if home := r.rewriteHomeAddress(extension[2:]); home.isThere {
 				difference += home.difference
 				source = home.difference
 			}
-		case routing:
+		case frame.ProtocolRouting:
 			all, last := r.rewriteRoute(extension)
 			difference += all
 			if extension[segmentsLeft] > 0 {
 				destination = last
 			}
-		case fragmentation:
+		case frame.ProtocolFragment:
 			const offsetMask, moreFragments = 0xfff8, 1
 			fragment := binary.BigEndian.Uint16(extension[2:])
 			if fragment&offsetMask != 0 {
@@ -173,7 +162,7 @@ func (r *Rewriter) rewriteIPv6(ip []byte, isQuoted bool) (difference uint64) {
 // the type needs.
 func extensionLength(p *packet) (length int, isExtension bool) {
 	switch p.protocol {
-	case hopByHop, routing, destinationOptions, authentication, fragmentation:
+	case frame.ProtocolHopByHop, frame.ProtocolRouting, frame.ProtocolDestination, frame.ProtocolAuthentication, frame.ProtocolFragment:
 	default:
 		return 0, false
 	}
@@ -181,9 +170,9 @@ func extensionLength(p *packet) (length int, isExtension bool) {
 		return minExtension, true
 	}
 	switch p.protocol {
-	case fragmentation:
+	case frame.ProtocolFragment:
 		return minExtension, true
-	case authentication: // RFC 4302, 2.2
+	case frame.ProtocolAuthentication: // RFC 4302, 2.2
 		return int(p.payload[1])*4 + 8, true
 	}
 	return int(p.payload[1])*8 + 8, true

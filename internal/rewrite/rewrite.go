@@ -47,8 +47,8 @@ const (
 type Rewriter struct {
 	addresses           networks // IPv4
 	addresses6          networks
-	macs, ports, ids    networks         // each rule is a network of one number
-	source, destination *[macLength]byte // for all frames
+	macs, ports, ids    networks               // each rule is a network of one number
+	source, destination *[frame.MACLength]byte // for all frames
 	tags                tagChange
 	pushed              uint16 // identifier of a new tag
 	changes4, changes6  bool   // anything in IPv4, or in IPv6

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"pcap-replay/internal/frame"
 )
 
 // Flags are the names of the flags whose values New reads.
@@ -106,16 +108,16 @@ func single(old, replacement number) network {
 	return network{first: old, last: old, flip: old.xor(replacement)}
 }
 
-func parseMAC(text string) (mac [macLength]byte, err error) {
+func parseMAC(text string) (mac [frame.MACLength]byte, err error) {
 	address, err := net.ParseMAC(text)
 	if err != nil || len(address) != len(mac) {
 		return mac, fmt.Errorf("wanted a MAC address such as 02:00:00:00:00:01")
 	}
-	return [macLength]byte(address), nil
+	return [frame.MACLength]byte(address), nil
 }
 
 // parseInto returns a parser of a single MAC address.
-func parseInto(dst **[macLength]byte) func(values []string) error {
+func parseInto(dst **[frame.MACLength]byte) func(values []string) error {
 	return func(values []string) error {
 		for _, text := range values {
 			mac, err := parseMAC(text)

@@ -9,29 +9,22 @@ import (
 
 // Protocol Numbers of IANA.
 const (
-	protocolICMP   = 1
-	protocolTCP    = 6
-	protocolUDP    = 17
-	protocolDCCP   = 33
-	protocolICMPv6 = 58
-	protocolOSPF   = 89
-	protocolPIM    = 103
-	protocolVRRP   = 112
-	protocolSCTP   = 132
-	protocolLite   = 136 // UDP-Lite
+	protocolOSPF = 89
+	protocolPIM  = 103
+	protocolVRRP = 112
 )
 
 // checksumOf returns where the checksum of a transport header is, and whether it covers the
 // addresses. 0: there is none that changes with the rules.
 func checksumOf(p *packet) (at int, coversAddresses bool) {
 	switch p.protocol {
-	case protocolTCP:
+	case frame.ProtocolTCP:
 		return 16, true
-	case protocolUDP, protocolLite, protocolDCCP: // RFC 768, RFC 3828, RFC 4340
+	case frame.ProtocolUDP, frame.ProtocolUDPLite, frame.ProtocolDCCP: // RFC 768, RFC 3828, RFC 4340
 		return 6, true
-	case protocolICMP: // RFC 792
+	case frame.ProtocolICMP: // RFC 792
 		return 2, false
-	case protocolICMPv6: // RFC 4443
+	case frame.ProtocolICMPv6: // RFC 4443
 		return 2, true
 	case protocolVRRP: // from version 3 on: RFC 9568, 5.2.8
 		return 6, len(p.payload) > 0 && p.payload[0]>>4 >= 3
@@ -47,13 +40,13 @@ func checksumOf(p *packet) (at int, coversAddresses bool) {
 // words.
 func (r *Rewriter) rewriteTransport(p *packet) (difference uint64) {
 	switch p.protocol {
-	case protocolTCP, protocolUDP:
+	case frame.ProtocolTCP, frame.ProtocolUDP:
 		difference = r.rewritePorts(p)
-	case protocolICMP:
+	case frame.ProtocolICMP:
 		difference = r.rewriteICMP(p)
-	case protocolICMPv6:
+	case frame.ProtocolICMPv6:
 		difference = r.rewriteICMPv6(p)
-	case protocolSCTP:
+	case frame.ProtocolSCTP:
 		return r.rewriteSCTP(p)
 	}
 	at, coversAddresses := checksumOf(p)
@@ -64,7 +57,7 @@ func (r *Rewriter) rewriteTransport(p *packet) (difference uint64) {
 	if at == 0 || covered == 0 || len(p.payload) < at+2 {
 		return difference
 	}
-	if p.protocol == protocolUDP || p.protocol == protocolLite {
+	if p.protocol == frame.ProtocolUDP || p.protocol == frame.ProtocolUDPLite {
 		return difference + updateUDP(p.payload[at:], covered)
 	}
 	return difference + updateChecksum(p.payload[at:], covered)

@@ -8,12 +8,12 @@ import (
 
 // leaveIPv4 goes behind an IPv4 header, and the header of the tunnel in it.
 func (w *walk) leaveIPv4(kinds kindSet) (Kind, reason) {
-	if !w.has(w.at, minIPv4) {
+	if !w.has(w.at, frame.MinIPv4Length) {
 		return noKind, noReason
 	}
 	header := w.data[w.at:]
 	length := int32(header[0]&0x0f) * ipv4HeaderUnit
-	if header[0]>>4 != 4 || length < minIPv4 {
+	if header[0]>>4 != 4 || length < frame.MinIPv4Length {
 		return noKind, noReason
 	}
 	// A total length of 0 is that of a superframe that the NIC was to cut.
@@ -27,7 +27,7 @@ func (w *walk) leaveIPv4(kinds kindSet) (Kind, reason) {
 // leaveIPv6 goes behind an IPv6 header with its extension headers, and the header of the
 // tunnel in it.
 func (w *walk) leaveIPv6(kinds kindSet) (Kind, reason) {
-	if !w.has(w.at, ipv6Length) {
+	if !w.has(w.at, frame.IPv6Length) {
 		return noKind, noReason
 	}
 	header := w.data[w.at:]
@@ -35,19 +35,19 @@ func (w *walk) leaveIPv6(kinds kindSet) (Kind, reason) {
 		return noKind, noReason
 	}
 	if length := int32(binary.BigEndian.Uint16(header[4:])); length > 0 { // 0: a jumbogram, RFC 2675
-		w.limit(w.at + ipv6Length + length)
+		w.limit(w.at + frame.IPv6Length + length)
 	}
-	next, at := header[6], w.at+ipv6Length
+	next, at := header[6], w.at+frame.IPv6Length
 	isFragment, isLater := false, false
 	for {
 		switch next {
-		case protocolHopByHop, protocolRouting, protocolDestination:
+		case frame.ProtocolHopByHop, frame.ProtocolRouting, frame.ProtocolDestination:
 			if !w.has(at, 2) {
 				return noKind, noReason
 			}
 			next, at = w.data[at], at+ipv6ExtensionUnit*(1+int32(w.data[at+1]))
 			continue
-		case protocolFragment:
+		case frame.ProtocolFragment:
 			if !w.has(at, fragmentLength) {
 				return noKind, noReason
 			}
@@ -69,17 +69,17 @@ func (w *walk) leave(kinds kindSet, protocol uint8, offset int32, isFragment, is
 	const inGRE, inUDP = 1<<GRE | 1<<TEB | 1<<ERSPAN, 1<<VXLAN | 1<<GENEVE | 1<<GTPU | 1<<MPLS
 	var listed kindSet
 	switch protocol {
-	case protocolIPv4, protocolIPv6:
+	case frame.ProtocolIPv4, frame.ProtocolIPv6:
 		listed = kinds & (1 << IPIP)
-	case protocolGRE:
+	case frame.ProtocolGRE:
 		listed = kinds & inGRE
-	case protocolUDP:
+	case frame.ProtocolUDP:
 		listed = kinds & inUDP
 	}
 	switch {
 	case listed == 0:
 		return noKind, noReason
-	case protocol == protocolUDP:
+	case protocol == frame.ProtocolUDP:
 		// Only the first fragment has the ports, so a later one may be of anything.
 		if isLater {
 			return noKind, noReason
@@ -87,9 +87,9 @@ func (w *walk) leave(kinds kindSet, protocol uint8, offset int32, isFragment, is
 		return w.enterUDP(kinds, offset, isFragment)
 	case isFragment:
 		return noKind, outerFragment
-	case protocol == protocolGRE:
+	case protocol == frame.ProtocolGRE:
 		return w.enterGRE(kinds, offset)
-	case protocol == protocolIPv4:
+	case protocol == frame.ProtocolIPv4:
 		return IPIP, w.enterNetwork(offset, frame.EtherTypeIPv4)
 	}
 	return IPIP, w.enterNetwork(offset, frame.EtherTypeIPv6)

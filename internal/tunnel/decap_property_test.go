@@ -42,12 +42,12 @@ func random(r *rand.Rand, length int) []byte {
 // inIP puts a payload into IPv4 with options, or into IPv6 with extension headers.
 func inIP(r *rand.Rand, protocol uint8, payload []byte) inside {
 	if r.IntN(2) == 0 {
-		header := make([]byte, minIPv4+4*r.IntN(3))
+		header := make([]byte, frame.MinIPv4Length+4*r.IntN(3))
 		header[0] = 0x40 | byte(len(header)/4)
 		binary.BigEndian.PutUint16(header[2:], uint16(len(header)+len(payload)))
 		header[8], header[9] = 64, protocol
 		copy(header[12:], random(r, 8))
-		for i := minIPv4; i < len(header); i++ {
+		for i := frame.MinIPv4Length; i < len(header); i++ {
 			header[i] = 1 // no operation
 		}
 		return inside{concat(header, payload), frame.EtherTypeIPv4}
@@ -55,12 +55,12 @@ func inIP(r *rand.Rand, protocol uint8, payload []byte) inside {
 	for range r.IntN(3) {
 		extension := random(r, 8*(1+r.IntN(2)))
 		extension[0], extension[1] = protocol, byte(len(extension)/8-1)
-		protocol, payload = protocolDestination, concat(extension, payload)
+		protocol, payload = frame.ProtocolDestination, concat(extension, payload)
 	}
 	if r.IntN(4) == 0 { // an atomic fragment: RFC 6946
-		protocol, payload = protocolFragment, concat([]byte{protocol, 0, 0, 0, 1, 2, 3, 4}, payload)
+		protocol, payload = frame.ProtocolFragment, concat([]byte{protocol, 0, 0, 0, 1, 2, 3, 4}, payload)
 	}
-	header := make([]byte, ipv6Length)
+	header := make([]byte, frame.IPv6Length)
 	header[0], header[6], header[7] = 0x60, protocol, 64
 	binary.BigEndian.PutUint16(header[4:], uint16(len(payload)))
 	copy(header[8:], random(r, 32))
@@ -68,7 +68,7 @@ func inIP(r *rand.Rand, protocol uint8, payload []byte) inside {
 }
 
 func inUDP(r *rand.Rand, port uint16, payload []byte) inside {
-	return inIP(r, protocolUDP, concat(word(uint16(r.Uint32())), word(port), word(uint16(udpLength+len(payload))), word(0), payload))
+	return inIP(r, frame.ProtocolUDP, concat(word(uint16(r.Uint32())), word(port), word(uint16(frame.UDPLength+len(payload))), word(0), payload))
 }
 
 func inGRE(r *rand.Rand, etherType uint16, isSequenced bool, payload []byte) inside {
@@ -83,7 +83,7 @@ func inGRE(r *rand.Rand, etherType uint16, isSequenced bool, payload []byte) ins
 		flags |= greSequence
 		fields = append(fields, random(r, 4)...)
 	}
-	return inIP(r, protocolGRE, concat(word(flags), word(etherType), fields, payload))
+	return inIP(r, frame.ProtocolGRE, concat(word(flags), word(etherType), fields, payload))
 }
 
 // encapsulators put something into a tunnel. They return false if it does not go into such a
@@ -168,7 +168,7 @@ var encapsulators = map[Kind]func(r *rand.Rand, in inside) (inside, bool){
 		return inUDP(r, portGENEVE, concat(header, in.data)), in.etherType != frame.EtherTypePPPoE
 	},
 	IPIP: func(r *rand.Rand, in inside) (inside, bool) {
-		protocol, ok := map[uint16]uint8{frame.EtherTypeIPv4: protocolIPv4, frame.EtherTypeIPv6: protocolIPv6}[in.etherType]
+		protocol, ok := map[uint16]uint8{frame.EtherTypeIPv4: frame.ProtocolIPv4, frame.EtherTypeIPv6: frame.ProtocolIPv6}[in.etherType]
 		return inIP(r, protocol, in.data), ok
 	},
 	GTPU: func(r *rand.Rand, in inside) (inside, bool) {

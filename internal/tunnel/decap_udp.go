@@ -10,7 +10,7 @@ import (
 // is to be removed. The destination port says which one it is, and the header of the tunnel
 // must agree, because any program may have taken the port.
 func (w *walk) enterUDP(kinds kindSet, offset int32, isFragment bool) (kind Kind, why reason) {
-	if !w.has(offset, udpLength) {
+	if !w.has(offset, frame.UDPLength) {
 		return noKind, noReason
 	}
 	port := binary.BigEndian.Uint16(w.data[offset+2:])
@@ -32,10 +32,10 @@ func (w *walk) enterUDP(kinds kindSet, offset int32, isFragment bool) (kind Kind
 	if isFragment {
 		return kind, outerFragment
 	}
-	if length := int32(binary.BigEndian.Uint16(w.data[offset+4:])); length >= udpLength { // 0: a jumbogram, RFC 2675
+	if length := int32(binary.BigEndian.Uint16(w.data[offset+4:])); length >= frame.UDPLength { // 0: a jumbogram, RFC 2675
 		w.limit(offset + length)
 	}
-	offset += udpLength
+	offset += frame.UDPLength
 	switch {
 	case kind == GENEVE:
 		return kind, w.enterGENEVE(offset)

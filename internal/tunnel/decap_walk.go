@@ -165,9 +165,9 @@ func (w *walk) enterFrame(offset int32) reason {
 func (w *walk) enterNetwork(offset int32, etherType uint16) reason {
 	switch etherType {
 	case frame.EtherTypeIPv4, frame.EtherTypeIPv6:
-		length := int32(minIPv4)
+		length := int32(frame.MinIPv4Length)
 		if etherType == frame.EtherTypeIPv6 {
-			length = ipv6Length
+			length = frame.IPv6Length
 		}
 		if !w.has(offset, length) {
 			return w.lacks(offset, length)

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/stream"
 )
 
@@ -35,7 +36,7 @@ func TestDecapsulationOfEncapsulation(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 22))
 	for range 2000 {
 		e := encapsulations[r.IntN(len(encapsulations))]
-		in := inIP(r, protocolUDP, random(r, r.IntN(1500))).framed()
+		in := inIP(r, frame.ProtocolUDP, random(r, r.IntN(1500))).framed()
 		out := inUDP(r, e.Port, concat(e.Header(r.Uint32N(MaxVNI+1)), in)).framed()
 		packets := []stream.Packet{{Data: out, WireLength: uint32(len(out)), LinkType: stream.LinkTypeEthernet}}
 		newDecapsulator(1<<e.Kind, 1).Decap(packets)

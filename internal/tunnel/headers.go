@@ -11,18 +11,6 @@ const (
 // 3.2.6.
 const maxEtherLength = 1500
 
-// IP protocol numbers: Protocol Numbers of IANA.
-const (
-	protocolHopByHop    = 0
-	protocolIPv4        = 4
-	protocolUDP         = 17
-	protocolIPv6        = 41
-	protocolRouting     = 43
-	protocolFragment    = 44
-	protocolGRE         = 47
-	protocolDestination = 60 // options
-)
-
 // UDP ports: Service Name and Transport Protocol Port Number Registry of IANA.
 const (
 	portGTPU     = 2152
@@ -42,16 +30,13 @@ const (
 
 // Lengths of headers, in bytes.
 const (
-	mplsLength     = 4  // of a label stack entry: RFC 3032, section 2.1
-	controlLength  = 4  // control word of a pseudowire: RFC 4385, section 3
-	pppoeLength    = 6  // RFC 2516, section 4
-	minIPv4        = 20 // RFC 791
-	ipv6Length     = 40 // RFC 8200
-	fragmentLength = 8  // RFC 8200, section 4.5
-	udpLength      = 8  // RFC 768
-	greLength      = 4  // without the optional fields: RFC 2784, section 2.1
-	greFieldLength = 4  // of a checksum, key or sequence number: RFC 2890, section 2
-	erspanIILength = 8  // draft-foschiano-erspan-03, section 4.2
+	mplsLength     = 4 // of a label stack entry: RFC 3032, section 2.1
+	controlLength  = 4 // control word of a pseudowire: RFC 4385, section 3
+	pppoeLength    = 6 // RFC 2516, section 4
+	fragmentLength = 8 // RFC 8200, section 4.5
+	greLength      = 4 // without the optional fields: RFC 2784, section 2.1
+	greFieldLength = 4 // of a checksum, key or sequence number: RFC 2890, section 2
+	erspanIILength = 8 // draft-foschiano-erspan-03, section 4.2
 	// Of ERSPAN type III, without and with the optional subheader: section 4.3 of the
 	// draft.
 	erspanIIILength     = 12

@@ -22,29 +22,22 @@ type Tunnel struct {
 	Unreachable func(error)
 }
 
-// Lengths of headers in bytes.
-const (
-	ipv4Length = 20 // RFC 791
-	ipv6Length = 40 // RFC 8200
-	udpLength  = 8  // RFC 768
-)
-
 // maxIPv4 is the maximum length of an IPv4 packet, and of the payload of an IPv6 packet.
 const maxIPv4 = 65535
 
 // overhead is the number of bytes before a frame, from the IP header on.
 func (t *Tunnel) overhead() int {
 	if t.Remote.Addr().Is4() {
-		return ipv4Length + udpLength + len(t.Header)
+		return frame.MinIPv4Length + frame.UDPLength + len(t.Header)
 	}
-	return ipv6Length + udpLength + len(t.Header)
+	return frame.IPv6Length + frame.UDPLength + len(t.Header)
 }
 
 // maxFrame is the maximum length of a frame in bytes on a route with an MTU.
 func (t *Tunnel) maxFrame(mtu int) int {
 	longest := maxIPv4
 	if !t.Remote.Addr().Is4() {
-		longest += ipv6Length
+		longest += frame.IPv6Length
 	}
 	return min(mtu, longest) - t.overhead()
 }
