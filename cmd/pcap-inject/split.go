@@ -21,7 +21,7 @@ type splitter struct {
 	undecided  atomic.Int64    // packets
 }
 
-// The words of --split that are no expressions.
+// The values of --split that are words instead of expressions.
 const (
 	splitByClients   = "clients"
 	splitByDirection = "direction"

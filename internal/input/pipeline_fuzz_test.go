@@ -196,7 +196,8 @@ type feeding struct {
 	expected  int64 // its departure
 }
 
-// play puts all packets of a capture with one section into the ring, in order of time.
+// play reads a capture that has one section, and puts all its packets into the ring, sorted
+// by time.
 func (f *feeding) play(t *testing.T, path string) {
 	t.Helper()
 	problems := &input.Problems{Messages: &tool.Messages{}, Report: &tool.Report{}}
@@ -314,8 +315,8 @@ func (r *recorder) Send(packets []stream.Packet) (sent int, err error) {
 // for frames that are due at the same time.
 const maxLate = 100_000
 
-// check compares the frames that left with those that were due: the same frames in the same
-// order, none before its time, and none later than maxLate.
+// check compares the frames that left with those that were due. They must be the same frames
+// in the same order. No frame may leave before its time, or later than maxLate.
 func (r *recorder) check(t *testing.T, want []due) {
 	t.Helper()
 	if len(r.frames) != len(want) {

@@ -60,7 +60,8 @@ func kindOf(address uint32) int {
 	return 0
 }
 
-// Addresses that are no host elsewhere stay as they are, and none becomes one.
+// Special addresses, such as multicast and loopback, do not change, and no other address
+// becomes one.
 func TestSpecialAddressesStay(t *testing.T) {
 	for _, number := range []uint64{0, 1, 255, 256, 1 << 32} {
 		var r rounds

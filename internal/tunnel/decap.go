@@ -69,7 +69,7 @@ const (
 	outerFragment         // the outer packet is an IP fragment
 	cutInHeaders          // the capture ends within the headers of the tunnel or of the packet inside
 	invalidHeader         // the header of the tunnel is not valid, or its version is not known
-	unknownPayload        // what is inside is not known
+	unknownPayload        // the protocol of the packet inside is not known
 	controlMessage        // the ends of the tunnel talk to each other, without a packet inside
 	noLinkHeader          // the link type of the capture cannot hold what is inside
 	reasonCount

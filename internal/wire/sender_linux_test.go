@@ -503,8 +503,9 @@ func TestTransmitTimestamps(t *testing.T) {
 	})
 }
 
-// The numbers of stamps count only the frames that were sent: not one that the device
-// refuses until later, and not one that does not fit or those behind it.
+// The numbers of stamps count only the frames that were sent. A frame that the device refuses
+// at first has one number. A frame that does not fit has none, and nor have the frames behind
+// it in the same call.
 func TestTransmitTimestampsCountSentFrames(t *testing.T) {
 	if !lab.InNamespace(t) {
 		return
