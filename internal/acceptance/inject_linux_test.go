@@ -331,7 +331,35 @@ func superframe() []byte {
 	return frame
 }
 
-// An interface that goes down in the middle ends the run; what was sent is said.
+// failsWhenDown runs pcap-inject, and takes an interface down after it has sent something. The
+// run must fail and name the interface. It returns the summary.
+func failsWhenDown(t *testing.T, name string, args ...string) record.InjectSummary {
+	t.Helper()
+	command := exec.Command("pcap-inject", append(args, "--report", "report.ndjson")...)
+	var messages bytes.Buffer
+	command.Stderr = &messages
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	device, err := wire.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab.Await(t, "packets are sent", func() bool {
+		counted, err := device.Counters()
+		return err != nil || counted.Packets > 0
+	})
+	if err := lab.SetDown(name); err != nil {
+		t.Fatal(err)
+	}
+	_ = command.Wait()
+	if command.ProcessState.ExitCode() != exitFailed || !strings.Contains(messages.String(), `interface "`+name+`": interface is down`) {
+		t.Errorf("%v:\n%s", command.ProcessState, messages.String())
+	}
+	return readSummary(t)
+}
+
+// If an interface goes down, the run ends. The summary counts what was sent.
 func TestInterfaceGoesDown(t *testing.T) {
 	if !lab.InNamespace(t) {
 		return
@@ -340,31 +368,10 @@ func TestInterfaceGoesDown(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			receiver := injectLab(t)
 			lab.WriteCapture(t, "long.pcap", lab.Packets(30000, lab.Start, time.Millisecond, 100))
-			command := exec.Command("pcap-inject", "-i", "left", "--tx", way, "--report", "report.ndjson", "long.pcap")
-			var messages bytes.Buffer
-			command.Stderr = &messages
-			if err := command.Start(); err != nil {
-				t.Fatal(err)
-			}
-			device, err := wire.Lookup("left")
-			if err != nil {
-				t.Fatal(err)
-			}
-			lab.Await(t, "packets are sent", func() bool {
-				counted, err := device.Counters()
-				return err != nil || counted.Packets > 0
-			})
-			if err := lab.SetDown("left"); err != nil {
-				t.Fatal(err)
-			}
-			_ = command.Wait()
+			summary := failsWhenDown(t, "left", "-i", "left", "--tx", way, "long.pcap")
 			got, err := receiver.Receive(time.Second, 100*time.Millisecond)
 			if err != nil {
 				t.Fatal(err)
-			}
-			summary := readSummary(t)
-			if command.ProcessState.ExitCode() != exitFailed || !strings.Contains(messages.String(), `interface "left": interface is down`) {
-				t.Errorf("%v:\n%s", command.ProcessState, messages.String())
 			}
 			if summary.PacketsOut == 0 || int(summary.PacketsOut-summary.QueueDropped) != len(got) || summary.ReadAhead == 0 {
 				t.Errorf("%d sent, %d arrived, %d left", summary.PacketsOut, len(got), summary.ReadAhead)

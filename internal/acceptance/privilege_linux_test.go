@@ -29,15 +29,21 @@ func statusOf(t *testing.T, pid int, field string) string {
 	return string(regexp.MustCompile(`(?m)^` + field + `:\s*(\S+)$`).FindSubmatch(text)[1])
 }
 
-// A tool that has privileges gives up all but those by which root opens files, before it
-// reads anything.
-func TestToolsGiveUpPrivileges(t *testing.T) {
+// needPrivileges skips a test if the tools have no privileges that they can give up.
+func needPrivileges(t *testing.T) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root has privileges")
 	}
 	if isCgo() {
 		t.Skip("built with cgo, where not all threads can be reached")
 	}
+}
+
+// A tool that has privileges gives up all but those by which root opens files, before it
+// reads anything.
+func TestToolsGiveUpPrivileges(t *testing.T) {
+	needPrivileges(t)
 	linkTools(t)
 	t.Chdir(t.TempDir())
 	for _, args := range [][]string{
@@ -70,12 +76,7 @@ func TestToolsGiveUpPrivileges(t *testing.T) {
 // While pcap-inject reads its flags and the file of --filter-file, it has no privileges but
 // those for sending and for files.
 func TestFilterFileIsReadWithFewPrivileges(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root has privileges")
-	}
-	if isCgo() {
-		t.Skip("built with cgo, where not all threads can be reached")
-	}
+	needPrivileges(t)
 	linkTools(t)
 	t.Chdir(t.TempDir())
 	if err := unix.Mkfifo("filter", 0o600); err != nil {

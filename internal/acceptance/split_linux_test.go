@@ -375,28 +375,7 @@ func TestSplitInterfaceGoesDown(t *testing.T) {
 	}
 	splitLab(t)
 	lab.WriteCapture(t, "long.pcap", twoWay(30000, time.Millisecond))
-	command := exec.Command("pcap-inject", "-i", "a", "-i", "b", "--split", fromFirstHost, "--report", "report.ndjson", "long.pcap")
-	var messages bytes.Buffer
-	command.Stderr = &messages
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	device, err := wire.Lookup("b")
-	if err != nil {
-		t.Fatal(err)
-	}
-	lab.Await(t, "packets are sent", func() bool {
-		counted, err := device.Counters()
-		return err != nil || counted.Packets > 0
-	})
-	if err := lab.SetDown("b"); err != nil {
-		t.Fatal(err)
-	}
-	_ = command.Wait()
-	s := readSummary(t)
-	if command.ProcessState.ExitCode() != exitFailed || !strings.Contains(messages.String(), `interface "b": interface is down`) {
-		t.Errorf("%v:\n%s", command.ProcessState, messages.String())
-	}
+	s := failsWhenDown(t, "b", "-i", "a", "-i", "b", "--split", fromFirstHost, "long.pcap")
 	if s.Frames == 0 || s.Frames != s.Interfaces[0].Frames+s.Interfaces[1].Frames {
 		t.Errorf("%+v", s)
 	}

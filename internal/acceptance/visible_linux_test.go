@@ -72,36 +72,24 @@ func TestCapturesSeeWhatIsSent(t *testing.T) {
 // makeDevice makes a bridge or a tap device; other names are of interfaces that exist.
 func makeDevice(t *testing.T, name string) {
 	t.Helper()
-	attributes := netlink.NewLinkAttrs()
-	attributes.Name = name
-	var device netlink.Link
-	switch name {
-	case "bridge":
-		device = &netlink.Bridge{LinkAttrs: attributes}
-	case "tap":
-		// It has a carrier as long as a file descriptor holds it.
-		device = &netlink.Tuntap{LinkAttrs: attributes, Mode: netlink.TUNTAP_MODE_TAP, NonPersist: true, Queues: 1}
-	default:
-		return
-	}
 	if _, err := netlink.LinkByName(name); err == nil {
 		return
 	}
-	if err := netlink.LinkAdd(device); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	t.Cleanup(func() { _ = netlink.LinkDel(device) })
-	if bridge, ok := device.(*netlink.Bridge); ok {
-		left, err := netlink.LinkByName("left")
-		if err == nil {
-			err = netlink.LinkSetMaster(left, bridge)
+	switch name {
+	case "bridge":
+		makeBridge(t, name, "left")
+	case "tap":
+		attributes := netlink.NewLinkAttrs()
+		attributes.Name = name
+		// It has a carrier as long as a file descriptor holds it.
+		device := &netlink.Tuntap{LinkAttrs: attributes, Mode: netlink.TUNTAP_MODE_TAP, NonPersist: true, Queues: 1}
+		if err := netlink.LinkAdd(device); err != nil {
+			t.Fatalf("%s: %v", name, err)
 		}
-		if err != nil {
+		t.Cleanup(func() { _ = netlink.LinkDel(device) })
+		if err := lab.SetUp(name); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := lab.SetUp(name); err != nil {
-		t.Fatal(err)
 	}
 }
 
