@@ -7,8 +7,9 @@
 // bytes.
 //
 // Packets move in batches. [Reader.Read] fills a slice of [Packet] whose Data
-// points into the reader's own block and stays valid until the next Read;
-// [Writer.Write] copies what it is given. Neither allocates per packet.
+// points into the reader's own block and stays valid until the next Read. The
+// caller may write to it. [Writer.Write] copies what it is given. Neither allocates
+// per packet.
 //
 // # Damage
 //

@@ -84,16 +84,16 @@ func NewReaderSize(src io.Reader, size int) *Reader {
 // full and before it decompresses. The rules are:
 //
 //  1. A block belongs to the Reader from the return of newBlock to the return of
-//     the first Read after another call of newBlock, or until Close. The caller
-//     must not write to it in that time.
+//     the first Read after another call of newBlock, or until Close. In that time
+//     the caller must write only to the Data of packets that Read has returned.
 //  2. The Reader copies unread bytes from the previous block into the new one after
 //     newBlock has returned, and before Read returns or calls newBlock again. From
 //     then on the caller may reuse the previous block.
 //  3. The packets of one Read are all in the block that newBlock returned last.
 //     Their Data is valid until the caller reuses that block, also after later
 //     calls of Read and after Close.
-//  4. The Reader appends to a block, and never overwrites bytes that it has
-//     returned as packets.
+//  4. The Reader appends to a block. It neither overwrites nor reads again the
+//     bytes that it has returned as the Data of packets.
 func NewBlockReader(src io.Reader, newBlock func(size int) []byte) *Reader {
 	return &Reader{src: src, newBlock: newBlock, block: newBlock(minBlockSize), trusted: -1, order: binary.LittleEndian, linkTypeSeenIn: map[LinkType]int{}}
 }
@@ -130,7 +130,7 @@ func Open(path string) (*Reader, error) {
 // Read reads the next packets into dst and returns their number. It waits for one
 // packet, and does not wait until dst is full. All packets of one Read are of the
 // same section. Their Data is valid until the next call, except with
-// [NewBlockReader]. It does not allocate per packet.
+// [NewBlockReader]. The caller may write to it. Read does not allocate per packet.
 //
 // Read returns either packets or an error, never both: err is nil if n > 0, and n
 // is 0 if err is not nil. Only a Read into an empty dst returns 0, nil. The error is

@@ -83,7 +83,8 @@ func checkLinkTypes(inputs []*Input, options Options) (known linkTypes, err erro
 // Late is the number of packets that were returned after one with a later time.
 func (m *Merger) Late() int64 { return m.late }
 
-// Read returns the next packets in order. Their data is valid until the next Read.
+// Read returns the next packets in order. Their data is valid until the next Read, and the
+// caller may write to it.
 // An error that is not io.EOF is from Options.Trouble or a [*LinkTypesError].
 func (m *Merger) Read(dst []stream.Packet) (n int, err error) {
 	if err := m.prepare(); err != nil {

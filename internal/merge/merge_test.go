@@ -70,7 +70,7 @@ func writeCapture(t testing.TB, path string, packets []stream.Packet, compressio
 // strict fails at any error of an input.
 func strict(input *Input, err error) error { return fmt.Errorf("%v: %w", input, err) }
 
-// read reads all packets and copies them.
+// read reads all packets and copies them. It overwrites the data of the Merger, as a caller may.
 func read(t testing.TB, r *Merger, batchSize int) []stream.Packet {
 	t.Helper()
 	var all []stream.Packet
@@ -78,7 +78,9 @@ func read(t testing.TB, r *Merger, batchSize int) []stream.Packet {
 	for {
 		n, err := r.Read(batch)
 		for _, p := range batch[:n] {
-			p.Data = bytes.Clone(p.Data)
+			given := p.Data
+			p.Data = bytes.Clone(given)
+			clear(given)
 			all = append(all, p)
 		}
 		if err == io.EOF {

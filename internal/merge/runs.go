@@ -196,7 +196,7 @@ type runReader struct {
 
 type loaded struct {
 	packets []stream.Packet
-	chunk   *loadedChunk // nil if the packets were in memory
+	chunk   *loadedChunk // the memory of the packets; nil if it is theirs alone
 	err     error
 }
 
@@ -229,17 +229,19 @@ func (r *runReader) load() {
 	r.next++
 	loading := make(chan loaded, 1)
 	r.loading = loading
-	if c.spilled == nil {
+	if c.spilled == nil && !r.run.runs.again {
 		loading <- loaded{packets: c.packets}
-		if !r.run.runs.again {
-			c.packets = nil // frees the memory while the merge runs
-		}
+		c.packets = nil // frees the memory while the merge runs
 		return
 	}
 	memory := r.spare
 	r.spare = nil
 	if memory == nil {
 		memory = new(loadedChunk)
+	}
+	if c.spilled == nil { // the caller may write to the packets, so the next round needs the original
+		loading <- loaded{packets: memory.clone(c.packets), chunk: memory}
+		return
 	}
 	go func() {
 		packets, err := r.run.runs.spill.read(c.spilled, memory)

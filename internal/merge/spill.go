@@ -58,6 +58,18 @@ type loadedChunk struct {
 	packets []stream.Packet
 }
 
+// clone copies packets and their data into the memory.
+func (c *loadedChunk) clone(packets []stream.Packet) []stream.Packet {
+	c.plain = c.plain[:0]
+	c.packets = append(c.packets[:0], packets...)
+	for i := range c.packets {
+		start := len(c.plain)
+		c.plain = append(c.plain, packets[i].Data...) // earlier packets keep the memory that they have
+		c.packets[i].Data = c.plain[start:len(c.plain):len(c.plain)]
+	}
+	return c.packets
+}
+
 // spillWriters is the number of chunks that are compressed and written at the same time.
 const spillWriters = 2
 
