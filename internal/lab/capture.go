@@ -108,3 +108,21 @@ func Pcap(packets []stream.Packet, order binary.AppendByteOrder, nanoseconds boo
 	}
 	return file
 }
+
+// Batch is memory for copies of packets, as a Reader has it: one packet behind the other.
+type Batch struct {
+	packets []stream.Packet
+	data    []byte
+}
+
+// Copy returns copies of packets that are valid until the next call. It allocates only for
+// more or longer packets than before.
+func (b *Batch) Copy(packets []stream.Packet) []stream.Packet {
+	b.packets, b.data = append(b.packets[:0], packets...), b.data[:0]
+	for i := range b.packets {
+		start := len(b.data)
+		b.data = append(b.data, packets[i].Data...) // earlier packets keep the memory that they have
+		b.packets[i].Data = b.data[start:len(b.data):len(b.data)]
+	}
+	return b.packets
+}

@@ -80,7 +80,6 @@ const (
 type Decapsulator struct {
 	kinds kindSet
 	depth int
-	room  []byte // holds the packets that got another link header in the last Decap
 
 	removed [kindCount]counter
 	kept    [reasonCount]counter
@@ -119,16 +118,15 @@ func newDecapsulator(kinds kindSet, depth int) *Decapsulator {
 }
 
 // Decap replaces each packet that is in a tunnel by the packet inside. All other packets stay
-// as they are. Decap does not write to the Data of a packet. The new Data is a part of the old
-// one, or a copy that is valid until the next call. A nil Decapsulator does nothing.
+// as they are. The new Data is a part of the old one. A nil Decapsulator does nothing.
 //
 // A packet inside that has no link header gets that of the outer frame, with its VLAN tags
-// unless they are removed. The length on the wire is reduced by what is removed.
+// unless they are removed. Decap writes it over the headers that it removes. The length on
+// the wire is reduced by what is removed.
 func (d *Decapsulator) Decap(packets []stream.Packet) {
 	if d == nil {
 		return
 	}
-	d.room = d.room[:0]
 	for i := range packets {
 		d.decap(&packets[i])
 	}
@@ -162,19 +160,8 @@ func (d *Decapsulator) decap(packet *stream.Packet) {
 	}
 	if tunnels > 0 {
 		d.packets.batch++
-		d.replace(packet, &inner)
+		inner.replace(packet)
 	}
-}
-
-// reserve returns length bytes that are valid until the next Decap.
-func (d *Decapsulator) reserve(length int) []byte {
-	const least = 256 << 10 // a batch of packets of 512 bytes
-	if cap(d.room)-len(d.room) < length {
-		d.room = make([]byte, 0, max(2*cap(d.room), length, least))
-	}
-	start := len(d.room)
-	d.room = d.room[:start+length]
-	return d.room[start : start+length : start+length]
 }
 
 func (d *Decapsulator) publish() {

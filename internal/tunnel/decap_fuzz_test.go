@@ -11,7 +11,8 @@ import (
 )
 
 // FuzzDecap takes the tunnels off one by one, and then all at once. Both give the same packet.
-// It is a part of the outer packet, or has a new link header before such a part.
+// It is a part of the outer packet, or has a new link header before such a part. What follows
+// the link header is not written to.
 func FuzzDecap(f *testing.F) {
 	for name, packets := range samples(60, true) {
 		for i, packet := range packets[:4] {
@@ -23,7 +24,6 @@ func FuzzDecap(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, kinds, link uint16, cut uint32, data []byte) {
 		cut = min(cut, math.MaxUint32-uint32(len(data)))
-		original := bytes.Clone(data)
 		whole := stream.Packet{Data: data, WireLength: uint32(len(data)) + cut, LinkType: stream.LinkType(link)}
 		all := decapped(t, kindSet(kinds), 0, whole)
 		single := whole
@@ -37,15 +37,14 @@ func FuzzDecap(f *testing.F) {
 		if single.LinkType != all.LinkType || !bytes.Equal(single.Data, all.Data) || single.WireLength != all.WireLength {
 			t.Fatalf("at once:\n%x, %d, %v\none by one:\n%x, %d, %v", all.Data, all.WireLength, all.LinkType, single.Data, single.WireLength, single.LinkType)
 		}
-		if !bytes.Equal(data, original) {
-			t.Fatal("the outer packet was written to")
-		}
 	})
 }
 
 // decapped returns what is inside a packet, and checks it.
 func decapped(t *testing.T, kinds kindSet, depth int, outer stream.Packet) stream.Packet {
 	d := newDecapsulator(kinds, depth)
+	original := bytes.Clone(outer.Data)
+	outer.Data = bytes.Clone(outer.Data)
 	batch := []stream.Packet{outer}
 	d.Decap(batch)
 	inner := batch[0]
@@ -57,12 +56,11 @@ func decapped(t *testing.T, kinds kindSet, depth int, outer stream.Packet) strea
 		return inner
 	}
 	const longestHeader = 20 // LINKTYPE_LINUX_SLL2
-	part := inner.Data
-	if !isPart(outer.Data, part) {
-		part = part[min(longestHeader, len(part)):]
+	if !isPart(outer.Data, inner.Data) {
+		t.Fatalf("%x\nis not in the memory of\n%x", inner.Data, outer.Data)
 	}
-	if !bytes.Contains(outer.Data, part) {
-		t.Fatalf("%x\nis no part of\n%x", inner.Data, outer.Data)
+	if part := inner.Data[min(longestHeader, len(inner.Data)):]; !bytes.Contains(original, part) {
+		t.Fatalf("%x\nis no part of\n%x", inner.Data, original)
 	}
 	if len(inner.Data) > len(outer.Data) || int64(inner.WireLength) < int64(len(inner.Data)) || inner.WireLength > outer.WireLength {
 		t.Fatalf("%d of %d bytes becomes %d of %d", len(outer.Data), outer.WireLength, len(inner.Data), inner.WireLength)

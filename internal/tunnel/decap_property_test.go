@@ -228,15 +228,11 @@ func TestDecapsulationIsTheInverse(t *testing.T) {
 		}
 		whole := len(captured) + cut
 		packets := []stream.Packet{{Data: bytes.Clone(captured), WireLength: uint32(whole), LinkType: stream.LinkTypeEthernet}}
-		given := packets[0]
 		d.Decap(packets)
 		got := packets[0]
 		if !bytes.Equal(got.Data, want[:len(want)-cut]) || int(got.WireLength) != len(want) || got.LinkType != stream.LinkTypeEthernet {
 			t.Fatalf("seed %d: %v, from the inside to the outside:\n%x\nbecomes\n%x (%d bytes on the wire)\nwanted\n%x (without %d bytes)",
 				seed, used, captured, got.Data, got.WireLength, want, cut)
-		}
-		if !bytes.Equal(given.Data, captured) {
-			t.Fatal("the captured bytes were written to")
 		}
 		for _, kind := range used {
 			seen[kind]++

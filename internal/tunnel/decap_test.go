@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"pcap-replay/internal/lab"
 	"pcap-replay/internal/record"
 	"pcap-replay/stream"
 )
@@ -192,11 +193,11 @@ func TestCutTunnels(t *testing.T) {
 	for name, packets := range samples(100, true) {
 		for _, whole := range packets[:40] {
 			d := newDecapsulator(allKinds, 0)
-			want := []stream.Packet{whole}
+			want := new(lab.Batch).Copy([]stream.Packet{whole})
 			d.Decap(want)
 			for length := range whole.Data {
 				batch := []stream.Packet{whole}
-				batch[0].Data = whole.Data[:length:length]
+				batch[0].Data = bytes.Clone(whole.Data[:length])
 				before := d.packets.total.Load()
 				d.Decap(batch)
 				got := batch[0]

@@ -302,25 +302,20 @@ func (p *place) hasLink() bool {
 	return p.etherType == frame.EtherTypeIPv4 || p.etherType == frame.EtherTypeIPv6
 }
 
-// replace makes a packet the one that a walk has found in it.
-func (d *Decapsulator) replace(packet *stream.Packet, p *place) {
-	outer := packet.Data
-	tagLength := p.tagsEnd - p.tags
-	packet.LinkType = p.linkType
-	packet.WireLength = uint32(max(p.headLength+tagLength+p.wireEnd-p.at, 0))
-	switch {
-	case p.tags == p.head+p.headLength && p.at == p.tagsEnd: // the headers follow each other in the capture
-		packet.Data = outer[p.head:p.end:p.end]
-	case p.headLength == 0:
-		packet.Data = outer[p.at:p.end:p.end]
-	default:
-		data := d.reserve(int(p.headLength + tagLength + p.end - p.at))
-		n := copy(data, outer[p.head:p.head+p.headLength])
-		n += copy(data[n:], outer[p.tags:p.tagsEnd])
-		p.setType(data[:n])
-		copy(data[n:], outer[p.at:p.end])
-		packet.Data = data
+// replace makes a packet the one at this place. The link header and its VLAN tags move to the
+// front of what follows them.
+func (p *place) replace(packet *stream.Packet) {
+	data := packet.Data
+	tags := p.at - (p.tagsEnd - p.tags)
+	head := tags - p.headLength
+	if head != p.head && p.headLength > 0 {
+		copy(data[tags:], data[p.tags:p.tagsEnd]) // before the link header, which may move to where they were
+		copy(data[head:], data[p.head:p.head+p.headLength])
+		p.setType(data[head:p.at])
 	}
+	packet.Data = data[head:p.end:p.end]
+	packet.LinkType = p.linkType
+	packet.WireLength = uint32(max(p.wireEnd-head, 0))
 	if p.headLength == 0 && p.etherType != linkTypeVersion(p.linkType) {
 		packet.LinkType = stream.LinkTypeRaw
 	}
