@@ -210,7 +210,7 @@ func (f *feeder) frames(egress *egress, packets []stream.Packet) ([]stream.Packe
 	if skip := egress.fitter.Link(&packets[0]); skip != frame.NotSkipped {
 		return nil, skip
 	}
-	f.rewriter.RewriteOne(&packets[0])
+	f.rewriter.Rewrite(packets)
 	return egress.fitter.Frames(packets)
 }
 

@@ -208,13 +208,12 @@ func (m *merging) playOnce(writer *stream.Writer, shift int64, span *schedule.Sp
 
 // write changes and cuts packets, and writes them.
 func (m *merging) write(writer *stream.Writer, packets []stream.Packet) error {
-	return m.config.rewriter.Rewrite(packets, func(packets []stream.Packet) error {
-		m.config.selector.cutLong(packets)
-		if err := writer.Write(packets); err != nil {
-			return tool.OutputError(m.out, err)
-		}
-		return nil
-	})
+	m.config.rewriter.Rewrite(packets)
+	m.config.selector.cutLong(packets)
+	if err := writer.Write(packets); err != nil {
+		return tool.OutputError(m.out, err)
+	}
+	return nil
 }
 
 // mergeError adds a hint to an error of inputs that do not fit together.

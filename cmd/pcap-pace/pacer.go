@@ -237,7 +237,8 @@ func (p *pacer) release(writer *stream.Writer, packets []stream.Packet) error {
 			count = p.countDue(p.departures[first:len(packets)])
 		}
 		due := packets[first : first+count]
-		if err := p.config.rewriter.Rewrite(due, writer.Write); err != nil {
+		p.config.rewriter.Rewrite(due)
+		if err := writer.Write(due); err != nil {
 			var linkTypes *stream.LinkTypeError
 			if errors.As(err, &linkTypes) {
 				err = files.Named(p.playback.Current(), err)

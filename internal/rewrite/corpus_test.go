@@ -61,12 +61,11 @@ func rewritten(t testing.TB, rules map[string][]string, packets []stream.Packet)
 
 func rewrittenBy(r *Rewriter, packets []stream.Packet) []stream.Packet {
 	packets = slices.Clone(packets)
-	_ = r.Rewrite(packets, func(some []stream.Packet) error {
-		for i := range some {
-			some[i].Data = bytes.Clone(some[i].Data)
-		}
-		return nil
-	})
+	for i := range packets {
+		packets[i].Data = bytes.Clone(packets[i].Data)
+		r.Rewrite(packets[i : i+1])
+		packets[i].Data = bytes.Clone(packets[i].Data)
+	}
 	return packets
 }
 

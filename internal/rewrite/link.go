@@ -33,13 +33,8 @@ func (r *Rewriter) learnLink(link stream.LinkType) {
 	r.link.length, r.link.typeAt = frame.LinkHeader(link)
 }
 
-// copyFrame copies a frame into the buffer, behind room for one more VLAN tag, and changes
-// its tag. Only the link header moves for that.
-func (r *Rewriter) copyFrame(packet *stream.Packet) {
-	r.learnLink(packet.LinkType)
-	start := len(r.buffer) + frame.VLANTagLength
-	r.buffer = append(r.buffer[:start], packet.Data...)
-	packet.Data = r.buffer[start:len(r.buffer):len(r.buffer)]
+// changeTags changes the outer VLAN tag, adds one, or removes it.
+func (r *Rewriter) changeTags(packet *stream.Packet) {
 	if r.tags == keepTags && r.ids.isEmpty() {
 		return
 	}
@@ -61,7 +56,7 @@ func (r *Rewriter) copyFrame(packet *stream.Packet) {
 	}
 	switch {
 	case r.tags == pushTag:
-		r.push(packet, r.buffer[start-frame.VLANTagLength:])
+		r.push(packet)
 	case r.tags == popTag && isTagged:
 		r.pop(packet)
 	}
@@ -78,20 +73,20 @@ func (r *Rewriter) changeID(tag []byte) {
 	}
 }
 
-// push adds a tag. longer is the frame with room for it in front.
-func (r *Rewriter) push(packet *stream.Packet, longer []byte) {
-	if len(longer) > int(packet.LinkType.MaxCaptureLength()) {
+// push adds a tag.
+func (r *Rewriter) push(packet *stream.Packet) {
+	if len(packet.Data)+frame.VLANTagLength > int(packet.LinkType.MaxCaptureLength()) {
 		r.miss(Length)
 		return
 	}
-	length := r.link.length
-	copy(longer, packet.Data[:length])
-	tag, typeField := longer[length:], longer[r.link.typeAt:]
-	inner := binary.BigEndian.Uint16(typeField)
-	binary.BigEndian.PutUint16(typeField, frame.EtherTypeVLAN)
-	binary.BigEndian.PutUint16(tag, r.pushed)
-	binary.BigEndian.PutUint16(tag[2:], inner)
-	packet.Data = longer[:len(longer):len(longer)]
+	header, rest := packet.Data[:r.link.length], packet.Data[r.link.length:]
+	start := len(r.room)
+	r.room = append(r.room, header...) // packets before this one keep the memory that they have
+	r.room = binary.BigEndian.AppendUint16(r.room, r.pushed)
+	r.room = append(r.room, header[r.link.typeAt:][:2]...)
+	r.room = append(r.room, rest...)
+	packet.Data = r.room[start:len(r.room):len(r.room)]
+	binary.BigEndian.PutUint16(packet.Data[r.link.typeAt:], frame.EtherTypeVLAN)
 	packet.WireLength = uint32(min(uint64(packet.WireLength)+frame.VLANTagLength, math.MaxUint32))
 	r.changed = true
 }

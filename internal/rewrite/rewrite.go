@@ -56,8 +56,8 @@ type Rewriter struct {
 	rounds              *rounds // nil without addresses of its own for each round
 	hasRules, isIdle    bool    // isIdle: changes nothing in this round
 
-	buffer []byte // holds what Rewrite has returned
-	link   linkType
+	link linkType
+	room []byte // holds the packets that have got a tag
 
 	changed bool // of the current packet
 	missed  [Reasons]bool
@@ -72,7 +72,7 @@ type Rewriter struct {
 // one if there is none. The first round is as captured.
 func WithRounds(r *Rewriter) *Rewriter {
 	if r == nil {
-		r = &Rewriter{buffer: make([]byte, 0, bufferSize), isIdle: true}
+		r = &Rewriter{isIdle: true}
 	}
 	r.rounds = &rounds{}
 	r.changes4, r.changes6, r.changesARP = true, true, true
@@ -120,70 +120,27 @@ func (r *Rewriter) Explain() string {
 	return "packets not changed as the flags say: " + strings.Join(reasons, ", ")
 }
 
-// bufferSize is how much of packets Rewrite changes at a time, in bytes. They stay in the
-// first caches of the CPU until they are written.
-const bufferSize = 64 << 10
-
-// Rewrite changes packets and passes them on, as many at a time as its memory holds. Their
-// Data is then in that memory, and valid until pass returns. Data of a reader must not be
-// written to: a block that is read into is also read from, and a packet may be played again.
-// A nil Rewriter passes all packets on as they are.
-func (r *Rewriter) Rewrite(packets []stream.Packet, pass func([]stream.Packet) error) error {
-	if r == nil || r.isIdle {
-		return pass(packets)
-	}
-	for len(packets) > 0 {
-		n := r.rewriteSome(packets)
-		if err := pass(packets[:n]); err != nil {
-			return err
-		}
-		packets = packets[n:]
-	}
-	return nil
-}
-
-// RewriteOne changes a packet. Its Data is then in memory of the Rewriter, and valid until
-// the next call.
-func (r *Rewriter) RewriteOne(packet *stream.Packet) {
+// Rewrite changes packets where they are. Only one that gets a VLAN tag moves to memory of
+// the Rewriter, which is valid until the next call. A nil Rewriter changes nothing.
+func (r *Rewriter) Rewrite(packets []stream.Packet) {
 	if r == nil || r.isIdle {
 		return
 	}
-	r.buffer = r.buffer[:0]
-	r.hasRoom(packet)
-	r.rewrite(packet)
-	if r.changed {
-		r.Changed.Add(1)
-	}
-}
-
-// rewriteSome changes the first packets and returns how many: as many as the buffer holds,
-// but at least one.
-func (r *Rewriter) rewriteSome(packets []stream.Packet) (n int) {
-	r.buffer = r.buffer[:0]
+	r.room = r.room[:0]
 	changed := int64(0)
-	for n < len(packets) && r.hasRoom(&packets[n]) {
-		r.rewrite(&packets[n])
-		n++
+	for i := range packets {
+		r.rewrite(&packets[i])
 		if r.changed {
 			changed++
 		}
 	}
 	r.Changed.Add(changed)
-	return n
-}
-
-// hasRoom reports whether the buffer has room for a packet. It makes room for the first one.
-func (r *Rewriter) hasRoom(packet *stream.Packet) bool {
-	need := len(packet.Data) + frame.VLANTagLength
-	if need > cap(r.buffer) && len(r.buffer) == 0 {
-		r.buffer = make([]byte, 0, need)
-	}
-	return need <= cap(r.buffer)-len(r.buffer)
 }
 
 func (r *Rewriter) rewrite(packet *stream.Packet) {
 	r.changed = false
-	r.copyFrame(packet)
+	r.learnLink(packet.LinkType)
+	r.changeTags(packet)
 	r.rewriteMACs(packet)
 	if r.changes4 || r.changes6 || r.changesARP {
 		r.rewriteNetwork(packet)

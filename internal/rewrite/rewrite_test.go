@@ -179,30 +179,22 @@ func TestRewritingAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	packets := lab.Packets(512, lab.Start, 1000, 1514)
-	batch := make([]stream.Packet, len(packets))
-	pass := func([]stream.Packet) error { return nil }
-	allocated := testing.AllocsPerRun(100, func() {
-		copy(batch, packets)
-		_ = r.Rewrite(batch, pass)
-	})
+	var batch lab.Batch
+	allocated := testing.AllocsPerRun(100, func() { r.Rewrite(batch.Copy(packets)) })
 	if allocated > 0 {
 		t.Errorf("%v allocations for %d packets", allocated, len(packets))
 	}
 }
 
-// FuzzRewrite holds that only VLAN tags change the length of a packet, that the data of the
-// reader is not written to, and that the inverse rules give the same bytes.
+// FuzzRewrite holds that only VLAN tags change the length of a packet, and that the inverse
+// rules give the same bytes.
 func FuzzRewrite(f *testing.F) {
 	f.Add(uint16(1), lab.Frame(1, 2, 60))
 	f.Add(uint16(101), lab.Frame(1, 2, 60)[14:])
 	f.Fuzz(func(t *testing.T, link uint16, data []byte) {
 		packet := stream.Packet{LinkType: stream.LinkType(link), Data: data, WireLength: uint32(len(data)) + 10}
-		original := bytes.Clone(data)
 		there := rewritten(t, everything, []stream.Packet{packet})
 		back := rewritten(t, everything, there)[0]
-		if !bytes.Equal(data, original) {
-			t.Fatal("the data of the reader has changed")
-		}
 		if !equalBut0(back.Data, data) || len(there[0].Data) != len(data) || back.WireLength != packet.WireLength {
 			t.Fatalf("%x becomes %x and then %x", data, there[0].Data, back.Data)
 		}

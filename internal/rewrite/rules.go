@@ -15,7 +15,7 @@ var Flags = []string{"map", "src-mac", "dst-mac", "mac", "vlan", "port"}
 
 // New returns a Rewriter of rules: the values of each flag. Errors begin with the flag.
 func New(rules map[string][]string) (*Rewriter, error) {
-	r := &Rewriter{buffer: make([]byte, 0, bufferSize), hasRules: true}
+	r := &Rewriter{hasRules: true}
 	parsers := map[string]func(values []string) error{
 		"map": r.parseMaps, "src-mac": parseInto(&r.source), "dst-mac": parseInto(&r.destination),
 		"mac": r.parseMACs, "vlan": r.parseTags, "port": r.parsePorts,
