@@ -107,35 +107,23 @@ func parseDatagram(network []byte, etherType uint16) (d datagram, ok bool) {
 		return d, true
 	case etherType == EtherTypeIPv6 && len(network) >= IPv6Length && network[0]>>4 == 6:
 		d.from, d.to = addressIPv6(network[8:]), addressIPv6(network[24:])
-		d.skipExtensions(network[6], network[IPv6Length:])
+		d.skipExtensions(Extensions{Protocol: network[6], Rest: network[IPv6Length:]})
 		return d, true
 	}
 	return d, false
 }
 
-// skipExtensions skips the extension headers before the transport header.
-func (d *datagram) skipExtensions(next uint8, rest []byte) {
-	for len(rest) >= 8 {
-		length := 8
-		switch next {
-		case ProtocolHopByHop, ProtocolRouting, ProtocolDestination:
-			length = 8 * (int(rest[1]) + 1)
-		case ProtocolFragment:
-			const more, offset = 0x0001, 0xfff8
-			fragment := binary.BigEndian.Uint16(rest[2:])
-			d.isFragment = d.isFragment || fragment&(more|offset) != 0
-			if fragment&offset != 0 {
-				d.protocol = rest[0]
-				return
-			}
-		default:
-			d.protocol, d.payload = next, rest
-			return
-		}
-		if length > len(rest) {
-			return
-		}
-		next, rest = rest[0], rest[length:]
+// skipExtensions goes behind the extension headers.
+func (d *datagram) skipExtensions(extensions Extensions) {
+	for extensions.Next() {
+	}
+	d.isFragment = extensions.IsFragment
+	if extensions.IsCut {
+		return
+	}
+	d.protocol = extensions.Protocol
+	if !extensions.IsLater {
+		d.payload = extensions.Rest
 	}
 }
 

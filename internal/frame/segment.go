@@ -133,8 +133,8 @@ func parseIPv4(data []byte, network int) (transport, end int, err error) {
 	return network + header, network + length, nil
 }
 
-// parseIPv6 is parseIPv4 for IPv6. It skips extension headers that all packets of a
-// connection may have: RFC 8200, section 4.
+// parseIPv6 is parseIPv4 for IPv6. It skips the extension headers that each segment may
+// repeat.
 func parseIPv6(data []byte, network int) (transport, end int, err error) {
 	if len(data) < network+IPv6Length {
 		return 0, 0, fmt.Errorf("frame without a whole IPv6 header %w", ErrNoSegments)
@@ -144,23 +144,25 @@ func parseIPv6(data []byte, network int) (transport, end int, err error) {
 	if length == 0 {
 		end = len(data)
 	}
-	next, offset := data[network+6], network+IPv6Length
-	for {
-		switch next {
-		case ProtocolTCP:
-			return offset, end, nil
-		case ProtocolHopByHop, ProtocolRouting, ProtocolDestination:
-			if len(data) < offset+8 {
-				return 0, 0, fmt.Errorf("frame without a whole IPv6 header %w", ErrNoSegments)
-			}
-			if next == ProtocolHopByHop && data[offset+2] == 0xc2 {
-				return 0, 0, fmt.Errorf("IPv6 jumbogram %w", ErrNoSegments)
-			}
-			next, offset = data[offset], offset+8+int(data[offset+1])*8
-		default:
-			return 0, 0, fmt.Errorf("frame of IP protocol %d, not TCP, %w", next, ErrNoSegments)
+	extensions := Extensions{Protocol: data[network+6], Rest: data[network+IPv6Length:]}
+	for extensions.Next() {
+		const jumboPayload = 0xc2 // RFC 2675, section 2
+		switch {
+		case extensions.Type == ProtocolFragment:
+			return 0, 0, fmt.Errorf("IPv6 fragment %w", ErrNoSegments)
+		case extensions.Type == ProtocolAuthentication: // its checksum covers what is to be cut
+			return 0, 0, fmt.Errorf("frame with an authentication header %w", ErrNoSegments)
+		case extensions.Type == ProtocolHopByHop && extensions.Header[2] == jumboPayload:
+			return 0, 0, fmt.Errorf("IPv6 jumbogram %w", ErrNoSegments)
 		}
 	}
+	if extensions.IsCut {
+		return 0, 0, fmt.Errorf("frame without its whole IPv6 extension headers %w", ErrNoSegments)
+	}
+	if extensions.Protocol != ProtocolTCP {
+		return 0, 0, fmt.Errorf("frame of IP protocol %d, not TCP, %w", extensions.Protocol, ErrNoSegments)
+	}
+	return len(data) - len(extensions.Rest), end, nil
 }
 
 // finish completes the headers of segment number k, whose data begins at this offset in the
