@@ -6,11 +6,8 @@ import (
 	"pcap-replay/internal/frame"
 )
 
-// Lengths of headers and addresses in bytes: RFC 791, RFC 8200.
-const (
-	ipv6Address  = 16
-	minExtension = 8
-)
+// ipv6Address is the length of an address, in bytes.
+const ipv6Address = 16
 
 // rewriteAddress changes an IPv4 address and returns the difference for checksums.
 func (r *Rewriter) rewriteAddress(field []byte) (difference uint64) {
@@ -117,65 +114,38 @@ func (r *Rewriter) rewriteIPv6(ip []byte, isQuoted bool) (difference uint64) {
 	}
 	source, destination := r.rewriteAddress6(ip[8:]), r.rewriteAddress6(ip[24:])
 	difference = source + destination
-	p := packet{protocol: ip[6], payload: ip[frame.IPv6Length:], whole: int(binary.BigEndian.Uint16(ip[4:])), isIPv6: true, isQuoted: isQuoted}
-	if p.whole > 0 { // 0: a jumbogram
-		p.payload = p.payload[:min(p.whole, len(p.payload))]
+	whole, payload := int(binary.BigEndian.Uint16(ip[4:])), ip[frame.IPv6Length:]
+	if whole > 0 { // 0: a jumbogram
+		payload = payload[:min(whole, len(payload))]
 	}
-	for {
-		length, isExtension := extensionLength(&p)
-		if !isExtension {
-			break
-		}
-		if length > len(p.payload) {
-			r.missPorts(Cut, isQuoted)
-			return difference
-		}
-		extension := p.payload[:length]
-		switch p.protocol {
+	extensions := frame.Extensions{Protocol: ip[6], Rest: payload}
+	for extensions.Next() {
+		switch extensions.Type {
 		case frame.ProtocolDestination:
-			if home := r.rewriteHomeAddress(extension[2:]); home.isThere {
+			if home := r.rewriteHomeAddress(extensions.Header[2:]); home.isThere {
 				difference += home.difference
 				source = home.difference
 			}
 		case frame.ProtocolRouting:
-			all, last := r.rewriteRoute(extension)
+			all, last := r.rewriteRoute(extensions.Header)
 			difference += all
-			if extension[segmentsLeft] > 0 {
+			if extensions.Header[segmentsLeft] > 0 {
 				destination = last
 			}
-		case frame.ProtocolFragment:
-			const offsetMask, moreFragments = 0xfff8, 1
-			fragment := binary.BigEndian.Uint16(extension[2:])
-			if fragment&offsetMask != 0 {
-				r.missPorts(Fragment, isQuoted)
-				return difference
-			}
-			p.isFirst = p.isFirst || fragment&moreFragments != 0
 		}
-		p.protocol, p.payload, p.whole = extension[0], p.payload[length:], max(p.whole-length, 0)
 	}
-	p.pseudo = source + destination
-	return difference + r.rewriteTransport(&p)
-}
-
-// extensionLength is the length of an extension header, if there is one. It is at least what
-// the type needs.
-func extensionLength(p *packet) (length int, isExtension bool) {
-	switch p.protocol {
-	case frame.ProtocolHopByHop, frame.ProtocolRouting, frame.ProtocolDestination, frame.ProtocolAuthentication, frame.ProtocolFragment:
-	default:
-		return 0, false
+	switch {
+	case extensions.IsCut:
+		r.missPorts(Cut, isQuoted)
+		return difference
+	case extensions.IsLater:
+		r.missPorts(Fragment, isQuoted)
+		return difference
 	}
-	if len(p.payload) < minExtension {
-		return minExtension, true
-	}
-	switch p.protocol {
-	case frame.ProtocolFragment:
-		return minExtension, true
-	case frame.ProtocolAuthentication: // RFC 4302, 2.2
-		return int(p.payload[1])*4 + 8, true
-	}
-	return int(p.payload[1])*8 + 8, true
+	return difference + r.rewriteTransport(&packet{
+		protocol: extensions.Protocol, payload: extensions.Rest, whole: max(whole-(len(payload)-len(extensions.Rest)), 0),
+		pseudo: source + destination, isIPv6: true, isQuoted: isQuoted, isFirst: extensions.IsFragment,
+	})
 }
 
 // homeAddress is the address of a mobile node, which is in the pseudo-header of checksums
@@ -214,13 +184,14 @@ const (
 	routingType  = 2 // offsets
 	segmentsLeft = 3
 	lastEntry    = 4
+	addressesAt  = 8
 )
 
 // rewriteRoute changes the addresses of a routing header. last is the difference of the
 // final destination, which is in the pseudo-header of checksums while segments are left: RFC
 // 8200, section 8.1.
 func (r *Rewriter) rewriteRoute(header []byte) (all, last uint64) {
-	addresses := header[minExtension:]
+	addresses := header[addressesAt:]
 	kind, count := header[routingType], len(addresses)/ipv6Address
 	switch kind {
 	case sourceRoute, mobility:

@@ -37,30 +37,13 @@ func (w *walk) leaveIPv6(kinds kindSet) (Kind, reason) {
 	if length := int32(binary.BigEndian.Uint16(header[4:])); length > 0 { // 0: a jumbogram, RFC 2675
 		w.limit(w.at + frame.IPv6Length + length)
 	}
-	next, at := header[6], w.at+frame.IPv6Length
-	isFragment, isLater := false, false
-	for {
-		switch next {
-		case frame.ProtocolHopByHop, frame.ProtocolRouting, frame.ProtocolDestination:
-			if !w.has(at, 2) {
-				return noKind, noReason
-			}
-			next, at = w.data[at], at+ipv6ExtensionUnit*(1+int32(w.data[at+1]))
-			continue
-		case frame.ProtocolFragment:
-			if !w.has(at, fragmentLength) {
-				return noKind, noReason
-			}
-			const offset, more = 0xfff8, 0x0001 // RFC 8200, section 4.5
-			field := binary.BigEndian.Uint16(w.data[at+2:])
-			isFragment, isLater = field&(offset|more) != 0, field&offset != 0
-			next, at = w.data[at], at+fragmentLength
-			if !isLater {
-				continue
-			}
-		}
-		return w.leave(kinds, next, at, isFragment, isLater)
+	extensions := frame.Extensions{Protocol: header[6], Rest: w.data[w.at+frame.IPv6Length : w.end]}
+	for extensions.Next() {
 	}
+	if extensions.IsCut {
+		return noKind, noReason
+	}
+	return w.leave(kinds, extensions.Protocol, w.end-int32(len(extensions.Rest)), extensions.IsFragment, extensions.IsLater)
 }
 
 // leave goes behind the header of the tunnel in an IP packet: what is at an offset, with an IP

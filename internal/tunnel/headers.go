@@ -33,7 +33,6 @@ const (
 	mplsLength     = 4 // of a label stack entry: RFC 3032, section 2.1
 	controlLength  = 4 // control word of a pseudowire: RFC 4385, section 3
 	pppoeLength    = 6 // RFC 2516, section 4
-	fragmentLength = 8 // RFC 8200, section 4.5
 	greLength      = 4 // without the optional fields: RFC 2784, section 2.1
 	greFieldLength = 4 // of a checksum, key or sequence number: RFC 2890, section 2
 	erspanIILength = 8 // draft-foschiano-erspan-03, section 4.2
@@ -46,7 +45,6 @@ const (
 	gtpLength           = 8  // 3GPP TS 29.281, section 5.1
 	gtpOptionalLength   = 4  // sequence number, N-PDU number, next extension header
 	gtpExtensionUnit    = 4  // section 5.2.1
-	ipv6ExtensionUnit   = 8  // RFC 8200, section 4.2
 	ipv4HeaderUnit      = 4  // RFC 791
 	geneveOptionUnit    = 4  // RFC 8926, section 3.4
 	cookedLength        = 16 // LINKTYPE_LINUX_SLL
