@@ -44,6 +44,7 @@ var troubles = []string{
 	`pcap-merge a.pcap > /dev/full`,
 	`pcap-pace --fit 10 minutes a.pcap`,
 	`pcap-pace --from yesterday a.pcap`,
+	`pcap-inject --src-mac 02:00:00:00:00:01 --src-mac 02:00:00:00:00:02 -i v0 a.pcap`,
 	`tar -cf one.tar a.pcap && cat one.tar one.tar > two.tar && pcap-tarls two.tar`,
 	`pcap-tarls --index < one.tar`,
 	`pcap-tarls --index one.tar && tar -rf one.tar notes.pcap && pcap-tarls --verify one.tar; tar -cf one.tar a.pcap`,

@@ -58,6 +58,9 @@ func (t *Tool) parse(arguments []string) (*Flags, error) {
 	if err := set.Parse(a.arguments()); err != nil {
 		return nil, t.asUsageError(err, set, arguments)
 	}
+	if err := a.checkRepeated(set); err != nil {
+		return nil, err
+	}
 	if err := a.checkStrayWord(); err != nil {
 		return nil, err
 	}
@@ -179,6 +182,48 @@ func (a *arranged) checkStrayWord() error {
 	}
 	return UsageErrorf("%q after %s is no file", a.operands[0], a.valueBefore).
 		WithHint("a value is one word, such as 10m or 2020-09-13T12:26:40")
+}
+
+// joined says how one value of a flag holds what two values would.
+var joined = map[string]string{
+	"decap":  "separate the tunnels by commas",
+	"filter": "join the expressions by and or by or",
+	"match":  "join the expressions by |",
+	"suffix": "--match '[.](cap|pcap)$' takes several suffixes",
+}
+
+// checkRepeated refuses a flag with two values, unless it takes several. The flag package
+// would take the last one silently.
+func (a *arranged) checkRepeated(set *flag.FlagSet) error {
+	values := map[string]string{}
+	for _, apart := range a.flags {
+		name, value, ok := valueOf(set, apart)
+		if !ok {
+			continue
+		}
+		if _, isList := set.Lookup(name).Value.(*stringList); isList {
+			continue
+		}
+		if first, isRepeated := values[name]; isRepeated {
+			return UsageErrorf("%s has two values, %q and %q: wanted one", dashed(name), first, value).WithHint(joined[name])
+		}
+		values[name] = value
+	}
+	return nil
+}
+
+// valueOf returns the value in an argument that splitFlag has split. Only the last flag in
+// it can have one.
+func valueOf(set *flag.FlagSet, apart []string) (name, value string, ok bool) {
+	last := len(apart) - 1
+	if last > 0 {
+		name = strings.TrimLeft(apart[last-1], "-")
+		if known := set.Lookup(name); known != nil && !isBool(known) {
+			return name, apart[last], true
+		}
+	}
+	name, value, ok = strings.Cut(strings.TrimLeft(apart[last], "-"), "=")
+	return name, value, ok
 }
 
 // copyAliases sets all names of a flag to the value of the one that was given. The names of

@@ -13,6 +13,7 @@ func TestFlagsAreParsed(t *testing.T) {
 		&cli.StringSliceFlag{Name: "match", Aliases: []string{"m"}},
 		&cli.Int64Flag{Name: "loop", Value: 1},
 		&cli.BoolFlag{Name: "null", Aliases: []string{"0"}},
+		WordFlag("dedup", "", []string{"bytes", "ip"}),
 	}}
 	for _, c := range []struct {
 		args     []string
@@ -40,6 +41,13 @@ func TestFlagsAreParsed(t *testing.T) {
 		{args: []string{"--nope"}, err: `unknown flag "--nope"`},
 		{args: []string{"--loop", "many"}, err: `--loop "many": wanted a whole number`},
 		{args: []string{"--null=perhaps"}, err: `--null takes no value, but got "perhaps"`},
+		{args: []string{"-0", "-0", "--quiet", "--quiet"}, loop: 1, null: true},
+		{args: []string{"--loop", "2", "a", "--loop=2"}, err: `--loop has two values, "2" and "2": wanted one`},
+		{args: []string{"-qo", "a", "-0o=b"}, err: `-o has two values, "a" and "=b": wanted one`},
+		{args: []string{"-qo", "a=b", "-0oc"}, err: `-o has two values, "a=b" and "c": wanted one`},
+		{args: []string{"-ofirst", "-o", "--loop"}, err: `-o has two values, "first" and "--loop": wanted one`},
+		{args: []string{"--dedup", "--dedup=ip"}, loop: 1},
+		{args: []string{"--dedup=bytes", "--dedup=ip"}, err: `--dedup has two values, "bytes" and "ip": wanted one`},
 		{args: []string{"-o"}, err: `flag "-o" needs a value`},
 		{args: []string{"-o", "a", "--output", "b"}, err: "--output and -o are the same flag: wanted one of them"},
 	} {
