@@ -148,6 +148,7 @@ type NotRewritten struct {
 	Header   int64 `json:"header"`    // a header contradicts itself
 	LinkType int64 `json:"link_type"` // the link type does not have it, or is not known
 	Length   int64 `json:"length"`    // the frame has no room for a VLAN tag
+	Route    int64 `json:"route"`     // an IPv6 routing header of an unknown type has the destination
 }
 
 // NotSent counts the packets that pcap-inject did not send, by reason.

@@ -116,7 +116,7 @@ func allowed(data []byte) (may []bool, isClear bool) {
 	for _, layer := range parsed.Layers() {
 		switch layer := layer.(type) {
 		case *layers.IPv4:
-			mark(layer, 10, 20)
+			mark(layer, 10, 4*int(layer.IHL))
 		case *layers.IPv6:
 			mark(layer, 8, 40)
 		case *layers.TCP:

@@ -66,8 +66,19 @@ func (r *Rewriter) rewriteIPv4(ip []byte, isQuoted bool) (difference uint64) {
 		r.missIP(Header, isQuoted)
 		return 0
 	}
-	difference = r.rewriteAddress(ip[12:]) + r.rewriteAddress(ip[16:])
-	p := packet{protocol: ip[9], pseudo: difference, isQuoted: isQuoted}
+	source, destination := r.rewriteAddress(ip[12:]), r.rewriteAddress(ip[16:])
+	difference = source + destination
+	if header > frame.MinIPv4Length && (r.rounds != nil || !r.addresses.isEmpty()) {
+		options, final, isWhole := r.rewriteIPv4Options(ip[frame.MinIPv4Length:min(header, len(ip))], destination)
+		difference += options
+		destination = final
+		if !isWhole && len(ip) < header {
+			r.missIP(Cut, isQuoted)
+		} else if !isWhole {
+			r.missIP(Header, isQuoted)
+		}
+	}
+	p := packet{protocol: ip[9], pseudo: source + destination, isQuoted: isQuoted}
 	difference += updateChecksum(ip[10:], difference)
 	switch {
 	case len(ip) < header:
@@ -122,15 +133,16 @@ func (r *Rewriter) rewriteIPv6(ip []byte, isQuoted bool) (difference uint64) {
 	for extensions.Next() {
 		switch extensions.Type {
 		case frame.ProtocolDestination:
-			if home := r.rewriteHomeAddress(extensions.Header[2:]); home.isThere {
-				difference += home.difference
+			if home := r.rewriteHomeAddress(extensions.Header); home.isThere {
+				difference += atOffset(home.difference, home.offset)
 				source = home.difference
 			}
 		case frame.ProtocolRouting:
-			all, last := r.rewriteRoute(extensions.Header)
+			all, final, isKnown := r.rewriteRoute(extensions.Header, destination)
 			difference += all
-			if extensions.Header[segmentsLeft] > 0 {
-				destination = last
+			destination = final
+			if !isKnown {
+				r.missIP(Route, isQuoted)
 			}
 		}
 	}
@@ -152,12 +164,14 @@ func (r *Rewriter) rewriteIPv6(ip []byte, isQuoted bool) (difference uint64) {
 // instead of the source address: RFC 6275, sections 6.3 and 11.3.1.
 type homeAddress struct {
 	isThere    bool
+	offset     int // in the extension header
 	difference uint64
 }
 
 // rewriteHomeAddress changes the home address in destination options: RFC 8200, section 4.2.
-func (r *Rewriter) rewriteHomeAddress(options []byte) (home homeAddress) {
+func (r *Rewriter) rewriteHomeAddress(extension []byte) (home homeAddress) {
 	const pad1, homeOption = 0, 0xc9
+	options := extension[2:]
 	for len(options) >= 2 {
 		if options[0] == pad1 {
 			options = options[1:]
@@ -168,7 +182,7 @@ func (r *Rewriter) rewriteHomeAddress(options []byte) (home homeAddress) {
 			return home
 		}
 		if options[0] == homeOption && length >= 2+ipv6Address {
-			return homeAddress{true, r.rewriteAddress6(options[2:])}
+			return homeAddress{true, len(extension) - len(options) + 2, r.rewriteAddress6(options[2:])}
 		}
 		options = options[length:]
 	}
@@ -187,25 +201,26 @@ const (
 	addressesAt  = 8
 )
 
-// rewriteRoute changes the addresses of a routing header. last is the difference of the
-// final destination, which is in the pseudo-header of checksums while segments are left: RFC
-// 8200, section 8.1.
-func (r *Rewriter) rewriteRoute(header []byte) (all, last uint64) {
+// rewriteRoute changes the addresses of a routing header. final is the difference of the
+// destination in the pseudo-header of checksums: while segments are left, it is the final
+// destination (RFC 8200, section 8.1). isKnown is false if that is in a header of another type.
+func (r *Rewriter) rewriteRoute(header []byte, destination uint64) (all, final uint64, isKnown bool) {
 	addresses := header[addressesAt:]
-	kind, count := header[routingType], len(addresses)/ipv6Address
+	kind, count, isLeft := header[routingType], len(addresses)/ipv6Address, header[segmentsLeft] > 0
 	switch kind {
 	case sourceRoute, mobility:
 	case segmentRouting:
 		count = min(count, int(header[lastEntry])+1)
 	default:
-		return 0, 0
+		return 0, 0, !isLeft
 	}
+	final = destination
 	for i := range count {
-		d := r.rewriteAddress6(addresses[i*ipv6Address:])
-		all += d
-		if kind == segmentRouting && i == 0 || kind != segmentRouting { // segments are in reverse order
-			last = d
+		difference := r.rewriteAddress6(addresses[i*ipv6Address:])
+		all += difference
+		if isLeft && (kind != segmentRouting || i == 0) { // segments are in reverse order
+			final = difference
 		}
 	}
-	return all, last
+	return all, final, true
 }

@@ -3,13 +3,13 @@
 //
 // # What is changed
 //
-// IP addresses change in IPv4 and IPv6 headers, in ARP, in neighbor discovery (targets and
-// prefixes), in IPv6 routing headers, in ICMP redirects, and in the packet that an ICMP or
-// ICMPv6 error quotes. MAC addresses change in the link header, in ARP and in the link-layer
+// IP addresses change in IPv4 and IPv6 headers, in IPv4 options and IPv6 routing headers, in
+// ARP, in neighbor discovery (targets and prefixes), in ICMP redirects, and in the packet that
+// an ICMP or ICMPv6 error quotes. MAC addresses change in the link header, in ARP and in the link-layer
 // options of neighbor discovery. Ports change in TCP, UDP and SCTP, and in quoted packets.
 // VLAN tags, MPLS labels and PPPoE headers may precede the network header. The contents of
-// tunnels are payload, and so are the addresses that DNS, DHCP, FTP and others carry, IPv4
-// options, and the addresses of IGMP and MLD.
+// tunnels are payload, and so are the addresses that DNS, DHCP, FTP and others carry, and
+// those of IGMP and MLD.
 //
 // # Checksums
 //
@@ -39,6 +39,7 @@ const (
 	Header                 // a header contradicts itself
 	LinkType               // the link type has no such field, or is not known
 	Length                 // no room for a VLAN tag
+	Route                  // an IPv6 routing header of an unknown type has the destination
 	Reasons                // number of reasons
 )
 
@@ -95,7 +96,7 @@ func (r *Rewriter) Record() *record.Rewritten {
 	}
 	return &record.Rewritten{Packets: r.Changed.Load(), Missed: record.NotRewritten{
 		Cut: r.Missed[Cut].Load(), Fragment: r.Missed[Fragment].Load(), Header: r.Missed[Header].Load(),
-		LinkType: r.Missed[LinkType].Load(), Length: r.Missed[Length].Load(),
+		LinkType: r.Missed[LinkType].Load(), Length: r.Missed[Length].Load(), Route: r.Missed[Route].Load(),
 	}}
 }
 
@@ -109,6 +110,7 @@ func (r *Rewriter) Explain() string {
 	for reason, text := range [Reasons]string{
 		Cut: "cut before the field", Fragment: "fragments", Header: "with a broken header",
 		LinkType: "of a link type without the field", Length: "without room for a tag",
+		Route: "with an IPv6 routing header of an unknown type",
 	} {
 		if count := r.Missed[reason].Load(); count > 0 {
 			reasons = append(reasons, fmt.Sprintf("%d %s", count, text))
