@@ -281,24 +281,27 @@ func (m *merging) add(c *candidate) error {
 		return m.addStream(c)
 	}
 	m.sound++
-	m.addInputs(c.shift(), c.peeked.contents.LinkTypes, m.captures.File(c.Path, c.peeked.contents))
+	m.addInputs(c.shifts(), c.peeked.contents.LinkTypes, m.captures.File(c.Path, c.peeked.contents))
 	return nil
 }
 
-// shift is by how much the record of a file moves it, in nanoseconds.
-func (c *candidate) shift() int64 {
+// shifts has by how much the record of a file moves it, in nanoseconds.
+func (c *candidate) shifts() []int64 {
 	if c.record == nil {
-		return 0
+		return []int64{0}
 	}
-	return c.record.Shift
+	return []int64{c.record.Shift}
 }
 
-// addInputs adds inputs with their shift, and the link types that their headers name.
-func (m *merging) addInputs(shift int64, linkTypes []stream.LinkType, inputs ...*merge.Input) {
-	for _, in := range inputs {
-		in.Shift = shift
+// addInputs adds inputs, once with each shift, and the link types that their headers name.
+func (m *merging) addInputs(shifts []int64, linkTypes []stream.LinkType, inputs ...*merge.Input) {
+	for _, shift := range shifts {
+		for _, in := range inputs {
+			shifted := *in
+			shifted.Shift = shift
+			m.inputs = append(m.inputs, &shifted)
+		}
 	}
-	m.inputs = append(m.inputs, inputs...)
 	m.inputCount.Store(int64(len(m.inputs)))
 	m.linkTypes = append(m.linkTypes, linkTypes...)
 }
@@ -320,11 +323,14 @@ func (m *merging) addStream(c *candidate) error {
 	if tarball {
 		return m.addMembers(c, func(visit input.Visit) error { return m.archives.WalkStream(c.Path, src, visit) })
 	}
-	return m.addSections(src, c.File, c.shift())
+	return m.addSections(src, c.File, c.shifts())
 }
 
 // addSections makes a run of each section of a capture that can be read only once.
-func (m *merging) addSections(src io.Reader, file input.File, shift int64) error {
+func (m *merging) addSections(src io.Reader, file input.File, shifts []int64) error {
+	if len(shifts) > 1 {
+		m.runs.ReadAgain()
+	}
 	failed := false
 	added, err := m.runs.Add(io.NopCloser(src), file.Path, file.Archive, func(err error) error {
 		if m.run.Context.Err() != nil {
@@ -343,7 +349,7 @@ func (m *merging) addSections(src io.Reader, file input.File, shift int64) error
 		m.sound++
 	}
 	m.runInputs.Add(int64(len(added.Inputs)))
-	m.addInputs(shift, added.LinkTypes, added.Inputs...)
+	m.addInputs(shifts, added.LinkTypes, added.Inputs...)
 	return err
 }
 
@@ -487,7 +493,7 @@ func (m *merging) addMember(c *candidate, wanted *input.Wanted, reader archive.W
 	if wants, err := m.wantsMember(c, wanted, member, reader.Inspect); !wants {
 		return err
 	}
-	if err := m.addSections(reader, input.File{Path: member.Name, Archive: c.Path}, wanted.ShiftOf(member)); err != nil {
+	if err := m.addSections(reader, input.File{Path: member.Name, Archive: c.Path}, wanted.ShiftsOf(member)); err != nil {
 		return err
 	}
 	if wanted.IsComplete() {
@@ -510,7 +516,7 @@ func (m *merging) addIndexed(c *candidate, wanted *input.Wanted, indexed *archiv
 			return m.problems.Stop()
 		}
 		defer src.Close()
-		return m.addSections(src, input.File{Path: member.Name, Archive: c.Path}, wanted.ShiftOf(member))
+		return m.addSections(src, input.File{Path: member.Name, Archive: c.Path}, wanted.ShiftsOf(member))
 	}
 	open := func() (io.ReadCloser, error) { return indexed.Open(member) }
 	if m.config.align && contents.First == math.MinInt64 {
@@ -522,7 +528,7 @@ func (m *merging) addIndexed(c *candidate, wanted *input.Wanted, indexed *archiv
 		}
 	}
 	m.sound++
-	m.addInputs(wanted.ShiftOf(member), contents.LinkTypes, m.captures.Input(member.Name, c.Path, contents, open))
+	m.addInputs(wanted.ShiftsOf(member), contents.LinkTypes, m.captures.Input(member.Name, c.Path, contents, open))
 	return nil
 }
 

@@ -70,14 +70,18 @@ func (w *Wanted) Compare(member *archive.Member) *Outdated {
 	return nil
 }
 
-// ShiftOf returns by how much the record of a member moves it, in nanoseconds.
-func (w *Wanted) ShiftOf(member *archive.Member) int64 {
+// ShiftsOf returns by how much the records of a member move it, in nanoseconds: one for each
+// record, and 0 if there is none.
+func (w *Wanted) ShiftsOf(member *archive.Member) (shifts []int64) {
 	for _, m := range w.members[member.Name] {
 		if m.record != nil && m.is(member) {
-			return m.record.Shift
+			shifts = append(shifts, m.record.Shift)
 		}
 	}
-	return 0
+	if len(shifts) == 0 {
+		return []int64{0}
+	}
+	return shifts
 }
 
 // MayWant reports whether a member is selected, without counting it as found.

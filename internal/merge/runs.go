@@ -34,6 +34,9 @@ func NewRuns(memory int64, folder string, window int64, again bool) *Runs {
 	return &Runs{memory: memory, window: window, again: again, spill: newSpill(folder), blocks: newBlocks(streamMemory)}
 }
 
+// ReadAgain makes all runs stay until Close, so that they can be read more than once.
+func (r *Runs) ReadAgain() { r.again = true }
+
 // streamMemory is the number of bytes that a stream is read ahead.
 const streamMemory = 8 << 20
 
