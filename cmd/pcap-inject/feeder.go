@@ -56,9 +56,33 @@ type feeder struct {
 type egress struct {
 	name   string // of the interface
 	fitter *frame.Fitter
-	// hintSkipped says what to do about a packet that is not sent. It may be nil.
-	hintSkipped func(packet *stream.Packet, reason frame.SkipReason) string
-	skipped     [frame.SkipReasons]atomic.Int64 // packets
+	// allowLonger says how to allow frames of a length in bytes, or "" if that is impossible.
+	// It is nil for a file.
+	allowLonger func(length int) string
+	// hintLinkType says how frames of another link type can be written. It may be "".
+	hintLinkType string
+	skipped      [frame.SkipReasons]atomic.Int64 // packets
+}
+
+// hint says what to do about a packet that is not sent, or "".
+func (e *egress) hint(packet *stream.Packet, reason frame.SkipReason) string {
+	switch {
+	case reason == frame.SkippedLinkType:
+		return e.hintLinkType
+	case reason != frame.SkippedOversize || e.allowLonger == nil:
+		return ""
+	}
+	allow := e.allowLonger(max(len(packet.Data), int(packet.WireLength)))
+	const segment = "--oversize segment cuts TCP packets as network cards do"
+	switch canSegment := e.fitter.WouldSegment(packet); {
+	case canSegment && allow != "":
+		return segment + "; or " + allow
+	case canSegment:
+		return segment
+	case allow != "":
+		return allow
+	}
+	return "--oversize truncate sends the beginning of such packets"
 }
 
 // egressOf returns where a packet leaves.
@@ -188,9 +212,7 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 		if skip != frame.NotSkipped {
 			if f.skip(&packets[i], skip) {
 				f.tellSkipped(&packets[i], egress.fitter.Explain(&packets[i], skip))
-				if egress.hintSkipped != nil {
-					f.messages.Hint(egress.hintSkipped(&packets[i], skip))
-				}
+				f.messages.Hint(egress.hint(&packets[i], skip))
 			}
 			continue
 		}

@@ -57,15 +57,7 @@ func (s *fileSink) egresses(_ *config, longest int) []*egress {
 		return nil
 	}
 	fitter := frame.NewFitter(frame.Limits{Accepts: accepts, Longest: longest}, frame.Policies{Short: frame.ShortAsIs})
-	return []*egress{{fitter: fitter, hintSkipped: hintPcapNG}}
-}
-
-// hintPcapNG says how frames of another link type can be written.
-func hintPcapNG(_ *stream.Packet, reason frame.SkipReason) string {
-	if reason != frame.SkippedLinkType {
-		return ""
-	}
-	return "a pcapng holds several link types: -w FILE.pcapng"
+	return []*egress{{fitter: fitter, hintLinkType: "a pcapng holds several link types: -w FILE.pcapng"}}
 }
 
 // refusesFrame is always false, because a write error affects the whole file.

@@ -145,17 +145,14 @@ func (p *port) accepts(link stream.LinkType) error {
 // packet.
 const maxMTU = 65535
 
-// hintSkipped names the flag and the command by which long frames are sent.
-func (p *port) hintSkipped(packet *stream.Packet, reason frame.SkipReason) string {
-	if reason != frame.SkippedOversize {
+// allowLonger names the command after which frames of a length can be sent, or returns "" if
+// there is none.
+func (p *port) allowLonger(length int) string {
+	mtu := p.device.MTU + length - p.device.MaxFrame()
+	if mtu > maxMTU {
 		return ""
 	}
-	hint := "--oversize segment cuts TCP packets as network cards do"
-	mtu := p.device.MTU + max(len(packet.Data), int(packet.WireLength)) - p.device.MaxFrame()
-	if mtu <= maxMTU {
-		hint += fmt.Sprintf("; or allow such frames, also at the other end of a veth pair: ip link set %s mtu %d", p.device.Name, mtu)
-	}
-	return hint
+	return fmt.Sprintf("allow such frames, also at the other end of a veth pair: ip link set %s mtu %d", p.device.Name, mtu)
 }
 
 func (p *port) isEthernet() bool {

@@ -166,7 +166,7 @@ func (s *tunnelSink) egresses(c *config, longest int) []*egress {
 	fitter := frame.NewFitter(frame.Limits{
 		Shortest: frame.EthernetLength, Longest: min(s.maxFrame, longest), Ethernet: true, TagsIncluded: true, Accepts: s.accepts,
 	}, c.policies)
-	return []*egress{{name: s.remote.Name, fitter: fitter, hintSkipped: s.hintSkipped}}
+	return []*egress{{name: s.remote.Name, fitter: fitter, allowLonger: s.allowLonger}}
 }
 
 // accepts returns the reason why frames of a link type cannot be sent as they are.
@@ -181,14 +181,14 @@ func (s *tunnelSink) accepts(link stream.LinkType) error {
 	return err
 }
 
-// hintSkipped names the flag by which long frames are sent.
-func (s *tunnelSink) hintSkipped(packet *stream.Packet, reason frame.SkipReason) string {
-	if reason != frame.SkippedOversize {
+// allowLonger names the MTU with which frames of a length can be sent, or returns "" if there
+// is none.
+func (s *tunnelSink) allowLonger(length int) string {
+	mtu := s.remote.RouteMTU(length)
+	if mtu > maxMTU {
 		return ""
 	}
-	length := max(len(packet.Data), int(packet.WireLength))
-	return fmt.Sprintf("--oversize segment cuts TCP packets as network cards do; or give the route to %s an MTU of %d",
-		s.remote.Remote.Addr(), s.remote.RouteMTU(length))
+	return fmt.Sprintf("give the route to %s an MTU of %d", s.remote.Remote.Addr(), mtu)
 }
 
 // refusesFrame is true for a frame that was too long, because the MTU of the route may

@@ -56,7 +56,7 @@ func (s *wireSink) stamps() (all [][]wire.Stamps) {
 
 func (s *wireSink) egresses(c *config, _ int) (egresses []*egress) {
 	for _, p := range s.ports {
-		egresses = append(egresses, &egress{name: p.device.Name, fitter: p.fitter(c), hintSkipped: p.hintSkipped})
+		egresses = append(egresses, &egress{name: p.device.Name, fitter: p.fitter(c), allowLonger: p.allowLonger})
 	}
 	return egresses
 }

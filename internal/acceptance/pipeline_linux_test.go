@@ -201,6 +201,8 @@ func TestInterfaceTrouble(t *testing.T) {
 	packets[2].Data = lab.Frame(0, 2, 3000)
 	packets[2].WireLength = 3000
 	lab.WriteCapture(t, "large.pcap", packets)
+	packets[2].Data[14+9], packets[2].Data[34+12] = 6, 5<<4 // TCP with a header of 20 bytes
+	lab.WriteCapture(t, "tcp.pcap", packets[2:3])
 	raw := lab.Packets(3, lab.Start, time.Millisecond, 100)
 	for i := range raw {
 		raw[i].Data, raw[i].WireLength, raw[i].LinkType = raw[i].Data[14:], 86, stream.LinkTypeRaw
@@ -218,7 +220,8 @@ func TestInterfaceTrouble(t *testing.T) {
 		arrived int
 		words   string
 	}{
-		{nil, []string{"-i", "left", "large.pcap"}, exitDamaged, 4, "3000 bytes, but at most 1514 can be sent\npcap-inject: hint: --oversize segment cuts TCP packets as network cards do; or allow such frames, also at the other end of a veth pair: ip link set left mtu 2986\n"},
+		{nil, []string{"-i", "left", "large.pcap"}, exitDamaged, 4, "3000 bytes, but at most 1514 can be sent\npcap-inject: hint: allow such frames, also at the other end of a veth pair: ip link set left mtu 2986\n"},
+		{nil, []string{"-i", "left", "tcp.pcap"}, exitDamaged, 0, "3000 bytes, but at most 1514 can be sent\npcap-inject: hint: --oversize segment cuts TCP packets as network cards do; or allow such frames, also at the other end of a veth pair: ip link set left mtu 2986\n"},
 		{nil, []string{"-i", "left", "--oversize", "skip", "large.pcap"}, exitDone, 4, "sent 4 packets"},
 		{nil, []string{"-i", "left", "--oversize", "truncate", "large.pcap"}, exitDone, 5, "sent 5 packets"},
 		{nil, []string{"-i", "left", "raw.pcap"}, exitFailed, 0, `interface "left" takes EN10MB, not RAW`},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync/atomic"
 
 	"pcap-replay/stream"
@@ -257,6 +258,23 @@ func (f *Fitter) shorten() ([]stream.Packet, SkipReason) {
 	return nil, SkippedOversize
 }
 
+// WouldSegment reports whether a packet that was skipped as too long is one that
+// OversizeSegment would send.
+func (f *Fitter) WouldSegment(packet *stream.Packet) bool {
+	return f.policies.Oversize != OversizeSegment && packet.WireLength <= stream.MaxCaptureLength && f.checkSegments(packet) == nil
+}
+
+// checkSegments returns the reason why a packet cannot be cut into segments.
+func (f *Fitter) checkSegments(packet *stream.Packet) error {
+	whole := *packet
+	missing := int64(packet.WireLength) - int64(len(packet.Data))
+	if missing > 0 && f.policies.Short == ShortPad && packet.WireLength <= stream.MaxCaptureLength { // as lengthen does
+		whole.Data = slices.Concat(packet.Data, make([]byte, missing))
+	}
+	_, err := parseSuperframe(&whole)
+	return err
+}
+
 // Explain describes why Frames has skipped a packet.
 func (f *Fitter) Explain(packet *stream.Packet, reason SkipReason) string {
 	switch reason {
@@ -266,7 +284,11 @@ func (f *Fitter) Explain(packet *stream.Packet, reason SkipReason) string {
 		}
 		return fmt.Sprintf("the capture holds only %d bytes of it", len(packet.Data))
 	case SkippedOversize:
-		return fmt.Sprintf("%d bytes, but at most %d can be sent", max(len(packet.Data), int(packet.WireLength)), f.limits.longest(packet.Data))
+		why := fmt.Sprintf("%d bytes, but at most %d can be sent", max(len(packet.Data), int(packet.WireLength)), f.limits.longest(packet.Data))
+		if err := f.checkSegments(packet); f.policies.Oversize == OversizeSegment && err != nil {
+			why += ": " + err.Error()
+		}
+		return why
 	}
 	if err := f.Check(packet.LinkType); err != nil {
 		return err.Error()

@@ -45,7 +45,7 @@ func TestPolicies(t *testing.T) {
 		{packet: packet(1515, 1515, ethernet), reason: frame.SkippedOversize, why: "1515 bytes, but at most 1514 can be sent"},
 		{packet: packet(1515, 1515, ethernet), policies: frame.Policies{Oversize: frame.OversizeSkip}, reason: frame.SkippedOversize, asked: true, why: "1515 bytes, but at most 1514 can be sent"},
 		{packet: packet(1515, 1515, ethernet), policies: frame.Policies{Oversize: frame.OversizeTruncate}, lengths: []int{1514}},
-		{packet: packet(1515, 1515, ethernet), policies: frame.Policies{Oversize: frame.OversizeSegment}, reason: frame.SkippedOversize, why: "1515 bytes, but at most 1514 can be sent"},
+		{packet: packet(1515, 1515, ethernet), policies: frame.Policies{Oversize: frame.OversizeSegment}, reason: frame.SkippedOversize, why: "1515 bytes, but at most 1514 can be sent: frame of IP protocol 17, not TCP, cannot be segmented"},
 		{packet: tso, policies: frame.Policies{Oversize: frame.OversizeSegment}, lengths: []int{1514, 1514, 66 + 3000 - 2*1448}},
 		{packet: packet(100, 200, ethernet), lengths: []int{200}},
 		{packet: packet(100, 200, ethernet), policies: frame.Policies{Short: frame.ShortAsIs}, lengths: []int{100}},
@@ -74,6 +74,32 @@ func TestPolicies(t *testing.T) {
 				t.Errorf("%q, wanted %q", why, test.why)
 			}
 		})
+	}
+}
+
+// Only a TCP packet would be cut into segments, and one of which the capture holds a part only
+// if it is padded.
+func TestWouldSegment(t *testing.T) {
+	tso := superframe(t, false, false, make([]byte, 3000))
+	tso.WireLength = uint32(len(tso.Data))
+	cut := tso
+	cut.Data = cut.Data[:2000]
+	udp := stream.Packet{Data: lab.Frame(0, 0, 3000), WireLength: 3000, LinkType: stream.LinkTypeEthernet}
+	for _, c := range []struct {
+		name     string
+		packet   stream.Packet
+		policies frame.Policies
+		want     bool
+	}{
+		{"TCP", tso, frame.Policies{}, true},
+		{"TCP that is segmented", tso, frame.Policies{Oversize: frame.OversizeSegment}, false},
+		{"cut", cut, frame.Policies{}, true},
+		{"cut and sent as it is", cut, frame.Policies{Short: frame.ShortAsIs}, false},
+		{"UDP", udp, frame.Policies{}, false},
+	} {
+		if got := frame.NewFitter(ethernetLimits, c.policies).WouldSegment(&c.packet); got != c.want {
+			t.Errorf("%s: %v, wanted %v", c.name, got, c.want)
+		}
 	}
 }
 
