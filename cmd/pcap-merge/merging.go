@@ -164,7 +164,7 @@ func (m *merging) play(writer *stream.Writer) error {
 }
 
 // options are those of the merge. With --decap, packets of several link types may become
-// packets of one, so the writer compares them.
+// packets of one, so they are compared after it.
 func (m *merging) options(trouble func(*merge.Input, error) error) merge.Options {
 	return merge.Options{Mixed: m.config.writer.PcapNG || m.config.selector.decap != nil, Trouble: trouble}
 }
@@ -192,6 +192,11 @@ func (m *merging) playOnce(writer *stream.Writer, shift int64, span *schedule.Sp
 		kept, err := m.config.selector.keep(batch[:n])
 		if err != nil {
 			return err
+		}
+		if m.config.selector.decap != nil && !m.config.writer.PcapNG {
+			if err := merger.CheckLinkTypes(kept); err != nil {
+				return mergeError(err)
+			}
 		}
 		if m.config.loop != 1 {
 			span.Add(kept)

@@ -72,6 +72,9 @@ type LinkTypesError struct {
 }
 
 func (e *LinkTypesError) Error() string {
+	if name := e.Input.String(); name == e.OtherInput.String() {
+		return fmt.Sprintf("%s has packets of link types %s and %s: a pcap holds only one link type", name, e.First, e.Other)
+	}
 	return fmt.Sprintf("%s has link type %s, %s has %s: a pcap holds only one link type", e.Input, e.First, e.OtherInput, e.Other)
 }
 

@@ -221,6 +221,30 @@ func (m *Merger) checkLinkTypes(s *source) error {
 	return nil
 }
 
+// CheckLinkTypes compares the link types of packets that the last Read returned. A caller that
+// changes link types uses it with Options.Mixed. The error is a [*LinkTypesError].
+func (m *Merger) CheckLinkTypes(packets []stream.Packet) error {
+	for i := range packets {
+		if linkType := packets[i].LinkType; linkType != m.linkTypes.known || m.linkTypes.first == nil {
+			if err := m.linkTypes.check(m.inputOf(packets[i].Time), linkType); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// inputOf returns the input of a packet with this time that the last Read returned. If several
+// inputs have such a packet, it is one of them.
+func (m *Merger) inputOf(time int64) *Input {
+	for _, s := range m.sources {
+		if s != nil && slices.ContainsFunc(s.batch[:s.next], func(p stream.Packet) bool { return p.Time == time }) {
+			return s.Input
+		}
+	}
+	return nil
+}
+
 // Close closes the inputs that are still open.
 func (m *Merger) Close() error {
 	for _, s := range append(m.sources, m.ahead) {
