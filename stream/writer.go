@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -111,7 +112,8 @@ func newCompressor(dst io.Writer, compression Compression) (compressor, error) {
 // Write appends packets to the section. It copies their Data, so that the caller
 // may reuse it, and does not allocate per packet.
 //
-// In a pcap, a packet with another link type than the first is a [*LinkTypeError].
+// In a pcap, a packet with another link type than the first is a [*LinkTypeError]. A packet
+// whose time the output cannot hold is a [*TimeError].
 // A packet with a time that the output cannot hold is an error, see
 // [WriterOptions.Holds]. The packets before such a packet are written. After an
 // error, the Writer writes nothing more, and every call returns that error.
@@ -148,10 +150,8 @@ func (w *Writer) Write(packets []Packet) error {
 // refuses says why a packet cannot be written.
 func (w *Writer) refuses(packet *Packet) error {
 	switch {
-	case !w.options.Holds(packet.Time) && w.options.PcapNG:
-		return fmt.Errorf("timestamp %d ns: a pcapng cannot hold times before 1970", packet.Time)
 	case !w.options.Holds(packet.Time):
-		return fmt.Errorf("timestamp %d ns: a pcap cannot hold times outside 1970 to 2106", packet.Time)
+		return &TimeError{packet.Time, w.options.PcapNG}
 	case packet.LinkType != w.linkType && !w.options.PcapNG:
 		return &LinkTypeError{w.linkType, packet.LinkType}
 	}
@@ -400,6 +400,21 @@ func (w *Writer) Close() error {
 		w.err = w.compressor.Close()
 	}
 	return w.err
+}
+
+// TimeError reports a packet whose time the output cannot hold: see [WriterOptions.Holds].
+type TimeError struct {
+	Time   int64 // nanoseconds since the Unix epoch
+	PcapNG bool  // the output is a pcapng, else a pcap
+}
+
+// Error implements error.
+func (e *TimeError) Error() string {
+	limits := "a pcap cannot hold times outside 1970 to 2106"
+	if e.PcapNG {
+		limits = "a pcapng cannot hold times before 1970"
+	}
+	return fmt.Sprintf("packet of %s: %s", time.Unix(0, e.Time).UTC().Format(time.RFC3339Nano), limits)
 }
 
 // LinkTypeError reports packets of two link types for one pcap, which can hold only

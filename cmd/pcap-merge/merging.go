@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -159,8 +160,25 @@ func (m *merging) play(writer *stream.Writer) error {
 		}
 		shift = schedule.Later(shift, span.Round())
 		m.again = true
+		if end := schedule.Later(span.Latest(), shift); !m.config.writer.Holds(end) || end == math.MaxInt64 {
+			return m.sayRoundsLeftOut(round)
+		}
 	}
 	return nil
+}
+
+// sayRoundsLeftOut reports that the rounds after this one are left out, because the next one
+// would end at a time that the output cannot hold. There may be no other round.
+func (m *merging) sayRoundsLeftOut(round int64) error {
+	if round+1 == m.config.loop {
+		return nil
+	}
+	limit := "2106, and a pcap cannot hold later times; --pcapng holds them"
+	if m.config.writer.PcapNG {
+		limit = "2262, and no timestamp is later"
+	}
+	m.run.Messages.Errorf("--loop: ended after %s: the next one would end after %s", tool.Plural(round+1, "round"), limit)
+	return m.problems.Stop()
 }
 
 // options are those of the merge. With --decap, packets of several link types may become

@@ -40,6 +40,9 @@ func (s *Span) add(time int64) {
 // IsEmpty reports whether the section has no packets.
 func (s *Span) IsEmpty() bool { return s.packets == 0 }
 
+// Latest is the time of the latest packet that has a timestamp, or 0 if none has.
+func (s *Span) Latest() int64 { return s.latest }
+
 // Round is the time from one round of a loop to the next, in nanoseconds: the section
 // follows after the mean gap between two packets, or after a millisecond if it has no
 // duration. It is at most [math.MaxInt64].

@@ -147,11 +147,15 @@ func notText(name string) *UsageError {
 	return UsageErrorf("%s is a terminal, and a capture is binary", name)
 }
 
-// OutputError adds the name of the output to an error of writing a capture.
+// OutputError adds the name of the output, or a hint, to an error of writing a capture.
 func OutputError(out *files.Output, err error) error {
 	var linkTypes *stream.LinkTypeError
 	if errors.As(err, &linkTypes) {
 		return WithHint(err, "--pcapng writes a capture that holds both")
+	}
+	var late *stream.TimeError
+	if errors.As(err, &late) && !late.PcapNG && late.Time > 0 {
+		return WithHint(out.Named(err), "--pcapng holds later times")
 	}
 	return out.Named(err)
 }
