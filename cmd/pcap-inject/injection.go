@@ -52,7 +52,8 @@ type sink interface {
 	describe(s *record.InjectSummary)
 	// drain returns when all frames have left the queues of this machine.
 	drain() error
-	// reportDrops reports the frames that these queues have dropped.
+	// reportDrops reports the frames that were lost in these queues or on the way, as far as
+	// the kernel knows.
 	reportDrops(messages *tool.Messages)
 	close() error
 }
@@ -362,12 +363,12 @@ func (in *injection) close(err error) error {
 			in.run.Messages.Warnf("%v", err)
 		}
 	}
-	in.sink.reportDrops(in.run.Messages)
 	for _, v := range in.verifiers {
 		if err := v.finish(); err != nil {
 			in.run.Messages.Warnf("--verify: %v", err)
 		}
 	}
+	in.sink.reportDrops(in.run.Messages)
 	if err != nil {
 		return nil
 	}

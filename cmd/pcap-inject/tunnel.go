@@ -108,7 +108,8 @@ type tunnelSink struct {
 	destination *destination
 	remote      wire.Tunnel
 	sockets     sockets
-	maxFrame    int // by the MTU of the route
+	tunnels     []*wire.TunnelSender // the sockets
+	maxFrame    int                  // by the MTU of the route
 }
 
 // openTunnelSink resolves the host of --to and opens the sockets.
@@ -136,6 +137,7 @@ func openTunnelSink(ctx context.Context, c *config, messages *tool.Messages) (*t
 			return s, nil
 		}
 		s.close()
+		s.tunnels = nil
 	}
 	if errors.Is(err, wire.ErrNoInterface) {
 		return nil, tool.UsageErrorf("%w", err)
@@ -150,7 +152,7 @@ func (s *tunnelSink) openSockets(c *config) error {
 		if err != nil {
 			return err
 		}
-		s.sockets.open = append(s.sockets.open, socket)
+		s.sockets.open, s.tunnels = append(s.sockets.open, socket), append(s.tunnels, socket)
 		s.maxFrame = socket.MaxFrame()
 	}
 	if c.verify {
@@ -210,8 +212,28 @@ func (s *tunnelSink) stamps() (all [][]wire.Stamps) {
 
 func (s *tunnelSink) describe(summary *record.InjectSummary) {
 	summary.To, summary.Tx, summary.Retries = s.destination.url, "udp", s.sockets.retried()
+	summary.Undelivered = s.undelivered()
 }
 
-// reportDrops has nothing to report, because a queueing discipline without room refuses a
-// datagram with an error.
-func (s *tunnelSink) reportDrops(*tool.Messages) {}
+// undelivered is the number of datagrams of which an ICMP error says that they did not arrive.
+func (s *tunnelSink) undelivered() (count int64) {
+	for _, sender := range s.tunnels {
+		count += sender.Undelivered()
+	}
+	return count
+}
+
+// reportDrops reports datagrams that did not arrive. A queueing discipline without room
+// refuses a datagram with an error, so it drops none.
+func (s *tunnelSink) reportDrops(messages *tool.Messages) {
+	count := s.undelivered()
+	for _, sender := range s.tunnels {
+		if hop, failed := sender.FailedHop(); failed {
+			messages.Errorf("%s: the next hop, %s, does not answer: at least %s lost", s.remote.Name, hop, tool.Plural(count, "datagram"))
+			return
+		}
+	}
+	if count > 0 {
+		messages.Errorf("%s: ICMP errors say that at least %s did not arrive", s.remote.Name, tool.Plural(count, "datagram"))
+	}
+}

@@ -75,6 +75,7 @@ var troubles = []string{
 	`pcap-inject a.pcap`,
 	`pcap-inject -i v0 -i v1 a.pcap`,
 	`ip link set v0 up && ip link set v1 up && pcap-inject -i v0 -i v1 --split direction a.pcap`,
+	`ip addr add 10.9.0.1/24 dev v0 && pcap-inject --to 'vxlan://10.9.0.9?vni=7' a.pcap; ip addr del 10.9.0.1/24 dev v0`,
 	`pcap-inject --at --asap -i v0 a.pcap`,
 	`pcap-inject --to 'vxlan://192.0.2.1?vni=7' a.pcap`,
 	`ip link set lo up && pcap-inject --to 'vxlan://127.0.0.1?vni=7' a.pcap`,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -340,5 +341,46 @@ func TestTheRouteIsLost(t *testing.T) {
 	}
 	if summary.PacketsOut == 0 || summary.ReadAhead == 0 {
 		t.Errorf("%+v", summary)
+	}
+}
+
+// What the kernel or a router says about datagrams that did not arrive makes the exit code 3.
+func TestDatagramsThatDoNotArrive(t *testing.T) {
+	if !lab.InNamespace(t) {
+		return
+	}
+	sensor, _ := sensorLab(t)
+	lab.WriteCapture(t, "set.pcap", lab.Packets(50, lab.Start, time.Millisecond, 100))
+	// The sensor is a router that has no route to another network, for which an address of a
+	// host is also missing.
+	err := sensor.Do(func() error {
+		commands(t, "sysctl -qw net.ipv4.ip_forward=1", "sysctl -qw net.ipv6.conf.all.forwarding=1", "ip route add unreachable 198.51.100.0/24")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands(t, "ip route add 192.0.2.0/24 via 10.9.0.2", "ip route add 198.51.100.0/24 via 10.9.0.2", "ip route add 203.0.113.0/24 via 10.9.0.78",
+		"ip -6 route add 2001:db8::/64 via fd00::2")
+	const lost = "at least [1-9][0-9]* datagrams? "
+	for _, test := range []struct {
+		host, message string
+		pause         time.Duration // a router sends five errors to a host, and then one a second: ip_error in net/ipv4/route.c
+		flags         []string
+	}{
+		{"10.9.0.77", "error: --to vxlan://10.9.0.77:4789: the next hop, 10.9.0.77, does not answer: " + lost + "lost\n", 0, []string{"-q", "--verify", "--workers=3"}},
+		{"203.0.113.1", "the next hop, 10.9.0.78, does not answer: " + lost + "lost\n", 0, []string{"-q"}},
+		{"[fd00::77]", "the next hop, fd00::77, does not answer: " + lost + "lost\n", 0, []string{"-q", "--verify"}},
+		{"192.0.2.1", "error: --to vxlan://192.0.2.1:4789: ICMP errors say that " + lost + "did not arrive\n", 0, []string{"-q"}},
+		{"198.51.100.1", "ICMP errors say that " + lost + "did not arrive\n", 2 * time.Second, []string{"--verify"}},
+		{"[2001:db8::1]", "ICMP errors say that " + lost + "did not arrive\n", 0, []string{"-q"}},
+	} {
+		time.Sleep(test.pause)
+		for _, flag := range test.flags {
+			output, summary := toSensor(t, exitDamaged, flag, "--to", "vxlan://"+test.host+"?vni=7", "set.pcap")
+			if !regexp.MustCompile(test.message).MatchString(output) || summary.PacketsOut != 50 || summary.Undelivered == 0 || summary.Undelivered > 50 {
+				t.Errorf("%s %s: %d sent, %d undelivered\n%s", flag, test.host, summary.PacketsOut, summary.Undelivered, output)
+			}
+		}
 	}
 }

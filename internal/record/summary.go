@@ -107,9 +107,12 @@ type InjectSummary struct {
 	Tx          string    `json:"tx,omitempty"`
 	Retries     uint64    `json:"retries"` // because the device had no room
 	// QueueDropped counts frames that the queueing discipline dropped.
-	QueueDropped int64          `json:"queue_dropped"`
-	Device       *Device        `json:"device,omitempty"`
-	Decap        *Decapsulation `json:"decap,omitempty"`
+	QueueDropped int64 `json:"queue_dropped"`
+	// Undelivered counts datagrams of --to of which an ICMP error says that they did not
+	// arrive.
+	Undelivered int64          `json:"undelivered,omitempty"`
+	Device      *Device        `json:"device,omitempty"`
+	Decap       *Decapsulation `json:"decap,omitempty"`
 	// Undecided counts packets of which --split could not tell the interface.
 	Undecided int64 `json:"undecided,omitempty"`
 	// Interfaces are those of --split, in the order of -i.

@@ -2,7 +2,10 @@
 
 package wire
 
-import "errors"
+import (
+	"errors"
+	"net/netip"
+)
 
 // errUnsupported is the error of systems without packet sockets.
 var errUnsupported = errors.New("sending on an interface works on Linux only; -w writes a file anywhere")
@@ -51,6 +54,12 @@ func OpenTunnel(Tunnel, int, int) (*TunnelSender, error) { return nil, errUnsupp
 
 // MaxFrame is the maximum length of a frame in bytes.
 func (*TunnelSender) MaxFrame() int { return 0 }
+
+// Undelivered is the number of datagrams of which an ICMP error says that they did not arrive.
+func (*TunnelSender) Undelivered() int64 { return 0 }
+
+// FailedHop is the address of the next hop if it has no link-layer address at the end.
+func (*TunnelSender) FailedHop() (hop netip.Addr, failed bool) { return hop, false }
 
 // StampFrames makes the kernel timestamp each frame that a socket sends.
 func StampFrames(Sender) (Stamps, error) { return nil, errUnsupported }

@@ -3,6 +3,8 @@ package wire
 import (
 	"fmt"
 	"net"
+	"net/netip"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -79,4 +81,61 @@ func (n *Neighbors) find(address net.IP) neighbor {
 		}
 	}
 	return neighbor{}
+}
+
+// hopPatience is how long the kernel may look for the link-layer address of a neighbor: it
+// asks three times, a second apart (mcast_solicit and retrans_time_ms in arp(7)).
+const (
+	hopPatience = 4 * time.Second
+	hopPoll     = 20 * time.Millisecond
+)
+
+// awaitHop waits until the kernel has found the link-layer address of the next hop to an
+// address, or has given up. It returns the next hop only if the kernel has none.
+func awaitHop(remote netip.Addr) (failed netip.Addr) {
+	link, hop, err := nextHop(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	for begun := time.Now(); ; time.Sleep(hopPoll) {
+		state := neighborState(link, hop)
+		if state == unix.NUD_INCOMPLETE && time.Since(begun) < hopPatience {
+			continue
+		}
+		if state&(unix.NUD_INCOMPLETE|unix.NUD_FAILED) == 0 {
+			return netip.Addr{}
+		}
+		return hop
+	}
+}
+
+// nextHop returns the interface and the neighbor on it that packets for an address go to.
+func nextHop(remote netip.Addr) (link int, hop netip.Addr, err error) {
+	options := &netlink.RouteGetOptions{}
+	if remote.Zone() != "" {
+		options.Oif = remote.Zone()
+	}
+	routes, err := netlink.RouteGetWithOptions(remote.AsSlice(), options)
+	if err != nil || len(routes) == 0 {
+		return 0, hop, fmt.Errorf("route to %s: %w", remote, err)
+	}
+	hop = remote
+	if gateway, ok := netip.AddrFromSlice(shortest(routes[0].Gw)); ok {
+		hop = gateway
+	}
+	return routes[0].LinkIndex, hop.WithZone(""), nil
+}
+
+// neighborState is what the kernel knows of a neighbor (NUD_ in rtnetlink(7)), or 0.
+func neighborState(link int, address netip.Addr) int {
+	entries, err := netlink.NeighList(link, unix.AF_UNSPEC)
+	if err != nil {
+		return 0
+	}
+	for _, entry := range entries {
+		if known, ok := netip.AddrFromSlice(shortest(entry.IP)); ok && known == address {
+			return entry.State
+		}
+	}
+	return 0
 }

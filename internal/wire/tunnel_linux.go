@@ -29,7 +29,9 @@ type TunnelSender struct {
 	// answer is an error that was the answer to an earlier frame if the next call sends.
 	answer unix.Errno
 	// isAnswered means that an ICMP error was reported.
-	isAnswered atomic.Bool
+	isAnswered  atomic.Bool
+	undelivered atomic.Int64
+	failedHop   netip.Addr
 }
 
 // tunnelSocket is a UDP socket that is connected to the other end.
@@ -224,7 +226,7 @@ func (s *TunnelSender) Send(packets []stream.Packet) (sent int, err error) {
 		sent += n
 		if n > 0 {
 			refused = refusal{}
-			s.reportAnswer()
+			s.reportAnswer(socket)
 		}
 		if errno != 0 {
 			if err := s.handle(errno, len(packets[sent].Data), &refused); err != nil {
@@ -279,6 +281,7 @@ func (s *TunnelSender) handle(errno unix.Errno, length int, refused *refusal) er
 		return nil
 	case unix.EMSGSIZE:
 		// It may also be the answer to an earlier frame, from a router with a smaller MTU.
+		s.answer = errno
 		if err := s.readMTU(); err != nil {
 			return err
 		}
@@ -307,76 +310,11 @@ func (s *TunnelSender) sendAgain(errno unix.Errno, refused *refusal) error {
 	return nil
 }
 
-// isAnswer reports whether an error may come from an ICMP message that answers an earlier
-// frame: icmp_err_convert in net/ipv4/icmp.c and tab_unreach in net/ipv6/icmp.c. Such an
-// error is reported once, and the next call sends. If a route is missing here, the error
-// stays.
-func isAnswer(errno unix.Errno) bool {
-	switch errno {
-	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENONET, unix.ENOPROTOOPT, unix.EACCES, unix.EPROTO, unix.EOPNOTSUPP:
-		return true
-	}
-	return false
-}
-
-// reportAnswer reports the error of the call before, which was an answer.
-func (s *TunnelSender) reportAnswer() {
-	if s.answer != 0 {
-		s.answered(s.answer)
-		s.answer = 0
-	}
-}
-
-// answered reports the first ICMP error. It is safe for concurrent use.
-func (s *TunnelSender) answered(errno unix.Errno) {
-	if errno == unix.EMSGSIZE || s.isAnswered.Swap(true) {
-		return
-	}
-	if errno == unix.ECONNREFUSED {
-		s.tunnel.Unreachable(fmt.Errorf("nothing listens at UDP port %d of %s", s.tunnel.Remote.Port(), s.tunnel.Remote.Addr()))
-		return
-	}
-	s.tunnel.Unreachable(fmt.Errorf("%s: %w", s.tunnel.Remote.Addr(), errno))
-}
-
 // Flush implements Sender. The kernel has already copied everything.
 func (s *TunnelSender) Flush() error { return nil }
 
 // Retries implements Sender.
 func (s *TunnelSender) Retries() uint64 { return s.retries }
-
-// answerGrace is how long an ICMP error may take after the last frame: a round trip on a
-// wide network.
-const answerGrace = 50 * time.Millisecond
-
-// Drain implements Sender. It also waits for an ICMP error if there was none so far.
-func (s *TunnelSender) Drain() error {
-	for _, socket := range s.sockets {
-		if err := drain(socket.descriptor); err != nil {
-			return fmt.Errorf("%s: %w", s.tunnel.Name, err)
-		}
-	}
-	if s.frames > 0 && !s.isAnswered.Load() {
-		s.awaitAnswer()
-	}
-	return nil
-}
-
-// awaitAnswer reports an ICMP error that comes within answerGrace.
-func (s *TunnelSender) awaitAnswer() {
-	poll := make([]unix.PollFd, len(s.sockets)) // POLLERR need not be requested
-	for k, socket := range s.sockets {
-		poll[k].Fd = int32(socket.descriptor)
-	}
-	if n, err := unix.Poll(poll, int(answerGrace.Milliseconds())); n <= 0 || err != nil {
-		return
-	}
-	for _, socket := range s.sockets {
-		if errno, err := unix.GetsockoptInt(socket.descriptor, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && isAnswer(unix.Errno(errno)) {
-			s.answered(unix.Errno(errno))
-		}
-	}
-}
 
 // Close implements Sender.
 func (s *TunnelSender) Close() error {
