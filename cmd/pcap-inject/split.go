@@ -36,7 +36,11 @@ func newSplitter(text string) (*splitter, error) {
 	default:
 		var err error
 		if s.expression, err = filter.NewPackets("--split", text); err != nil {
-			return nil, tool.UsageErrorf("%w", err).WithHint("--split also takes the words clients and direction")
+			mistake := tool.UsageErrorf("%w", err)
+			if mistake.Hint() == "" {
+				return nil, mistake.WithHint("--split also takes the words clients and direction")
+			}
+			return nil, mistake
 		}
 	}
 	return s, nil

@@ -16,7 +16,11 @@ type SyntaxError struct {
 	futile   bool // the expression is valid, but never matches
 	constant bool // it depends neither on packets nor on the link type
 	full     bool // the expression may match, but there is not enough memory
+	hint     string
 }
+
+// Hint says what may have been meant, or is "".
+func (e *SyntaxError) Hint() string { return e.hint }
 
 func (e *SyntaxError) Error() string {
 	if e.Word == "" {
@@ -66,6 +70,15 @@ func Parse(text string) (*Expression, error) {
 	if len(text) > maxText {
 		return nil, &SyntaxError{Column: maxText + 1, Reason: fmt.Sprintf("an expression may have at most %d bytes", maxText)}
 	}
+	expression, err := parseAndCheck(text)
+	var refusal *SyntaxError
+	if errors.As(err, &refusal) {
+		refusal.suggest(text)
+	}
+	return expression, err
+}
+
+func parseAndCheck(text string) (*Expression, error) {
 	tree, err := parse(text)
 	if err != nil {
 		return nil, err

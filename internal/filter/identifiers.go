@@ -119,10 +119,10 @@ func (n identifier) network(g *generator) (address, mask uint32) {
 		mask = uint32(uint64(0xffffffff) << (32 - n.length.number))
 	}
 	if address&^mask != 0 {
-		panic(g.refuse("has bits outside its mask"))
+		panic(g.refuse(reasonHostBits))
 	}
 	if n.kind != "net" {
-		panic(g.refuse("a mask needs net"))
+		panic(g.refuse(reasonMask))
 	}
 	return address, mask
 }
@@ -146,13 +146,13 @@ func (n identifier) address6(g *generator) (address netip.Addr, length int) {
 		panic(n.length.refuse("an IPv6 mask has at most 128 bits"))
 	}
 	if netip.PrefixFrom(address, int(bits)).Masked().Addr() != address {
-		panic(g.refuse("has bits outside its mask"))
+		panic(g.refuse(reasonHostBits))
 	}
 	switch {
 	case n.kind != "" && n.kind != "host" && n.kind != "net":
 		panic(g.refuse("%s cannot be used with an IPv6 address", n.kind))
 	case n.kind != "net" && bits != 128:
-		panic(g.refuse("a mask needs net"))
+		panic(g.refuse(reasonMask))
 	}
 	return address, int(bits)
 }

@@ -31,9 +31,25 @@ func UsageErrorf(format string, values ...any) *UsageError {
 
 // WithHint adds a hint: what to do next.
 func (e *UsageError) WithHint(hint string) *UsageError { e.hint = hint; return e }
-func (e *UsageError) Hint() string                     { return e.hint }
 func (e *UsageError) Error() string                    { return e.err.Error() }
 func (e *UsageError) Unwrap() error                    { return e.err }
+
+// Hint returns its own hint, or that of the error in it.
+func (e *UsageError) Hint() string {
+	if e.hint != "" {
+		return e.hint
+	}
+	return hintOf(e.err)
+}
+
+// hintOf returns the hint of an error, or "". Errors of engines may have one, too.
+func hintOf(err error) string {
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return ""
+}
 
 // IsUsage reports whether an error is a mistake of the user.
 func IsUsage(err error) bool {

@@ -86,12 +86,7 @@ func (m *Messages) isUnheard() bool {
 }
 
 // HintOf prints the hint of an error that was reported, if it has one.
-func (m *Messages) HintOf(err error) {
-	var hinted interface{ Hint() string } // errors of engines may have one, too
-	if errors.As(err, &hinted) {
-		m.Hint(hinted.Hint())
-	}
-}
+func (m *Messages) HintOf(err error) { m.Hint(hintOf(err)) }
 
 // Hint prints what to do about the last error.
 func (m *Messages) Hint(text string) {
