@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/filter"
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/rewrite"
@@ -112,10 +113,24 @@ func (c *config) readSplit(flags *tool.Flags) (err error) {
 	case !isSplit:
 		return nil
 	case count == 1:
-		return tool.UsageErrorf("--split: wanted two interfaces, got 1").WithHint("give -i twice")
+		return tool.UsageErrorf("--split: wanted two interfaces, got 1").WithHint(hintForSecond(c.interfaces[0], flags.Operands()))
 	}
 	c.split, err = newSplitter(flags.String("split"))
 	return err
+}
+
+// hintForSecond returns the two flags that --split needs. The second interface may have been
+// given without a flag, as in -i eth1 eth2, or as in -i eth1,eth2.
+func hintForSecond(first string, operands []string) string {
+	first, second, isList := strings.Cut(first, ",")
+	switch {
+	case isList:
+	case len(operands) > 0 && slices.Contains(wire.Names(), operands[0]):
+		second = operands[0]
+	default:
+		second = "INTERFACE"
+	}
+	return "give -i twice: " + files.QuoteLine([]string{"-i", first, "-i", second})
 }
 
 // txPolicy selects the kind of socket that sends.

@@ -69,6 +69,15 @@ func Quote(word string) string {
 	return "$'" + strings.ReplaceAll(escaped, "'", `\'`) + "'"
 }
 
+// QuoteLine writes a command line as a shell reads it, safe for a terminal.
+func QuoteLine(words []string) string {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = Quote(word)
+	}
+	return strings.Join(quoted, " ")
+}
+
 // Named puts the path before an error that may already contain it.
 func Named(path string, err error) error {
 	return fmt.Errorf("%s: %w", Display(path, ""), WithoutPath(err))

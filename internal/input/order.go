@@ -171,13 +171,5 @@ func mergeLine(flags *tool.Flags) string {
 	if len(operands) > maxOperands {
 		operands = append(slices.Clone(operands[:maxOperands-1]), "...")
 	}
-	return quoted(append(merge, operands...)) + " | " + quoted(rest)
-}
-
-func quoted(words []string) string {
-	quoted := make([]string, len(words))
-	for i, word := range words {
-		quoted[i] = files.Quote(word)
-	}
-	return strings.Join(quoted, " ")
+	return files.QuoteLine(append(merge, operands...)) + " | " + files.QuoteLine(rest)
 }

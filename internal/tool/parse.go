@@ -61,8 +61,8 @@ func (t *Tool) parse(arguments []string) (*Flags, error) {
 	if err := a.checkRepeated(set); err != nil {
 		return nil, err
 	}
-	if err := a.checkStrayWord(); err != nil {
-		return nil, err
+	if a.hasStrayWord() {
+		return nil, UsageErrorf("%q after %s is no file", a.operands[0], strings.Join(a.before, " ")).WithHint(t.hintForStray(&a, set, arguments))
 	}
 	return &Flags{set, a.flags}, copyAliases(set, all)
 }
@@ -92,8 +92,10 @@ func (l *stringList) Set(value string) error { *l = append(*l, value); return ni
 type arranged struct {
 	flags    [][]string // each with its value
 	operands []string
-	// valueBefore is the flag whose value is directly before the first operand, if any.
-	valueBefore string
+	// before is the flag, with its value, that is directly before the first operand, if any.
+	before []string
+	// first is the place of the first operand in the command line.
+	first int
 	// lacksValue means that the last argument is a flag that needs a value.
 	lacksValue bool
 }
@@ -110,8 +112,8 @@ func (a *arranged) arguments() []string {
 // without a value may be combined, and the value of a short flag may follow it without a
 // space. After "--" every argument is an operand.
 func arrange(set *flag.FlagSet, arguments []string) (a arranged) {
-	lastValue := ""
-	for len(arguments) > 0 {
+	var before []string
+	for place := 0; len(arguments) > 0; place++ {
 		argument := arguments[0]
 		arguments = arguments[1:]
 		if argument == "--" {
@@ -120,18 +122,19 @@ func arrange(set *flag.FlagSet, arguments []string) (a arranged) {
 		}
 		if !strings.HasPrefix(argument, "-") || argument == "-" {
 			if len(a.operands) == 0 {
-				a.valueBefore = lastValue
+				a.before, a.first = before, place
 			}
 			a.operands = append(a.operands, argument)
 			continue
 		}
 		apart, needsValue := splitFlag(set, argument)
-		lastValue = ""
+		before = nil
 		a.lacksValue = needsValue && len(arguments) == 0
 		if needsValue && !a.lacksValue {
-			lastValue = argument + " " + arguments[0]
+			before = []string{argument, arguments[0]}
 			apart = append(apart, arguments[0])
 			arguments = arguments[1:]
+			place++
 		}
 		a.flags = append(a.flags, apart)
 	}
@@ -171,17 +174,27 @@ func isBool(f *flag.Flag) bool {
 	return ok && value.IsBoolFlag()
 }
 
-// checkStrayWord finds a value of several words, such as --fit 10 minutes. The second word
-// would be the first of several inputs, but no such file exists.
-func (a *arranged) checkStrayWord() error {
-	if a.valueBefore == "" || len(a.operands) < 2 || a.operands[0] == "-" || strings.ContainsAny(a.operands[0], "./") {
-		return nil
+// hasStrayWord reports a value of several words, such as --fit 10 minutes, or a second value
+// without its flag, such as -i eth1 eth2. The second word would be the first of several
+// inputs, but no such file exists.
+func (a *arranged) hasStrayWord() bool {
+	if a.before == nil || len(a.operands) < 2 || a.operands[0] == "-" || strings.ContainsAny(a.operands[0], "./") {
+		return false
 	}
-	if _, err := os.Lstat(a.operands[0]); !errors.Is(err, os.ErrNotExist) {
-		return nil
+	_, err := os.Lstat(a.operands[0])
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// hintForStray returns the corrected command line if the flag before the word may be given
+// several times.
+func (t *Tool) hintForStray(a *arranged, set *flag.FlagSet, arguments []string) string {
+	name := a.before[0]
+	if known := set.Lookup(strings.TrimLeft(name, "-")); known != nil {
+		if _, isList := known.Value.(*stringList); isList {
+			return "each value needs its flag: " + files.QuoteLine(slices.Concat([]string{t.Name}, slices.Insert(slices.Clone(arguments), a.first, name)))
+		}
 	}
-	return UsageErrorf("%q after %s is no file", a.operands[0], a.valueBefore).
-		WithHint("a value is one word, such as 10m or 2020-09-13T12:26:40")
+	return "a value is one word, such as 10m or 2020-09-13T12:26:40"
 }
 
 // joined says how one value of a flag holds what two values would.
