@@ -22,6 +22,9 @@ type fileSink struct {
 
 // openFileSink opens the file of -w.
 func openFileSink(run *tool.Run, name string) (*fileSink, error) {
+	if err := tool.CheckCompression("-w", name); err != nil {
+		return nil, err
+	}
 	out, err := openFile(run, name)
 	if err != nil {
 		return nil, err

@@ -88,15 +88,17 @@ func (c *comparison) compare() error {
 		if tool.IsUsage(err) {
 			return err
 		}
-		if errors.Is(err, files.ErrFolder) {
-			err = tool.WithHint(err, "merge its captures first: pcap-merge -o FILE.pcap FOLDER")
-		}
 		if err != nil {
-			c.problems.Failed(in, err)
+			c.problems.Failed(in, withMergeHint(err, in))
 			return tool.ErrReported
 		}
 		defer file.Close()
-		readers[side] = stream.NewReader(input.NewSource(c.run.Context, file, c.run.Progress.Add))
+		src, isTarball := input.DetectTarball(input.NewSource(c.run.Context, file, c.run.Progress.Add))
+		if isTarball {
+			c.problems.Failed(in, withMergeHint(input.ErrTarball, in))
+			return tool.ErrReported
+		}
+		readers[side] = stream.NewReader(src)
 	}
 	c.run.Progress.Start(c.opener.Size(input.Paths(c.inputs[:])), nil)
 	debug.SetMemoryLimit(c.config.memory) // or as much again waits for the garbage collector
@@ -124,6 +126,14 @@ func (c *comparison) compare() error {
 	result.Reference.PathRaw, result.Capture.PathRaw = record.RawName(result.Reference.Path), record.RawName(result.Capture.Path)
 	c.result = result
 	return nil
+}
+
+// withMergeHint adds the command that makes one capture of a folder or of a tarball.
+func withMergeHint(err error, in input.File) error {
+	if !errors.Is(err, files.ErrFolder) && !errors.Is(err, input.ErrTarball) {
+		return err
+	}
+	return tool.WithHint(err, "merge its captures first: "+files.QuoteLine([]string{"pcap-merge", "-o", "FILE.pcap", in.Path}))
 }
 
 func (c *comparison) damaged(side compare.Side, damage *stream.Damage) error {

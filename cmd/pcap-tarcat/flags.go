@@ -21,9 +21,6 @@ type config struct {
 }
 
 func configure(flags *tool.Flags, opener *input.Opener) (c config, err error) {
-	if c.compression, err = flags.Compression(); err != nil {
-		return c, err
-	}
 	for _, pair := range [][2]string{{"raw", "compress"}, {"directory", "output"}, {"list", "directory"}, {"list", "compress"}} {
 		if flags.IsSet(pair[0]) && flags.IsSet(pair[1]) {
 			return c, tool.UsageErrorf("--%s and --%s cannot be combined", pair[0], pair[1])
@@ -36,8 +33,10 @@ func configure(flags *tool.Flags, opener *input.Opener) (c config, err error) {
 		}
 	}
 	c.raw, c.list, c.ignoreZeros = flags.Bool("raw"), flags.Bool("list"), flags.Bool("ignore-zeros")
-	if c.raw || c.list {
-		c.compression = stream.Uncompressed // whatever the output is called
+	if !c.raw && !c.list { // which are never compressed, whatever the output is called
+		if c.compression, err = flags.Compression(); err != nil {
+			return c, err
+		}
 	}
 	c.directory = flags.String("directory")
 	c.choices, err = chooseMembers(flags, opener)

@@ -43,7 +43,7 @@ func newTaker(run *tool.Run, config config, opener *input.Opener) *taker {
 		run: run, config: config, problems: problems, buffer: make([]byte, stream.DefaultBlockSize), files: map[memberKey]string{},
 		archives: &input.Archives{
 			Context: run.Context, Opener: opener, Problems: problems, Count: run.Progress.Add, IgnoreZeros: config.ignoreZeros,
-			TrustIndex: config.list,
+			TrustIndex: config.list, Instead: "pcap-merge",
 		},
 	}
 }

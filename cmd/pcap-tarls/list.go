@@ -34,6 +34,7 @@ func newLister(run *tool.Run, config config, out io.Writer) *lister {
 		run: run, config: config, problems: problems, print: printer(config.format, out),
 		archives: &input.Archives{
 			Context: run.Context, Opener: opener, Problems: problems, Count: run.Progress.Add, IgnoreZeros: config.ignoreZeros,
+			Instead: "pcap-map",
 		},
 	}
 }
@@ -143,16 +144,16 @@ func (l *lister) indexArchive(path string, visit input.Visit) error {
 
 // verifyIndex checks the index of an archive.
 func (l *lister) verifyIndex(path string) error {
-	indexed, err := archive.OpenIndexed(path)
-	if err != nil {
-		return fmt.Errorf("index: %w", files.WithoutPath(err))
-	}
-	defer indexed.Close()
 	in, err := l.archives.Opener.Open(path)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	indexed, err := archive.OpenIndexed(path)
+	if err != nil {
+		return tool.WithHint(fmt.Errorf("index: %w", files.WithoutPath(err)), files.QuoteLine([]string{"pcap-tarls", "--index", path})+" makes one")
+	}
+	defer indexed.Close()
 	if err := indexed.Verify(l.source(in)); err != nil {
 		return fmt.Errorf("index: %w", err)
 	}

@@ -56,6 +56,59 @@ func flagWords(text string) []string {
 	return strings.Fields(strings.NewReplacer("Fl Fl ", "--", "Fl ", "-").Replace(text))
 }
 
+// otherTables are the long flags in the tables of pcap-replay(7) and of README.md.
+func otherTables(t *testing.T) (flags []string) {
+	t.Helper()
+	for _, rows := range flagTables(t) {
+		for _, row := range rows {
+			flags = append(flags, row.flags[0])
+		}
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(readme), "| GopherCap | here |")
+	for line := range strings.Lines(table) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 {
+			flags = append(flags, regexp.MustCompile(`--[a-z][a-z-]+`).FindAllString(cells[1], -1)...)
+		} else if strings.HasPrefix(line, "#") {
+			break
+		}
+	}
+	return flags
+}
+
+// A flag of tcpreplay, tcprewrite, tcpprep or GopherCap that the tables name, and a flag of
+// another tool of this project, gets a hint that says what does the same.
+func TestUnknownFlagsHaveHints(t *testing.T) {
+	foreign := otherTables(t)
+	if len(foreign) < 80 {
+		t.Fatalf("only %d flags in the tables", len(foreign))
+	}
+	for _, tool := range lab.Tools {
+		own := []string{"--help", "--version"}
+		for _, flag := range completedFlags(t, tool) {
+			own = append(own, flag.names()...)
+		}
+		for _, other := range lab.Tools {
+			for _, flag := range completedFlags(t, other) {
+				foreign = append(foreign, flag.long)
+			}
+		}
+		slices.Sort(foreign)
+		for _, flag := range slices.Compact(foreign) {
+			if flag == "" || slices.Contains(own, flag) {
+				continue
+			}
+			code, _, messages := run(tool, nil, flag)
+			if code != exitUsage || !strings.Contains(messages, "hint: ") || strings.Contains(messages, "--help lists the flags") {
+				t.Errorf("%s %s: exit %d, %q", tool, flag, code, messages)
+			}
+		}
+	}
+}
+
 // otherFlag matches a flag in the help of tcpreplay, with its short name.
 var otherFlag = regexp.MustCompile(`(?m)^ +(?:(-\S), )?--([a-z0-9-]+)`)
 

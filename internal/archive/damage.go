@@ -8,6 +8,9 @@ import (
 // ErrNotArchive means that no header of a member was found.
 var ErrNotArchive = errors.New("not a tarball")
 
+// ErrCapture is the ErrNotArchive of a capture.
+var ErrCapture = fmt.Errorf("%w but a capture", ErrNotArchive)
+
 // Damage is a damaged place in a tarball. Everything that can be read before it has been
 // returned. Next continues after it.
 type Damage struct {

@@ -372,7 +372,7 @@ func (r *Reader) Stored() (*io.SectionReader, error) {
 // is known.
 func notArchive(head []byte) error {
 	if isCapture(head) {
-		return fmt.Errorf("%w but a capture", ErrNotArchive)
+		return ErrCapture
 	}
 	return ErrNotArchive
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math"
@@ -84,6 +85,8 @@ type Archives struct {
 	// TrustIndex takes members whose data is not read from the index alone, for a list.
 	// Otherwise they are compared with the archive.
 	TrustIndex bool
+	// Instead is the tool for captures and folders, if this tool reads only tarballs.
+	Instead string
 }
 
 // Visit is called for a member during a walk.
@@ -262,6 +265,9 @@ func (a *Archives) PassFailure(path string, err error) error {
 	var stop *stopError
 	if err == nil || errors.As(err, &stop) || tool.IsUsage(err) || a.Context.Err() != nil {
 		return err
+	}
+	if a.Instead != "" && (errors.Is(err, files.ErrFolder) || errors.Is(err, archive.ErrCapture)) {
+		err = tool.WithHint(err, fmt.Sprintf("%s reads captures and folders: %s", a.Instead, files.QuoteLine([]string{a.Instead, path})))
 	}
 	a.Problems.Failed(File{Path: path}, err)
 	return nil

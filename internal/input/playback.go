@@ -45,8 +45,8 @@ type Playback struct {
 // 1,500 bytes).
 const BatchPackets = 512
 
-// errTarball is the error of a stream that is a tarball.
-var errTarball = fmt.Errorf("%w but a tarball", stream.ErrNotCapture)
+// ErrTarball is the error of a stream that is a tarball.
+var ErrTarball = fmt.Errorf("%w but a tarball", stream.ErrNotCapture)
 
 // NewPlayback returns a Playback of the files that the operands name.
 func NewPlayback(ctx context.Context, operands []string, opener *Opener, problems *Problems, progress *tool.Progress) (*Playback, error) {
@@ -283,7 +283,7 @@ func (p *Playback) settle(err error) error {
 	case p.again:
 	case errors.Is(err, stream.ErrNotCapture):
 		if isArchive(bytes.NewReader(p.head.head)) {
-			err = tool.WithHint(errTarball, "pcap-merge reads tarballs: put it before this tool in the pipeline")
+			err = tool.WithHint(ErrTarball, "pcap-merge reads tarballs: put it before this tool in the pipeline")
 		}
 		if !p.problems.NotCapture(p.current, err) {
 			p.named--

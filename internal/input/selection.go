@@ -161,7 +161,7 @@ func OpenRecords(opener *Opener, name string) (io.ReadCloser, error) {
 		return io.NopCloser(opener.In), nil
 	}
 	if info, err := os.Stat(name); err == nil && info.IsDir() {
-		return nil, errors.New("is a folder")
+		return nil, tool.WithHint(files.ErrFolder, files.QuoteLine([]string{"pcap-map", name})+" > map.ndjson makes its records")
 	}
 	return os.Open(name)
 }

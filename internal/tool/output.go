@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -45,6 +46,20 @@ func (f *Flags) WriterOptions() (stream.WriterOptions, error) {
 // suffixes are the ends of names that say how the file is compressed.
 var suffixes = map[string]stream.Compression{".gz": stream.Gzip, ".lz4": stream.LZ4, ".zst": stream.Zstd}
 
+// unwritten are the ends of names of the compressions that are only read.
+var unwritten = []string{".bz2", ".xz"}
+
+// CheckCompression refuses the name of a capture that promises a compression which the tools
+// do not write.
+func CheckCompression(flag, name string) error {
+	suffix := strings.ToLower(filepath.Ext(name))
+	if !slices.Contains(unwritten, suffix) {
+		return nil
+	}
+	return UsageErrorf("%s %s: the tools read %s, but do not write it", flag, files.Display(name, ""), suffix).
+		WithHint("names that end in .gz, .lz4 or .zst are compressed")
+}
+
 // OptionsOf returns the options of a capture according to its name: .gz, .lz4 or .zst is the
 // compression, and .pcapng before that is the format.
 func OptionsOf(name string) stream.WriterOptions {
@@ -65,8 +80,8 @@ func (f *Flags) Compression() (stream.Compression, error) {
 			return c, nil
 		}
 	}
-	if name == "" {
-		return OptionsOf(f.String("output")).Compression, nil
+	if output := f.String("output"); name == "" {
+		return OptionsOf(output).Compression, CheckCompression("-o", output)
 	}
 	return 0, UsageErrorf("-z %q: wanted lz4, zstd, gzip or none", name)
 }
