@@ -3,6 +3,8 @@ package stream
 import (
 	"errors"
 	"fmt"
+
+	"pcap-replay/internal/plural"
 )
 
 // ErrNotCapture reports a stream that does not begin with a capture file header,
@@ -30,7 +32,7 @@ type Damage struct {
 func (d *Damage) Error() string {
 	lost := ""
 	if d.Lost > 0 {
-		lost = fmt.Sprintf(" (%d bytes lost)", d.Lost)
+		lost = " (" + plural.Of(d.Lost, "byte") + " lost)"
 	}
 	return fmt.Sprintf("offset %d: record %d: %s%s", d.Offset, d.Record, d.Reason, lost)
 }

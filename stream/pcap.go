@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+
+	"pcap-replay/internal/plural"
 )
 
 // The magic numbers of a file header, read in the byte order of the file. See
@@ -354,5 +356,5 @@ func (r *Reader) oddity(h recordHeader) string {
 	case d&overSecond != 0:
 		return fmt.Sprintf("fraction of a second %d is not under %d", h.fraction, r.layout.fractionLimit)
 	}
-	return fmt.Sprintf("no record follows at the end of its %d captured bytes (timestamp %d s)", h.captured, h.seconds)
+	return fmt.Sprintf("no record follows at the end of its %s (timestamp %d s)", plural.Of(h.captured, "captured byte"), h.seconds)
 }

@@ -6,6 +6,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"pcap-replay/internal/plural"
 )
 
 // The block types of pcapng that hold what we want: draft-ietf-opsawg-pcapng,
@@ -220,7 +222,7 @@ func (r *Reader) parsePacketBlock(kind uint32, block []byte, packet *Packet) (pr
 		return fmt.Sprintf("packet of interface %d, but the section has %d", interfaceID, len(r.interfaces))
 	}
 	if room := len(block) - header - 4; int64(captured) > int64(room) {
-		return fmt.Sprintf("captured length %d, but the block holds %d bytes", captured, room)
+		return fmt.Sprintf("captured length %d, but the block holds %s", captured, plural.Of(room, "byte"))
 	}
 	from := &r.interfaces[interfaceID]
 	if limit := from.linkType.MaxCaptureLength(); captured > limit {
@@ -446,7 +448,7 @@ func parseInterfaceOptions(order binary.ByteOrder, options []byte) (parsed inter
 		case code == optionEnd:
 			return parsed, problem
 		case length > len(options):
-			return parsed, fmt.Sprintf("interface description block: option %d of %d bytes, but %d are left", code, length, len(options))
+			return parsed, fmt.Sprintf("interface description block: option %d of %s, but %d are left", code, plural.Of(length, "byte"), len(options))
 		case code == optionTimeResolution && length == 1:
 			parsed.resolution = options[0]
 		case code == optionTimeOffset && length == 8:
@@ -454,7 +456,7 @@ func parseInterfaceOptions(order binary.ByteOrder, options []byte) (parsed inter
 		case code == optionFCSLength && length == 1:
 			parsed.fcsLength = interfaceFCSLength(options[0])
 		case code == optionTimeResolution, code == optionTimeOffset:
-			problem = fmt.Sprintf("interface description block: option %d of %d bytes", code, length)
+			problem = fmt.Sprintf("interface description block: option %d of %s", code, plural.Of(length, "byte"))
 		}
 		options = options[min((length+3)&^3, len(options)):]
 	}

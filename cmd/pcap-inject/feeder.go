@@ -11,6 +11,7 @@ import (
 	"pcap-replay/internal/filter"
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/input"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/rewrite"
 	"pcap-replay/internal/schedule"
@@ -245,8 +246,8 @@ func (f *feeder) trim(packet *stream.Packet) {
 	}
 	packet.Data = packet.Data[:packet.WireLength]
 	if f.overlong.Add(1) == 1 {
-		f.messages.Warnf("%s: the packet of %s has %d bytes in the capture but %d on the wire: this packet and others like it are cut to their length on the wire",
-			files.Display(f.playback.Current(), ""), record.Time(packet.Time), captured, packet.WireLength)
+		f.messages.Warnf("%s: the packet of %s has %s in the capture but %d on the wire: this packet and others like it are cut to their length on the wire",
+			files.Display(f.playback.Current(), ""), record.Time(packet.Time), plural.Of(captured, "byte"), packet.WireLength)
 	}
 }
 

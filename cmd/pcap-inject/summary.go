@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pcap-replay/internal/frame"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
@@ -154,14 +155,14 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 	if (s.Exit == tool.ExitFailed || s.Exit == tool.ExitUsage) && s.PacketsOut == 0 {
 		return // the error says enough
 	}
-	in.run.Messages.Say(fmt.Sprintf("sent %s, %d bytes in %v: %s", tool.Plural(s.PacketsOut, "packet"), s.Bytes,
+	in.run.Messages.Say(fmt.Sprintf("sent %s, %s in %v: %s", plural.Of(s.PacketsOut, "packet"), plural.Of(s.Bytes, "byte"),
 		time.Duration(s.Duration*1e9).Round(time.Microsecond), rates(s.PPS, s.BPS)))
 	if s.Lateness != nil {
 		in.run.Messages.Say("lateness " + latenessText(s.Lateness))
 		in.sayHistogram()
 	}
 	if s.Verified != nil {
-		in.run.Messages.Say(fmt.Sprintf("lateness %s, by the kernel's stamps of %s", latenessText(s.Verified), tool.Plural(s.Stamped, "frame")))
+		in.run.Messages.Say(fmt.Sprintf("lateness %s, by the kernel's stamps of %s", latenessText(s.Verified), plural.Of(s.Stamped, "frame")))
 	}
 	taken := int64(0)
 	if s.Decap != nil {
@@ -180,29 +181,29 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 		{s.Overlong, "with more bytes in the capture than on the wire"},
 		{s.Padded, "padded to their length on the wire"},
 		{s.Truncated, "truncated"},
-		{s.Segmented, fmt.Sprintf("cut into segments, so that there were %d frames", s.Frames)},
+		{s.Segmented, "cut into segments, so that there were " + plural.Of(s.Frames, "frame")},
 		{s.OutOfOrder, "out of order, and sent at once"},
 		{s.Undecided, "not decided by --split, and sent on the first interface"},
 	} {
 		if count.number > 0 {
-			in.run.Messages.Say(tool.Plural(count.number, "packet") + " " + count.text)
+			in.run.Messages.Say(plural.Of(count.number, "packet") + " " + count.text)
 		}
 	}
 	if text := in.feeder.rewriter.Explain(); text != "" {
 		in.run.Messages.Say(text)
 	}
 	for _, i := range s.Interfaces {
-		in.run.Messages.Say(fmt.Sprintf("%s sent %s, %d bytes", i.Interface, tool.Plural(i.Frames, "frame"), i.Bytes))
+		in.run.Messages.Say(fmt.Sprintf("%s sent %s, %s", i.Interface, plural.Of(i.Frames, "frame"), plural.Of(i.Bytes, "byte")))
 		in.sayDevice(&i)
 	}
 	if len(s.Interfaces) == 0 {
 		in.sayDevice(&record.InterfaceSummary{Interface: cmp.Or(s.Interface, s.To), Frames: s.Frames, Retries: s.Retries, Device: s.Device})
 	}
 	if empty := s.Underruns - s.Stalls; empty > 0 {
-		in.run.Messages.Say(tool.Plural(empty, "underrun") + ": the buffer was empty when a packet was to leave")
+		in.run.Messages.Say(plural.Of(empty, "underrun") + ": the buffer was empty when a packet was to leave")
 	}
 	if s.Stalls > 0 {
-		in.run.Messages.Say(tool.Plural(s.Stalls, "underrun") + ": sending was interrupted when a packet was to leave")
+		in.run.Messages.Say(plural.Of(s.Stalls, "underrun") + ": sending was interrupted when a packet was to leave")
 	}
 }
 
@@ -210,10 +211,10 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 // from the tool's.
 func (in *injection) sayDevice(i *record.InterfaceSummary) {
 	if i.Retries > 0 {
-		in.run.Messages.Say(fmt.Sprintf("%s had no room %s; the frames were sent again", i.Interface, tool.Plural(int64(i.Retries), "time")))
+		in.run.Messages.Say(fmt.Sprintf("%s had no room %s; the frames were sent again", i.Interface, plural.Of(int64(i.Retries), "time")))
 	}
 	if d := i.Device; d != nil && (d.Packets != uint64(i.Frames) || d.Dropped > 0 || d.Errors > 0) {
-		in.run.Messages.Say(fmt.Sprintf("%s counted %d packets sent, %d dropped, %d errors", i.Interface, d.Packets, d.Dropped, d.Errors))
+		in.run.Messages.Say(fmt.Sprintf("%s counted %s sent, %d dropped, %s", i.Interface, plural.Of(d.Packets, "packet"), d.Dropped, plural.Of(d.Errors, "error")))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"pcap-replay/internal/frame"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
@@ -88,7 +89,7 @@ func (s *wireSink) drain() error { return s.each((*sockets).drain) }
 func (s *wireSink) reportDrops(messages *tool.Messages) {
 	for _, p := range s.ports {
 		if dropped := p.queueDropped(); dropped > 0 {
-			messages.Errorf("the queueing discipline of %s dropped %s", p.device.Name, tool.Plural(dropped, "frame"))
+			messages.Errorf("the queueing discipline of %s dropped %s", p.device.Name, plural.Of(dropped, "frame"))
 		}
 	}
 }

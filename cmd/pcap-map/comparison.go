@@ -11,6 +11,7 @@ import (
 	"pcap-replay/internal/compare"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/tool"
 	"pcap-replay/stream"
@@ -152,10 +153,10 @@ func (c *comparison) warn() {
 		messages.Warnf("the reference has link type %s, and the capture %s: MAC addresses are not compared", r.Reference.LinkName, r.Capture.LinkName)
 	}
 	if n := r.Reference.OutOfOrder; n > 0 {
-		messages.Warnf("%s: %s of the reference out of order (pcap-merge sorts them)", c.inputs[compare.Reference].Display(), tool.Plural(n, "packet"))
+		messages.Warnf("%s: %s of the reference out of order (pcap-merge sorts them)", c.inputs[compare.Reference].Display(), plural.Of(n, "packet"))
 	}
 	if r.Displaced > 0 {
-		messages.Warnf("%s too far from their places: their times are not compared (a larger --memory compares more)", tool.Plural(r.Displaced, "packet"))
+		messages.Warnf("%s too far from their places: their times are not compared (a larger --memory compares more)", plural.Of(r.Displaced, "packet"))
 	}
 	if r.Reference.Packets > 0 && r.Capture.Packets > 0 && r.Matched+r.Altered == 0 {
 		messages.Warnf("the captures have no packet in common")
@@ -202,7 +203,7 @@ func (c *comparison) print() error {
 
 // counters is the line for SIGUSR1.
 func (c *comparison) counters() string {
-	return fmt.Sprintf("%s of both captures compared", tool.Plural(c.packets.Load(), "packet"))
+	return fmt.Sprintf("%s of both captures compared", plural.Of(c.packets.Load(), "packet"))
 }
 
 func (c *comparison) summary(head record.Summary) any {

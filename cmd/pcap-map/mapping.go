@@ -13,6 +13,7 @@ import (
 	"pcap-replay/internal/chart"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/tool"
 	"pcap-replay/stream"
@@ -182,7 +183,7 @@ func (m *mapping) put(result *mapped) error {
 		m.problems.Damage(result.file, &stream.Damage{Offset: d.Offset, Lost: d.Lost, Record: d.Record, Reason: d.Reason})
 	}
 	if c.DamageUnlisted > 0 {
-		m.run.Messages.Errorf("%s: %d more damaged places", result.file.Display(), c.DamageUnlisted)
+		m.run.Messages.Errorf("%s: %s", result.file.Display(), plural.Of(c.DamageUnlisted, "more damaged place"))
 	}
 	if len(c.Damage) > 0 {
 		m.damaged.Add(1)
@@ -219,7 +220,7 @@ func (m *mapping) putFailure(file input.File, err error) error {
 
 // counters is the line for SIGUSR1.
 func (m *mapping) counters() string {
-	return fmt.Sprintf("%d captures, %d packets (%d bytes)", m.captures.Load(), m.packets.Load(), m.bytes.Load())
+	return fmt.Sprintf("%s, %s (%s)", plural.Of(m.captures.Load(), "capture"), plural.Of(m.packets.Load(), "packet"), plural.Of(m.bytes.Load(), "byte"))
 }
 
 func (m *mapping) summary(head record.Summary) any {

@@ -12,6 +12,7 @@ import (
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/merge"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
@@ -95,7 +96,7 @@ func (m *merging) mergeAll(out *files.Output) error {
 		return tool.ErrReported
 	}
 	if late := m.late.Load(); late > 0 {
-		m.run.Messages.Warnf("%s written after later ones: an input is out of order by more than %v", tool.Plural(late, "packet"), time.Duration(m.config.reorder))
+		m.run.Messages.Warnf("%s written after later ones: an input is out of order by more than %v", plural.Of(late, "packet"), time.Duration(m.config.reorder))
 	}
 	if text := m.config.rewriter.Explain(); text != "" {
 		m.run.Messages.Warnf("%s", text)
@@ -133,9 +134,9 @@ func (m *merging) sayUnwritable() error {
 	case count == 0:
 		return nil
 	case m.config.writer.PcapNG:
-		m.run.Messages.Errorf("%s left out: a pcapng cannot hold times before 1970", tool.Plural(count, "packet"))
+		m.run.Messages.Errorf("%s left out: a pcapng cannot hold times before 1970", plural.Of(count, "packet"))
 	default:
-		m.run.Messages.Errorf("%s left out: a pcap cannot hold times outside 1970 to 2106; --pcapng holds later ones", tool.Plural(count, "packet"))
+		m.run.Messages.Errorf("%s left out: a pcap cannot hold times outside 1970 to 2106; --pcapng holds later ones", plural.Of(count, "packet"))
 	}
 	return m.problems.Stop()
 }
@@ -294,7 +295,7 @@ func (m *merging) countInputs() int {
 
 // counters is the line for SIGUSR1.
 func (m *merging) counters() string {
-	return fmt.Sprintf("%d packets in, %d out (%d bytes)", m.packetsIn(), m.packetsOut.Load(), m.bytesOut.Load())
+	return fmt.Sprintf("%s in, %d out (%s)", plural.Of(m.packetsIn(), "packet"), m.packetsOut.Load(), plural.Of(m.bytesOut.Load(), "byte"))
 }
 
 func (m *merging) summary(head record.Summary) any {
@@ -307,6 +308,6 @@ func (m *merging) summary(head record.Summary) any {
 		Unread: m.unread.Load(), Decap: selector.decap.Record(), Rewritten: m.config.rewriter.Record(),
 	}
 	s.Interrupted = s.PacketsIn - s.OutOfRange - s.OtherShards - s.Filtered - s.Unwritable - s.Duplicates - s.PacketsOut
-	m.run.Messages.Infof("%s, of %d inputs in %v", m.counters(), s.Inputs, m.run.Elapsed().Round(time.Millisecond))
+	m.run.Messages.Infof("%s, of %s in %v", m.counters(), plural.Of(s.Inputs, "input"), m.run.Elapsed().Round(time.Millisecond))
 	return s
 }

@@ -13,6 +13,7 @@ import (
 	"pcap-replay/internal/filter"
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/merge"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/tool"
 	"pcap-replay/internal/tunnel"
 	"pcap-replay/stream"
@@ -192,7 +193,7 @@ func (s *selector) isInRange(packet *stream.Packet) bool {
 func (s *selector) sayNothingLeft(run *tool.Run, excluded int) {
 	outOfRange, otherShards, filtered := s.outOfRange.Load(), s.otherShards.Load(), s.filtered.Load()
 	if outOfRange+filtered == 0 && excluded == 0 && otherShards > 0 {
-		run.Messages.Warnf("no packet is left: %s of other shares", tool.Plural(otherShards, "packet"))
+		run.Messages.Warnf("no packet is left: %s of other shares", plural.Of(otherShards, "packet"))
 		return
 	}
 	run.Messages.NothingLeft(

@@ -12,6 +12,7 @@ import (
 
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
@@ -381,7 +382,7 @@ func (p *pacer) line() string {
 
 // counters returns the numbers of packets read and written.
 func (p *pacer) counters() string {
-	return fmt.Sprintf("%d packets in, %d out (%d bytes)", p.in.Load(), p.packetsOut.Load(), p.bytesOut.Load())
+	return fmt.Sprintf("%s in, %d out (%s)", plural.Of(p.in.Load(), "packet"), p.packetsOut.Load(), plural.Of(p.bytesOut.Load(), "byte"))
 }
 
 func (p *pacer) summary(head record.Summary) any {

@@ -9,6 +9,7 @@ import (
 	"pcap-replay/internal/archive"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
+	"pcap-replay/internal/plural"
 	"pcap-replay/stream"
 )
 
@@ -111,7 +112,7 @@ func (t *taker) copy(dst io.Writer, src io.Reader) (n int64, err error) {
 		}
 		size, err := src.Read(t.buffer)
 		if int64(size) > t.config.maxBytes-t.bytes.Load() {
-			return n, input.AsStop(fmt.Errorf("the output exceeds %d bytes (--max-bytes)", t.config.maxBytes))
+			return n, input.AsStop(fmt.Errorf("the output exceeds %s (--max-bytes)", plural.Of(t.config.maxBytes, "byte")))
 		}
 		if size > 0 {
 			if _, err := dst.Write(t.buffer[:size]); err != nil {
@@ -135,7 +136,7 @@ func (t *taker) finish() error {
 	case n == 1:
 		t.run.Messages.Warnf("left out %q, which is not a capture", t.noCaptures[0])
 	case n > 1:
-		t.run.Messages.Warnf("left out %q and %d more members that are not captures: -v lists them", t.noCaptures[0], n-1)
+		t.run.Messages.Warnf("left out %d members that are not captures, such as %q: -v lists them", n, t.noCaptures[0])
 	}
 	if t.stream == nil {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"pcap-replay/internal/archive"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/tool"
 	"pcap-replay/stream"
@@ -56,7 +57,7 @@ func (t *taker) summary(head record.Summary) any {
 }
 
 func (t *taker) counters() string {
-	return fmt.Sprintf("%d members, %d taken, %d bytes", t.members.Load(), t.taken.Load(), t.bytes.Load())
+	return fmt.Sprintf("%s, %d taken, %s", plural.Of(t.members.Load(), "member"), t.taken.Load(), plural.Of(t.bytes.Load(), "byte"))
 }
 
 // takeAll takes the selected members of one tarball after another.

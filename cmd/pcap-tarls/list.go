@@ -11,6 +11,7 @@ import (
 	"pcap-replay/internal/archive"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/tool"
 )
@@ -57,7 +58,7 @@ func printer(format format, out io.Writer) func(archive string, m *archive.Membe
 	return func(path string, m *archive.Member) error { return encoder.Encode(input.MemberRecord(path, m)) }
 }
 
-func (l *lister) counters() string { return fmt.Sprintf("%d members", l.members.Load()) }
+func (l *lister) counters() string { return plural.Of(l.members.Load(), "member") }
 
 func (l *lister) summary(head record.Summary) any {
 	return record.TarlsSummary{

@@ -3,6 +3,8 @@ package archive
 import (
 	"errors"
 	"fmt"
+
+	"pcap-replay/internal/plural"
 )
 
 // ErrNotArchive means that no header of a member was found.
@@ -32,7 +34,7 @@ type Damage struct {
 func (d *Damage) Error() string {
 	lost := ""
 	if d.Lost > 0 {
-		lost = fmt.Sprintf(" (%d bytes lost)", d.Lost)
+		lost = " (" + plural.Of(d.Lost, "byte") + " lost)"
 	}
 	return fmt.Sprintf("offset %d: %s%s", d.Offset, d.Reason, lost)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pcap-replay/internal/compare"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 )
 
@@ -16,8 +17,8 @@ func ComparisonLines(r *compare.Result, columns int) (lines []string) {
 	line := func(name, format string, values ...any) {
 		lines = append(lines, fmt.Sprintf("%-15s", name)+fmt.Sprintf(format, values...))
 	}
-	line("reference", "%s, %d bytes", plural(r.Reference.Packets, "packet"), r.Reference.Bytes)
-	line("capture", "%s, %d bytes", plural(r.Capture.Packets, "packet"), r.Capture.Bytes)
+	line("reference", "%s, %s", plural.Of(r.Reference.Packets, "packet"), plural.Of(r.Reference.Bytes, "byte"))
+	line("capture", "%s, %s", plural.Of(r.Capture.Packets, "packet"), plural.Of(r.Capture.Bytes, "byte"))
 	line("", "%d matched, %d altered%s, %d missing", r.Matched, r.Altered, alteredFields(&r.AlteredFields), r.Comparison.Missing)
 	line("", "%d extra, %d duplicated, %d reordered%s", r.Comparison.Extra, r.Duplicated, r.Reordered, extent(r))
 	if r.GapError == nil && r.ScheduleError == nil {
@@ -37,7 +38,7 @@ func extent(r *compare.Result) string {
 	if r.Reordered == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" by up to %s", plural(r.ReorderingExtent, "packet"))
+	return fmt.Sprintf(" by up to %s", plural.Of(r.ReorderingExtent, "packet"))
 }
 
 // alteredFields lists what differs, if anything does.

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"pcap-replay/internal/compare"
+	"pcap-replay/internal/plural"
 )
 
 // Measures of the picture of a comparison, in its own units.
@@ -53,7 +54,7 @@ func (p *comparisonPage) drawHead() {
 	p.printf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-size="12">`+"\n<style>%s</style>\n",
 		svgWidth, pageHeight, svgWidth, pageHeight, svgStyle)
 	title := fmt.Sprintf("%s sent, %d matched, %d altered, %d missing, %d extra, %d duplicated, %d reordered",
-		plural(p.Reference.Packets, "packet"), p.Matched, p.Altered, p.Comparison.Missing, p.Comparison.Extra, p.Duplicated, p.Reordered)
+		plural.Of(p.Reference.Packets, "packet"), p.Matched, p.Altered, p.Comparison.Missing, p.Comparison.Extra, p.Duplicated, p.Reordered)
 	p.printf(`<title>%s</title>`+"\n"+`<rect class="paper" width="100%%" height="100%%"/>`+"\n", escapeXML(title))
 	p.printf(`<text x="%d" y="24" font-size="14">%s</text>`+"\n", svgMargin, escapeXML(title))
 	p.printf(`<text class="soft" x="%d" y="44">packets/s of the reference (area) and of the capture (line)</text>`+"\n", comparisonLeft)

@@ -260,11 +260,3 @@ func (p *Picture) length() string {
 	}
 	return length.String()
 }
-
-// plural formats a number and a noun.
-func plural(number int64, thing string) string {
-	if number == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", number, thing)
-}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 )
 
@@ -101,7 +102,7 @@ func (p *svgPage) layOut(groups []group) {
 func (p *svgPage) drawHead() {
 	p.printf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%.0f" viewBox="0 0 %d %.0f" font-size="%g">`+"\n<style>%s</style>\n",
 		svgWidth, p.height, svgWidth, p.height, p.fontSize, svgStyle)
-	title := plural(int64(len(p.rows)), "capture")
+	title := plural.Of(int64(len(p.rows)), "capture")
 	if p.timed > 0 {
 		title += ": " + p.describeRange()
 	}
@@ -241,7 +242,7 @@ func (b *band) describe() string {
 
 // describe describes a capture: its name, and its figures in a second line.
 func (r *captureRow) describe() string {
-	text := r.name + "\n" + plural(r.packets, "packet")
+	text := r.name + "\n" + plural.Of(r.packets, "packet")
 	if r.timed {
 		text += ", " + record.Time(r.start).String() + " to " + record.Time(r.end).String()
 	}

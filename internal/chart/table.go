@@ -12,6 +12,7 @@ import (
 	"github.com/rivo/uniseg"
 
 	"pcap-replay/internal/files"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 )
 
@@ -80,7 +81,7 @@ func (r *tableRow) cells() []string {
 // WriteText writes the table for a terminal of so many columns.
 func (t *Table) WriteText(dst io.Writer, columns int) error {
 	folder := t.commonFolder()
-	t.totals.name = plural(int64(len(t.rows)), "capture")
+	t.totals.name = plural.Of(int64(len(t.rows)), "capture")
 	lines := make([][]string, 0, len(t.rows)+2)
 	lines = append(lines, slices.Clone(tableHeads))
 	damaged := 0

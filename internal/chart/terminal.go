@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/rivo/uniseg"
+
+	"pcap-replay/internal/plural"
 )
 
 // Size is the size of a picture in characters and lines. 0 lines means no limit.
@@ -35,7 +37,7 @@ func (p *Picture) WriteText(dst io.Writer, size Size) error {
 	folder := p.commonFolder()
 	var page bytes.Buffer
 	if p.timed == 0 {
-		fmt.Fprintf(&page, "%s, none with packets\n", plural(int64(len(p.rows)), "capture"))
+		fmt.Fprintf(&page, "%s, none with packets\n", plural.Of(int64(len(p.rows)), "capture"))
 		_, err := dst.Write(page.Bytes())
 		return err
 	}
@@ -50,7 +52,7 @@ func (p *Picture) WriteText(dst io.Writer, size Size) error {
 	writeLine(&page, "at once", margin, drawCounts(running(bands, width)))
 	p.writeAxis(&page, margin, width)
 	fmt.Fprintf(&page, "%s\n", p.describeRange())
-	fmt.Fprintf(&page, "%s, up to %d at once", plural(int64(len(p.rows)), "capture"), p.atOnce())
+	fmt.Fprintf(&page, "%s, up to %d at once", plural.Of(int64(len(p.rows)), "capture"), p.atOnce())
 	if top > 0 && p.end > p.start {
 		fmt.Fprintf(&page, "; █ is %s packets/s", shortNumber(p.columnRate(top, width)))
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"pcap-replay/internal/plural"
 )
 
 // Input is a file that is read from its start to its end. Reading fails when the file ends
@@ -55,7 +57,7 @@ func (f *Input) Read(p []byte) (int, error) {
 // was opened.
 func endOf(opened fs.FileInfo, offset int64) error {
 	if size := opened.Size(); offset < size && opened.Mode().IsRegular() {
-		return fmt.Errorf("was truncated while it was read: wanted %d bytes, got %d", size, offset)
+		return fmt.Errorf("was truncated while it was read: wanted %s, got %d", plural.Of(size, "byte"), offset)
 	}
 	return io.EOF
 }

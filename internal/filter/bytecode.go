@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"pcap-replay/internal/plural"
 )
 
 const (
@@ -52,7 +54,7 @@ func ParseBytecode(r io.Reader) (*Program, error) {
 	case lines.Err() != nil:
 		return nil, lines.Err()
 	case uint64(len(code)) != count:
-		return nil, fmt.Errorf("%d instructions, wanted %d", len(code), count)
+		return nil, fmt.Errorf("%s, wanted %d", plural.Of(len(code), "instruction"), count)
 	case code[count-1].do != retK && code[count-1].do != retA:
 		return nil, fmt.Errorf("instruction %d: is the last one, but does not return", count-1)
 	}

@@ -40,7 +40,7 @@ func TestBytecodeIsChecked(t *testing.T) {
 		"x":                            `"x": wanted the number of instructions`,
 		"0":                            "0 instructions, wanted 1 to 4096",
 		"4097":                         "4097 instructions, wanted 1 to 4096",
-		"2" + accept:                   "1 instructions, wanted 2",
+		"2" + accept:                   "1 instruction, wanted 2",
 		"1" + accept + "6 0 0 1":       "2 instructions, wanted 1",
 		"2\n48 0 0" + accept:           `instruction 0: "48 0 0": wanted code, jt, jf and k`,
 		"2\n48 0 256 0" + accept:       `instruction 0: "256": wanted a number of 8 bits`,

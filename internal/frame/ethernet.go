@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"pcap-replay/internal/plural"
 	"pcap-replay/stream"
 )
 
@@ -54,7 +55,7 @@ func AppendEthernet(dst []byte, packet *stream.Packet) ([]byte, error) {
 }
 
 func tooShort(packet *stream.Packet) error {
-	return fmt.Errorf("frame of %d bytes of link type %s: %w", len(packet.Data), packet.LinkType, ErrTooShort)
+	return fmt.Errorf("frame of %s of link type %s: %w", plural.Of(len(packet.Data), "byte"), packet.LinkType, ErrTooShort)
 }
 
 func appendIP(dst, data []byte, link stream.LinkType) ([]byte, error) {

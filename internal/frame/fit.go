@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"pcap-replay/internal/plural"
 	"pcap-replay/stream"
 )
 
@@ -280,9 +281,9 @@ func (f *Fitter) Explain(packet *stream.Packet, reason SkipReason) string {
 	switch reason {
 	case SkippedShort:
 		if packet.WireLength <= uint32(len(packet.Data)) {
-			return fmt.Sprintf("it had only %d bytes on the wire", packet.WireLength)
+			return "it had only " + plural.Of(packet.WireLength, "byte") + " on the wire"
 		}
-		return fmt.Sprintf("the capture holds only %d bytes of it", len(packet.Data))
+		return "the capture holds only " + plural.Of(len(packet.Data), "byte") + " of it"
 	case SkippedOversize:
 		why := fmt.Sprintf("%d bytes, but at most %d can be sent", max(len(packet.Data), int(packet.WireLength)), f.limits.longest(packet.Data))
 		if err := f.checkSegments(packet); f.policies.Oversize == OversizeSegment && err != nil {

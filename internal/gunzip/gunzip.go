@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+
+	"pcap-replay/internal/plural"
 )
 
 var (
@@ -281,7 +283,7 @@ func (r *Reader) readTrailer() error {
 	case r.checksum != checksum:
 		return fmt.Errorf("%w: 0x%08x, wanted 0x%08x", errChecksum, r.checksum, checksum)
 	case uint32(r.length) != length:
-		return fmt.Errorf("%w: %d bytes, wanted %d, modulo 1<<32", errLength, r.length, length)
+		return fmt.Errorf("%w: %s, wanted %d, modulo 1<<32", errLength, plural.Of(r.length, "byte"), length)
 	}
 	return nil
 }

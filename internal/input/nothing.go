@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"pcap-replay/internal/files"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/tool"
 )
 
@@ -44,7 +45,7 @@ func NoCapture(operands []string, names Names) error {
 		where = files.Display(operands[0], "")
 	}
 	if more := len(operands) - 1; more > 0 {
-		where += fmt.Sprintf(" and %s", tool.Plural(int64(more), "other operand"))
+		where += fmt.Sprintf(" and %s", plural.Of(int64(more), "other operand"))
 	}
 	return fmt.Errorf("%s: %w", where, names.NoCapture())
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pcap-replay/internal/archive"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 )
 
@@ -25,7 +26,7 @@ func (s *Selected) CompareSize(size int64) *Outdated {
 	if s.Size == nil || *s.Size == size {
 		return nil
 	}
-	return &Outdated{fmt.Sprintf("wanted %d bytes, got %d", *s.Size, size), size > *s.Size}
+	return &Outdated{fmt.Sprintf("wanted %s, got %d", plural.Of(*s.Size, "byte"), size), size > *s.Size}
 }
 
 // CompareFirst does the same with the time of the first packet.

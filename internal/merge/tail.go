@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pcap-replay/internal/files"
+	"pcap-replay/internal/plural"
 )
 
 // UnreadError means that a followed file has lost bytes before they were read.
@@ -22,7 +23,7 @@ type UnreadError struct {
 }
 
 func (e *UnreadError) Error() string {
-	lost := fmt.Sprintf("%d bytes lost", e.Lost)
+	lost := plural.Of(e.Lost, "byte") + " lost"
 	switch {
 	case e.Unseen == 1:
 		return "a capture in it was overwritten before it was seen"

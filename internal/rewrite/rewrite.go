@@ -108,7 +108,7 @@ func (r *Rewriter) Explain() string {
 	}
 	var reasons []string
 	for reason, text := range [Reasons]string{
-		Cut: "cut before the field", Fragment: "fragments", Header: "with a broken header",
+		Cut: "cut before the field", Fragment: "fragmented", Header: "with a broken header",
 		LinkType: "of a link type without the field", Length: "without room for a tag",
 		Route: "with an IPv6 routing header of an unknown type",
 	} {

@@ -113,11 +113,3 @@ func (m *Messages) dumpGoroutines() {
 	defer m.mutex.Unlock()
 	_, _ = m.dst.Write(append(stacks, '\n'))
 }
-
-// Plural formats a number and a noun: 1 packet, 2 packets.
-func Plural(number int64, thing string) string {
-	if number == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", number, thing)
-}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 )
 
@@ -20,7 +21,7 @@ func (m *Messages) NothingLeft(reasons ...LeftOut) {
 	var parts []string
 	for _, r := range reasons {
 		if r.Count > 0 {
-			parts = append(parts, Plural(r.Count, r.Thing)+" "+r.Reason)
+			parts = append(parts, plural.Of(r.Count, r.Thing)+" "+r.Reason)
 		}
 	}
 	if len(parts) > 0 {

@@ -11,6 +11,8 @@ import (
 	"hash/crc32"
 	"hash/crc64"
 	"io"
+
+	"pcap-replay/internal/plural"
 )
 
 // The header and the footer of a stream, section 2.1.
@@ -159,7 +161,7 @@ func (r *Reader) endBlock() error {
 		return err
 	}
 	if b.storedSize >= 0 && stored != b.storedSize || b.plainSize >= 0 && b.given != b.plainSize {
-		return fmt.Errorf("%d bytes are compressed to %d, but its header says %d to %d", b.given, stored, b.plainSize, b.storedSize)
+		return fmt.Errorf("%s were compressed to %d, but its header says %d to %d", plural.Of(b.given, "byte"), stored, b.plainSize, b.storedSize)
 	}
 	r.blocks.add(uint64(b.headerSize+stored+r.check.size), uint64(b.given))
 	r.block = nil
@@ -204,7 +206,7 @@ func (r *Reader) readIndex(start int64) error {
 		return err
 	}
 	if count != r.blocks.count || listed != r.blocks {
-		return fmt.Errorf("it lists %d blocks, which differ from the %d before it", count, r.blocks.count)
+		return fmt.Errorf("it lists %s, not the %d before it", plural.Of(count, "block"), r.blocks.count)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pcap-replay/internal/frame"
+	"pcap-replay/internal/plural"
 	"pcap-replay/stream"
 )
 
@@ -210,7 +211,7 @@ func (s *packetSender) sendError(errno unix.Errno, length int) error {
 	case unix.EMSGSIZE:
 		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, length, ErrTooLong)
 	case unix.EINVAL:
-		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, length, frame.ErrTooShort)
+		return fmt.Errorf("interface %q: frame of %s: %w", s.name, plural.Of(length, "byte"), frame.ErrTooShort)
 	case unix.ENETDOWN:
 		return downError(s.name)
 	case unix.ENXIO, unix.ENODEV:

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pcap-replay/internal/frame"
+	"pcap-replay/internal/plural"
 	"pcap-replay/stream"
 )
 
@@ -287,7 +288,7 @@ func (s *xdpSender) lookAtMTU() {
 func (s *xdpSender) check(data []byte) error {
 	switch {
 	case len(data) < frame.EthernetLength:
-		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, len(data), frame.ErrTooShort)
+		return fmt.Errorf("interface %q: frame of %s: %w", s.name, plural.Of(len(data), "byte"), frame.ErrTooShort)
 	case len(data) > frame.MaxLength(data, s.mtu):
 		return fmt.Errorf("interface %q: frame of %d bytes: %w", s.name, len(data), ErrTooLong)
 	}
