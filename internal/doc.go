@@ -15,7 +15,8 @@
 //	frame                             link headers, VLAN, IP, checksums, hashes of flows
 //	stream                            captures read and written
 //	files record gunzip bunzip2       the ground
-//	  unxz privilege plural
+//	  unxz privilege
+//	plural                            numbers with nouns, for messages
 //
 // lab and acceptance stand beside the house: they test it.
 //
