@@ -128,7 +128,8 @@ func (f *feeder) run() error {
 	}
 }
 
-// silence is the duration of a read from which the source is taken to have nothing ready.
+// silence is the duration of a read from which on the source had nothing ready. It is far
+// longer than a copy from memory, and far shorter than the default --delay of 200 ms.
 const silence = int64(2 * time.Millisecond)
 
 // readNext reads the next packets and computes when the source delivered them. Larger rings
@@ -173,7 +174,8 @@ func (f *feeder) feed(packets []stream.Packet) error {
 	return err
 }
 
-// startTolerance is how late the first packet of --at may come.
+// startTolerance is how late the first packet of --at may be: as long as pcap-pace --start-at
+// writes packets ahead by default.
 const startTolerance = int64(time.Second)
 
 // begin maps departure 0 to the clock.

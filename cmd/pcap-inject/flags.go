@@ -15,7 +15,7 @@ import (
 	"pcap-replay/internal/wire"
 )
 
-// maxWorkers limits the memory of the rings.
+// maxWorkers limits the memory of the rings: 64 rings of 40 MiB take 2.5 GiB.
 const maxWorkers = 64
 
 // config is what the flags of pcap-inject say.
@@ -97,7 +97,7 @@ func configure(flags *tool.Flags) (c config, err error) {
 	return c, err
 }
 
-// readSplit reads --split, which needs two interfaces, as two interfaces need --split.
+// readSplit reads --split. It needs two interfaces, and two interfaces need it.
 func (c *config) readSplit(flags *tool.Flags) (err error) {
 	count := len(c.interfaces)
 	switch isSplit := flags.IsSet("split"); {

@@ -53,8 +53,8 @@ func boundName(nanoseconds int64) string {
 	return fmt.Sprintf("%d us", nanoseconds/1e3)
 }
 
-// lyingBlocks are parts of a bar, in eighths of a character.
-var lyingBlocks = []rune("▏▎▍▌▋▊▉█")
+// horizontalBlocks are parts of a bar, in eighths of a character.
+var horizontalBlocks = []rune("▏▎▍▌▋▊▉█")
 
 // horizontalBar returns a bar whose length is proportional to count. A count above 0 is
 // always visible.
@@ -65,7 +65,7 @@ func horizontalBar(amount, most int64, width int) string {
 	}
 	bar := strings.Repeat("█", eighths/8)
 	if rest := eighths % 8; rest > 0 {
-		bar += string(lyingBlocks[rest-1])
+		bar += string(horizontalBlocks[rest-1])
 	}
 	return bar
 }

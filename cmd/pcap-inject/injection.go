@@ -146,7 +146,7 @@ func (in *injection) tuneRuntime() {
 }
 
 // stopGrace is how long the reader may take to end after sending has stopped. It may be
-// waiting for a silent stream.
+// waiting for a silent stream. A user who presses ^C hardly notices this time.
 const stopGrace = 200 * time.Millisecond
 
 // send sends until the stream ends or the run is stopped.

@@ -19,7 +19,8 @@ type verifier struct {
 	ended     chan struct{}
 }
 
-// stampGrace is how long after the last frame its timestamp may arrive.
+// stampGrace is how long after the last frame its timestamp may arrive. A network card may
+// report several frames at once, some time after it sent them.
 const stampGrace = 100 * time.Millisecond
 
 func newVerifier(stamps wire.Stamps) *verifier {

@@ -11,8 +11,8 @@ import (
 	"pcap-replay/internal/wire"
 )
 
-// wireSink is one interface of this machine, or two with --split. A packet leaves on the one
-// that sideOf its direction says.
+// wireSink is one interface of this machine, or two with --split. sideOf decides on which one a
+// packet leaves.
 type wireSink struct {
 	ports []*port
 	split *splitSender // sends on both, with --split
@@ -68,8 +68,8 @@ func (s *wireSink) refusesFrame(err error) bool {
 	return errors.Is(err, wire.ErrTooLong) || errors.Is(err, frame.ErrTooShort)
 }
 
-// describe gives the figures of one interface as they always were, and those of two
-// interfaces also apart.
+// describe adds the figures of the interface. With --split, it adds the sums of both interfaces,
+// and the figures of each to Interfaces.
 func (s *wireSink) describe(summary *record.InjectSummary) {
 	for i, p := range s.ports {
 		figures := p.figures()

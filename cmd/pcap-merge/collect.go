@@ -28,18 +28,18 @@ type candidate struct {
 	peeked    *peeked          // from peek to add; nil for stdin and archives
 	members   []input.Selected // of an archive, those that records name; nil for all
 	isArchive bool
-	err       error // of the peek
+	err       error // of peek
 }
 
-// peeked is what a look at a file has shown.
+// peeked is what peek has read at the beginning of a file.
 type peeked struct {
 	info     fs.FileInfo
 	outdated *input.Outdated // how the file differs from its record; nil where it does not
 	contents merge.Contents
 }
 
-// peekBatch is how many files are looked at before inputs are made of them: what is known
-// of a file takes half a KiB in between.
+// peekBatch is how many files are peeked at before inputs are made of them. What is known of a
+// file takes half a KiB until then, so 4,096 files take 2 MiB.
 const peekBatch = 4096
 
 // collect finds out what there is to merge: the selection and then the operands. Streams
@@ -101,7 +101,7 @@ func (m *merging) operands() ([]input.File, error) {
 	return m.opener.WithoutOutput(found, m.problems)
 }
 
-// errStdinGone is the error of records of stdin.
+// errStdinGone is the error of a record that names stdin.
 var errStdinGone = errors.New("cannot be selected, because it can be read only once")
 
 // fromSelection groups the members of an archive, which is read in one pass, and leaves out
@@ -208,7 +208,7 @@ func (m *merging) peekOne(c *candidate) {
 	if !info.Mode().IsRegular() {
 		return
 	}
-	if c.record != nil && m.believe(c) {
+	if c.record != nil && m.useRecord(c) {
 		return
 	}
 	if c.peeked.contents, c.err = m.captures.Peek(c.Path); errors.Is(c.err, stream.ErrNotCapture) && input.IsArchiveFile(c.Path) {
@@ -216,12 +216,12 @@ func (m *merging) peekOne(c *candidate) {
 	}
 }
 
-// believe takes the contents of a file from its record, and reports whether this is
+// useRecord takes the contents of a file from its record, and reports whether this is
 // possible. The record must have the time of the first packet, and must match the file as
 // it is now: the merge opens a file when its first packet is due, so an outdated record
 // would put packets out of order. A file with an outdated record is read like a file
 // without a record.
-func (m *merging) believe(c *candidate) bool {
+func (m *merging) useRecord(c *candidate) bool {
 	var err error
 	p := c.peeked
 	if p.outdated, err = m.compareFile(c.record, p.info); err != nil || p.outdated != nil || c.record.First == nil {

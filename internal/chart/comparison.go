@@ -124,8 +124,8 @@ func boundText(bar int) string {
 	return "up to " + duration(bound.Seconds())
 }
 
-// lyingBlocks are parts of a bar, in eighths of a character.
-var lyingBlocks = []rune("▏▎▍▌▋▊▉█")
+// horizontalBlocks are parts of a bar, in eighths of a character.
+var horizontalBlocks = []rune("▏▎▍▌▋▊▉█")
 
 // lyingBar is width characters long for an amount of 1. What is not nothing shows.
 func lyingBar(amount float64, width int) string {
@@ -135,7 +135,7 @@ func lyingBar(amount float64, width int) string {
 	}
 	bar := strings.Repeat("█", eighths/8)
 	if rest := eighths % 8; rest > 0 {
-		bar += string(lyingBlocks[rest-1])
+		bar += string(horizontalBlocks[rest-1])
 	}
 	return bar
 }

@@ -245,7 +245,7 @@ func (c *Clients) sent(from, to address, protocol uint8, guess, isCertain bool) 
 		at++
 	}
 	if isNew = at == len(group); isNew {
-		at-- // the flow seen longest ago is forgotten
+		at-- // replace the flow that has not been seen for the longest time
 	}
 	entry := group[at]
 	if isNew || isCertain {

@@ -60,8 +60,7 @@ const (
 	LinkEthernet                   // give it an Ethernet header if possible
 )
 
-// Asked reports whether a policy requests that the packet is skipped, so that this is not
-// an error.
+// Asked reports whether a policy says that such packets are skipped. Otherwise it is an error.
 func (p Policies) Asked(reason SkipReason) bool {
 	return reason == SkippedOversize && p.Oversize == OversizeSkip || reason == SkippedShort && p.Short == ShortSkip
 }

@@ -91,7 +91,7 @@ func afterLinkHeader(packet *stream.Packet) (rest []byte, etherType uint16) {
 		}
 		return data[4:], versionType(data[4:])
 	case stream.LinkTypePPP:
-		if len(data) >= 2 && data[0] == 0xff && data[1] == 0x03 { // address and control
+		if len(data) >= 2 && data[0] == 0xff && data[1] == 0x03 { // address and control: RFC 1662, section 3.1
 			data = data[2:]
 		}
 		if len(data) < 2 {
@@ -115,7 +115,7 @@ func skipLabels(header []byte) []byte {
 
 // skipPPPoE skips a PPPoE header of 6 bytes and the PPP protocol.
 func skipPPPoE(header []byte) ([]byte, uint16) {
-	const length, pppIPv4, pppIPv6 = 8, 0x0021, 0x0057
+	const length, pppIPv4, pppIPv6 = 8, 0x0021, 0x0057 // RFC 2516, section 4; PPP Numbers of IANA
 	if len(header) < length {
 		return nil, 0
 	}
@@ -128,9 +128,10 @@ func skipPPPoE(header []byte) ([]byte, uint16) {
 	return nil, 0
 }
 
-// labelledType returns the EtherType behind MPLS labels. No field has it. The first four bits
-// are the IP version, but an Ethernet frame may begin in the same way (RFC 4928, section 3).
-// So the length in an IP header must be that of the packet on the wire, except for padding.
+// labelledType returns the EtherType of what follows MPLS labels. No field contains it. The first
+// four bits are the IP version, but an Ethernet frame may begin with the same bits (RFC 4928,
+// section 3). So the length in an IP header must be that of the packet on the wire, except for
+// padding.
 func labelledType(network []byte, whole int) uint16 {
 	etherType, length := versionType(network), whole
 	switch {

@@ -6,7 +6,7 @@ import (
 	"pcap-replay/internal/frame"
 )
 
-// leaveIPv4 goes behind an IPv4 header, and the header of the tunnel in it.
+// leaveIPv4 skips an IPv4 header, and the header of the tunnel in it.
 func (w *walk) leaveIPv4(kinds kindSet) (Kind, reason) {
 	if !w.has(w.at, frame.MinIPv4Length) {
 		return noKind, noReason
@@ -24,7 +24,7 @@ func (w *walk) leaveIPv4(kinds kindSet) (Kind, reason) {
 	return w.leave(kinds, header[9], w.at+length, fragment&(moreFragments|fragmentOffset) != 0, fragment&fragmentOffset != 0)
 }
 
-// leaveIPv6 goes behind an IPv6 header with its extension headers, and the header of the
+// leaveIPv6 skips an IPv6 header with its extension headers, and the header of the
 // tunnel in it.
 func (w *walk) leaveIPv6(kinds kindSet) (Kind, reason) {
 	if !w.has(w.at, frame.IPv6Length) {
@@ -46,7 +46,7 @@ func (w *walk) leaveIPv6(kinds kindSet) (Kind, reason) {
 	return w.leave(kinds, extensions.Protocol, w.end-int32(len(extensions.Rest)), extensions.IsFragment, extensions.IsLater)
 }
 
-// leave goes behind the header of the tunnel in an IP packet: what is at an offset, with an IP
+// leave skips the header of the tunnel in an IP packet: what is at an offset, with an IP
 // protocol. A fragment holds only a part of the packet inside, so it stays as it is.
 func (w *walk) leave(kinds kindSet, protocol uint8, offset int32, isFragment, isLater bool) (Kind, reason) {
 	const inGRE, inUDP = 1<<GRE | 1<<TEB | 1<<ERSPAN, 1<<VXLAN | 1<<GENEVE | 1<<GTPU | 1<<MPLS
@@ -78,7 +78,7 @@ func (w *walk) leave(kinds kindSet, protocol uint8, offset int32, isFragment, is
 	return IPIP, w.enterNetwork(offset, frame.EtherTypeIPv6)
 }
 
-// enterGRE goes on with what is in GRE: RFC 2784 and RFC 2890. The kind is noKind if it is not
+// enterGRE continues with what is in GRE: RFC 2784 and RFC 2890. The kind is noKind if it is not
 // to be removed.
 func (w *walk) enterGRE(kinds kindSet, offset int32) (Kind, reason) {
 	if !w.has(offset, greLength) {
@@ -114,7 +114,7 @@ func (w *walk) enterGRE(kinds kindSet, offset int32) (Kind, reason) {
 	return kind, w.enterNetwork(at, etherType)
 }
 
-// enterERSPAN goes on with what is in ERSPAN: draft-foschiano-erspan-03, section 4. Type I has
+// enterERSPAN continues with what is in ERSPAN: draft-foschiano-erspan-03, section 4. Type I has
 // no header. It has the same EtherType as type II, but no sequence number in the header of GRE.
 func (w *walk) enterERSPAN(offset int32, hasHeader bool) reason {
 	if !hasHeader {

@@ -6,7 +6,7 @@ import (
 	"pcap-replay/internal/frame"
 )
 
-// enterUDP goes on with what is in a tunnel in UDP. The kind is noKind if there is none that
+// enterUDP continues with what is in a tunnel in UDP. The kind is noKind if there is none that
 // is to be removed. The destination port says which one it is, and the header of the tunnel
 // must agree, because any program may have taken the port.
 func (w *walk) enterUDP(kinds kindSet, offset int32, isFragment bool) (kind Kind, why reason) {
@@ -52,7 +52,7 @@ func (w *walk) enterUDP(kinds kindSet, offset int32, isFragment bool) (kind Kind
 // vxlanHasVNI is the flag of a VXLAN header that is always set: RFC 7348, section 5.
 const vxlanHasVNI = 0x08
 
-// enterVXLAN goes on with the frame in VXLAN. Like Linux (vxlan_rcv in
+// enterVXLAN continues with the frame in VXLAN. Like Linux (vxlan_rcv in
 // drivers/net/vxlan/vxlan_core.c), it takes no header with bits that are reserved. The group
 // policy extension uses some of them: draft-smith-vxlan-group-policy-05, section 2.1.
 func (w *walk) enterVXLAN(offset int32) reason {
@@ -69,7 +69,7 @@ func (w *walk) enterVXLAN(offset int32) reason {
 	return w.enterFrame(offset + vxlanLength)
 }
 
-// enterVXLANGPE goes on with what is in VXLAN-GPE: draft-ietf-nvo3-vxlan-gpe-13, section 3.
+// enterVXLANGPE continues with what is in VXLAN-GPE: draft-ietf-nvo3-vxlan-gpe-13, section 3.
 func (w *walk) enterVXLANGPE(offset int32) reason {
 	if !w.has(offset, vxlanLength) {
 		return w.lacks(offset, vxlanLength)
@@ -94,7 +94,7 @@ func (w *walk) enterVXLANGPE(offset int32) reason {
 	return unknownPayload
 }
 
-// enterGENEVE goes on with what is in GENEVE: RFC 8926, section 3.4.
+// enterGENEVE continues with what is in GENEVE: RFC 8926, section 3.4.
 func (w *walk) enterGENEVE(offset int32) reason {
 	if !w.has(offset, geneveLength) {
 		return w.lacks(offset, geneveLength)
@@ -114,7 +114,7 @@ func (w *walk) enterGENEVE(offset int32) reason {
 	return w.enterNetwork(at, etherType)
 }
 
-// enterGTPU goes on with the IP packet in GTP-U: 3GPP TS 29.281, section 5.
+// enterGTPU continues with the IP packet in GTP-U: 3GPP TS 29.281, section 5.
 func (w *walk) enterGTPU(offset int32) reason {
 	if !w.has(offset, gtpLength) {
 		return w.lacks(offset, gtpLength)

@@ -7,7 +7,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// walk goes through the headers of a packet, from the outside to the inside.
+// walk parses the headers of a packet, from the outermost to the innermost.
 type walk struct {
 	data []byte // the whole outer packet, as captured
 	place
@@ -79,8 +79,8 @@ const (
 	cookedV2TypeAt = 0
 )
 
-// pppLength returns the length of a PPP header. RFC 1662, section 3.1: the address and the
-// control field may be left out.
+// pppLength returns the length of a PPP header. The address and the control field may be left
+// out: RFC 1661, section 6.6.
 func pppLength(data []byte) int32 {
 	const length, long = 2, 4
 	if len(data) >= 2 && data[0] == 0xff && data[1] == 0x03 {
@@ -100,9 +100,9 @@ func versionType(first byte) uint16 {
 	return 0
 }
 
-// step goes behind the next header. It returns the kind of the tunnel that it has gone through,
-// or the reason why it cannot go through one that is to be removed. Tags, labels and PPPoE that
-// stay are passed, because a tunnel that is to be removed may be inside.
+// step skips the next header. It returns the kind of tunnel that it has skipped, or the reason
+// why it cannot skip one that is to be removed. It also skips tags, labels and PPPoE that stay,
+// because a tunnel that is to be removed may be inside.
 func (w *walk) step(kinds kindSet) (Kind, reason) {
 	switch {
 	case w.etherType == frame.EtherTypeIPv4:
@@ -119,7 +119,7 @@ func (w *walk) step(kinds kindSet) (Kind, reason) {
 	return noKind, noReason
 }
 
-// linkLayer is what step returns for a kind that is passed if it is to stay.
+// linkLayer returns the result of step for a header that is skipped even if it stays.
 func linkLayer(kinds kindSet, kind Kind, why reason) (Kind, reason) {
 	switch {
 	case kinds.has(kind):
@@ -146,7 +146,7 @@ func (w *walk) limit(end int32) {
 	w.end, w.wireEnd = min(w.end, end), min(w.wireEnd, end)
 }
 
-// enterFrame goes on with the Ethernet frame at an offset.
+// enterFrame continues with the Ethernet frame at an offset.
 func (w *walk) enterFrame(offset int32) reason {
 	if !w.has(offset, frame.EthernetLength) {
 		return w.lacks(offset, frame.EthernetLength)
@@ -159,7 +159,7 @@ func (w *walk) enterFrame(offset int32) reason {
 	return noReason
 }
 
-// enterNetwork goes on with the packet at an offset, which keeps the link header that the
+// enterNetwork continues with the packet at an offset, which keeps the link header that the
 // frame has. It knows IP and MPLS. Not every protocol type of GRE is an EtherType, such as
 // that of NHRP, and a VLAN tag is a part of a frame.
 func (w *walk) enterNetwork(offset int32, etherType uint16) reason {
@@ -194,7 +194,7 @@ func (w *walk) enterIP(offset int32) reason {
 	return w.enterNetwork(offset, versionType(w.data[offset]))
 }
 
-// passTag goes behind a VLAN tag.
+// passTag skips a VLAN tag.
 func (w *walk) passTag(kinds kindSet) reason {
 	if !w.has(w.at, frame.VLANTagLength) {
 		return w.lacks(w.at, frame.VLANTagLength)
@@ -208,7 +208,7 @@ func (w *walk) passTag(kinds kindSet) reason {
 	return noReason
 }
 
-// passLabels goes behind a stack of MPLS labels at an offset.
+// passLabels skips a stack of MPLS labels at an offset.
 func (w *walk) passLabels(at int32) reason {
 	for isLast := false; !isLast; at += mplsLength {
 		if !w.has(at, mplsLength) {
@@ -219,7 +219,7 @@ func (w *walk) passLabels(at int32) reason {
 	return w.enterLabelled(at)
 }
 
-// enterLabelled goes on with what is behind MPLS labels. No field says what that is. Its first
+// enterLabelled continues with what is behind MPLS labels. No field says what that is. Its first
 // four bits do: 4 and 6 are IP (RFC 4928, section 3), 0 is the control word of a pseudowire,
 // and 1 its associated channel (RFC 4385, sections 3 and 5). Anything else, and 0 without a
 // control word, may be an Ethernet frame (RFC 4448, section 4.6), if it looks like one.
@@ -256,7 +256,7 @@ func (w *walk) looksLikeEthernet(offset int32) bool {
 	}
 }
 
-// passPPPoE goes behind the header of a PPPoE session.
+// passPPPoE skips the header of a PPPoE session.
 func (w *walk) passPPPoE() reason {
 	const protocolLength, versionAndType = 2, 0x11 // RFC 2516, section 4
 	if !w.has(w.at, pppoeLength+protocolLength) {
