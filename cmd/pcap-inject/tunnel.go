@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"pcap-replay/internal/frame"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
@@ -229,11 +230,11 @@ func (s *tunnelSink) reportDrops(messages *tool.Messages) {
 	count := s.undelivered()
 	for _, sender := range s.tunnels {
 		if hop, failed := sender.FailedHop(); failed {
-			messages.Errorf("%s: the next hop, %s, does not answer: at least %s lost", s.remote.Name, hop, tool.Plural(count, "datagram"))
+			messages.Errorf("%s: the next hop, %s, does not answer: at least %s lost", s.remote.Name, hop, plural.Of(count, "datagram"))
 			return
 		}
 	}
 	if count > 0 {
-		messages.Errorf("%s: ICMP errors say that at least %s did not arrive", s.remote.Name, tool.Plural(count, "datagram"))
+		messages.Errorf("%s: ICMP errors say that at least %s did not arrive", s.remote.Name, plural.Of(count, "datagram"))
 	}
 }

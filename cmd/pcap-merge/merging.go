@@ -178,7 +178,7 @@ func (m *merging) sayRoundsLeftOut(round int64) error {
 	if m.config.writer.PcapNG {
 		limit = "2262, and no timestamp is later"
 	}
-	m.run.Messages.Errorf("--loop: ended after %s: the next one would end after %s", tool.Plural(round+1, "round"), limit)
+	m.run.Messages.Errorf("--loop: ended after %s: the next one would end after %s", plural.Of(round+1, "round"), limit)
 	return m.problems.Stop()
 }
 
