@@ -45,6 +45,8 @@ type packetSender struct {
 	// isShort means that the last call sent fewer frames than it was given. The kernel does
 	// not say why: __sys_sendmmsg in net/socket.c.
 	isShort bool
+	frames  uint32        // sent on the socket, modulo 2^32
+	numbers *frameNumbers // nil without timestamps
 	// ifreq requests the state of the interface, and checked is the time of the last
 	// request.
 	ifreq   *unix.Ifreq
@@ -167,11 +169,7 @@ func (s *packetSender) sendSome(packets []stream.Packet) (sent int, err error) {
 	}
 	var refused refusal
 	for {
-		n, errno := sendMessages(s.socket, &s.messages, len(packets), 0)
-		if s.isShort && (errno == 0 || errno == unix.ENOBUFS) {
-			s.retries++ // the device had no room, or errno would have the error
-		}
-		s.isShort = errno == 0 && n < len(packets)
+		n, errno := s.sendMessages(packets)
 		switch errno {
 		case 0:
 			runtime.KeepAlive(packets)
@@ -186,6 +184,47 @@ func (s *packetSender) sendSome(packets []stream.Packet) (sent int, err error) {
 			return 0, s.sendError(errno, len(packets[0].Data))
 		}
 	}
+}
+
+// fitsWithTag reports whether a frame is at most as long as one with a VLAN tag may be. The
+// kernel refuses a longer one before it counts it, and this one after that if it has no tag.
+func (s *packetSender) fitsWithTag(length int) bool {
+	i, err := Lookup(s.name)
+	return err == nil && length <= i.MaxFrame()+frame.VLANTagLength
+}
+
+// sendMessages makes one call of sendmmsg and keeps the numbers of the frames. The kernel
+// counts a frame after it has copied it, and before the device has room for it or not:
+// packet_snd in net/packet/af_packet.c. After a short count, the device had no room, or else
+// the next call returns the error.
+func (s *packetSender) sendMessages(packets []stream.Packet) (sent int, errno unix.Errno) {
+	wasShort := s.isShort
+	if wasShort {
+		s.numbers.refuse()
+	}
+	s.numbers.note(s.frames, len(packets))
+	sent, errno = sendMessages(s.socket, &s.messages, len(packets), 0)
+	s.isShort = errno == 0 && sent < len(packets)
+	switch errno {
+	case 0:
+		s.numbers.advance(sent)
+		s.frames += uint32(sent)
+	case unix.ENOBUFS:
+		s.numbers.refuse()
+	case unix.EINTR, unix.EAGAIN:
+	default:
+		isCounted := errno == unix.EMSGSIZE && s.fitsWithTag(len(packets[0].Data))
+		if isCounted {
+			s.numbers.refuse()
+		} else if wasShort { // by the same error
+			s.numbers.undoRefuse()
+		}
+		return 0, errno
+	}
+	if wasShort {
+		s.retries++
+	}
+	return sent, errno
 }
 
 // point sets the data of a message.

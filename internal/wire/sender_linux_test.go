@@ -515,11 +515,23 @@ func TestTransmitTimestampsCountSentFrames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sender, err := openStampedXDP(i)
-	if err != nil {
-		t.Fatal(err)
+	for name, open := range map[string]func(*wire.Interface) (wire.Sender, error){
+		"packet": wire.OpenPacket, "bypass": wire.OpenBypass, "xdp": openStampedXDP,
+	} {
+		for _, tooLong := range []int{1515, 1519} { // which may have a tag, and which may not
+			t.Run(fmt.Sprintf("%s/%d", name, tooLong), func(t *testing.T) {
+				sender, err := open(i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer sender.Close()
+				testStampsCountSentFrames(t, sender, tooLong)
+			})
+		}
 	}
-	defer sender.Close()
+}
+
+func testStampsCountSentFrames(t *testing.T, sender wire.Sender, tooLong int) {
 	stamps, err := wire.StampFrames(sender)
 	if err != nil {
 		t.Fatal(err)
@@ -528,10 +540,11 @@ func TestTransmitTimestampsCountSentFrames(t *testing.T) {
 	for _, k := range []int{0, 1, 5, 254, 255, 256, 511, 600, 699} {
 		packets[k].Data = lab.Frame(0, uint32(k), 1514)
 	}
-	packets[300].Data = lab.Frame(0, 300, 1515)
+	packets[300].Data = lab.Frame(0, 300, tooLong)
 	if err := lab.SetMTU("right", 1000); err != nil {
 		t.Fatal(err)
 	}
+	sender.WarmUp()
 	refused, later := time.Now().Add(20*time.Millisecond).UnixNano(), make(chan error, 1)
 	time.AfterFunc(20*time.Millisecond, func() { later <- lab.SetMTU("right", 1500) })
 	if sent, err := sender.Send(packets); sent != 300 || !errors.Is(err, wire.ErrTooLong) || sender.Retries() == 0 {

@@ -31,8 +31,7 @@ type socketStamps struct {
 	controls [stampBatch][controlSize]byte
 }
 
-// stampedSocket is a socket and the numbers of its frames. Without numbers, they are those
-// of the kernel.
+// stampedSocket is a socket and the numbers of its frames.
 type stampedSocket struct {
 	descriptor int
 	numbers    *frameNumbers
@@ -43,7 +42,8 @@ type stampedSocket struct {
 func StampFrames(sender Sender) (Stamps, error) {
 	switch sender := sender.(type) {
 	case *packetSender:
-		return stampSockets([]stampedSocket{{descriptor: sender.socket}}, func(unix.Errno) {})
+		sender.numbers = &frameNumbers{}
+		return stampSockets([]stampedSocket{{sender.socket, sender.numbers}}, func(unix.Errno) {})
 	case *TunnelSender:
 		var sockets []stampedSocket
 		for _, socket := range sender.sockets {
@@ -128,9 +128,11 @@ func (s *socketStamps) readReady(socket stampedSocket, dst []Stamp) (n int, err 
 		if answer != 0 {
 			s.answered(answer)
 		}
-		if ok {
-			stamp.Frame = socket.numbers.of(stamp.Frame)
-			dst[n] = stamp
+		if !ok {
+			continue
+		}
+		if frame, wasSent := socket.numbers.of(stamp.Frame); wasSent {
+			dst[n] = Stamp{Frame: frame, Time: stamp.Time}
 			n++
 		}
 	}
