@@ -57,13 +57,18 @@ func (a *ahead) close() {
 	<-a.stopped
 }
 
-// scan cuts the data into pieces.
+// scan cuts the data into pieces and has them decompressed.
 func (a *ahead) scan() {
 	defer close(a.stopped)
+	cutPieces(a.src, a.send)
+}
+
+// cutPieces cuts the data of src into pieces, until it ends or yield returns false.
+func cutPieces(src io.Reader, yield func(*piece) bool) {
 	p, latest, read := new(piece), uint64(0), int64(0)
 	buffer := make([]byte, 64<<10)
 	for {
-		n, err := a.src.Read(buffer)
+		n, err := src.Read(buffer)
 		kept := 0 // up to this byte, buffer is in pieces
 		for i, b := range buffer[:n] {
 			latest = latest<<8 | uint64(b)
@@ -80,7 +85,7 @@ func (a *ahead) scan() {
 			}
 			next := p.cut(end)
 			next.isBlock = magic == blockMagic
-			if !a.send(p) {
+			if !yield(p) {
 				return
 			}
 			p = next
@@ -89,7 +94,7 @@ func (a *ahead) scan() {
 		if err != nil {
 			p.cut(read * 8)
 			p.err = err
-			a.send(p)
+			yield(p)
 			return
 		}
 	}
@@ -142,16 +147,21 @@ func (a *ahead) send(p *piece) bool {
 func (a *ahead) decompress(p *piece) {
 	defer close(p.done)
 	d := a.decoders.Get().(*decoder)
+	if !d.decodes(p) {
+		a.decoders.Put(d)
+		return
+	}
+	p.decoder = d
+}
+
+// decodes decompresses a piece, and reports whether it is a block.
+func (d *decoder) decodes(p *piece) bool {
 	d.input = input{buffer: p.data, base: p.start / 8}
 	d.take(uint(p.start % 8))
 	d.take(magicBits)
 	var err error
 	p.plain, p.checksum, err = d.block(maxLevel * blockUnit)
-	if err != nil || d.position() != p.end {
-		a.decoders.Put(d)
-		return
-	}
-	p.decoder = d
+	return err == nil && d.position() == p.end
 }
 
 // Read passes the decompressed data to the Reader.

@@ -1,6 +1,7 @@
 // Package bunzip2 decompresses bzip2. It is almost twice as fast as compress/bzip2 and has
-// four more features: it does not read data after the end of a file, it verifies a block
-// before it returns any of its data, it can start at any block, and it uses several cores.
+// five more features: it does not read data after the end of a file, it verifies a block
+// before it returns any of its data, it can start at any block, it finds the next intact
+// block after damage, and it uses several cores.
 package bunzip2
 
 import (
@@ -43,6 +44,7 @@ type Reader struct {
 	checksum uint32 // of the blocks of this file
 	blocks   int64
 	offset   int64          // after the last block, in bytes of the data
+	start    int64          // of the last block or end, in bits of the file
 	unread   contentsReader // of the last block
 	finished error          // what Read returns after it
 }
@@ -84,7 +86,7 @@ func (r *Reader) Resume(src *bufio.Reader, bit int64) {
 func (r *Reader) reset(src *bufio.Reader) {
 	r.input = input{src: src}
 	r.OnBlock, r.ahead, r.single, r.inFile, r.resumed = nil, nil, false, false, false
-	r.checksum, r.blocks, r.offset, r.unread, r.finished = 0, 0, 0, contentsReader{}, nil
+	r.checksum, r.blocks, r.offset, r.start, r.unread, r.finished = 0, 0, 0, 0, contentsReader{}, nil
 }
 
 // Read implements io.Reader. It returns all blocks before a damaged one, and then the
@@ -116,7 +118,7 @@ func (r *Reader) next() error {
 	if !r.inFile {
 		return r.readHeader()
 	}
-	start := r.position()
+	r.start = r.position()
 	magic := r.take(magicBits)
 	switch {
 	case r.missing:
@@ -126,13 +128,13 @@ func (r *Reader) next() error {
 	case magic != blockMagic:
 		return fmt.Errorf("block %d begins with 0x%012x, wanted 0x%012x", r.blocks+1, magic, int64(blockMagic))
 	}
-	plain, checksum, err := r.readBlock(start)
+	plain, checksum, err := r.readBlock(r.start)
 	r.blocks++
 	if err != nil {
 		return fmt.Errorf("block %d: %w", r.blocks, err)
 	}
 	if r.OnBlock != nil {
-		r.OnBlock(r.offset, start)
+		r.OnBlock(r.offset, r.start)
 	}
 	r.checksum = (r.checksum<<1 | r.checksum>>31) ^ checksum
 	r.offset += plain.size()
@@ -158,7 +160,7 @@ func (r *Reader) readHeader() error {
 	for len(head) < headerSize && r.has(8) {
 		head = append(head, byte(r.take(8)))
 	}
-	if len(head) == headerSize && string(head[:3]) == fileMagic && head[3] >= '1' && head[3] <= '0'+maxLevel {
+	if len(head) == headerSize && isHeader(head) {
 		r.size = int(head[3]-'0') * blockUnit
 		r.inFile, r.resumed, r.checksum = true, false, 0
 		return nil
@@ -171,6 +173,10 @@ func (r *Reader) readHeader() error {
 	}
 	r.take(8) // which is not there
 	return r.cause()
+}
+
+func isHeader(head []byte) bool {
+	return string(head[:3]) == fileMagic && head[3] >= '1' && head[3] <= '0'+maxLevel
 }
 
 // trailing returns an error if the last file is followed by anything but zeros.
