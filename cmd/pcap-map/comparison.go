@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -101,7 +102,7 @@ func (c *comparison) compare() error {
 		}
 		readers[side] = stream.NewReader(src)
 	}
-	c.run.Progress.Start(c.opener.Size(input.Paths(c.inputs[:])), nil)
+	c.run.Progress.Start(c.opener.Size(slices.Values([]string{c.inputs[0].Path, c.inputs[1].Path})), nil)
 	debug.SetMemoryLimit(c.config.memory) // or as much again waits for the garbage collector
 	sent := &reference{reader: readers[compare.Reference], decap: c.config.decap, rewriter: c.config.rewriter}
 	result, err := compare.Compare(sent, readers[compare.Capture], compare.Options{

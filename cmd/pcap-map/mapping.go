@@ -126,7 +126,7 @@ func (m *mapping) readCaptures() error {
 	if inputs, err = m.opener.WithoutOutput(inputs, m.problems); err != nil {
 		return err
 	}
-	m.run.Progress.Start(m.opener.Size(input.Paths(inputs)), nil)
+	m.run.Progress.Start(m.opener.Size(inputs.Paths()), nil)
 	err = m.surveyAll(inputs)
 	m.problems.WarnSkipped()
 	if err == nil {

@@ -45,11 +45,11 @@ type surveyTask struct {
 
 // surveyAll surveys several inputs at the same time, and puts their results in the order of
 // the inputs.
-func (m *mapping) surveyAll(inputs []input.File) error {
+func (m *mapping) surveyAll(inputs *input.FileList) error {
 	ctx, cancel := context.WithCancel(m.run.Context)
 	defer cancel()
-	jobs := min(m.config.jobs, len(inputs))
-	parts := m.config.jobs / max(len(inputs), 1)
+	jobs := min(m.config.jobs, inputs.Len())
+	parts := m.config.jobs / max(inputs.Len(), 1)
 	waiting := make(chan surveyTask)
 	begun := make(chan surveyTask, lookAhead*jobs)
 	for range jobs {
@@ -64,7 +64,7 @@ func (m *mapping) surveyAll(inputs []input.File) error {
 	go func() {
 		defer close(waiting)
 		defer close(begun)
-		for _, file := range inputs {
+		for file := range inputs.All() {
 			task := surveyTask{file, make(chan *mapped, 1)}
 			for _, queue := range []chan surveyTask{waiting, begun} {
 				select {

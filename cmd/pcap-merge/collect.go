@@ -55,14 +55,16 @@ func (m *merging) collect() error {
 	if err := m.addAll(selected); err != nil {
 		return err
 	}
-	for files := range slices.Chunk(named, peekBatch) {
-		candidates := make([]candidate, len(files))
-		for i, file := range files {
-			candidates[i].File = file
+	candidates := make([]candidate, 0, min(named.Len(), peekBatch))
+	for first := 0; first < named.Len(); first += peekBatch {
+		candidates = candidates[:0]
+		for i := first; i < min(first+peekBatch, named.Len()); i++ {
+			candidates = append(candidates, candidate{File: named.At(i)})
 		}
 		if err := m.addAll(candidates); err != nil {
 			return err
 		}
+		named.Forget(first) // m.captures has their names, too
 	}
 	return merge.ShiftAll(m.inputs, m.config.align)
 }
@@ -86,9 +88,9 @@ func (m *merging) addAll(candidates []candidate) error {
 
 // operands lists the files that the operands name. Without them and a selection, stdin is
 // read.
-func (m *merging) operands() ([]input.File, error) {
+func (m *merging) operands() (*input.FileList, error) {
 	if m.config.selects && len(m.run.Flags.Operands()) == 0 {
-		return nil, nil
+		return new(input.FileList), nil
 	}
 	found, failed, err := input.Expand(m.run.Flags.Operands(), m.config.names, m.problems)
 	m.named += failed
@@ -170,12 +172,16 @@ func contentsOf(s *input.Selected) merge.Contents {
 	return c
 }
 
-func (m *merging) sizeOf(selected []candidate, named []input.File) int64 {
-	paths := input.Paths(named)
-	for _, c := range selected {
-		paths = append(paths, c.Path)
-	}
-	return m.opener.Size(paths)
+// sizeOf is the number of bytes to read, or -1 if it is unknown.
+func (m *merging) sizeOf(selected []candidate, named *input.FileList) int64 {
+	return m.opener.Size(func(yield func(path string) bool) {
+		for _, c := range selected {
+			if !yield(c.Path) {
+				return
+			}
+		}
+		named.Paths()(yield)
+	})
 }
 
 // peek reads the beginning of all regular files at the same time.
@@ -184,19 +190,21 @@ func (m *merging) peek(candidates []candidate) {
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
+			reader := m.captures.NewPeeker()
+			defer reader.Close()
 			for m.run.Context.Err() == nil {
 				i := int(next.Add(1)) - 1
 				if i >= len(candidates) {
 					return
 				}
-				m.peekOne(&candidates[i])
+				m.peekOne(&candidates[i], reader)
 			}
 		})
 	}
 	workers.Wait()
 }
 
-func (m *merging) peekOne(c *candidate) {
+func (m *merging) peekOne(c *candidate, reader *merge.Peeker) {
 	if c.Path == "-" || c.isArchive || c.err != nil {
 		return
 	}
@@ -211,7 +219,7 @@ func (m *merging) peekOne(c *candidate) {
 	if c.record != nil && m.useRecord(c) {
 		return
 	}
-	if c.peeked.contents, c.err = m.captures.Peek(c.Path); errors.Is(c.err, stream.ErrNotCapture) && input.IsArchiveFile(c.Path) {
+	if c.peeked.contents, c.err = reader.Peek(c.Path); errors.Is(c.err, stream.ErrNotCapture) && input.IsArchiveFile(c.Path) {
 		c.isArchive, c.err = true, nil
 	}
 }

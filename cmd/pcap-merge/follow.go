@@ -80,15 +80,15 @@ func (m *merging) growingTrouble(file *merge.Input, err error) error {
 	switch {
 	case errors.As(err, &unread):
 		m.unread.Add(unread.Lost)
-		m.problems.Unread(input.File{Path: file.Path}, unread, unread.Offset, unread.Lost)
+		m.problems.Unread(input.File{Path: file.Path()}, unread, unread.Offset, unread.Lost)
 	case errors.As(err, &damage):
-		m.problems.Damage(input.File{Path: file.Path}, damage)
+		m.problems.Damage(input.File{Path: file.Path()}, damage)
 	case errors.Is(err, stream.ErrNotCapture):
-		if !m.problems.NotCapture(input.File{Path: file.Path, Found: true}, err) {
+		if !m.problems.NotCapture(input.File{Path: file.Path(), Found: true}, err) {
 			return nil
 		}
 	default:
-		m.problems.Failed(input.File{Path: file.Path}, err)
+		m.problems.Failed(input.File{Path: file.Path()}, err)
 	}
 	return m.problems.Stop()
 }

@@ -54,10 +54,14 @@ func merger() *tool.Tool {
 	}
 }
 
-// mergeMemory is what a merge takes besides --memory, in bytes: read-ahead of open files,
-// decompressors and compressors. The limit is a soft one: at it, garbage is collected that
-// would be left until the heap has doubled.
+// mergeMemory is what a merge takes besides --memory, in bytes: inputs, read-ahead of open
+// files, decompressors and compressors. The limit is a soft one: at it, garbage is collected
+// that would be left until the heap has doubled.
 const mergeMemory = 64 << 20
+
+// codeMemory is what the code of the program takes of mergeMemory, in bytes: the runtime does
+// not count it. It is 6 MiB, and 2 are for what is allocated before a collection ends.
+const codeMemory = 8 << 20
 
 func run(run *tool.Run) error {
 	opener := input.NewOpener(run)
@@ -67,7 +71,7 @@ func run(run *tool.Run) error {
 	}
 	m := newMerging(run, config, opener)
 	defer m.runs.Close()
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(config.memory + config.memory/8 + mergeMemory))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(config.memory + config.memory/8 + mergeMemory - codeMemory))
 	out, err := run.OpenOutput(true)
 	if err != nil {
 		return err

@@ -149,6 +149,7 @@ func (m *merging) play(writer *stream.Writer) error {
 		return mergeError(err)
 	}
 	m.inputs = inputs
+	m.captures.Free() // what the runs of Fold need takes its place
 	shift := int64(0)
 	for round := int64(0); m.config.loop == 0 || round < m.config.loop; round++ {
 		var span schedule.Span
@@ -264,7 +265,7 @@ func (m *merging) trouble(in *merge.Input, err error) error {
 	return m.problems.Stop()
 }
 
-func fileOf(in *merge.Input) input.File { return input.File{Path: in.Path, Archive: in.Archive} }
+func fileOf(in *merge.Input) input.File { return input.File{Path: in.Path(), Archive: in.Archive()} }
 
 // giveUp leaves an input out of later rounds.
 func (m *merging) giveUp(in *merge.Input) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 
 	"pcap-replay/internal/archive"
@@ -150,7 +151,7 @@ func (t *taker) size() int64 {
 	for i := range t.config.choices {
 		paths[i] = t.config.choices[i].path
 	}
-	return t.archives.Opener.Size(paths)
+	return t.archives.Opener.Size(slices.Values(paths))
 }
 
 // visit takes a member if it is selected.

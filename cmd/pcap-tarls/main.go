@@ -7,6 +7,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/urfave/cli/v2"
 
 	"pcap-replay/internal/input"
@@ -51,6 +53,6 @@ func run(run *tool.Run) error {
 	l := newLister(run, config, out)
 	run.SetCounters(l.counters)
 	run.SetSummary(l.summary)
-	run.Progress.Start(l.archives.Opener.Size(config.archives), nil)
+	run.Progress.Start(l.archives.Opener.Size(slices.Values(config.archives)), nil)
 	return l.listAll()
 }

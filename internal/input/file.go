@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,15 +29,6 @@ type File struct {
 
 // Display is the name for messages, safe for a terminal.
 func (f File) Display() string { return files.Display(f.Path, f.Archive) }
-
-// Paths are the paths of files.
-func Paths(list []File) []string {
-	paths := make([]string, len(list))
-	for i, file := range list {
-		paths[i] = file.Path
-	}
-	return paths
-}
 
 // Names selects files of folders and members of tarballs.
 type Names struct {
@@ -86,16 +77,18 @@ func CheckStdinOnce(operands []string) error {
 // Expand turns operands into the files to read. It searches folders, in the order of names,
 // for regular files that are not hidden. No operand means stdin. Files that cannot be read
 // are reported and left out; failed is their number.
-func Expand(operands []string, names Names, problems *Problems) (list []File, failed int, err error) {
+func Expand(operands []string, names Names, problems *Problems) (list *FileList, failed int, err error) {
+	list = new(FileList)
 	if len(operands) == 0 {
-		return []File{{Path: "-"}}, 0, nil
+		list.add(File{Path: "-"})
+		return list, 0, nil
 	}
 	if err := CheckStdinOnce(operands); err != nil {
 		return nil, 0, err
 	}
 	for _, operand := range operands {
 		if operand == "-" {
-			list = append(list, File{Path: operand})
+			list.add(File{Path: operand})
 			continue
 		}
 		info, err := os.Stat(operand)
@@ -104,37 +97,39 @@ func Expand(operands []string, names Names, problems *Problems) (list []File, fa
 			problems.Failed(File{Path: operand}, err)
 			failed++
 		case info.IsDir():
-			found, bad := searchFolder(operand, names, problems)
-			if len(found) == 0 && bad == 0 {
+			before := list.Len()
+			bad := searchFolder(list, operand, names, problems)
+			if list.Len() == before && bad == 0 {
 				problems.Empty(operand, names)
 				bad++
 			}
-			list, failed = append(list, found...), failed+bad
+			failed += bad
 		default:
-			list = append(list, File{Path: operand})
+			list.add(File{Path: operand})
 		}
 	}
 	return list, failed, nil
 }
 
-func searchFolder(folder string, names Names, problems *Problems) (list []File, failed int) {
-	walkFolder(folder, func(path, below string, entry fs.DirEntry, err error) {
+// searchFolder adds the files of a folder to a list.
+func searchFolder(list *FileList, folder string, names Names, problems *Problems) (failed int) {
+	walkFolder(folder, func(found entry, err error) {
 		switch {
 		case err != nil:
-			problems.Failed(File{Path: path}, err)
+			problems.Failed(File{Path: found.path}, err)
 			failed++
-		case entry.IsDir() || archive.IsIndexPath(path) || !names.Want(below):
-		case isHidden(entry):
-			if LooksLikeCapture(path) {
-				problems.Skip(File{Path: path, Found: true}, "is hidden")
+		case archive.IsIndexPath(found.path) || !names.Want(found.below):
+		case found.isHidden():
+			if LooksLikeCapture(found.path) {
+				problems.Skip(File{Path: found.path, Found: true}, "is hidden")
 			}
-		case isRegular(path, entry):
-			list = append(list, File{Path: path, Found: true})
-		case !skipIrregular(path, problems):
+		case found.isRegular():
+			list.add(File{Path: found.path, Found: true})
+		case !skipIrregular(found.path, problems):
 			failed++
 		}
 	})
-	return list, failed
+	return failed
 }
 
 // RegularFiles returns the files of a folder that may be captures. It ignores folders below
@@ -143,37 +138,12 @@ func RegularFiles(folder string, names Names) (paths []string, err error) {
 	if _, err := os.Stat(folder); err != nil {
 		return nil, err
 	}
-	walkFolder(folder, func(path, below string, entry fs.DirEntry, err error) {
-		if err == nil && !isHidden(entry) && isRegular(path, entry) && names.Want(below) {
-			paths = append(paths, path)
+	walkFolder(folder, func(found entry, err error) {
+		if err == nil && !found.isHidden() && found.isRegular() && names.Want(found.below) {
+			paths = append(paths, found.path)
 		}
 	})
 	return paths, nil
-}
-
-// walkFolder visits everything in a folder except hidden folders, in the order of names.
-func walkFolder(folder string, visit func(path, below string, entry fs.DirEntry, err error)) {
-	folder += string(filepath.Separator) // otherwise a link to a folder would not be followed
-	_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && path != folder && entry.IsDir() && isHidden(entry) {
-			return fs.SkipDir
-		}
-		below, _ := filepath.Rel(folder, path)
-		visit(path, below, entry, err)
-		return nil
-	})
-}
-
-func isHidden(entry fs.DirEntry) bool { return strings.HasPrefix(entry.Name(), ".") }
-
-// isRegular follows a symbolic link to a file. It does not follow links to folders, which
-// may form a loop.
-func isRegular(path string, entry fs.DirEntry) bool {
-	if entry.Type()&fs.ModeSymlink == 0 {
-		return entry.Type().IsRegular()
-	}
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
 }
 
 // skipIrregular skips everything that is neither a regular file nor a link to one. A
@@ -271,21 +241,21 @@ func (o *Opener) IsOutput(path string) bool {
 
 // WithoutOutput leaves out the files of folders that this run writes. Like RefuseOutput, it
 // refuses an output that is a capture of such a folder.
-func (o *Opener) WithoutOutput(list []File, problems *Problems) ([]File, error) {
-	for _, file := range list {
+func (o *Opener) WithoutOutput(list *FileList, problems *Problems) (*FileList, error) {
+	inputs := new(FileList)
+	for file := range list.All() {
 		if file.Found {
 			if err := o.RefuseOutput(file.Path); err != nil {
 				return nil, err
 			}
+			if o.IsOutput(file.Path) {
+				problems.Messages.Warnf("skipped %s, which is the output", file.Display())
+				continue
+			}
 		}
+		inputs.add(file)
 	}
-	return slices.DeleteFunc(list, func(file File) bool {
-		isOutput := file.Found && o.IsOutput(file.Path)
-		if isOutput {
-			problems.Messages.Warnf("skipped %s, which is the output", file.Display())
-		}
-		return isOutput
-	}), nil
+	return inputs, nil
 }
 
 // RefuseOutput refuses an output that is a capture of a folder, because a search of the
@@ -312,8 +282,8 @@ func isCaptureFile(path string) bool {
 }
 
 // Size is the number of bytes to read, or -1 if it is unknown.
-func (o *Opener) Size(paths []string) (total int64) {
-	for _, path := range paths {
+func (o *Opener) Size(paths iter.Seq[string]) (total int64) {
+	for path := range paths {
 		info, err := o.stat(path)
 		if err != nil || !info.Mode().IsRegular() {
 			return -1

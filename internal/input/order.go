@@ -26,9 +26,9 @@ const orderBudget = 256 << 20
 // milliseconds out of order.
 const rotationOverlap = int64(10 * time.Millisecond)
 
-// timedFile is a file with the times of its capture.
+// timedFile is a file, by its number, with the times of its capture.
 type timedFile struct {
-	*File
+	number int
 	survey.Span
 }
 
@@ -42,35 +42,34 @@ func (f *timedFile) follows(previous *timedFile) bool {
 // chosen the order of their names. It looks at regular files only. A file that is named
 // again is played again.
 func (p *Playback) CheckOrder(flags *tool.Flags) error {
-	if len(p.files) == 1 {
-		return p.refuseTarball(&p.files[0], flags)
+	if p.files.Len() == 1 {
+		return p.refuseTarball(p.files.At(0), flags)
 	}
 	var timed []timedFile
 	reader := stream.NewReader(nil)
 	defer debug.FreeOSMemory() // what has decompressed takes as much again when the files are played
 	defer reader.Close()
-	for i := range p.files {
-		file := &p.files[i]
+	for i := range p.files.Len() {
 		span, ok, err := p.findSpan(reader, i)
 		switch {
 		case errors.Is(err, stream.ErrNotCapture):
-			if err := p.refuseTarball(file, flags); err != nil {
+			if err := p.refuseTarball(p.files.At(i), flags); err != nil {
 				return err
 			}
 		case p.ctx.Err() != nil:
 			return p.ctx.Err()
 		case ok:
-			timed = append(timed, timedFile{file, span})
+			timed = append(timed, timedFile{i, span})
 		}
 	}
-	if err := checkOverlaps(timed, flags); err != nil {
+	if err := p.checkOverlaps(timed, flags); err != nil {
 		return err
 	}
 	return p.checkSorted(timed, flags)
 }
 
 // refuseTarball refuses a file that is a tarball.
-func (p *Playback) refuseTarball(file *File, flags *tool.Flags) error {
+func (p *Playback) refuseTarball(file File, flags *tool.Flags) error {
 	if info, err := os.Stat(file.Path); file.Path == "-" || err != nil || !info.Mode().IsRegular() || !IsArchiveFile(file.Path) {
 		return nil
 	}
@@ -80,7 +79,7 @@ func (p *Playback) refuseTarball(file *File, flags *tool.Flags) error {
 // findSpan finds the times of a file. ok is false if the file cannot be read, which is
 // reported when it is played.
 func (p *Playback) findSpan(reader *stream.Reader, index int) (span survey.Span, ok bool, err error) {
-	path := p.files[index].Path
+	path := p.files.At(index).Path
 	if info, err := os.Stat(path); path == "-" || err != nil || !info.Mode().IsRegular() {
 		return span, false, nil
 	}
@@ -97,7 +96,7 @@ func (p *Playback) findSpan(reader *stream.Reader, index int) (span survey.Span,
 	if err != nil {
 		return span, false, nil
 	}
-	return survey.FindSpan(reader, unpositioned{p, file}, size.Size(), orderBudget/int64(len(p.files)))
+	return survey.FindSpan(reader, unpositioned{p, file}, size.Size(), orderBudget/int64(p.files.Len()))
 }
 
 // unpositioned reads a file without moving its position, until the run ends.
@@ -114,14 +113,14 @@ func (u unpositioned) ReadAt(b []byte, offset int64) (int, error) {
 }
 
 // checkOverlaps refuses captures that overlap.
-func checkOverlaps(list []timedFile, flags *tool.Flags) error {
+func (p *Playback) checkOverlaps(list []timedFile, flags *tool.Flags) error {
 	sorted := slices.SortedStableFunc(slices.Values(list), func(a, b timedFile) int { return cmp.Compare(a.First, b.First) })
 	var longest *timedFile // of those before, the one that ends last
 	for i := range sorted {
 		next := &sorted[i]
-		if longest != nil && next.Path != longest.Path && !next.follows(longest) {
+		if longest != nil && !next.follows(longest) && p.files.At(next.number).Path != p.files.At(longest.number).Path {
 			return tool.UsageErrorf("%s and %s overlap in time: the second begins at %s, and the first has packets of %s",
-				longest.Display(), next.Display(), record.Time(next.First), record.Time(longest.Latest)).WithHint(mergeLine(flags))
+				p.files.At(longest.number).Display(), p.files.At(next.number).Display(), record.Time(next.First), record.Time(longest.Latest)).WithHint(mergeLine(flags))
 		}
 		if longest == nil || next.Latest > longest.Latest {
 			longest = next
@@ -134,9 +133,11 @@ func checkOverlaps(list []timedFile, flags *tool.Flags) error {
 // are named stay in the order of the operands.
 func (p *Playback) checkSorted(list []timedFile, flags *tool.Flags) error {
 	for i := range list[:max(len(list)-1, 0)] {
-		before, next := &list[i], &list[i+1]
+		if list[i+1].First >= list[i].First {
+			continue
+		}
+		before, next := p.files.At(list[i].number), p.files.At(list[i+1].number)
 		switch {
-		case next.First >= before.First:
 		case before.Found && next.Found:
 			return tool.UsageErrorf("%s begins before %s, which is before it in the order of names", next.Display(), before.Display()).
 				WithHint(mergeLine(flags) + ", or name the captures in the order that is wanted")

@@ -21,7 +21,7 @@ type Playback struct {
 	problems *Problems
 	progress *tool.Progress
 	operands []string
-	files    []File
+	files    *FileList
 	opened   map[int]io.ReadCloser // opened in advance; nil if opening failed
 	start    int64                 // of stdin, if it is a file that is played again
 
@@ -67,7 +67,7 @@ func NewPlayback(ctx context.Context, operands []string, opener *Opener, problem
 
 // checkStdin refuses a terminal before anything is read.
 func (p *Playback) checkStdin() error {
-	for _, file := range p.files {
+	for file := range p.files.All() {
 		if file.Path == "-" {
 			return p.opener.CheckStdin()
 		}
@@ -76,7 +76,7 @@ func (p *Playback) checkStdin() error {
 }
 
 // Size is the number of bytes to read, or -1 if it is unknown.
-func (p *Playback) Size() int64 { return p.opener.Size(Paths(p.files)) }
+func (p *Playback) Size() int64 { return p.opener.Size(p.files.Paths()) }
 
 // Current is the path of the current file.
 func (p *Playback) Current() string { return p.current.Path }
@@ -84,7 +84,7 @@ func (p *Playback) Current() string { return p.current.Path }
 // CheckRewinds returns an error if the files cannot be read more than once. flag is the
 // flag that requires this, and hint is an alternative.
 func (p *Playback) CheckRewinds(flag, hint string) error {
-	for _, in := range p.files {
+	for in := range p.files.All() {
 		var file any = p.opener.In
 		if in.Path != "-" {
 			opened, err := os.Open(in.Path)
@@ -114,7 +114,7 @@ func (p *Playback) CheckRewinds(flag, hint string) error {
 func (p *Playback) Rewind() error {
 	p.closeFile()
 	p.next, p.section, p.again = 0, 0, true
-	for _, file := range p.files {
+	for file := range p.files.All() {
 		if file.Path == "-" {
 			if _, err := p.opener.In.(io.Seeker).Seek(p.start, io.SeekStart); err != nil {
 				return files.Named(file.Path, err)
@@ -130,10 +130,8 @@ func (p *Playback) ForgetPosition() { p.before = 0 }
 // OpenAhead opens the files in advance, up to the limit of descriptors, because the
 // privilege to open them may be dropped later.
 func (p *Playback) OpenAhead() error {
-	for i, in := range p.files {
-		if len(p.opened) >= files.DescriptorLimit()/2 {
-			break
-		}
+	for i := range min(p.files.Len(), files.DescriptorLimit()/2) {
+		in := p.files.At(i)
 		file, err := p.opener.Open(in.Path)
 		if err != nil {
 			if err := p.notOpened(in, err); err != nil {
@@ -188,10 +186,10 @@ func (p *Playback) Buffered() bool { return p.reader != nil && p.reader.Buffered
 // openNext opens the next file. After the last one it returns io.EOF, or ErrReported if no
 // file could be read.
 func (p *Playback) openNext() error {
-	for p.next < len(p.files) {
+	for p.next < p.files.Len() {
 		index := p.next
 		p.next++
-		in := p.files[index]
+		in := p.files.At(index)
 		file, ahead := p.opened[index]
 		if ahead {
 			delete(p.opened, index)

@@ -84,6 +84,15 @@ func (b *blocks) freeBatch(unused []stream.Packet) {
 	b.batches[len(unused)] = append(b.batches[len(unused)], unused)
 }
 
+// freeVacant leaves the memory of blocks and batches that are not used to the garbage
+// collector.
+func (b *blocks) freeVacant() {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	clear(b.vacant)
+	clear(b.batches)
+}
+
 // slab is memory for copies of data, one after another. A full slab is freed with the last
 // of its copies.
 type slab []byte

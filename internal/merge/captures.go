@@ -14,6 +14,9 @@ type Captures struct {
 	pool   *files.Pool
 	window int64
 	blocks *blocks
+	paths  files.NameList // of the files
+	files  Origin
+	inputs inputSlab
 }
 
 // NewCaptures returns Captures that sort packets which are out of order by up to window
@@ -21,11 +24,22 @@ type Captures struct {
 // out of order it is. What was read ahead of a compressed file stays in memory. If memory
 // bytes are not enough for all files, the windows become shorter.
 func NewCaptures(pool *files.Pool, window, memory int64) *Captures {
-	return &Captures{pool: pool, window: window, blocks: newBlocks(max(memory, minMemory))}
+	c := &Captures{pool: pool, window: window, blocks: newBlocks(max(memory, minMemory))}
+	c.files = Origin{path: c.paths.At, open: func(in *Input, blockSize int) (Reader, error) {
+		file, err := pool.Open(in.Path())
+		if err != nil {
+			return nil, err
+		}
+		return c.read(file, in, blockSize), nil
+	}}
+	return c
 }
 
 // minMemory is the least memory for reading ahead, in bytes.
 const minMemory = 16 << 20
+
+// Free frees the memory of files that have been closed.
+func (c *Captures) Free() { c.blocks.freeVacant() }
 
 // Contents is what is known of a capture before it is merged.
 type Contents struct {
@@ -54,32 +68,42 @@ const UnknownDisorder = -1
 // all its sections and its disorder.
 const peekLimit = 4 << 20
 
-// peekBlock is how many bytes of a file are read at a time to find its first packet.
-const peekBlock = 16 << 10
+// peekBlock is how many bytes of a file are read at a time.
+const peekBlock = 64 << 10
+
+// Peeker looks at files before they are merged. It uses its memory for one file after
+// another. Close it after use.
+type Peeker struct {
+	captures *Captures
+	reader   *stream.Reader
+	batch    []stream.Packet
+}
+
+// NewPeeker returns a Peeker.
+func (c *Captures) NewPeeker() *Peeker {
+	return &Peeker{captures: c, reader: stream.NewReaderSize(nil, peekBlock), batch: make([]stream.Packet, 64)}
+}
+
+// Close frees what the last file has taken.
+func (p *Peeker) Close() error { return p.reader.Close() }
 
 // Peek reads the beginning of a file, or all of a small file. It skips damage, which the
 // merge will find again.
-func (c *Captures) Peek(path string) (Contents, error) {
-	file, err := c.pool.Open(path)
+func (p *Peeker) Peek(path string) (Contents, error) {
+	file, err := p.captures.pool.Open(path)
 	if err != nil {
 		return Contents{}, err
 	}
 	defer file.Close()
-	small := file.Info().Size() <= peekLimit
-	block := peekBlock
-	if small {
-		block = 64 << 10
-	}
-	r := stream.NewReaderSize(io.NewSectionReader(file, 0, math.MaxInt64), block)
-	defer r.Close()
-	return c.peek(r, small)
+	p.reader.Reset(io.NewSectionReader(file, 0, math.MaxInt64))
+	return p.peek(file.Info().Size() <= peekLimit)
 }
 
-func (c *Captures) peek(r *stream.Reader, all bool) (Contents, error) {
+func (p *Peeker) peek(all bool) (Contents, error) {
 	contents := Contents{First: math.MinInt64, Earliest: math.MinInt64, Latest: math.MaxInt64, Disorder: UnknownDisorder}
-	disorder := newDisorder(c.window)
+	disorder := newDisorder(p.captures.window)
 	earliest, latest := int64(math.MaxInt64), int64(math.MinInt64)
-	batch := make([]stream.Packet, 64)
+	r, batch := p.reader, p.batch
 	for seen := false; ; {
 		n, err := r.Read(batch)
 		if n > 0 && !seen {
@@ -145,34 +169,40 @@ func FirstOf(src io.Reader) (first int64, ok bool, err error) {
 
 // File is a file to be merged.
 func (c *Captures) File(path string, contents Contents) *Input {
-	return c.Input(path, "", contents, func() (io.ReadCloser, error) { return c.pool.Open(path) })
+	return c.input(&c.files, c.paths.Add(path), contents)
 }
 
 // Input is a capture to be merged. open opens it, also again after it has been closed.
 func (c *Captures) Input(path, archive string, contents Contents, open func() (io.ReadCloser, error)) *Input {
-	disorder, uncompressed := contents.Disorder, contents.Uncompressed // nothing else of contents is kept
-	return &Input{
-		Path: path, Archive: archive,
+	origin := newOrigin(path, archive, func(in *Input, blockSize int) (Reader, error) {
+		src, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return c.read(src, in, blockSize), nil
+	})
+	return c.input(origin, 0, contents)
+}
+
+func (c *Captures) input(origin *Origin, number int, contents Contents) *Input {
+	in := c.inputs.new()
+	*in = Input{
+		origin: origin, number: int32(number),
 		Start: contents.start(c.window), End: contents.Latest, First: contents.First, LinkType: contents.LinkType, HasLinkType: contents.HasLinkType,
-		Open: func(blockSize int) (Reader, error) {
-			src, err := open()
-			if err != nil {
-				return nil, err
-			}
-			return c.read(src, disorder, uncompressed, blockSize), nil
-		},
+		disorder: contents.Disorder, uncompressed: contents.Uncompressed,
 	}
+	return in
 }
 
 // read reads ahead as far as it is necessary to sort the packets.
-func (c *Captures) read(src io.ReadCloser, disorder int64, uncompressed bool, blockSize int) Reader {
+func (c *Captures) read(src io.ReadCloser, in *Input, blockSize int) Reader {
 	batch := batchSize(blockSize)
-	if disorder != UnknownDisorder {
-		return newReorderer(newLookahead(src, 0, c.blocks, blockSize, batch), nil, c.window, disorder)
+	if in.disorder != UnknownDisorder {
+		return newReorderer(newLookahead(src, 0, c.blocks, blockSize, batch), nil, c.window, in.disorder)
 	}
 	file, isFile := src.(*files.PooledFile)
 	var ahead *lookahead
-	if isFile && uncompressed {
+	if isFile && in.uncompressed {
 		ahead = newFileLookahead(file, c.window, c.blocks, blockSize, batch)
 	} else {
 		ahead = newLookahead(src, c.window, c.blocks, blockSize, batch)

@@ -25,9 +25,10 @@ func (r *Runs) Fold(ctx context.Context, inputs []*Input, most int, options Opti
 	if _, err := checkLinkTypes(inputs, options); err != nil {
 		return nil, err
 	}
+	chunkSize := min(partOf(chunkBudget/2, len(inputs)/most), mostFoldedChunk) // a runReader holds two
 	var folded []*Input
 	for group := range slices.Chunk(inputs, most) {
-		run, err := r.fold(ctx, group, options)
+		run, err := r.fold(ctx, group, chunkSize, options)
 		if err != nil {
 			return nil, err
 		}
@@ -41,40 +42,31 @@ func (r *Runs) Fold(ctx context.Context, inputs []*Input, most int, options Opti
 
 // mostAtATime is the largest number of inputs that are open at the same time.
 func mostAtATime(inputs []*Input) int {
-	type event struct {
-		time int64
-		step int // 1 opens an input, -1 closes one
+	starts, ends := make([]int64, len(inputs)), make([]int64, len(inputs))
+	for i, input := range inputs {
+		starts[i], ends[i] = input.Start, max(input.Start, input.End)
 	}
-	events := make([]event, 0, 2*len(inputs))
-	for _, input := range inputs {
-		events = append(events, event{input.Start, 1}, event{max(input.End, input.Start), -1})
-	}
-	slices.SortFunc(events, func(a, b event) int {
-		switch {
-		case a.time < b.time, a.time == b.time && a.step > b.step:
-			return -1
-		case a == b:
-			return 0
+	slices.Sort(starts)
+	slices.Sort(ends)
+	most, closed := 0, 0
+	for opened, start := range starts {
+		for ends[closed] < start {
+			closed++
 		}
-		return 1
-	})
-	open, most := 0, 0
-	for _, event := range events {
-		open += event.step
-		most = max(most, open)
+		most = max(most, opened+1-closed)
 	}
 	return most
 }
 
 // fold merges inputs into one. The result is nil if they have no packets.
-func (r *Runs) fold(ctx context.Context, inputs []*Input, options Options) (*Input, error) {
+func (r *Runs) fold(ctx context.Context, inputs []*Input, chunkSize int, options Options) (*Input, error) {
 	merger, err := New(inputs, options)
 	if err != nil {
 		return nil, err
 	}
 	defer merger.Close()
-	first := *inputs[0]
-	w := runWriter{run: &run{runs: r, contents: Contents{Earliest: math.MaxInt64}}}
+	first := inputs[0]
+	w := runWriter{chunkSize: chunkSize, run: &run{runs: r, contents: Contents{Earliest: math.MaxInt64}}}
 	r.count++
 	batch := make([]stream.Packet, maxBatch)
 	for {
@@ -101,22 +93,22 @@ func (r *Runs) fold(ctx context.Context, inputs []*Input, options Options) (*Inp
 		return nil, nil
 	}
 	return &Input{
-		Path: first.Path, Archive: first.Archive, Start: w.run.contents.Earliest, End: math.MaxInt64, First: w.run.contents.Earliest,
+		Start: w.run.contents.Earliest, End: math.MaxInt64, First: w.run.contents.Earliest,
 		LinkType: w.run.contents.LinkType, HasLinkType: true,
-		Open: func(int) (Reader, error) { return &runReader{run: w.run}, nil },
+		origin: newOrigin(first.Path(), first.Archive(), func(*Input, int) (Reader, error) { return &runReader{run: w.run}, nil }),
 	}, nil
 }
 
 // runWriter appends packets to a run, in its own chunks.
 type runWriter struct {
-	run     *run
-	packets []stream.Packet
-	data    []byte
+	run       *run
+	chunkSize int // in bytes, unless a packet is larger
+	packets   []stream.Packet
+	data      []byte
 }
 
-// foldedChunk is the size of a chunk in bytes, unless a packet is larger: the runs that
-// are read at a time hold two chunks each.
-const foldedChunk = 32 << 10
+// mostFoldedChunk is the largest size of a chunk in bytes, which stays in the CPU cache.
+const mostFoldedChunk = 32 << 10
 
 // add copies a packet.
 func (w *runWriter) add(packet *stream.Packet) error {
@@ -142,10 +134,10 @@ func (w *runWriter) add(packet *stream.Packet) error {
 // makeRoom makes room for a chunk whose first packet has size bytes.
 func (w *runWriter) makeRoom(size int) {
 	if w.packets == nil {
-		w.packets = make([]stream.Packet, 0, foldedChunk/64)
+		w.packets = make([]stream.Packet, 0, w.chunkSize/64)
 	}
-	if cap(w.data) < max(size, foldedChunk) {
-		w.data = make([]byte, 0, max(size, foldedChunk))
+	if cap(w.data) < max(size, w.chunkSize) {
+		w.data = make([]byte, 0, max(size, w.chunkSize))
 	}
 }
 

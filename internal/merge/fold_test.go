@@ -47,8 +47,8 @@ func TestFoldTellsTrouble(t *testing.T) {
 	runs := NewRuns(0, t.TempDir(), 0, false)
 	defer runs.Close()
 	options := Options{Trouble: func(input *Input, err error) error {
-		if told++; input.Path != "b" || err != cause {
-			t.Errorf("%s: %v", input.Path, err)
+		if told++; input.Path() != "b" || err != cause {
+			t.Errorf("%s: %v", input, err)
 		}
 		return nil
 	}}
@@ -81,7 +81,7 @@ func TestFoldEnds(t *testing.T) {
 	runs := NewRuns(0, t.TempDir(), 0, false)
 	defer runs.Close()
 	var linkTypes *LinkTypesError
-	if _, err := runs.Fold(t.Context(), inputs(), 1, Options{Trouble: strict}); !errors.As(err, &linkTypes) || linkTypes.OtherInput.Path != "b" {
+	if _, err := runs.Fold(t.Context(), inputs(), 1, Options{Trouble: strict}); !errors.As(err, &linkTypes) || linkTypes.OtherInput.Path() != "b" {
 		t.Errorf("inputs of two link types: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

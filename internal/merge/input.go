@@ -43,10 +43,8 @@ func isDamage(err error) bool {
 	return ok
 }
 
-// Input is one capture to be merged.
+// Input is one capture to be merged. It is small, because there may be very many.
 type Input struct {
-	// Path is its path, below Archive if that is set.
-	Path, Archive string
 	// Start is the time at which it has to be open, in nanoseconds since the Unix epoch.
 	// None of its packets is earlier, except after one that is too late.
 	Start int64
@@ -60,9 +58,56 @@ type Input struct {
 	// LinkType is the link type of its first packet, if HasLinkType is set.
 	LinkType    stream.LinkType
 	HasLinkType bool
-	// Open opens it for reading in blocks of about blockSize bytes. Its packets come in
+
+	moved        int64 // by how much ShiftAll has moved the packets
+	uncompressed bool  // as in Contents
+	number       int32 // in its origin
+	disorder     int64 // as in Contents
+	origin       *Origin
+}
+
+// Origin is where one input or many come from.
+type Origin struct {
+	archive string
+	path    func(number int) string // of an input, below archive if that is set
+	// open opens an input for reading in blocks of about blockSize bytes. Its packets come in
 	// the order of one input: see the package comment.
-	Open func(blockSize int) (Reader, error)
+	open func(in *Input, blockSize int) (Reader, error)
+}
+
+// newOrigin is the origin of one input.
+func newOrigin(path, archive string, open func(in *Input, blockSize int) (Reader, error)) *Origin {
+	return &Origin{archive: archive, path: func(int) string { return path }, open: open}
+}
+
+// Path is the path of an input, below Archive if that is not empty.
+func (i *Input) Path() string { return i.origin.path(int(i.number)) }
+
+// Archive is the tarball that the input is a member of, or "".
+func (i *Input) Archive() string { return i.origin.archive }
+
+// open opens an input, and moves its packets.
+func (i *Input) open(blockSize int) (Reader, error) {
+	src, err := i.origin.open(i, blockSize)
+	if err != nil || i.moved == 0 {
+		return src, err
+	}
+	return &shiftedReader{src: src, by: i.moved}, nil
+}
+
+// inputSlab is memory for inputs. Each allocation would take more, and the memory of many is
+// free again when none of them is used any more.
+type inputSlab []Input
+
+const inputsInSlab = 256
+
+func (s *inputSlab) new() *Input {
+	if len(*s) == 0 {
+		*s = make([]Input, inputsInSlab)
+	}
+	in := &(*s)[0]
+	*s = (*s)[1:]
+	return in
 }
 
 // LinkTypesError means that two inputs do not fit into one pcap.
@@ -80,10 +125,10 @@ func (e *LinkTypesError) Error() string {
 
 // String is the name for messages.
 func (i *Input) String() string {
-	if i.Archive != "" {
-		return streamName(i.Archive) + ": " + i.Path
+	if i.Archive() != "" {
+		return streamName(i.Archive()) + ": " + i.Path()
 	}
-	return streamName(i.Path)
+	return streamName(i.Path())
 }
 
 func streamName(path string) string {

@@ -160,7 +160,7 @@ func (m *Merger) openAhead() {
 	}
 	s := &source{ranked: m.pending[0]}
 	m.pending = m.pending[1:]
-	s.reader, s.openErr = s.Open(blockSize(m.tree.occupied + 1))
+	s.reader, s.openErr = s.open(blockSize(m.tree.occupied + 1))
 	m.ahead = s
 }
 

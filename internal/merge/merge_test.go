@@ -150,7 +150,7 @@ func TestSortedStableComplete(t *testing.T) {
 				captures := NewCaptures(pool, window, 1<<30)
 				var list []*Input
 				for _, path := range paths {
-					contents, err := captures.Peek(path)
+					contents, err := peek(captures, path)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -158,8 +158,7 @@ func TestSortedStableComplete(t *testing.T) {
 						contents.Disorder = UnknownDisorder
 					}
 					input := captures.File(path, contents)
-					open, size := input.Open, minBlockSize<<random.IntN(7)
-					input.Open = func(int) (Reader, error) { return open(size) } // of small blocks, a window is many
+					openWith(input, minBlockSize<<random.IntN(7)) // of small blocks, a window is many
 					list = append(list, input)
 				}
 				got, late := mergeAll(t, list)
@@ -224,7 +223,7 @@ func TestLateGoesOutAtOnce(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "a")
 		writeCapture(t, path, packets, stream.Uncompressed)
 		captures := NewCaptures(files.NewPool(8, nil), 15e9, 1<<20)
-		contents, err := captures.Peek(path)
+		contents, err := peek(captures, path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +262,7 @@ func TestNothingIsLost(t *testing.T) {
 			}
 			path := filepath.Join(folder, fmt.Sprint(i))
 			writeCapture(t, path, packets, []stream.Compression{stream.Uncompressed, stream.Gzip}[i%2])
-			contents, err := captures.Peek(path)
+			contents, err := peek(captures, path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -353,9 +352,26 @@ func (f *fakeReader) Next() ([]stream.Packet, error) {
 func (f *fakeReader) Close() error { *f.closed++; return nil }
 
 func fakeInput(name string, start int64, closed *int, steps ...fakeStep) *Input {
-	return &Input{Path: name, Start: start, Open: func(int) (Reader, error) {
+	return &Input{Start: start, origin: newOrigin(name, "", func(*Input, int) (Reader, error) {
 		return &fakeReader{slices.Clone(steps), closed}, nil
-	}}
+	})}
+}
+
+// goneInput cannot be opened.
+func goneInput(name string, start int64) *Input {
+	return &Input{Start: start, origin: newOrigin(name, "", func(*Input, int) (Reader, error) { return nil, os.ErrNotExist })}
+}
+
+// openWith makes an input be read in blocks of a size.
+func openWith(input *Input, size int) {
+	origin := *input.origin
+	input.origin = &Origin{path: origin.path, archive: origin.archive, open: func(in *Input, _ int) (Reader, error) { return origin.open(in, size) }}
+}
+
+func peek(captures *Captures, path string) (Contents, error) {
+	peeker := captures.NewPeeker()
+	defer peeker.Close()
+	return peeker.Peek(path)
 }
 
 func at(times ...int64) (packets []stream.Packet) {
@@ -376,7 +392,7 @@ func TestFileThatBeginsOutOfOrder(t *testing.T) {
 		packets[0].Time += int64(i) * 1e9
 		path := filepath.Join(t.TempDir(), "capture")
 		writeCapture(t, path, packets, stream.Uncompressed)
-		contents, err := captures.Peek(path)
+		contents, err := peek(captures, path)
 		if err != nil || contents.Disorder != UnknownDisorder {
 			t.Fatalf("%+v, error %v", contents, err)
 		}
@@ -394,7 +410,7 @@ func TestTroubleEndsOneInput(t *testing.T) {
 	closed := 0
 	damage := &stream.Damage{Reason: "broken"}
 	disk := errors.New("disk on fire")
-	gone := &Input{Path: "gone", Start: 3, Open: func(int) (Reader, error) { return nil, os.ErrNotExist }}
+	gone := goneInput("gone", 3)
 	inputs := []*Input{
 		fakeInput("damaged", 1, &closed, fakeStep{at(1, 4), damage}, fakeStep{nil, damage}, fakeStep{at(5), io.EOF}),
 		fakeInput("failing", 2, &closed, fakeStep{at(2, 6), disk}, fakeStep{at(7), nil}),
@@ -433,7 +449,7 @@ func TestTroubleEndsOneInput(t *testing.T) {
 // TestTroubleAheadIsToldInTime opens an input before its start, which fails. The error is
 // reported at the start.
 func TestTroubleAheadIsToldInTime(t *testing.T) {
-	gone := &Input{Path: "gone", Start: 5, Open: func(int) (Reader, error) { return nil, os.ErrNotExist }}
+	gone := goneInput("gone", 5)
 	whole := fakeInput("whole", 1, new(int), fakeStep{at(1), nil}, fakeStep{at(5), io.EOF})
 	m, err := New([]*Input{gone, whole}, Options{Trouble: strict})
 	if err != nil {
@@ -454,11 +470,11 @@ func TestInputsAreOpenedWhenTheirTimeComes(t *testing.T) {
 	var inputs []*Input
 	for i := range 100 {
 		packets := []stream.Packet{numbered(int64(10*i), i, 0), numbered(int64(10*i+15), i, 1)}
-		inputs = append(inputs, &Input{Path: fmt.Sprint(i), Start: int64(10 * i), Open: func(int) (Reader, error) {
+		inputs = append(inputs, &Input{Start: int64(10 * i), origin: newOrigin(fmt.Sprint(i), "", func(*Input, int) (Reader, error) {
 			open++
 			most = max(most, open)
 			return &countedReader{fakeReader{[]fakeStep{{packets, io.EOF}}, new(int)}, &open}, nil
-		}})
+		})})
 	}
 	slices.Reverse(inputs)
 	got, late := mergeAll(t, inputs)
@@ -742,7 +758,7 @@ func TestFileThatShrinksWhileItIsRead(t *testing.T) {
 	}
 	var said []string
 	m, err := New(list, Options{Trouble: func(input *Input, err error) error {
-		said = append(said, fmt.Sprintf("%s: %v", filepath.Base(input.Path), err))
+		said = append(said, fmt.Sprintf("%s: %v", filepath.Base(input.Path()), err))
 		return nil
 	}})
 	if err != nil {

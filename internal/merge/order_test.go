@@ -151,7 +151,7 @@ func folded(t testing.TB, inputs []*Input, memory int64) []*Input {
 func openSmall(t testing.TB, captures *Captures, paths []string, know func(*Contents)) (inputs []*Input) {
 	t.Helper()
 	for _, path := range paths {
-		contents, err := captures.Peek(path)
+		contents, err := peek(captures, path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,8 +159,7 @@ func openSmall(t testing.TB, captures *Captures, paths []string, know func(*Cont
 			know(&contents)
 		}
 		input := captures.File(path, contents)
-		open := input.Open
-		input.Open = func(int) (Reader, error) { return open(minBlockSize) }
+		openWith(input, minBlockSize)
 		inputs = append(inputs, input)
 	}
 	return inputs

@@ -180,11 +180,11 @@ func (r *Runs) appendChunk(to *run, packets []stream.Packet, size int, ahead *lo
 
 func (r *run) input(path, archive string) *Input {
 	return &Input{
-		Path: path, Archive: archive, Start: r.contents.start(r.runs.window), End: math.MaxInt64, First: r.contents.First,
+		Start: r.contents.start(r.runs.window), End: math.MaxInt64, First: r.contents.First,
 		LinkType: r.contents.LinkType, HasLinkType: true,
-		Open: func(int) (Reader, error) {
+		origin: newOrigin(path, archive, func(*Input, int) (Reader, error) {
 			return newReorderer(&runReader{run: r}, nil, r.runs.window, r.contents.Disorder), nil
-		},
+		}),
 	}
 }
 

@@ -52,7 +52,7 @@ func shiftedInputs(t *testing.T, random *rand.Rand, captures [][]stream.Packet, 
 		contents := Contents{First: packets[0].Time, Earliest: math.MinInt64, Latest: math.MaxInt64, Disorder: UnknownDisorder}
 		if random.IntN(2) == 0 {
 			var err error
-			if contents, err = reader.Peek(path); err != nil {
+			if contents, err = peek(reader, path); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -117,14 +117,14 @@ func TestShiftsThatOverflow(t *testing.T) {
 		{math.MinInt64, 1, false}, // not known
 		{0, math.MinInt64, false},
 	} {
-		in := &Input{Start: test.first, First: test.first, End: math.MaxInt64, Shift: test.by}
+		in := &Input{origin: newOrigin("a", "", nil), Start: test.first, First: test.first, End: math.MaxInt64, Shift: test.by}
 		err := ShiftAll([]*Input{in}, false)
 		var shiftError *ShiftError
 		if errors.As(err, &shiftError) != test.fails {
 			t.Errorf("%d by %d: %v", test.first, test.by, err)
 		}
 	}
-	far := []*Input{{First: math.MinInt64 + 1}, {First: math.MaxInt64}}
+	far := []*Input{{origin: newOrigin("a", "", nil), First: math.MinInt64 + 1}, {origin: newOrigin("b", "", nil), First: math.MaxInt64}}
 	if err := ShiftAll(far, true); err == nil {
 		t.Error("aligned over more than 292 years")
 	}
@@ -143,7 +143,7 @@ func TestShiftsThatOverflow(t *testing.T) {
 		t.Fatal(err)
 	}
 	captures := NewCaptures(files.NewPool(8, nil), 1, 1<<20)
-	contents, err := captures.Peek(path)
+	contents, err := peek(captures, path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -277,7 +277,7 @@ func (w *watcher) renew(id files.Identity, old *sighting, info fs.FileInfo) *sig
 	w.closings.Update()
 	s.turn = max(w.turn(s.path), old.turn+1)
 	if unseen := s.turn - old.turn - 1; unseen > 0 {
-		w.finds = append(w.finds, &followed{Input: &Input{Path: s.path}, openErr: &UnreadError{Unseen: unseen}})
+		w.finds = append(w.finds, &followed{Input: &Input{origin: newOrigin(s.path, "", nil)}, openErr: &UnreadError{Unseen: unseen}})
 	}
 	return s
 }
@@ -352,7 +352,7 @@ func (w *watcher) decide(s *sighting, isLast bool) {
 	case err != nil:
 		if !s.refused {
 			s.refused = true
-			w.finds = append(w.finds, &followed{Input: &Input{Path: s.path}, openErr: err})
+			w.finds = append(w.finds, &followed{Input: &Input{origin: newOrigin(s.path, "", nil)}, openErr: err})
 		}
 		return
 	}
@@ -424,7 +424,7 @@ func (w *watcher) follow(s *sighting, file *files.PooledFile) {
 	w.grown = time.Now()
 	size := blockSize(int(w.captures.blocks.open.Load()))
 	s.file = &followed{
-		Input: &Input{Path: s.path}, tail: tail, ahead: newTailLookahead(tail, w.captures.blocks, size),
+		Input: &Input{origin: newOrigin(s.path, "", nil)}, tail: tail, ahead: newTailLookahead(tail, w.captures.blocks, size),
 		held: newReorderBuffer(w.captures.window), latest: math.MinInt64, leaf: outside,
 	}
 	w.finds = append(w.finds, s.file)
