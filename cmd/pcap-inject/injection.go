@@ -11,6 +11,7 @@ import (
 
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/input"
+	"pcap-replay/internal/plural"
 	"pcap-replay/internal/privilege"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/schedule"
@@ -248,6 +249,9 @@ func (in *injection) prepareProcess() {
 		release, err := schedule.KeepCoresAwake()
 		in.run.OnEnd(release)
 		errs = append(errs, err)
+	}
+	if cores := runtime.NumCPU(); in.config.spin && in.config.workers >= cores {
+		in.run.Messages.Warnf("--spin takes %s of %d, and the other threads need one more: packets will be late", plural.Of(in.config.workers, "core"), cores)
 	}
 	if !in.config.realtime {
 		return

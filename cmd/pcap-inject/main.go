@@ -48,7 +48,7 @@ func injector() *tool.Tool {
 			&cli.StringFlag{Name: "tx", Value: txWords[0], Usage: "socket type: packet, bypass or xdp; auto uses packet if a program captures on the interface"},
 			&cli.IntFlag{Name: "workers", Value: 1, Usage: "send with `N` threads; only packets of the same flow keep their order"},
 			&cli.BoolFlag{Name: "realtime", Usage: "give the sending thread real-time priority"},
-			&cli.BoolFlag{Name: "spin", Usage: "poll the clock instead of sleeping; this takes a whole core"},
+			&cli.BoolFlag{Name: "spin", Usage: "poll the clock instead of sleeping; this takes a whole core for each of the --workers"},
 			&cli.BoolFlag{Name: "verify", Usage: "also measure lateness by the kernel's transmit timestamps"},
 			&cli.Int64Flag{Name: "limit", Usage: "end after `N` packets", DefaultText: "no limit"},
 			&cli.StringFlag{Name: "duration", Usage: "end `DURATION` after the first packet was sent"},

@@ -171,7 +171,7 @@ complete -c pcap-inject -l link -x -a 'refuse ethernet' -d 'what to do with fram
 complete -c pcap-inject -l tx -x -a 'auto packet bypass xdp' -d 'socket type: packet, bypass or xdp; auto uses packet if a program captures on the interface'
 complete -c pcap-inject -l workers -x -d 'send with N threads; only packets of the same flow keep their order'
 complete -c pcap-inject -l realtime -d 'give the sending thread real-time priority'
-complete -c pcap-inject -l spin -d 'poll the clock instead of sleeping; this takes a whole core'
+complete -c pcap-inject -l spin -d 'poll the clock instead of sleeping; this takes a whole core for each of the --workers'
 complete -c pcap-inject -l verify -d 'also measure lateness by the kernel\'s transmit timestamps'
 complete -c pcap-inject -l limit -x -d 'end after N packets'
 complete -c pcap-inject -l duration -x -d 'end DURATION after the first packet was sent'
