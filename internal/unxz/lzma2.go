@@ -32,6 +32,10 @@ type lzma2 struct {
 	end    int64 // where its LZMA data ends, in bytes from the start of the stream
 	wanted int   // what the next chunk of LZMA data must reset
 	ended  error // what Read returns after all data
+
+	// chunk is where the chunk begins, and chunkBefore the one before it, in bytes from the
+	// start of the stream. Damage may lie in both: a chunk without LZMA data has no redundancy.
+	chunk, chunkBefore int64
 }
 
 // reset prepares for a block with a dictionary of this size in bytes.
@@ -101,6 +105,7 @@ func (d *lzma2) endLZMA() error {
 
 // readChunkHeader returns io.EOF at the end of the data.
 func (d *lzma2) readChunkHeader() error {
+	d.startChunk()
 	control := d.byte()
 	resets := nothing
 	switch d.isLZMA = control >= 0x80; {
@@ -142,3 +147,6 @@ func (d *lzma2) readChunkHeader() error {
 	d.end = d.position() + int64(head[2])<<8 + int64(head[3]) + 1
 	return d.begin()
 }
+
+// startChunk notes that a chunk, or a header of another kind, begins here.
+func (d *lzma2) startChunk() { d.chunkBefore, d.chunk = d.chunk, d.position() }

@@ -29,10 +29,11 @@ type Reader struct {
 	maxDictionary int64
 	finished      error // what Read returns after all data
 
-	flags  [2]byte // of the stream
-	check  *check  // nil before the header of the stream
-	blocks blockList
-	block  *block // nil between two blocks
+	flags   [2]byte // of the stream
+	resumed bool    // blocks of the stream have been skipped, so its index cannot be verified
+	check   *check  // nil before the header of the stream
+	blocks  blockList
+	block   *block // nil between two blocks
 }
 
 // blockList has the sizes of all blocks that the index lists, as a checksum, because a
@@ -53,7 +54,8 @@ func NewReader(maxDictionary int64) *Reader { return &Reader{maxDictionary: maxD
 // io.EOF after the stream and its padding, and leaves the rest in src.
 func (r *Reader) Reset(src *bufio.Reader) {
 	r.input = input{src: src}
-	r.finished, r.check, r.blocks, r.block = nil, nil, blockList{}, nil
+	r.finished, r.check, r.blocks, r.block, r.resumed = nil, nil, blockList{}, nil, false
+	r.chunk, r.chunkBefore = 0, 0
 }
 
 // Read implements io.Reader. It returns all data that could be decompressed before an
@@ -86,6 +88,7 @@ func (r *Reader) next() error {
 	if r.check == nil {
 		return r.readHeader()
 	}
+	r.startChunk()
 	first := r.byte()
 	switch {
 	case r.missing:
@@ -191,7 +194,7 @@ func (r *Reader) readEnd() error {
 func (r *Reader) readIndex(start int64) error {
 	sum := crc32.ChecksumIEEE([]byte{0})
 	count, listed := r.number(&sum), blockList{}
-	for listed.count < count && listed.count < r.blocks.count {
+	for listed.count < count && (listed.count < r.blocks.count || r.resumed) && !r.missing {
 		storedSize := r.number(&sum)
 		listed.add(storedSize, r.number(&sum))
 	}
@@ -205,7 +208,7 @@ func (r *Reader) readIndex(start int64) error {
 	if err := compareSum(sum, stored[:]); err != nil {
 		return err
 	}
-	if count != r.blocks.count || listed != r.blocks {
+	if !r.resumed && (count != r.blocks.count || listed != r.blocks) {
 		return fmt.Errorf("it lists %s, not the %d before it", plural.Of(count, "block"), r.blocks.count)
 	}
 	return nil
