@@ -15,7 +15,7 @@
 //	frame                             link headers, VLAN, IP, checksums, hashes of flows
 //	stream                            captures read and written
 //	files record gunzip bunzip2       the ground
-//	  unxz privilege
+//	  unxz unframe privilege
 //	plural                            numbers with nouns, for messages
 //
 // lab and acceptance stand beside the house: they test it.

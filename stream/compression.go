@@ -1,6 +1,10 @@
 package stream
 
-import "bytes"
+import (
+	"bytes"
+
+	"pcap-replay/internal/unframe"
+)
 
 // Compression is the compression of a capture.
 type Compression uint8
@@ -44,9 +48,9 @@ func DetectCompression(head []byte) Compression {
 	switch {
 	case len(head) >= 4 && string(head[:3]) == "\x1f\x8b\x08" && head[3]&0xe0 == 0: // deflate; reserved flags are 0
 		return Gzip
-	case bytes.HasPrefix(head, []byte("\x04\x22\x4d\x18")), bytes.HasPrefix(head, []byte("\x02\x21\x4c\x18")):
-		return LZ4 // frame, and legacy frame
-	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
+	case bytes.HasPrefix(head, []byte(unframe.LZ4)), bytes.HasPrefix(head, []byte(unframe.LegacyLZ4)):
+		return LZ4
+	case bytes.HasPrefix(head, []byte(unframe.Zstd)):
 		return Zstd
 	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
 		return XZ
@@ -60,4 +64,9 @@ func DetectCompression(head []byte) Compression {
 // isSkippableFrame tells the frames of LZ4 and zstd that hold no data.
 func isSkippableFrame(head []byte) bool {
 	return len(head) >= 8 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18"
+}
+
+// isFile reports whether head begins a capture or a compressed file.
+func isFile(head []byte) bool {
+	return isFileMagic(head) || DetectCompression(head) != Uncompressed || isSkippableFrame(head)
 }

@@ -13,12 +13,14 @@ import (
 
 	"pcap-replay/internal/bunzip2"
 	"pcap-replay/internal/gunzip"
+	"pcap-replay/internal/unframe"
 	"pcap-replay/internal/unxz"
 )
 
 const (
-	// compressedBlockSize is how much is asked of a compressed source at a time.
-	compressedBlockSize = 128 << 10
+	// compressedBlockSize is how much is asked of a compressed source at a time. A frame of
+	// zstd fits into it up to its first block.
+	compressedBlockSize = 128<<10 + 64
 	// maxWindow is the most memory that one zstd or xz stream may ask for: what
 	// zstd without --long and xz -9 need at most.
 	maxWindow = 128 << 20
@@ -32,8 +34,7 @@ type DecompressionError struct {
 	Compression Compression
 	Err         error
 
-	goesOn *decompressor // can read on after the damage; nil if nothing can
-	lost   int64         // uncompressed bytes that are skipped, as far as that is known
+	search *search // for what can be read after the damage; nil if it is not of this package
 }
 
 // Error says whether the data is damaged or ends too early.
@@ -47,6 +48,11 @@ func (e *DecompressionError) Error() string {
 // Unwrap returns the error of the decompressor. It is [io.ErrUnexpectedEOF] if the
 // data ends too early.
 func (e *DecompressionError) Unwrap() error { return e.Err }
+
+// isOf reports whether d has found the damage, and not a decompressor that d reads from.
+func (e *DecompressionError) isOf(d *decompressor) bool {
+	return e.search != nil && e.search.decompressor == d
+}
 
 // TrailingError reports data after the end of compressed data that is neither
 // compressed nor a capture. All data before it was intact.
@@ -68,11 +74,12 @@ func (e *TrailingError) Error() string {
 //
 // The caller must close the result. That does not close src.
 //
-// Damaged data is a [*DecompressionError] or a [*TrailingError]. After a damaged member
-// of a gzip file, the next Read continues with the next intact member. Other errors are
-// those of src.
+// Damaged data is a [*DecompressionError] or a [*TrailingError]. After it, the next Read
+// continues with the next intact member of a gzip file, frame of LZ4 or zstd, block or
+// stream of xz, or block of bzip2, if there is one. Other errors are those of src.
 func Decompress(src io.Reader) (io.ReadCloser, Compression, error) {
-	d := &decompressor{src: bufio.NewReaderSize(&sourceError{reader: src}, compressedBlockSize)}
+	d := &decompressor{rewinder: rewinder{src: &sourceError{reader: src}}}
+	d.src = bufio.NewReaderSize(&d.rewinder, compressedBlockSize)
 	err := d.next()
 	if err != nil && err != io.EOF {
 		return nil, Uncompressed, err
@@ -98,13 +105,20 @@ func (s *sourceError) Read(p []byte) (int, error) {
 
 // decompressor reads compressed files one after another.
 type decompressor struct {
-	src         *bufio.Reader
-	compression Compression     // of the current file
-	decoder     io.Reader       // nil between two files
-	gzip        *gunzip.Reader  // used again for each member
-	bzip2       *bunzip2.Reader // used again for each file
-	xz          *unxz.Reader    // used again for each stream
-	frame       *frameReader    // what decoder reads, with LZ4 and zstd
+	rewinder    rewinder
+	src         *bufio.Reader       // of rewinder
+	broken      *DecompressionError // what Read returned last, if it found damage
+	start       int64               // of the current file, in compressed bytes
+	given       int64               // uncompressed bytes of it
+	compression Compression         // of it
+	decoder     io.Reader           // nil between two files
+	gzip        *gunzip.Reader      // used again for each member
+	zstd        *zstd.Decoder       // used again for each frame
+	bzip2       *bunzip2.Reader     // used again for each file
+	xz          *unxz.Reader        // used again for each stream
+	frame       *unframe.Reader     // what decoder reads, with LZ4 and zstd
+	isLegacy    bool                // the last frame of LZ4 was a legacy one
+	finder      *unframe.Finder     // of frames after damage
 	close       func()
 }
 
@@ -116,7 +130,7 @@ func (d *decompressor) next() error {
 			return sourceCause(err)
 		}
 		if !isSkippableFrame(head) {
-			return d.start(head)
+			return d.open(head)
 		}
 		if err := d.skip(8 + int64(binary.LittleEndian.Uint32(head[4:]))); err != nil {
 			return err
@@ -124,13 +138,13 @@ func (d *decompressor) next() error {
 	}
 }
 
-// start sets up the decoder for what begins with head.
-func (d *decompressor) start(head []byte) error {
+// open sets up the decoder for what begins with head.
+func (d *decompressor) open(head []byte) error {
 	detected := DetectCompression(head)
 	if detected == Uncompressed && d.compression != Uncompressed && !isFileMagic(head) {
 		return d.trailing(head)
 	}
-	d.compression = detected
+	d.compression, d.start, d.given = detected, d.position(), 0
 	var err error
 	switch detected {
 	case Uncompressed:
@@ -145,31 +159,39 @@ func (d *decompressor) start(head []byte) error {
 		// Its Read waits for as many blocks as there is room for; WriteTo gives each
 		// when it is there.
 		decoder, blocks := io.Pipe()
-		frame := newLZ4Frame(d.src)
+		frame := unframe.NewLZ4(d.src, isFile)
 		d.frame = frame
+		d.isLegacy = string(head[:4]) == unframe.LegacyLZ4
+		d.keepLast(maxSearchFrame(frame))
 		go func() {
 			_, err := lz4.NewReader(frame).WriteTo(blocks)
 			blocks.CloseWithError(err)
 		}()
 		d.decoder, d.close = decoder, func() { decoder.Close() }
 	case Zstd:
-		var decoder *zstd.Decoder
-		d.frame = newZstdFrame(d.src)
-		decoder, err = zstd.NewReader(d.frame, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		d.frame = unframe.NewZstd(d.src)
+		d.keepLast(maxSearchFrame(d.frame))
+		if d.zstd == nil {
+			d.zstd, err = zstd.NewReader(d.frame, zstdOptions...)
+		} else {
+			err = d.zstd.Reset(d.frame)
+		}
 		if err == nil {
-			d.decoder, d.close = &zstdReader{decoder: decoder}, decoder.Close
+			d.decoder = &zstdReader{decoder: d.zstd}
 		}
 	case XZ:
 		if d.xz == nil {
 			d.xz = unxz.NewReader(maxWindow)
 		}
 		d.xz.Reset(d.src)
+		d.keepLast(maxSearchXZ)
 		d.decoder = d.xz
 	case Bzip2:
 		if d.bzip2 == nil {
 			d.bzip2 = new(bunzip2.Reader)
 		}
 		d.bzip2.ResetSingle(d.src)
+		d.keepLast(maxSearchBzip2)
 		d.decoder = d.bzip2
 	}
 	if err != nil {
@@ -177,6 +199,8 @@ func (d *decompressor) start(head []byte) error {
 	}
 	return nil
 }
+
+var zstdOptions = []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow)}
 
 // zstdReader gives the last block of a frame even if the checksum of the frame is wrong. The
 // decoder keeps it then, and gives it where it is asked again.
@@ -197,22 +221,6 @@ func (r *zstdReader) Read(p []byte) (int, error) {
 	return 0, err
 }
 
-// skipDamage goes to the next intact member of a gzip file if err reports damaged data, and
-// returns err. The error then names d as the decompressor that can read on.
-func (d *decompressor) skipDamage(err error) error {
-	var broken *DecompressionError
-	if d.compression != Gzip || !errors.As(err, &broken) || broken.Compression != Gzip {
-		return err
-	}
-	if lost, found := d.gzip.SkipToMember(); found {
-		d.endFile()
-		broken.goesOn, broken.lost = d, lost
-	}
-	return err
-}
-
-var errHeader = errors.New("the header is damaged")
-
 // trailing says what follows compressed data, unless it is the zeros that tapes
 // and block devices pad with.
 func (d *decompressor) trailing(head []byte) error {
@@ -224,11 +232,9 @@ func (d *decompressor) trailing(head []byte) error {
 		}
 		block, _ = d.src.Peek(d.src.Buffered())
 		if len(bytes.TrimLeft(block, "\x00")) > 0 {
-			if d.compression == Gzip {
-				d.gzip.ResetMember(d.src)
-				if broken := (&DecompressionError{Compression: Gzip, Err: errHeader}); d.skipDamage(broken) != nil && broken.goesOn != nil {
-					return broken
-				}
+			broken := &DecompressionError{Compression: d.compression, Err: errHeader, search: &search{decompressor: d, from: d.position(), find: d.findFile}}
+			if broken.search.run() {
+				return broken
 			}
 			return &TrailingError{d.compression, head}
 		}
@@ -237,18 +243,33 @@ func (d *decompressor) trailing(head []byte) error {
 }
 
 func (d *decompressor) skip(size int64) error {
+	start := d.position()
 	n, err := io.CopyN(io.Discard, d.src, size)
-	if n < size {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return d.damaged(err)
+	if n == size {
+		return nil
 	}
-	return nil
+	err = d.damaged(err)
+	var broken *DecompressionError
+	if errors.As(err, &broken) { // its length may be damaged
+		broken.search = &search{decompressor: d, from: start, find: d.findAfterSkippable}
+	}
+	return err
 }
 
 // Read implements io.Reader.
 func (d *decompressor) Read(p []byte) (int, error) {
+	if d.broken != nil && !d.broken.search.run() {
+		return 0, d.broken
+	}
+	d.broken = nil
+	n, err := d.read(p)
+	if broken := (*DecompressionError)(nil); errors.As(err, &broken) && broken.isOf(d) {
+		d.broken = broken
+	}
+	return n, err
+}
+
+func (d *decompressor) read(p []byte) (int, error) {
 	for {
 		if d.decoder == nil {
 			if err := d.next(); err != nil {
@@ -256,17 +277,18 @@ func (d *decompressor) Read(p []byte) (int, error) {
 			}
 		}
 		n, err := d.decoder.Read(p)
+		d.given += int64(n)
 		if err == nil || err == io.EOF && n > 0 {
 			return n, nil
 		}
 		if err != io.EOF {
-			return n, d.skipDamage(d.damaged(err))
+			return n, d.damaged(err)
 		}
 		if d.compression == Uncompressed {
 			return 0, io.EOF
 		}
-		if d.frame != nil && d.frame.err != nil && d.frame.err != io.EOF {
-			return n, d.damaged(d.frame.err) // which a decoder takes for the end where it has read too little
+		if d.frame != nil && d.frame.Err != nil && d.frame.Err != io.EOF {
+			return n, d.damaged(d.frame.Err) // which a decoder takes for the end where it has read too little
 		}
 		d.endFile()
 	}
@@ -281,13 +303,16 @@ func (d *decompressor) damaged(err error) error {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	if d.frame != nil && d.frame.err != io.ErrUnexpectedEOF && errors.Is(err, io.ErrUnexpectedEOF) {
+	if d.frame != nil && d.frame.Err != io.ErrUnexpectedEOF && errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errBlockEnd // the source goes on
 	}
-	return &DecompressionError{Compression: d.compression, Err: err}
+	return &DecompressionError{Compression: d.compression, Err: err, search: &search{decompressor: d, find: d.findAfterDamage}}
 }
 
-var errBlockEnd = errors.New("a block ends too early")
+var (
+	errBlockEnd = errors.New("a block ends too early")
+	errHeader   = errors.New("the header is damaged")
+)
 
 // damageAhead reads on for the reason why what has been read makes no sense, and drops
 // what comes before it: a checksum stands after what it is of. It gives up after
@@ -316,5 +341,10 @@ func (d *decompressor) endFile() {
 // Close frees the decoder.
 func (d *decompressor) Close() error {
 	d.endFile()
+	d.closeFinder()
+	if d.zstd != nil {
+		d.zstd.Close()
+		d.zstd = nil
+	}
 	return nil
 }

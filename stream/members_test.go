@@ -43,7 +43,7 @@ func gzipMembers(t *testing.T, data []byte, size int, isBGZF bool) (compressed [
 }
 
 // readAcrossDamage reads a stream to its end.
-func readAcrossDamage(t *testing.T, src io.Reader) (packets []stream.Packet, damages []*stream.Damage, end int64) {
+func readAcrossDamage(t testing.TB, src io.Reader) (packets []stream.Packet, damages []*stream.Damage, end int64) {
 	t.Helper()
 	r := stream.NewReader(src)
 	defer r.Close()

@@ -67,7 +67,7 @@ func (r *Reader) resynchroniseTruncated(reason string) *Damage {
 // go on. It needs a section: records cannot be read without a file header.
 func (r *Reader) isAtGap() bool {
 	var broken *DecompressionError
-	return r.sections > 0 && r.decompressing != nil && errors.As(r.srcErr, &broken) && broken.goesOn == r.decompressing
+	return r.sections > 0 && r.decompressing != nil && errors.As(r.srcErr, &broken) && broken.isOf(r.decompressing) && broken.search.run()
 }
 
 // crossGap skips the rest of the block before a gap, and looks for records after it. It
@@ -78,9 +78,9 @@ func (r *Reader) crossGap(damage *Damage) *Damage {
 	if damage.Reason != "" {
 		damage.Reason = ": " + damage.Reason
 	}
-	damage.Reason = broken.Error() + damage.Reason
+	damage.Reason = broken.Error() + broken.search.String() + damage.Reason
 	r.srcErr, r.inSection = nil, true
-	r.base += broken.lost
+	r.base += broken.search.lost
 	if r.end == 0 {
 		r.base, r.end = r.base-1, 1 // search does not try the byte at which it begins
 	}

@@ -1,0 +1,71 @@
+package stream
+
+import (
+	"bufio"
+	"io"
+	"slices"
+)
+
+// againSize is how much a rewinder gives again at a time, in bytes: often little of it is
+// needed before the next damage.
+const againSize = 4 << 10
+
+// rewinder reads a source, and can give the bytes that it read last again.
+type rewinder struct {
+	src    io.Reader
+	limit  int    // how many bytes it keeps
+	kept   []byte // a ring: the oldest byte is at oldest
+	oldest int
+	again  int   // how many of the kept bytes Read gives before it reads src
+	offset int64 // in src
+}
+
+// Read implements io.Reader.
+func (r *rewinder) Read(p []byte) (int, error) {
+	if r.again > 0 {
+		at := (r.oldest + len(r.kept) - r.again) % len(r.kept)
+		n := copy(p[:min(len(p), r.again, againSize)], r.kept[at:])
+		r.again -= n
+		return n, nil
+	}
+	n, err := r.src.Read(p)
+	r.offset += int64(n)
+	r.keep(p[:n])
+	return n, err
+}
+
+func (r *rewinder) keep(data []byte) {
+	data = data[max(0, len(data)-r.limit):]
+	room := min(r.limit-len(r.kept), len(data))
+	r.kept = append(r.kept, data[:room]...) // oldest is 0 until the ring is full
+	for data = data[room:]; len(data) > 0; {
+		n := copy(r.kept[r.oldest:], data)
+		r.oldest = (r.oldest + n) % len(r.kept)
+		data = data[n:]
+	}
+}
+
+// keepLast makes the rewinder keep limit bytes or more. src reads it, and what src has
+// buffered is kept as well.
+func (r *rewinder) keepLast(limit int, src *bufio.Reader) {
+	if limit <= r.limit {
+		return
+	}
+	r.kept = slices.Concat(r.kept[r.oldest:], r.kept[:r.oldest])
+	r.limit, r.oldest = limit, 0
+	if len(r.kept) == 0 {
+		buffered, _ := src.Peek(src.Buffered())
+		r.keep(buffered)
+	}
+}
+
+// position is the offset of what src, which reads the rewinder, gives next.
+func (r *rewinder) position(src *bufio.Reader) int64 {
+	return r.offset - int64(r.again+src.Buffered())
+}
+
+// rewind makes src, which reads the rewinder, go back to an offset, or as far as possible.
+func (r *rewinder) rewind(src *bufio.Reader, offset int64) {
+	r.again = min(int(r.offset-offset), len(r.kept))
+	src.Reset(r)
+}
