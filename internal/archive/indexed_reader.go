@@ -86,7 +86,7 @@ func (r *IndexedReader) CheckSkipped() error {
 	case r.current != nil:
 		err = r.compareSkipped()
 	case r.index.footer.MemberCount == 0:
-		r.setDown(&Member{isLast: true})
+		r.setDown(&Member{isLast: true}, nil)
 		err = r.checkEnd()
 	}
 	r.err = err
@@ -139,20 +139,20 @@ func (r *IndexedReader) Stored() (*io.SectionReader, error) {
 // reach goes to the data of the current member, if the reader is not there yet.
 func (r *IndexedReader) reach() error {
 	for i := 0; i < len(r.unchecked) && r.err == nil; i++ {
-		r.err = r.open(r.unchecked[i])
+		r.err = r.open(r.unchecked[i], r.unchecked[i+1:])
 	}
 	r.unchecked = r.unchecked[:0]
 	return r.err
 }
 
 // open goes to a member, and checks that it agrees with the index: it must be the next one
-// after the end of the member before it.
-func (r *IndexedReader) open(want *Member) error {
+// after the end of the member before it. later are the members that are opened next.
+func (r *IndexedReader) open(want *Member, later []*Member) error {
 	if r.reader == nil || want.previousEnd < r.reader.tape.offset || want.previousEnd >= r.end {
 		if err := r.Close(); err != nil {
 			return err
 		}
-		r.setDown(want)
+		r.setDown(want, later)
 	}
 	if err := r.reader.skipTo(want.previousEnd); err != nil {
 		return err
@@ -173,8 +173,8 @@ func (r *IndexedReader) open(want *Member) error {
 }
 
 // setDown begins to read at the end of the member before m.
-func (r *IndexedReader) setDown(m *Member) {
-	r.reader = &Reader{tape: r.newTape(m), compression: r.index.Compression(), IgnoreZeros: r.index.IgnoresZeros()}
+func (r *IndexedReader) setDown(m *Member, later []*Member) {
+	r.reader = &Reader{tape: r.newTape(m, later), compression: r.index.Compression(), IgnoreZeros: r.index.IgnoresZeros()}
 }
 
 // next goes to the next member, and passes damage that is also in the index.
@@ -213,8 +213,9 @@ func (r *IndexedReader) checkEnd() error {
 }
 
 // newTape reads from the end of the member before m, up to the last member that is reached
-// faster by reading on than from an access point.
-func (r *IndexedReader) newTape(m *Member) *tape {
+// faster by reading on than from an access point. later are the members after m whose data
+// is not read.
+func (r *IndexedReader) newTape(m *Member, later []*Member) *tape {
 	x := r.index
 	if x.Compression() == stream.Uncompressed {
 		r.end = x.footer.PlainSize
@@ -222,14 +223,30 @@ func (r *IndexedReader) newTape(m *Member) *tape {
 		return newFileTape(file, x.archive, 0, r.end)
 	}
 	r.reachTo(m)
-	for _, next := range r.members {
-		if next.previousEnd < r.end || next.previousEnd > r.end && x.points[x.pointBefore(next.previousEnd)].Offset > r.end {
-			break
+	if r.reachUnread(m, later) {
+		for _, next := range r.members {
+			if next.previousEnd < r.end || next.previousEnd > r.end && x.points[x.pointBefore(next.previousEnd)].Offset > r.end {
+				break
+			}
+			r.reachTo(next)
 		}
-		r.reachTo(next)
 	}
 	plain := x.plain(m.previousEnd, r.end, r.workers)
 	return newPlainTape(plain, m.previousEnd, plain.Close)
+}
+
+// reachUnread lets the reader read on through members after m whose data is not read. It
+// returns false where an access point is faster: data up to it is checked in whole cells.
+func (r *IndexedReader) reachUnread(m *Member, later []*Member) bool {
+	x := r.index
+	for _, next := range later {
+		if x.points[x.pointBefore(next.previousEnd)].Offset > m.Offset+cellSize {
+			return false
+		}
+		r.reachTo(next)
+		m = next
+	}
+	return true
 }
 
 // reachTo lets the reader read up to the end of a member, or of the tarball after the last
