@@ -91,7 +91,8 @@ func (l *lister) listAll() error {
 	return nil
 }
 
-// listArchive lists one archive, from its index if that is up to date.
+// listArchive lists one archive, from its index if it is compressed and the index is up to
+// date.
 func (l *lister) listArchive(path string) error {
 	visit := func(r archive.Walker, m *archive.Member) error { return l.list(path, r, m) }
 	switch {
@@ -100,7 +101,7 @@ func (l *lister) listArchive(path string) error {
 	case l.config.verify:
 		return l.verifyIndex(path)
 	}
-	indexed := l.archives.OpenIndexed(path, input.OpenSource)
+	indexed := l.archives.OpenListed(path, input.OpenSource)
 	if indexed == nil {
 		return l.archives.WalkUnindexed(path, visit)
 	}

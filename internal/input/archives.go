@@ -82,8 +82,8 @@ type Archives struct {
 	Problems    *Problems
 	Count       func(bytes int64) // is called with the number of bytes read
 	IgnoreZeros bool
-	// TrustIndex takes members whose data is not read from the index alone, for a list.
-	// Otherwise they are compared with the archive.
+	// TrustIndex takes members whose data is not read from the index alone, for a list: see
+	// [Archives.OpenListed]. Otherwise they are compared with the archive.
 	TrustIndex bool
 	// Instead is the tool for captures and folders, if this tool reads only tarballs.
 	Instead string
@@ -104,7 +104,11 @@ func (a *Archives) Walk(path string, visit Visit) error {
 // WalkWanted is Walk for some of the members. Without an index, visit is called for the
 // others, too.
 func (a *Archives) WalkWanted(path string, wants func(*archive.Member) bool, visit Visit) error {
-	if indexed := a.OpenIndexed(path, OpenSource); indexed != nil {
+	open := a.OpenIndexed
+	if a.TrustIndex {
+		open = a.OpenListed
+	}
+	if indexed := open(path, OpenSource); indexed != nil {
 		defer indexed.Close()
 		return a.walkIndexed(path, indexed, wants, visit)
 	}
@@ -180,6 +184,19 @@ func (a *Archives) OpenIndexed(path string, open func(path string) (archive.Sour
 	}
 	if indexed.IgnoresZeros() != a.IgnoreZeros {
 		a.Problems.Messages.Infof("%s: made with a different -i: it is not used", index)
+		indexed.Close()
+		return nil
+	}
+	return indexed
+}
+
+// OpenListed is OpenIndexed for a list of all members. It returns nil for an archive that is
+// not compressed: reading its headers takes little time, and an index may be wrong about
+// them. The headers of a compressed archive could only be checked by decompressing about a
+// MiB for each member, or all of it.
+func (a *Archives) OpenListed(path string, open func(path string) (archive.Source, error)) *archive.Indexed {
+	indexed := a.OpenIndexed(path, open)
+	if indexed != nil && indexed.Compression() == stream.Uncompressed {
 		indexed.Close()
 		return nil
 	}
