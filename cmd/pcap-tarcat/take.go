@@ -292,6 +292,9 @@ func (t *taker) extract(path string, r archive.Walker, m *archive.Member) error 
 	if err := t.checkPlace(path, t.fileName(m)); err != nil {
 		return t.notExtracted(path, m, err)
 	}
+	if err := m.CheckSize(); err != nil {
+		return t.notExtracted(path, m, fmt.Errorf("sparse member %w", err))
+	}
 	file, err := t.folder.create(t.fileName(m))
 	if err != nil {
 		return t.notExtracted(path, m, err)

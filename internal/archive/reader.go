@@ -18,8 +18,8 @@
 // altered, because the members that it does not read are compared, too.
 //
 // A malicious index can still do two things. It can be wrong about members whose data
-// nobody reads, so a list of members, or a choice among them by name, is only what the
-// index says. And with a forged access point, its window and the checksums, it can change
+// nobody reads, so a list of the members of a compressed archive, or a choice among members
+// by name, is only what the index says. And with a forged access point, its window and the checksums, it can change
 // the data of a compressed archive. [Indexed.Verify] reads the whole archive and finds both.
 package archive
 
@@ -316,15 +316,22 @@ func (r *Reader) readHeader() (*tar.Header, error) {
 // the tarball, but reading their zeros may take forever. A TiB takes about half an hour.
 const maxSparseSize = 1 << 40
 
+// CheckSize returns an error if Read returns no data of a sparse member, because it is too
+// large.
+func (m *Member) CheckSize() error {
+	if !m.isSparse || m.Size <= maxSparseSize {
+		return nil
+	}
+	return fmt.Errorf("claims %d bytes, at most %d are read", m.Size, int64(maxSparseSize))
+}
+
 // Read reads the data of the current member, from its start even after Inspect. The error
 // is [io.EOF] at its end, a [*Damage] if it is not complete, or the error of the source.
 func (r *Reader) Read(p []byte) (int, error) {
-	if r.tar != nil && r.member.isSparse && r.member.Size > maxSparseSize {
+	if r.tar != nil && r.member.CheckSize() != nil {
 		r.said = true
-		err := &Damage{
-			Offset: r.member.Offset, Member: r.members,
-			Reason: fmt.Sprintf("sparse member %q claims %d bytes, at most %d are read", r.member.Name, r.member.Size, int64(maxSparseSize)),
-		}
+		reason := fmt.Sprintf("sparse member %q %v", r.member.Name, r.member.CheckSize())
+		err := &Damage{Offset: r.member.Offset, Member: r.members, Reason: reason}
 		r.builder.damage(err)
 		return 0, err
 	}
