@@ -5,7 +5,7 @@ export GOFLAGS = -trimpath
 
 # The tools notice closed standard descriptors where their own entry runs: see
 # internal/tool/closed.go.
-ifeq ($(shell go env GOOS GOARCH 2> /dev/null),linux amd64)
+ifneq ($(filter linux-amd64 linux-arm64 linux-386 linux-arm,$(shell go env GOOS 2> /dev/null)-$(shell go env GOARCH 2> /dev/null)),)
 ENTRY = -E pcap-replay/internal/tool.entry
 endif
 

@@ -3,8 +3,8 @@ package tool
 import "errors"
 
 // closedAtStart is true for each of stdin, stdout and stderr that was closed when the process
-// began. This is known only if the program has its own entry: make links it on Linux and
-// amd64.
+// began. This is known only if the program has its own entry: make links it on Linux. A
+// program that go build or go install has linked takes a closed descriptor for /dev/null.
 var closedAtStart [3]bool
 
 // errClosed is the error of a stream that was closed when the process began.

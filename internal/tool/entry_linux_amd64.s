@@ -3,6 +3,9 @@
 // The entry of a program linked with -E pcap-replay/internal/tool.entry. It asks fcntl(2)
 // for the flags of descriptors 0, 1 and 2, notes which of them are closed, and goes on to
 // the entry of the Go runtime, which needs the stack as it is.
+//
+// The entries of arm64 and arm were run with qemu-user, and that of 386 by the kernel. The
+// numbers of system calls are those of the kernel's arch/*/syscall tables.
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	MOVQ	$0, BX
 next:

@@ -1,3 +1,5 @@
+//go:build amd64 || arm64 || 386 || arm
+
 package tool
 
 // entry is the entry point of a program that is linked with -E. Before any Go code runs, the
