@@ -38,18 +38,21 @@ func (r *Reader) Inspect() {
 		return
 	}
 	source := &headSource{reader: r}
-	r.member.Content = inspect(source, int(min(r.member.Size, inspectBlock-1)+1))
+	if r.inspector == nil {
+		r.inspector = stream.NewReaderSize(nil, inspectBlock)
+	}
+	r.member.Content = inspect(source, r.inspector)
 	source.stop()
 }
 
-// inspect reads the first packet, size bytes at a time.
-func inspect(src io.Reader, size int) (c Content) {
+// inspect reads the first packet. The reader lends its memory, as there may be many members.
+func inspect(src io.Reader, reader *stream.Reader) (c Content) {
 	plain, compression, err := decompressHead(src)
 	if err != nil {
 		return c
 	}
 	defer plain.Close()
-	reader := stream.NewReaderSize(io.LimitReader(plain, inspectLimit), size)
+	reader.Reset(io.LimitReader(plain, inspectLimit))
 	defer reader.Close()
 	packet := make([]stream.Packet, 1)
 	for {
@@ -84,7 +87,7 @@ func decompressHead(src io.Reader) (io.ReadCloser, stream.Compression, error) {
 
 // isCapture reports whether head is the beginning of a capture.
 func isCapture(head []byte) bool {
-	c := inspect(bytes.NewReader(head), len(head)+1)
+	c := inspect(bytes.NewReader(head), stream.NewReaderSize(nil, len(head)+1))
 	return c.IsCapture()
 }
 

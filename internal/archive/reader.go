@@ -98,8 +98,9 @@ type Reader struct {
 	member      *Member
 	members     int64 // headers found so far
 	head        headBuffer
-	said        bool  // Read has returned the damage of the current member
-	ended       error // what Next returns from now on
+	inspector   *stream.Reader // of Inspect
+	said        bool           // Read has returned the damage of the current member
+	ended       error          // what Next returns from now on
 
 	builder *indexBuilder // of NewIndexingReader
 	end     int64         // of the last member that has been left
