@@ -47,7 +47,7 @@ func TestMapCorpus(t *testing.T) {
 	one, messages := mapFolder(t, corpus, 1)
 	for _, c := range decodeCaptures(t, one) {
 		if !captures[c.Path] {
-			t.Errorf("%s: is no capture of the index, or has two records", c.Path)
+			t.Errorf("%s: is not a capture of the index, or has two records", c.Path)
 		}
 		delete(captures, c.Path)
 	}

@@ -84,7 +84,7 @@ func (s *selector) readDuplicates(flags *tool.Flags) error {
 	}
 	for _, operand := range flags.Operands() {
 		if _, err := os.Lstat(operand); slices.Contains(dedupWords, operand) && errors.Is(err, fs.ErrNotExist) {
-			return tool.UsageErrorf("%q is no file: wanted --dedup=%s", operand, operand)
+			return tool.UsageErrorf("%q is not a file: wanted --dedup=%s", operand, operand)
 		}
 	}
 	s.sameness = merge.Sameness(slices.Index(dedupWords, word))

@@ -216,7 +216,7 @@ func (t *taker) leaveOutOtherFile(choice *archiveChoice, m *archive.Member) {
 	default:
 		t.noCaptures = append(t.noCaptures, m.Name)
 	}
-	t.leaveOut(choice.path, m, "is no capture")
+	t.leaveOut(choice.path, m, "is not a capture")
 }
 
 // leaveOutOther leaves out a member without data. If it was named exactly, this is an

@@ -106,7 +106,7 @@ func TestMembersReplaceNoFileOfTheRun(t *testing.T) {
 	shell(t, "cmp set.tar before && pcap-map a.pcap")
 }
 
-// What is no file of its own may be an output, an input and a report at the same time.
+// What is not a file of its own may be an output, an input and a report at the same time.
 func TestDevicesMayBeOutputsAndInputs(t *testing.T) {
 	linkTools(t)
 	t.Chdir(t.TempDir())

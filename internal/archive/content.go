@@ -20,7 +20,7 @@ const inspectBlock = 32 << 10
 
 // Content is what is known of a member from its head.
 type Content struct {
-	Format      stream.Format // FormatUnknown if it is no capture
+	Format      stream.Format // FormatUnknown if it is not a capture
 	Compression stream.Compression
 	LinkTypes   []stream.LinkType // as far as the head has them
 	// First is the time of the first packet in nanoseconds since the Unix epoch.

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 )
 
-// Place is where a name leads: a file, or a name in a folder under which there is no file
+// Place is where a name leads: a file, or a name in a folder under which there is not a file
 // yet.
 type Place struct {
 	file   fs.FileInfo // nil if there is none

@@ -101,7 +101,7 @@ func (p *Playback) CheckRewinds(flag, hint string) error {
 			place, err = seeker.Seek(0, io.SeekCurrent)
 		}
 		if !ok || err != nil {
-			return tool.UsageErrorf("%s reads its input more than once, but %s is no file", flag, in.Display()).WithHint(hint)
+			return tool.UsageErrorf("%s reads its input more than once, but %s is not a file", flag, in.Display()).WithHint(hint)
 		}
 		if in.Path == "-" {
 			p.start = place

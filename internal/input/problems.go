@@ -23,7 +23,7 @@ type Problems struct {
 
 // skipped counts the files that were skipped for the same reason.
 type skipped struct {
-	reason string // such as "is no capture"
+	reason string // such as "is not a capture"
 	first  File
 	count  int
 }
@@ -100,14 +100,14 @@ func (p *Problems) Failed(file File, err error) {
 	p.Messages.HintOf(err)
 }
 
-// NotCapture reports a file that is no capture. It is a failure if the file was named, or if
+// NotCapture reports a file that is not a capture. It is a failure if the file was named, or if
 // its name is that of a capture. Other files are skipped, and WarnSkipped counts them.
 func (p *Problems) NotCapture(file File, err error) (failed bool) {
 	if !file.Found || LooksLikeCapture(file.Path) {
 		p.Failed(file, err)
 		return true
 	}
-	p.count(file, "is no capture")
+	p.count(file, "is not a capture")
 	p.Report.Skipped(file.Path, file.Archive, err.Error(), 0)
 	return false
 }

@@ -62,7 +62,7 @@ func (t *Tool) parse(arguments []string) (*Flags, error) {
 		return nil, err
 	}
 	if a.hasStrayWord() {
-		return nil, UsageErrorf("%q after %s is no file", a.operands[0], strings.Join(a.before, " ")).WithHint(t.hintForStray(&a, set, arguments))
+		return nil, UsageErrorf("%q after %s is not a file", a.operands[0], strings.Join(a.before, " ")).WithHint(t.hintForStray(&a, set, arguments))
 	}
 	return &Flags{set, a.flags}, copyAliases(set, all)
 }

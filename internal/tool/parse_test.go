@@ -34,7 +34,7 @@ func TestFlagsAreParsed(t *testing.T) {
 		{args: []string{"-0qoa", "-", "-output", "a", "--", "-o"}, err: "--output and -o are the same flag: wanted one of them"},
 		{args: []string{"-0qo", "a", "-", "-loop=2", "--", "-o"}, output: "a", loop: 2, null: true, operands: []string{"-", "-o"}},
 		{args: []string{"-o=a", "--match", "--loop"}, output: "a", match: []string{"--loop"}, loop: 1},
-		{args: []string{"--loop", "2", "times", "b"}, err: `"times" after --loop 2 is no file`},
+		{args: []string{"--loop", "2", "times", "b"}, err: `"times" after --loop 2 is not a file`},
 		{args: []string{"--loop", "2", "times"}, loop: 2, operands: []string{"times"}},
 		{args: []string{"--loop=2", "times", "b"}, loop: 2, operands: []string{"times", "b"}},
 		{args: []string{"-0x"}, err: `unknown flag "-0x"`},
