@@ -13,14 +13,14 @@
 //
 // # Damage
 //
-// Where the framing holds, a record is a record, whatever its timestamp and its bytes.
-// The framing of a pcap record holds if its header is sound and the next header, the
-// header of another capture, or the end of the stream stands where it says. The framing
-// of a pcapng block holds if its two lengths agree.
+// If the framing is intact, every record is accepted, whatever its timestamp and its bytes.
+// The framing of a pcap record is intact if its header is sound, and if the next header, the
+// header of another capture, or the end of the stream is where its length says. The framing
+// of a pcapng block is intact if its two lengths agree.
 //
 // Recovery begins only where the framing breaks. [Reader.Read] then returns a [*Damage],
-// and its next call goes on at the next place that can be trusted: one from which records
-// lead on to the end of the stream or far beyond the length of a packet. Timestamps before
+// and its next call continues at the next place that can be trusted: one from which records
+// lead to the end of the stream or far beyond the length of a packet. Timestamps before
 // the damage and after it help to choose among several such places. They never refuse a
 // record whose framing holds.
 //

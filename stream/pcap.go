@@ -43,8 +43,8 @@ type recordHeader struct {
 	seconds, fraction, captured, wire uint32
 }
 
-// fileFormat tells the pcap format of a magic number read as little-endian;
-// swapped says that the file is big-endian.
+// fileFormat returns the pcap format of a magic number that was read as little-endian. swapped
+// means that the file is big-endian.
 func fileFormat(magic uint32) (format Format, swapped bool) {
 	switch magic {
 	case magicMicroseconds:
@@ -217,9 +217,8 @@ func (l *pcapLayout) time(h recordHeader) int64 {
 	return int64(h.seconds)*1e9 + int64(h.fraction)*l.fractionLength
 }
 
-// takeRecords puts the whole records of the block into dst, up to the first odd
-// one that nobody has judged. It is where the time goes, so it does by hand what
-// header, time and isOdd say.
+// takeRecords puts the whole records of the block into dst, up to the first odd one that has not
+// been checked. Most time is spent here, so it inlines what header, time and isOdd do.
 func (r *Reader) takeRecords(dst []Packet) (n int) {
 	layout := &r.layout
 	headerLength := layout.headerLength

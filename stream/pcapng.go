@@ -168,7 +168,7 @@ type UnknownBlocks struct {
 	Bytes  int64
 }
 
-// maxUnknownTypes bounds how many types are told apart. The others count as the last.
+// maxUnknownTypes bounds how many types are counted separately. All others count as the last one.
 const maxUnknownTypes = 16
 
 // UnknownBlocks returns the blocks of unknown types that the Reader has skipped so far,
@@ -269,8 +269,8 @@ func directionOption(order binary.ByteOrder, options []byte) Direction {
 // timeAheadReach bounds how far timeAhead looks, in bytes.
 const timeAheadReach = 64 << 10
 
-// timeAhead returns the first timestamp of the blocks that follow. A packet without
-// one that begins a section goes with the first that has one, not to 1970.
+// timeAhead returns the first timestamp of the blocks that follow. A packet without a
+// timestamp at the beginning of a section gets this one.
 func (r *Reader) timeAhead() int64 {
 	order := r.order
 	for offset := 0; offset < timeAheadReach && r.fill(offset+32); {
@@ -479,8 +479,8 @@ func isBlockValid(order binary.ByteOrder, kind uint32, block []byte, interfaces 
 	return order.Uint32(block[len(block)-4:]) == uint32(len(block)) && isBodyValid(order, kind, block, interfaces)
 }
 
-// isBodyValid says so of what stands between the two lengths of a block. Of types that
-// the Reader does not know, it knows nothing.
+// isBodyValid is isBlockValid for the part between the two lengths. It accepts blocks of types
+// that the Reader does not know.
 func isBodyValid(order binary.ByteOrder, kind uint32, block []byte, interfaces int) bool {
 	length := len(block)
 	padded := func(n uint32) int { return int(min(n, maxBlockLength)+3) &^ 3 }

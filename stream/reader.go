@@ -286,7 +286,7 @@ func (r *Reader) makeRoom() {
 	}
 }
 
-// changeBlock goes on in a new block, unless the end of this one has room for more.
+// changeBlock continues in a new block, unless the end of this one has room for more.
 func (r *Reader) changeBlock(keep int) {
 	if room := len(r.block) - r.end; room > 0 && room >= len(r.block)/4 {
 		return

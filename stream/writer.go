@@ -28,7 +28,7 @@ type WriterOptions struct {
 	// Snaplen is the snaplen in the header, in bytes. 0 means MaxCaptureLength.
 	// The Writer does not cut packets to it.
 	Snaplen uint32
-	// Background compresses and writes in a goroutine, while the caller goes on
+	// Background compresses and writes in a goroutine, while the caller continues
 	// with the next packets. A later call then returns the error of an earlier
 	// write. Close ends the goroutine.
 	Background bool

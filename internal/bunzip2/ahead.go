@@ -106,8 +106,7 @@ func (p *piece) cut(end int64) (next *piece) {
 	return &piece{start: end, data: bytes.Clone(p.data[p.own:])}
 }
 
-// middles tells from the third of eight bytes whether a magic number may end in the last
-// one.
+// middles says for the third of eight bytes whether a magic number may end in the last one.
 var middles = func() (middles [256]bool) {
 	for shift := range 8 {
 		middles[uint64(blockMagic)<<shift>>16&0xff], middles[uint64(endMagic)<<shift>>16&0xff] = true, true

@@ -9,11 +9,11 @@ const (
 // code is a Huffman code. Codes of one length are numbers in a row, and greater than the
 // beginnings of longer ones are not.
 type code struct {
-	// table tells by the next tableBits bits the symbol, times 32, and the length of its
-	// code; 0 if that is longer or does not exist.
+	// table has, for the next tableBits bits, the symbol times 32 plus the length of its
+	// code. It is 0 if the code is longer or does not exist.
 	table [1 << tableBits]uint16
-	// limit is, by length, after the codes of that length, with zeros up to
-	// maxCodeLength bits. Base is what to add to a code to get its place in symbols.
+	// limit has, for each length, the number after the last code of that length, with zeros
+	// appended up to maxCodeLength bits. base is added to a code to get its place in symbols.
 	limit   [maxCodeLength + 1]uint32
 	base    [maxCodeLength + 1]int32
 	symbols [maxSymbols]uint16 // by their codes

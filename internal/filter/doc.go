@@ -93,12 +93,12 @@
 // column, and so is an expression that no packet can match.
 //
 //   - IPv6 in NULL and LOOP is the address family 24, 28 or 30; that of NULL is taken
-//     in both byte orders, since a stream does not tell which machine captured.
-//   - A capture does not tell the netmask: "ip broadcast" is for 0.0.0.0 and
+//     in both byte orders, because a stream does not say which machine captured.
+//   - A capture does not contain the netmask: "ip broadcast" is for 0.0.0.0 and
 //     255.255.255.255, as with tcpdump -r. "ip multicast" takes 240.0.0.0/4, too.
 //   - The primitives of ATM, SS7, PF and ARCNET are refused.
-//   - "ip protochain" after an authentication header goes on at its length from
-//     the IP header, not from the header itself, as in libpcap.
+//   - "ip protochain" adds the length of an authentication header to the offset of the
+//     IP header, not to that of the authentication header, as libpcap does.
 //
 // # How it is done
 //

@@ -173,9 +173,9 @@ func (p *parser) list(before qualifiers) item {
 	}
 }
 
-// atIdentifier reports whether an identifier comes that inherits its qualifiers,
-// also after not and parentheses. A number is one unless arithmetic goes on
-// after it.
+// atIdentifier reports whether the next tokens are an identifier that inherits its qualifiers,
+// also after not and parentheses. A number is an identifier unless an arithmetic operator
+// follows it.
 func (p *parser) atIdentifier() bool {
 	at, open := p.at, 0
 	for ; ; at++ {

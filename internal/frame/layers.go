@@ -76,7 +76,7 @@ func (l *Layers) limit(length int) {
 	l.Network = l.Network[:min(len(l.Network), l.Whole)]
 }
 
-// trim takes an FCS and padding off where no header tells the length.
+// trim removes an FCS and padding if no header has the length.
 func (l *Layers) trim(packet *stream.Packet) {
 	if data := packet.Data; l.Whole == len(l.Network) && len(l.Network) >= minPayload+fcsLength && packet.LinkType == stream.LinkTypeEthernet {
 		end := len(data) - fcsLength

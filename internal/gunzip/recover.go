@@ -35,8 +35,8 @@ var magic = []byte{0x1f, 0x8b, 8}
 //
 // lost is the number of uncompressed bytes that Read has not returned. It is negative if the
 // damaged data decompressed to more than there was. It is exact if one member is damaged,
-// because the length of a member stands directly before the next member. For members of
-// bgzip it is also exact if several are.
+// because the length of a member is directly before the next member. For members of bgzip, it
+// is also exact if several are damaged.
 func (r *Reader) SkipToMember() (lost int64, found bool) {
 	s := search{src: r.src, offset: r.base}
 	start, read := int64(0), r.length
@@ -92,7 +92,7 @@ func (s *search) discard(count int) {
 	s.offset += int64(len(gone))
 }
 
-// findHeader goes to what may be a header, and reports whether there is one.
+// findHeader skips to the next possible header, and reports whether there is one.
 func (s *search) findHeader() bool {
 	for {
 		if head, _ := s.src.Peek(headLength); len(head) < headLength {

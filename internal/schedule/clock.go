@@ -14,9 +14,9 @@ type Clock interface {
 	SleepUntil(moment int64)
 }
 
-// System is the monotonic clock of this machine. Its moments are those of
-// CLOCK_MONOTONIC where there is such a thing. That stands still while the machine is
-// suspended; System goes on, from the first SleepUntil after that.
+// System is the monotonic clock of this machine. Its moments are those of CLOCK_MONOTONIC where
+// the system has it. CLOCK_MONOTONIC stops while the machine is suspended. System adds that
+// time at the first SleepUntil afterwards.
 var System Clock = newSystemClock()
 
 type systemClock struct {
@@ -25,17 +25,17 @@ type systemClock struct {
 	suspended atomic.Int64 // how long the machine has been since then, as far as is known
 }
 
-// Now asks time.Since, which is served from the vDSO; unix.ClockGettime is a
-// system call.
+// Now uses time.Since, which reads the clock without a system call (vdso(7)), unlike
+// unix.ClockGettime.
 func (c *systemClock) Now() int64 {
 	return int64(time.Since(c.start)) + c.offset + c.suspended.Load()
 }
 
-// suspensionNoise is more than two readings of clocks that follow each other differ by,
-// and less than a machine takes to be suspended.
+// suspensionNoise is longer than the time between two successive readings of clocks, and shorter
+// than any suspension of a machine.
 const suspensionNoise = int64(10 * time.Millisecond)
 
-// noteSuspension is told how long the machine has been suspended since the start.
+// noteSuspension notes how long the machine has been suspended since the start.
 func (c *systemClock) noteSuspension(suspended int64) {
 	if suspended-c.suspended.Load() > suspensionNoise {
 		c.suspended.Store(suspended)

@@ -39,7 +39,7 @@ func (c *systemClock) SleepUntil(moment int64) {
 var suspendedAtStart = suspendedTime()
 
 // suspendedTime is how long the machine has been suspended since it was started:
-// CLOCK_BOOTTIME goes on meanwhile, and CLOCK_MONOTONIC does not.
+// CLOCK_BOOTTIME counts that time, and CLOCK_MONOTONIC does not.
 func suspendedTime() int64 {
 	var monotonic, boot unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &monotonic) != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil {

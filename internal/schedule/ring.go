@@ -163,8 +163,7 @@ func (r *Ring) front() (slot int, ok bool) {
 	return r.slot(taken), taken != r.published.packets.Load()
 }
 
-// row is how many packets stand in slot and behind it without a turn, at most
-// limit.
+// row is the number of packets from slot on that are contiguous in memory, at most limit.
 func (r *Ring) row(slot, limit int) int { return min(r.Len(), len(r.packets)-slot, limit) }
 
 // release gives the room of the oldest packets back.

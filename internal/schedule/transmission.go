@@ -238,8 +238,8 @@ func (t *Transmission) waitForPacket() (more bool) {
 	return true
 }
 
-// sendFrom sends what is due of the packets in slot and behind it, once the first
-// one is.
+// sendFrom waits until the packet in slot is due, and sends it with all packets after it that are
+// due as well.
 func (t *Transmission) sendFrom(slot int) error {
 	if t.Immediately {
 		return t.send(slot, t.Ring.row(slot, maxBatch), t.Clock.Now())
@@ -284,10 +284,9 @@ func (t *Transmission) touch(slot int) {
 // due is the moment at which the packet in slot is to leave.
 func (t *Transmission) due(slot int) int64 { return t.Epoch.after(t.Ring.departures[slot]) }
 
-// underrun says whether the packet in slot can no longer leave when it is due. Then this
-// packet and all behind it leave later by as much: what was missed is not made up for by
-// a burst. A fixed epoch stays, and until a packet comes in time again, that is one
-// underrun.
+// underrun returns an underrun if the packet in slot can no longer leave when it is due. This
+// packet and all packets after it then leave later by the same time, so that no burst follows. A
+// fixed epoch does not move, and all late packets up to the next one in time are one underrun.
 func (t *Transmission) underrun(slot int, now int64) *Underrun {
 	epoch, departure := t.Epoch.moment.Load(), t.Ring.departures[slot]
 	due := Later(epoch, departure)

@@ -134,7 +134,7 @@ func (r *Reader) open(filters []filterFlags) (io.Reader, error) {
 	return data, nil
 }
 
-// dictionarySize is told by the property of LZMA2: section 5.3.1.
+// dictionarySize returns the size that the property of LZMA2 encodes, in bytes: section 5.3.1.
 func dictionarySize(property byte) (int64, error) {
 	if property > 40 {
 		return 0, fmt.Errorf("dictionary size %d is invalid", property)

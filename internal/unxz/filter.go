@@ -49,10 +49,10 @@ func (f *filterReader) refill() {
 	f.offset += uint32(f.done)
 }
 
-// delta adds to each byte the one that stands distance bytes before it.
+// delta adds to each byte the byte at distance before it.
 func delta(distance uint8) filter {
 	var history [256]byte
-	next := uint8(0) // it goes down
+	next := uint8(0) // counts down
 	return func(data []byte, _ uint32) int {
 		for i := range data {
 			data[i] += history[next+distance]
@@ -136,8 +136,8 @@ func arm64(data []byte, offset uint32) int {
 	return i
 }
 
-// ia64Branches tells by the template of a bundle which of its three slots may hold a
-// branch.
+// ia64Branches has, for each template of a bundle, the slots that may hold a branch: a bit for
+// each of the three slots.
 var ia64Branches = [32]uint8{16: 4, 4, 6, 6, 0, 0, 7, 7, 4, 4, 0, 0, 4, 4, 0, 0}
 
 func ia64(data []byte, offset uint32) int {
@@ -166,8 +166,8 @@ func ia64(data []byte, offset uint32) int {
 	return i
 }
 
-// x86 looks for bytes 0xe8 and 0xe9 in front of an address whose highest byte is 0 or
-// 0xff. Mask tells which of the three bytes before such a byte were such bytes, too.
+// x86 looks for bytes 0xe8 and 0xe9 before an address whose highest byte is 0 or 0xff. The bits
+// of mask say which of the three bytes before such a byte are 0xe8 or 0xe9, too.
 func x86() filter {
 	mask := uint32(0)
 	isExtended := func(b byte) bool { return b == 0 || b == 0xff }

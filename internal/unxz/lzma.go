@@ -2,8 +2,8 @@ package unxz
 
 import "errors"
 
-// LZMA has no document of its own that is more exact than the specification of the LZMA
-// SDK, lzma-specification.txt of version 9.20. These numbers are from there.
+// These numbers are from lzma-specification.txt in the LZMA SDK, version 9.20. LZMA has no more
+// exact specification.
 const (
 	states           = 12
 	positions        = 1 << 4 // the lowest bits of the position, which probabilities may depend on
@@ -123,7 +123,7 @@ var (
 	errDistance = errors.New("a match refers to data before the start")
 )
 
-// begin reads what stands before the first bit.
+// begin reads the bytes before the first bit.
 func (d *lzma) begin() error {
 	if d.byte() != 0 {
 		return errRange
@@ -136,7 +136,8 @@ func (d *lzma) begin() error {
 	return d.cause()
 }
 
-// decode writes up to an end in the ring. All in front of an error has been written.
+// decode writes up to end in the ring. Before it returns an error, it has written everything that
+// precedes the damage.
 func (d *lzma) decode(end int) (err error) {
 	if d.match > 0 {
 		d.copyMatch(end)
@@ -178,7 +179,7 @@ func (d *lzma) symbol(r interval, end int) (interval, error) {
 	return r, nil
 }
 
-// copyMatch writes as much of the match as there is in front of end.
+// copyMatch writes the match, but not beyond end.
 func (d *lzma) copyMatch(end int) {
 	count := min(d.match, end-d.write)
 	d.match -= count
@@ -219,7 +220,7 @@ func (d *lzma) literal(r interval) (interval, byte) {
 	return r, byte(symbol)
 }
 
-// setState goes on to the state after a match.
+// setState sets the state after a match.
 func (d *lzma) setState(afterLiteral, afterMatch uint) {
 	if d.state < firstMatchState {
 		d.state = afterLiteral
