@@ -34,7 +34,7 @@ func injector() *tool.Tool {
 			"schedule and in order.",
 		Exits: "4 --fail-late",
 		Flags: slices.Concat([]cli.Flag{
-			&cli.StringSliceFlag{Name: "interface", Aliases: []string{"i"}, Usage: "send on `INTERFACE` (given twice with --split)"},
+			tool.NewListFlag("interface", "send on `INTERFACE` (given twice with --split)", "i"),
 			&cli.StringFlag{Name: "split", Usage: "send on two interfaces: what matches `EXPRESSION` on the first, the rest on the second; or clients (what clients sent), or direction (inbound packets of a pcapng)"},
 			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write frames to `FILE` instead (- for stdout), with their times of sending"},
 			&cli.StringFlag{Name: "to", Usage: "send frames in UDP datagrams to `URL`: vxlan://HOST[:PORT]?vni=N or geneve://HOST[:PORT]?vni=N"},

@@ -38,7 +38,7 @@ func referenceFlags() []cli.Flag {
 		switch flag := flag.(type) {
 		case *cli.StringFlag:
 			flag.Usage = where + flag.Usage
-		case *cli.StringSliceFlag:
+		case *tool.ListFlag:
 			flag.Usage = where + flag.Usage
 		case *cli.IntFlag:
 			flag.Usage = where + flag.Usage

@@ -27,7 +27,7 @@ func tarcat() *tool.Tool {
 			"written if an expression matches.",
 		Flags: []cli.Flag{
 			tool.OutputFlag(),
-			&cli.StringSliceFlag{Name: "name", Usage: "write the member named `NAME` (may be repeated)"},
+			tool.NewListFlag("name", "write the member named `NAME` (may be repeated)"),
 			&cli.StringFlag{Name: "select", Usage: "write the members of the records of pcap-tarls or pcap-map in `FILE`"},
 			&cli.BoolFlag{Name: "raw", Usage: "do not decompress members"},
 			&cli.StringFlag{Name: "directory", Aliases: []string{"C"}, Usage: "extract into files below `DIR`"},

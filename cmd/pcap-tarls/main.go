@@ -28,7 +28,7 @@ func tarls() *tool.Tool {
 			"date index (see --index), the records come from the index, and the archive is not read.",
 		Flags: []cli.Flag{
 			tool.OutputFlag(),
-			&cli.StringSliceFlag{Name: "match", Usage: "list only members whose names match `REGEXP` (may be repeated)"},
+			tool.NewListFlag("match", "list only members whose names match `REGEXP` (may be repeated)"),
 			&cli.BoolFlag{Name: "names", Usage: "print only names, with control characters escaped as by tar -t"},
 			&cli.BoolFlag{Name: "null", Aliases: []string{"0"}, Usage: "print only names, not escaped, each followed by a zero byte"},
 			&cli.BoolFlag{Name: "index", Usage: "also write the seek index ARCHIVE.tarx"},

@@ -200,12 +200,12 @@ func readFilter(name string) (string, error) {
 // RewriteFlags are those of the tools that change packets.
 func RewriteFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "map", Usage: "give the addresses of a network to another one, by a `RULE` such as 10.1.0.0/16=192.168.0.0/16"},
+		NewListFlag("map", "give the addresses of a network to another one, by a `RULE` such as 10.1.0.0/16=192.168.0.0/16"),
 		&cli.StringFlag{Name: "src-mac", Usage: "set the source MAC address of all frames to `ADDRESS`"},
 		&cli.StringFlag{Name: "dst-mac", Usage: "set the destination MAC address of all frames to `ADDRESS`"},
-		&cli.StringSliceFlag{Name: "mac", Usage: "replace a MAC address, by a `RULE` such as 02:00:00:00:00:01=02:00:00:00:00:02"},
-		&cli.StringSliceFlag{Name: "vlan", Usage: "change the outer VLAN tag, by a `RULE` such as push:7, pop or 7=8"},
-		&cli.StringSliceFlag{Name: "port", Usage: "replace a port of TCP, UDP and SCTP, by a `RULE` such as 80=8080"},
+		NewListFlag("mac", "replace a MAC address, by a `RULE` such as 02:00:00:00:00:01=02:00:00:00:00:02"),
+		NewListFlag("vlan", "change the outer VLAN tag, by a `RULE` such as push:7, pop or 7=8"),
+		NewListFlag("port", "replace a port of TCP, UDP and SCTP, by a `RULE` such as 80=8080"),
 	}
 }
 
@@ -233,7 +233,7 @@ func Rewriter[R any](f *Flags, compile func(rules map[string][]string) (*R, erro
 }
 
 func isList(declared cli.Flag) bool {
-	_, ok := declared.(*cli.StringSliceFlag)
+	_, ok := declared.(*ListFlag)
 	return ok
 }
 

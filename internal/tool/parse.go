@@ -50,7 +50,7 @@ func (t *Tool) parse(arguments []string) (*Flags, error) {
 	set.SetOutput(io.Discard) // all messages are written here
 	all := t.allFlags()
 	for _, f := range all {
-		if err := declare(set, f); err != nil {
+		if err := f.Apply(set); err != nil {
 			return nil, err
 		}
 	}
@@ -66,26 +66,6 @@ func (t *Tool) parse(arguments []string) (*Flags, error) {
 	}
 	return &Flags{set, a.flags}, copyAliases(set, all)
 }
-
-// declare adds a flag to a set.
-func declare(set *flag.FlagSet, declared cli.Flag) error {
-	list, ok := declared.(*cli.StringSliceFlag)
-	if !ok {
-		return declared.Apply(set)
-	}
-	values := &stringList{}
-	for _, name := range list.Names() {
-		set.Var(values, name, list.Usage)
-	}
-	return nil
-}
-
-// stringList has the values of a flag that may be repeated. The one of urfave/cli splits
-// them at commas, which may be part of regular expressions and names.
-type stringList []string
-
-func (l *stringList) String() string         { return strings.Join(*l, " ") }
-func (l *stringList) Set(value string) error { *l = append(*l, value); return nil }
 
 // arranged is a command line with flags and operands separated, as the flag package needs
 // them.
@@ -245,7 +225,7 @@ func copyAliases(set *flag.FlagSet, all []cli.Flag) error {
 	given := map[string]bool{}
 	set.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	for _, f := range all {
-		if _, isList := f.(*cli.StringSliceFlag); isList {
+		if isList(f) {
 			continue
 		}
 		names := f.Names()

@@ -10,7 +10,7 @@ import (
 func TestFlagsAreParsed(t *testing.T) {
 	tested := &Tool{Name: "test", Flags: []cli.Flag{
 		OutputFlag(),
-		&cli.StringSliceFlag{Name: "match", Aliases: []string{"m"}},
+		NewListFlag("match", "", "m"),
 		&cli.Int64Flag{Name: "loop", Value: 1},
 		&cli.BoolFlag{Name: "null", Aliases: []string{"0"}},
 		WordFlag("dedup", "", []string{"bytes", "ip"}),
