@@ -1,7 +1,8 @@
 # Static binaries that can be copied to a sensor and run.
 export CGO_ENABLED = 0
-# The version comes from the repository, where there is one.
-export GOFLAGS = -trimpath
+# The version comes from the repository, where there is one. urfave/cli without what writes
+# manuals is smaller.
+export GOFLAGS = -trimpath -tags=urfave_cli_no_docs
 
 # The tools notice closed standard descriptors where their own entry runs: see
 # internal/tool/closed.go.

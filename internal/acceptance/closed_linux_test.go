@@ -1,7 +1,6 @@
 package acceptance
 
 import (
-	"os"
 	"os/exec"
 	"runtime"
 	"slices"
@@ -19,16 +18,7 @@ func TestClosedDescriptors(t *testing.T) {
 	if !slices.Contains([]string{"amd64", "arm64", "386", "arm"}, runtime.GOARCH) {
 		t.Skipf("the tools do not see closed descriptors on %s", runtime.GOARCH)
 	}
-	bin := t.TempDir()
-	arguments := []string{"build", "-ldflags=-E pcap-replay/internal/tool.entry", "-o", bin + "/"}
-	for _, tool := range lab.Tools {
-		arguments = append(arguments, "pcap-replay/cmd/"+tool)
-	}
-	build := exec.Command("go", arguments...)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make builds them
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
+	lab.NeedToolsAsMade(t)
 	linkTools(t)
 	t.Chdir(t.TempDir())
 	lab.WriteCapture(t, "a.pcap", lab.Packets(10, lab.Start, time.Microsecond, 100))
@@ -52,7 +42,7 @@ func TestClosedDescriptors(t *testing.T) {
 		{"pcap-merge a.pcap > /dev/null", exitDone, ""}, {"pcap-merge a.pcap <> /dev/null 1<> /dev/null 2<> /dev/null", exitDone, ""},
 		{"pcap-map < /dev/null", exitDone, ""}, {"pcap-inject --asap -w - a.pcap 1<> /dev/null 2<> /dev/null", exitDone, ""},
 	} {
-		run := exec.Command("bash", "-c", "PATH="+bin+":$PATH; "+c.command)
+		run := exec.Command("bash", "-c", c.command)
 		said, _ := run.CombinedOutput()
 		if code := run.ProcessState.ExitCode(); code != c.code || !strings.Contains(string(said), c.words) {
 			t.Errorf("%s: exit %d, wanted %d: %s", c.command, code, c.code, said)

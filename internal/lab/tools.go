@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 )
@@ -13,24 +14,48 @@ import (
 // Tools are the names of the six tools.
 var Tools = []string{"pcap-tarls", "pcap-tarcat", "pcap-map", "pcap-merge", "pcap-pace", "pcap-inject"}
 
-// BuildTools builds the tools into a folder, and appends it to PATH. They are built like
-// the test: with the race detector, or with coverage, whose counters go to GOCOVERDIR if
-// that is set.
+// BuildTools builds the tools into a folder, and appends it to PATH. They are built as make
+// does, or like the test with the race detector, or with coverage, whose counters go to
+// GOCOVERDIR if that is set.
 func BuildTools(folder string) error {
 	arguments := []string{"build", "-o", folder + string(filepath.Separator)}
-	if raceDetector {
+	switch {
+	case raceDetector:
 		arguments = append(arguments, "-race")
-	}
-	if testing.CoverMode() != "" || os.Getenv("GOCOVERDIR") != "" {
+	case hasCoverage():
 		arguments = append(arguments, "-cover", "-coverpkg=pcap-replay/...")
+	default:
+		arguments = append(arguments, "-trimpath", "-tags=urfave_cli_no_docs", "-ldflags="+linkFlags())
 	}
 	for _, tool := range Tools {
 		arguments = append(arguments, "pcap-replay/cmd/"+tool)
 	}
-	if output, err := exec.Command("go", arguments...).CombinedOutput(); err != nil {
+	build := exec.Command("go", arguments...)
+	if !raceDetector { // which needs cgo
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	}
+	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, output)
 	}
 	return os.Setenv("PATH", os.Getenv("PATH")+string(filepath.ListSeparator)+folder)
+}
+
+// linkFlags are those of the Makefile.
+func linkFlags() string {
+	if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
+		return "-s -w -E pcap-replay/internal/tool.entry"
+	}
+	return "-s -w"
+}
+
+func hasCoverage() bool { return testing.CoverMode() != "" || os.Getenv("GOCOVERDIR") != "" }
+
+// NeedToolsAsMade skips a test if the tools are not built as make builds them.
+func NeedToolsAsMade(t testing.TB) {
+	t.Helper()
+	if raceDetector || hasCoverage() {
+		t.Skip("the tools are built with the race detector or with coverage")
+	}
 }
 
 // NeedProgram skips a test on a machine without a program.
