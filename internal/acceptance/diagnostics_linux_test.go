@@ -123,6 +123,7 @@ func TestDiagnosticsAreReal(t *testing.T) {
 	if len(explained) < len(troubles) {
 		t.Fatalf("%d messages are explained, and %d commands go wrong", len(explained), len(troubles))
 	}
+	lab.Parallel(t)
 	if !lab.InNamespace(t) {
 		return
 	}

@@ -324,6 +324,7 @@ func TestSignalsCountWhatWasReadOfStreams(t *testing.T) {
 		{"head -c 5160024 a.pcap; sleep 9", 10_000, 1},
 	} {
 		t.Run(c.command, func(t *testing.T) {
+			t.Parallel()
 			folder := t.TempDir()
 			report := filepath.Join(folder, "report")
 			source := exec.Command("bash", "-c", c.command)

@@ -177,9 +177,7 @@ func TestExamplesRun(t *testing.T) {
 		t.Skip("examples send frames as root")
 	}
 	lab.NeedProgram(t, "bash", "taskset")
-	if !lab.Inside() {
-		t.Parallel() // it mostly waits
-	}
+	lab.Parallel(t)
 	if !lab.InNamespace(t) {
 		return
 	}

@@ -411,6 +411,7 @@ func TestStalledRunsEndWithTheirSummary(t *testing.T) {
 		{"pcap-inject", []string{"--asap", "-w", "-", "large.pcap"}},
 	} {
 		t.Run(c.name+" "+strings.Join(c.args, " "), func(t *testing.T) {
+			t.Parallel()
 			report := filepath.Join(t.TempDir(), "report")
 			args := append([]string{"--report", report}, c.args...)
 			if c.args == nil && c.name == "pcap-inject" {

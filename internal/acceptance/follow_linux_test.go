@@ -57,6 +57,7 @@ const (
 // PCAP_FOLLOW_RUNS is how often each rotation runs with each traffic, 1 by default.
 func TestFollowBesideTcpdump(t *testing.T) {
 	lab.NeedProgram(t, "tcpdump", "gzip")
+	lab.Parallel(t)
 	runs, err := strconv.Atoi(cmp.Or(os.Getenv("PCAP_FOLLOW_RUNS"), "1"))
 	if err != nil {
 		t.Fatal(err)

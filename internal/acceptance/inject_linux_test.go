@@ -81,6 +81,7 @@ func dataOf(packets []stream.Packet) (data [][]byte) {
 
 // Each way of sending sends everything, and the device agrees.
 func TestEveryWaySendsEverything(t *testing.T) {
+	lab.Parallel(t)
 	if !lab.InNamespace(t) {
 		return
 	}
@@ -152,6 +153,7 @@ func TestVerifiedLateness(t *testing.T) {
 
 // What does not fit on the wire is treated as the flags say.
 func TestFramesAreMadeToFit(t *testing.T) {
+	lab.Parallel(t)
 	if !lab.InNamespace(t) {
 		return
 	}
@@ -200,6 +202,7 @@ func TestFramesAreMadeToFit(t *testing.T) {
 // If a packet has more bytes in the capture than on the wire, only its length on the wire
 // is sent.
 func TestOverlongPacketsAreCut(t *testing.T) {
+	lab.Parallel(t)
 	if !lab.InNamespace(t) {
 		return
 	}
@@ -252,6 +255,7 @@ func TestOverlongPacketsAreCut(t *testing.T) {
 // Where the capture says that frames end in a frame check sequence, that is not sent, and
 // frames are judged without it, whichever tools stand in front.
 func TestFCSIsNotSent(t *testing.T) {
+	lab.Parallel(t)
 	if !lab.InNamespace(t) {
 		return
 	}
@@ -382,6 +386,7 @@ func TestInterfaceGoesDown(t *testing.T) {
 
 // Ended at any moment, it has sent what it says.
 func TestSignalsAtAnyMoment(t *testing.T) {
+	lab.Parallel(t)
 	if !lab.InNamespace(t) {
 		return
 	}

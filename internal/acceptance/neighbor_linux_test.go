@@ -17,6 +17,7 @@ import (
 // packet of its own: that of the host, or that of the gateway.
 func TestRawPacketsGoToNeighbors(t *testing.T) {
 	lab.NeedProgram(t, "ip")
+	lab.Parallel(t)
 	if !lab.InNamespace(t) {
 		return
 	}

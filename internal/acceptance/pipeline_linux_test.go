@@ -94,6 +94,7 @@ func expectReplay(t *testing.T, pipeline string, want []stream.Packet) {
 // folder, and by records that jq has chosen.
 func TestPipelinesReplayASet(t *testing.T) {
 	lab.NeedProgram(t, "jq")
+	lab.Parallel(t)
 	if !lab.InNamespace(t) {
 		return
 	}

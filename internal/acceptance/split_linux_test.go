@@ -146,6 +146,7 @@ func wantSides(t *testing.T, got [2][]stream.Packet, sent []stream.Packet) {
 
 // A receiver on both sides sees the packets in the order of the stream.
 func TestSplitKeepsTheOrder(t *testing.T) {
+	lab.Parallel(t)
 	if !lab.InNamespace(t) {
 		return
 	}

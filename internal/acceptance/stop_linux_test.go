@@ -16,6 +16,7 @@ import (
 // A process that is stopped for a while makes no burst when it goes on, but an underrun,
 // and says so. At fixed moments, what was missed leaves at once.
 func TestAStoppedProcessMakesNoBurst(t *testing.T) {
+	lab.Parallel(t)
 	if !lab.InNamespace(t) {
 		return
 	}

@@ -121,6 +121,7 @@ func tunneledFrames(t *testing.T) (packets []stream.Packet) {
 // The kernel's own device at the other end takes off what pcap-inject has put around the
 // frames, over IPv4 and over IPv6.
 func TestTheKernelTakesTunnelsOff(t *testing.T) {
+	lab.Parallel(t)
 	if !lab.InNamespace(t) {
 		return
 	}
@@ -239,6 +240,7 @@ func TestTsharkFindsTunnels(t *testing.T) {
 
 // What is longer than the MTU of the route is treated as --oversize says. VLAN tags count.
 func TestTunnelsFitTheRoute(t *testing.T) {
+	lab.Parallel(t)
 	if !lab.InNamespace(t) {
 		return
 	}
@@ -287,6 +289,7 @@ func TestTunnelsFitTheRoute(t *testing.T) {
 
 // If nothing listens at the other end, that is said once, and everything is sent.
 func TestNothingListens(t *testing.T) {
+	lab.Parallel(t)
 	if !lab.InNamespace(t) {
 		return
 	}

@@ -88,6 +88,14 @@ func InNamespace(t *testing.T) bool {
 	return false
 }
 
+// Parallel lets other tests run while a test with InNamespace waits. It is for tests that
+// mostly wait and do not judge how punctual the tools are. In the namespace, the test is alone.
+func Parallel(t *testing.T) {
+	if !Inside() {
+		t.Parallel()
+	}
+}
+
 // skippedTests returns the reasons of skipped tests by name, from the output of go test -v.
 func skippedTests(output []byte) map[string]string {
 	skipped, reasons, running := map[string]string{}, map[string]string{}, ""
