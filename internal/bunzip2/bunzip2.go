@@ -49,13 +49,6 @@ type Reader struct {
 	finished error          // what Read returns after it
 }
 
-// NewReader returns a Reader that starts at a file header.
-func NewReader(src *bufio.Reader) *Reader {
-	r := new(Reader)
-	r.reset(src)
-	return r
-}
-
 // ResetSingle makes r read a single file from its start, and reuses its memory. Read
 // returns io.EOF after the file, and leaves the rest in src.
 func (r *Reader) ResetSingle(src *bufio.Reader) {
@@ -63,8 +56,8 @@ func (r *Reader) ResetSingle(src *bufio.Reader) {
 	r.single = true
 }
 
-// NewParallelReader is NewReader, and decompresses up to workers or 16 blocks at the same
-// time in goroutines of its own. Close ends them.
+// NewParallelReader returns a Reader that starts at a file header. It decompresses up to
+// workers or 16 blocks at the same time in goroutines of its own. Close ends them.
 func NewParallelReader(src io.Reader, workers int) *Reader {
 	r := new(Reader)
 	a := newAhead(src, workers)

@@ -85,8 +85,12 @@ func compress(t testing.TB, data []byte, flags ...string) []byte {
 
 // newReaders are the ways to read all files of a source.
 var newReaders = map[string]func(src io.Reader) *Reader{
-	"one by one": func(src io.Reader) *Reader { return NewReader(bufio.NewReader(src)) },
-	"parallel":   func(src io.Reader) *Reader { return NewParallelReader(src, 3) },
+	"one by one": func(src io.Reader) *Reader {
+		r := new(Reader)
+		r.reset(bufio.NewReader(src))
+		return r
+	},
+	"parallel": func(src io.Reader) *Reader { return NewParallelReader(src, 3) },
 }
 
 func TestReadsWhatBzip2Writes(t *testing.T) {
