@@ -35,8 +35,9 @@ type batch struct {
 }
 
 const (
+	// Handing over a batch takes little beside reading this many packets.
 	batchPackets = 256
-	batchesAhead = 16
+	batchesAhead = 16 // together, lookAhead packets
 )
 
 func newFeed(reader Reader) *feed {

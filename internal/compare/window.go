@@ -9,6 +9,8 @@ type window struct {
 	size       int64
 }
 
+// chunkPackets is how many packets a chunk holds. A window that few packets use takes little
+// more memory than they need.
 const chunkPackets = 4096
 
 func newWindow(size int64) *window {

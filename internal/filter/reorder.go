@@ -76,9 +76,9 @@ func (s *simplifier) sortChain(d *decision, either bool) (changed bool) {
 func (s *simplifier) link(d *decision, chain []*decision, end *decision, either bool) {
 	before := s.entries(d)
 	for _, entry := range before {
-		for _, way := range []**decision{&entry.yes, &entry.no} {
-			if *way == d {
-				*way = chain[0]
+		for _, branch := range []**decision{&entry.yes, &entry.no} {
+			if *branch == d {
+				*branch = chain[0]
 			}
 		}
 	}
