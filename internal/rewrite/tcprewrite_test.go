@@ -2,12 +2,15 @@ package rewrite
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
 )
 
 // tcprewrite changes the same bytes. It also computes checksums anew, and takes the padding
@@ -82,3 +85,62 @@ func tcprewrite(t *testing.T, flags, path, to string) {
 }
 
 func head(data []byte) []byte { return data[:min(len(data), 80)] }
+
+// plainPackets are those of the corpus that tcprewrite handles like this package: TCP and UDP in
+// IPv4 without options, whole and without padding. It leaves IPv4 options and the packets that
+// ICMP errors quote alone, and what follows PPPoE, and does not compute the checksum of VRRP.
+func plainPackets(t *testing.T) (packets []stream.Packet) {
+	for _, packet := range corpusPackets(t)[stream.LinkTypeEthernet] {
+		data := packet.Data
+		const offset = 14
+		if len(data) < offset+40 || data[12] != 8 || data[13] != 0 || data[offset] != 0x45 || int(packet.WireLength) != len(data) {
+			continue
+		}
+		ip := data[offset:]
+		isWhole := int(binary.BigEndian.Uint16(ip[2:])) == len(ip) && binary.BigEndian.Uint16(ip[6:])&0x3fff == 0
+		switch {
+		case isWhole && ip[9] == frame.ProtocolTCP, isWhole && ip[9] == frame.ProtocolUDP && int(binary.BigEndian.Uint16(ip[24:])) == len(ip)-20:
+			packets = append(packets, packet)
+		}
+	}
+	return packets
+}
+
+// tcprewrite makes the same of the packets of all captures.
+func TestRewriterAgreesWithTcprewriteOnTheCorpus(t *testing.T) {
+	lab.NeedProgram(t, "tcprewrite")
+	folder := t.TempDir()
+	path, fixed := filepath.Join(folder, "plain.pcap"), filepath.Join(folder, "fixed.pcap")
+	lab.WriteCapture(t, path, plainPackets(t))
+	tcprewrite(t, "--fixcsum", path, fixed)
+	packets := lab.ReadCapture(t, fixed)
+	for _, c := range []struct {
+		theirs string
+		ours   map[string][]string
+	}{
+		// No address becomes a multicast address: tcprewrite then changes the MAC address as well.
+		{
+			"--pnat=0.0.0.0/2:64.0.0.0/2,64.0.0.0/2:0.0.0.0/2,128.0.0.0/3:160.0.0.0/3,160.0.0.0/3:128.0.0.0/3",
+			map[string][]string{"map": {"0.0.0.0/2=64.0.0.0/2", "64.0.0.0/2=0.0.0.0/2", "128.0.0.0/3=160.0.0.0/3", "160.0.0.0/3=128.0.0.0/3"}},
+		},
+		{"--portmap=80:8080,53:5353,443:444", map[string][]string{"port": {"80=8080", "53=5353", "443=444"}}},
+	} {
+		theirs := filepath.Join(folder, "theirs.pcap")
+		tcprewrite(t, c.theirs, fixed, theirs)
+		want, got := lab.ReadCapture(t, theirs), rewritten(t, c.ours, packets)
+		changed, different := 0, 0
+		for i := range want {
+			if !bytes.Equal(got[i].Data, packets[i].Data) {
+				changed++
+			}
+			if !bytes.Equal(got[i].Data, want[i].Data) {
+				if different++; different < 6 {
+					t.Errorf("%s: packet %d:\n%x, wanted\n%x, from\n%x", c.theirs, i+1, head(got[i].Data), head(want[i].Data), head(packets[i].Data))
+				}
+			}
+		}
+		if different > 0 || changed < 1000 {
+			t.Errorf("%s: %d of %d packets differ, %d have changed", c.theirs, different, len(want), changed)
+		}
+	}
+}
