@@ -16,7 +16,7 @@
 //	stream                            captures read and written
 //	files record gunzip bunzip2       the ground
 //	  unxz unframe privilege
-//	plural                            numbers with nouns, for messages
+//	duration plural                   durations, and numbers with nouns, for messages
 //
 // lab and acceptance stand beside the house: they test it.
 //

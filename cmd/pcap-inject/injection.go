@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pcap-replay/internal/duration"
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/plural"
@@ -356,7 +357,7 @@ func (in *injection) pauseText(now int64) string {
 	if !waits || next <= now {
 		return ""
 	}
-	return "next packet in " + tool.DurationText(time.Duration(next-now))
+	return "next packet in " + duration.Text(time.Duration(next-now).Seconds())
 }
 
 // close closes the sink after a run that ended with err. A file that is incomplete because

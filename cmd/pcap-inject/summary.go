@@ -3,9 +3,9 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"time"
 
+	"pcap-replay/internal/duration"
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
@@ -15,7 +15,7 @@ import (
 
 func latenessText(l *record.Lateness) string {
 	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, p99.9 %s, max %s",
-		durationText(l.P50), durationText(l.P90), durationText(l.P99), durationText(l.P999), durationText(l.Max))
+		duration.Text(l.P50), duration.Text(l.P90), duration.Text(l.P99), duration.Text(l.P999), duration.Text(l.Max))
 }
 
 // figures are the counters at one point in time.
@@ -245,11 +245,11 @@ func (in *injection) line() string {
 		return fmt.Sprintf("%s, buffer %.0f %%", line, 100*e.Buffer)
 	}
 	now := schedule.System.Now()
-	late := "p99 " + durationText(*e.P99) + " late"
+	late := "p99 " + duration.Text(*e.P99) + " late"
 	if pause := in.pauseText(now); pause != "" {
 		return fmt.Sprintf("%d sent, %s, %s", e.PacketsOut, pause, late)
 	}
-	return fmt.Sprintf("%s, %s, buffer %s ahead", line, late, tool.DurationText(in.ahead(now)))
+	return fmt.Sprintf("%s, %s, buffer %s ahead", line, late, duration.Text(in.ahead(now).Seconds()))
 }
 
 // ahead returns how much of the stream is buffered.
@@ -294,9 +294,4 @@ func scaled(value float64, unit string) string {
 		value /= 1000
 	}
 	return fmt.Sprintf("%.3g G%s", value, unit)
-}
-
-// durationText formats a duration of a record.
-func durationText(seconds float64) string {
-	return tool.DurationText(time.Duration(math.Round(seconds * 1e9)))
 }

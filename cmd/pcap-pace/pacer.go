@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pcap-replay/internal/duration"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/plural"
@@ -327,7 +328,7 @@ func (p *pacer) pauseText() string {
 	if left <= 0 {
 		return ""
 	}
-	return "next packet in " + tool.DurationText(time.Duration(left))
+	return "next packet in " + duration.Text(time.Duration(left).Seconds())
 }
 
 // noteLateness records packets that are written late. After a stall, the rest is written

@@ -21,7 +21,7 @@ import (
 
 // floors are the floors of the house. A package imports only from floors below its own.
 var floors = map[string]int{
-	"internal/plural": 0,
+	"internal/duration": 0, "internal/plural": 0,
 	"internal/gunzip": 1, "internal/bunzip2": 1, "internal/unxz": 1, "internal/unframe": 1, "internal/record": 1, "internal/files": 1, "internal/privilege": 1,
 	"stream":           2,
 	"internal/frame":   3,

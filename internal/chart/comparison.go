@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pcap-replay/internal/compare"
+	"pcap-replay/internal/duration"
 	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
 )
@@ -65,31 +66,14 @@ func errorText(e *record.TimeError) string {
 	if e == nil {
 		return "none"
 	}
-	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, p99.9 %s, max %s", duration(e.P50), duration(e.P90), duration(e.P99), duration(e.P999), duration(e.Max))
+	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, p99.9 %s, max %s", duration.Text(e.P50), duration.Text(e.P90), duration.Text(e.P99), duration.Text(e.P999), duration.Text(e.Max))
 }
 
 func driftText(r *compare.Result) string {
 	if r.DriftPPM == nil {
 		return ""
 	}
-	return fmt.Sprintf(", drift %.3g ppm, %s at the end", *r.DriftPPM, duration(*r.DriftEnd))
-}
-
-// duration writes seconds with three digits and a unit.
-func duration(seconds float64) string {
-	size := seconds
-	if size < 0 {
-		size = -size
-	}
-	for _, unit := range []struct {
-		name   string
-		length float64
-	}{{"s", 1}, {"ms", 1e-3}, {"us", 1e-6}} {
-		if size >= unit.length {
-			return fmt.Sprintf("%.3g %s", seconds/unit.length, unit.name)
-		}
-	}
-	return fmt.Sprintf("%.0f ns", seconds*1e9)
+	return fmt.Sprintf(", drift %.3g ppm, %s at the end", *r.DriftPPM, duration.Text(*r.DriftEnd))
 }
 
 // gapHistogram draws a bar for each bound of compare.GapErrorBounds, from the first to the
@@ -121,7 +105,7 @@ func boundText(bar int) string {
 		return "more"
 	}
 	bound := time.Duration(compare.GapErrorBounds[bar])
-	return "up to " + duration(bound.Seconds())
+	return "up to " + duration.Text(bound.Seconds())
 }
 
 // horizontalBlocks are parts of a bar, in eighths of a character.

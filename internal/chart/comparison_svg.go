@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"pcap-replay/internal/compare"
+	"pcap-replay/internal/duration"
 	"pcap-replay/internal/plural"
 )
 
@@ -67,7 +68,7 @@ func (p *comparisonPage) drawTime() {
 	for i := 0; float64(i)*step < span; i++ {
 		x := comparisonLeft + float64(i)*step/span*p.width
 		p.printf(`<path class="grid" d="M%.1f %dV%d"/>`, x, comparisonTop, errorsBottom)
-		p.printf(`<text class="soft" x="%.1f" y="%d">%s</text>`+"\n", x+2, ratesBottom+16, duration(float64(i)*step))
+		p.printf(`<text class="soft" x="%.1f" y="%d">%s</text>`+"\n", x+2, ratesBottom+16, duration.Text(float64(i)*step))
 	}
 }
 
@@ -110,7 +111,7 @@ func (p *comparisonPage) drawErrors() {
 	for power := 0.; power <= top; power++ {
 		y := errorsBottom - power/top*comparisonErrors
 		p.printf(`<path class="grid" d="M%d %.1fh%.1f"/>`, comparisonLeft, y, p.width)
-		p.printf(`<text class="soft" x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", comparisonLeft-8, y+4, duration(math.Pow(10, power-9)))
+		p.printf(`<text class="soft" x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", comparisonLeft-8, y+4, duration.Text(math.Pow(10, power-9)))
 	}
 	p.draw("run", func(b *compare.Bucket) float64 { return height(float64(b.MaxGapError)) }, errorsBottom, comparisonErrors)
 	p.draw("rate", func(b *compare.Bucket) float64 {

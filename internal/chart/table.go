@@ -11,6 +11,7 @@ import (
 
 	"github.com/rivo/uniseg"
 
+	"pcap-replay/internal/duration"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
@@ -71,7 +72,7 @@ func (r *tableRow) cells() []string {
 	}
 	cells[2] = time.Unix(0, int64(*r.earliest)).UTC().Format(time.DateTime)
 	seconds := float64(uint64(*r.latest)-uint64(*r.earliest)) / 1e9
-	cells[3] = longDuration(seconds)
+	cells[3] = duration.Text(seconds)
 	if seconds > 0 {
 		cells[4] = shortNumber(float64(r.packets) / seconds)
 	}
@@ -158,20 +159,4 @@ func shortBytes(n float64) string {
 	text := shortNumber(n)
 	number := strings.TrimRight(text, "kMGTP")
 	return number + " " + text[len(number):] + "B"
-}
-
-// longDuration formats seconds with three digits and a unit, which may be a year.
-func longDuration(seconds float64) string {
-	for _, unit := range []struct {
-		name   string
-		length float64
-	}{{"years", year / 1e9}, {"days", 86400}, {"h", 3600}, {"min", 60}} {
-		if seconds >= 2*unit.length {
-			return strconv.FormatFloat(seconds/unit.length, 'g', 3, 64) + " " + unit.name
-		}
-	}
-	if seconds == 0 {
-		return "0 s"
-	}
-	return duration(seconds)
 }

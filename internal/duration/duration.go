@@ -1,31 +1,35 @@
-package tool
+// Package duration writes durations for people.
+package duration
 
 import (
 	"fmt"
-	"time"
+	"math"
 )
 
-// durationUnits are those of DurationText, in nanoseconds.
-var durationUnits = []struct {
+// units are in seconds.
+var units = []struct {
 	name   string
 	length float64
 }{
-	{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"min", 60e9}, {"h", 3600e9}, {"days", 86400e9}, {"years", 365.25 * 86400e9},
+	{"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"min", 60}, {"h", 3600}, {"days", 86400}, {"years", 365.25 * 86400},
 }
 
-// DurationText formats a duration with three digits, in a suitable unit: 43 ns, 137 ms, 18 h.
+// Text formats a number of seconds with three digits, in a suitable unit: 43 ns, 137 ms, 18 h.
 // Minutes and larger units are used from two of them on: 119 s, 2 min.
-func DurationText(d time.Duration) string {
-	unit := durationUnits[0]
-	for _, next := range durationUnits[1:] {
+func Text(seconds float64) string {
+	if seconds == 0 {
+		return "0 s"
+	}
+	unit := units[0]
+	for _, next := range units[1:] {
 		least := 0.9995 * next.length // three digits of less than that round up to 1
-		if next.length > float64(time.Second) {
+		if next.length > 1 {
 			least = 2 * next.length
 		}
-		if float64(d.Abs()) < least {
+		if math.Abs(seconds) < least {
 			break
 		}
 		unit = next
 	}
-	return fmt.Sprintf("%.3g %s", float64(d)/unit.length, unit.name)
+	return fmt.Sprintf("%.3g %s", seconds/unit.length, unit.name)
 }

@@ -1,20 +1,20 @@
-package tool
+package duration
 
 import (
 	"math"
 	"testing"
-	"time"
 )
 
-func TestDurationText(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0 ns", 43: "43 ns", 999: "999 ns", 1000: "1 us", 17_260: "17.3 us", 999_600: "1 ms",
-		137_363_500: "137 ms", 999_499_999: "999 ms", 1_500_000_000: "1.5 s", 119 * time.Second: "119 s", 120 * time.Second: "2 min",
-		90 * time.Minute: "90 min", 18 * time.Hour: "18 h", 47 * time.Hour: "47 h", 72 * time.Hour: "3 days",
-		50 * 8766 * time.Hour: "50 years", math.MaxInt64: "292 years", -2 * time.Millisecond: "-2 ms",
+func TestText(t *testing.T) {
+	const minute, hour, day, year = 60, 3600, 86400, 365.25 * 86400
+	for seconds, want := range map[float64]string{
+		0: "0 s", 43e-9: "43 ns", 999e-9: "999 ns", 1e-6: "1 us", 17.26e-6: "17.3 us", 999.6e-6: "1 ms",
+		137.3635e-3: "137 ms", 0.999499999: "999 ms", 1.5: "1.5 s", 119: "119 s", 2 * minute: "2 min",
+		90 * minute: "90 min", 18 * hour: "18 h", 47 * hour: "47 h", 3 * day: "3 days",
+		50 * year: "50 years", math.MaxUint64 / 1e9: "585 years", -2e-3: "-2 ms", -3 * hour: "-3 h",
 	} {
-		if got := DurationText(d); got != want {
-			t.Errorf("%v is %q, wanted %q", d, got, want)
+		if got := Text(seconds); got != want {
+			t.Errorf("%v s is %q, wanted %q", seconds, got, want)
 		}
 	}
 }
