@@ -20,3 +20,10 @@ func awaitFull(t *testing.T, pipe *os.File) {
 		return n == 0 && err == nil
 	})
 }
+
+// isEmpty reports whether a pipe, of which this is the reading end, holds nothing.
+func isEmpty(pipe *os.File) bool {
+	poll := []unix.PollFd{{Fd: int32(pipe.Fd()), Events: unix.POLLIN}}
+	n, err := unix.Poll(poll, 0)
+	return n == 0 && err == nil
+}

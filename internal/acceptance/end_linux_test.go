@@ -320,14 +320,15 @@ func TestSignalsCountWhatWasReadOfStreams(t *testing.T) {
 		in      int64
 		inputs  int
 	}{
-		{"cat a.pcap; sleep 9", 20_000, 1}, {"cat a.pcap b.pcap; sleep 9", 40_000, 2}, {"cat set.tar; sleep 9", 40_000, 2},
-		{"head -c 5160024 a.pcap; sleep 9", 10_000, 1},
+		{"cat a.pcap", 20_000, 1}, {"cat a.pcap b.pcap", 40_000, 2}, {"cat set.tar", 40_000, 2},
+		{"head -c 5160024 a.pcap", 10_000, 1},
 	} {
 		t.Run(c.command, func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
 			report := filepath.Join(folder, "report")
-			source := exec.Command("bash", "-c", c.command)
+			written := filepath.Join(folder, "written")
+			source := exec.Command("bash", "-c", c.command+"; touch "+written+"; sleep 60")
 			source.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			pipe, err := source.StdoutPipe()
 			if err != nil {
@@ -341,7 +342,11 @@ func TestSignalsCountWhatWasReadOfStreams(t *testing.T) {
 			if err := command.Start(); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Second) // until it has read what there is
+			lab.Await(t, "it has read what there is", func() bool {
+				_, err := os.Stat(written)
+				return err == nil && isEmpty(pipe.(*os.File))
+			})
+			time.Sleep(500 * time.Millisecond) // until it has counted that
 			_ = command.Process.Signal(syscall.SIGINT)
 			_ = command.Wait()
 			_ = syscall.Kill(-source.Process.Pid, syscall.SIGKILL)
