@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 )
@@ -42,7 +43,7 @@ func BuildTools(folder string) error {
 
 // linkFlags are those of the Makefile.
 func linkFlags() string {
-	if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
+	if runtime.GOOS == "linux" && slices.Contains([]string{"amd64", "arm64", "386", "arm"}, runtime.GOARCH) {
 		return "-s -w -E pcap-replay/internal/tool.entry"
 	}
 	return "-s -w"
