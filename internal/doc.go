@@ -9,9 +9,9 @@
 //	input                             operands, folders, records and tarballs to open captures
 //	tool                              what all tools share towards the user
 //	chart                             records drawn in a terminal and as SVG
-//	archive compare filter merge      the engines
-//	  rewrite schedule survey tunnel
-//	  wire
+//	archive compare duplicates        the engines
+//	  filter merge rewrite schedule
+//	  survey tunnel wire
 //	frame                             link headers, VLAN, IP, checksums, hashes of flows
 //	stream                            captures read and written
 //	files record gunzip bunzip2       the ground

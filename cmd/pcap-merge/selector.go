@@ -10,9 +10,9 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"pcap-replay/internal/duplicates"
 	"pcap-replay/internal/filter"
 	"pcap-replay/internal/frame"
-	"pcap-replay/internal/merge"
 	"pcap-replay/internal/plural"
 	"pcap-replay/internal/tool"
 	"pcap-replay/internal/tunnel"
@@ -26,9 +26,9 @@ type selector struct {
 	decap         *tunnel.Decapsulator
 	shard, shards uint32
 	filter        *filter.Packets
-	duplicates    *merge.Duplicates
+	duplicates    *duplicates.Finder
 	window        int64 // of duplicates; 0 keeps them
-	sameness      merge.Sameness
+	sameness      duplicates.Sameness
 	snaplen       uint32
 	output        *stream.WriterOptions
 	leftOut       tool.Times // of the packets out of the range
@@ -67,7 +67,7 @@ func newSelector(flags *tool.Flags, output *stream.WriterOptions) (s *selector, 
 	return s, nil
 }
 
-// dedupWords are the values of --dedup, in the order of [merge.Sameness].
+// dedupWords are the values of --dedup, in the order of [duplicates.Sameness].
 var dedupWords = []string{"bytes", "ip"}
 
 // readDuplicates reads the flags that leave out duplicates.
@@ -87,7 +87,7 @@ func (s *selector) readDuplicates(flags *tool.Flags) error {
 			return tool.UsageErrorf("%q is not a file: wanted --dedup=%s", operand, operand)
 		}
 	}
-	s.sameness = merge.Sameness(slices.Index(dedupWords, word))
+	s.sameness = duplicates.Sameness(slices.Index(dedupWords, word))
 	window, err := flags.PositiveDuration("dedup-window")
 	s.window = int64(window)
 	return err
@@ -108,7 +108,7 @@ func parseShard(text string) (index, count uint32, err error) {
 func (s *selector) rewind() {
 	s.behind = 0
 	if s.window > 0 {
-		s.duplicates = merge.NewDuplicates(s.window, s.sameness)
+		s.duplicates = duplicates.New(s.window, s.sameness)
 	}
 }
 

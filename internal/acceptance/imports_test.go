@@ -25,7 +25,7 @@ var floors = map[string]int{
 	"internal/gunzip": 1, "internal/bunzip2": 1, "internal/unxz": 1, "internal/unframe": 1, "internal/record": 1, "internal/files": 1, "internal/privilege": 1,
 	"stream":           2,
 	"internal/frame":   3,
-	"internal/archive": 4, "internal/compare": 4, "internal/filter": 4, "internal/merge": 4, "internal/rewrite": 4, "internal/schedule": 4, "internal/survey": 4, "internal/tunnel": 4, "internal/wire": 4,
+	"internal/archive": 4, "internal/compare": 4, "internal/duplicates": 4, "internal/filter": 4, "internal/merge": 4, "internal/rewrite": 4, "internal/schedule": 4, "internal/survey": 4, "internal/tunnel": 4, "internal/wire": 4,
 	"internal/chart": 5,
 	"internal/tool":  6,
 	"internal/input": 7,

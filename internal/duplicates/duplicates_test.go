@@ -1,4 +1,4 @@
-package merge
+package duplicates
 
 import (
 	"testing"
@@ -9,10 +9,9 @@ import (
 
 func TestDuplicates(t *testing.T) {
 	packet := func(time int64, number int) *stream.Packet {
-		p := numbered(time, 0, number)
-		return &p
+		return &stream.Packet{Time: time, Data: lab.Frame(0, uint32(number), 60), WireLength: 60, LinkType: stream.LinkTypeEthernet}
 	}
-	d := NewDuplicates(10, SameBytes)
+	d := New(10, SameBytes)
 	longer := packet(105, 1)
 	longer.WireLength++
 	other := packet(105, 1)
@@ -104,7 +103,7 @@ func TestSameIPPackets(t *testing.T) {
 		{"ARP", base(at(13, 6)), base(at(13, 6)), true},
 		{"ARP with other MAC addresses", base(at(13, 6)), base(func(p *stream.Packet) { p.Data[13], p.Data[3] = 6, 9 }), false},
 	} {
-		d := NewDuplicates(10, SameIP)
+		d := New(10, SameIP)
 		if d.Has(c.first) {
 			t.Fatalf("%s: the first packet is a duplicate", c.name)
 		}
@@ -122,7 +121,7 @@ func TestSameIPPackets(t *testing.T) {
 func TestDuplicatesAllocateNothing(t *testing.T) {
 	packets := lab.Packets(100, lab.Start, 0, 200)
 	for _, sameness := range []Sameness{SameBytes, SameIP} {
-		d := NewDuplicates(10, sameness)
+		d := New(10, sameness)
 		for i := range packets {
 			d.Has(&packets[i])
 		}

@@ -1,4 +1,6 @@
-package merge
+// Package duplicates finds packets that a capture holds twice, as two taps on the same link
+// see them.
+package duplicates
 
 import (
 	"hash/maphash"
@@ -21,9 +23,9 @@ const (
 	SameIP
 )
 
-// Duplicates finds packets that have occurred before, within a window of time. Bytes are
+// Finder finds packets that have occurred before, within a window of time. Bytes are
 // compared by a hash of 128 bits.
-type Duplicates struct {
+type Finder struct {
 	window   int64
 	sameness Sameness
 	seeds    [2]maphash.Seed
@@ -41,9 +43,9 @@ type seenPacket struct {
 	time int64
 }
 
-// NewDuplicates returns a Duplicates with a window in nanoseconds.
-func NewDuplicates(window int64, sameness Sameness) *Duplicates {
-	return &Duplicates{
+// New returns a Finder with a window in nanoseconds.
+func New(window int64, sameness Sameness) *Finder {
+	return &Finder{
 		window: window, sameness: sameness, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 		seen: map[digest]int64{}, order: make([]seenPacket, 1024), latest: math.MinInt64,
 	}
@@ -51,29 +53,29 @@ func NewDuplicates(window int64, sameness Sameness) *Duplicates {
 
 // Has reports whether an equal packet has been seen within the window, and remembers it
 // otherwise.
-func (d *Duplicates) Has(packet *stream.Packet) bool {
-	if packet.Time > d.latest {
-		d.latest = packet.Time
-		d.forget(before(d.latest, d.window))
+func (f *Finder) Has(packet *stream.Packet) bool {
+	if packet.Time > f.latest {
+		f.latest = packet.Time
+		f.forget()
 	}
 	key, ok := digest{}, false
-	if d.sameness == SameIP {
-		key, ok = d.digestIP(packet)
+	if f.sameness == SameIP {
+		key, ok = f.digestIP(packet)
 	}
 	if !ok {
-		key = d.digest(packet)
+		key = f.digest(packet)
 	}
-	if time, ok := d.seen[key]; ok && packet.Time-time <= d.window && time-packet.Time <= d.window {
+	if time, ok := f.seen[key]; ok && packet.Time-time <= f.window && time-packet.Time <= f.window {
 		return true
 	}
-	d.seen[key] = packet.Time
-	d.remember(seenPacket{key, packet.Time})
+	f.seen[key] = packet.Time
+	f.remember(seenPacket{key, packet.Time})
 	return false
 }
 
-func (d *Duplicates) digest(packet *stream.Packet) (key digest) {
+func (f *Finder) digest(packet *stream.Packet) (key digest) {
 	rest := uint64(packet.WireLength)<<16 | uint64(packet.LinkType)
-	for i, seed := range d.seeds {
+	for i, seed := range f.seeds {
 		key[i] = maphash.Bytes(seed, packet.Data) ^ frame.Mix(rest+uint64(i))
 	}
 	return key
@@ -81,7 +83,7 @@ func (d *Duplicates) digest(packet *stream.Packet) (key digest) {
 
 // digestIP is a digest of an IP packet without what routers change. It returns false for other
 // packets.
-func (d *Duplicates) digestIP(packet *stream.Packet) (key digest, ok bool) {
+func (f *Finder) digestIP(packet *stream.Packet) (key digest, ok bool) {
 	// Offsets of the TTL and the checksum of IPv4 (RFC 791), and of the hop limit of IPv6
 	// (RFC 8200).
 	const ttl, checksum, hopLimit = 8, 10, 7
@@ -97,32 +99,35 @@ func (d *Duplicates) digestIP(packet *stream.Packet) (key digest, ok bool) {
 	} else {
 		header[hopLimit] = 0
 	}
-	for i, seed := range d.seeds {
+	for i, seed := range f.seeds {
 		payload := maphash.Bytes(seed, layers.Network[layers.Transport:])
 		key[i] = frame.Mix(maphash.Bytes(seed, header)+uint64(layers.Whole)) ^ payload
 	}
 	return key, true
 }
 
-func (d *Duplicates) remember(packet seenPacket) {
-	if d.count == len(d.order) {
-		grown := make([]seenPacket, 2*len(d.order))
-		n := copy(grown, d.order[d.first:])
-		copy(grown[n:], d.order[:d.first])
-		d.order, d.first = grown, 0
+func (f *Finder) remember(packet seenPacket) {
+	if f.count == len(f.order) {
+		grown := make([]seenPacket, 2*len(f.order))
+		n := copy(grown, f.order[f.first:])
+		copy(grown[n:], f.order[:f.first])
+		f.order, f.first = grown, 0
 	}
-	d.order[(d.first+d.count)%len(d.order)] = packet
-	d.count++
+	f.order[(f.first+f.count)%len(f.order)] = packet
+	f.count++
 }
 
-// forget removes packets before time.
-func (d *Duplicates) forget(time int64) {
-	for d.count > 0 && d.order[d.first].time < time {
-		oldest := &d.order[d.first]
-		if d.seen[oldest.digest] == oldest.time {
-			delete(d.seen, oldest.digest)
+// forget removes packets that are out of the window. None is later than the latest.
+func (f *Finder) forget() {
+	for f.count > 0 {
+		oldest := &f.order[f.first]
+		if uint64(f.latest)-uint64(oldest.time) <= uint64(f.window) {
+			return
 		}
-		d.first = (d.first + 1) % len(d.order)
-		d.count--
+		if f.seen[oldest.digest] == oldest.time {
+			delete(f.seen, oldest.digest)
+		}
+		f.first = (f.first + 1) % len(f.order)
+		f.count--
 	}
 }
