@@ -22,7 +22,7 @@ type Finder struct {
 	used   int64 // how often a frame was probed
 	frame  *bufio.Reader
 	zstd   *zstd.Decoder
-	buffer []byte // for the data of a block of LZ4
+	buffer []byte // for the data of a block
 }
 
 // NewFinder returns a Finder of frames that begin with magic: [LZ4], [LegacyLZ4] or [Zstd].
@@ -119,8 +119,14 @@ func (p *Finder) decompresses(flags byte, block []byte) bool {
 	if err := p.zstd.Reset(io.MultiReader(bytes.NewReader(frame), bytes.NewReader(block[1:]))); err != nil {
 		return false
 	}
-	_, err := io.Copy(io.Discard, p.zstd)
-	return err == nil
+	if p.buffer == nil {
+		p.buffer = make([]byte, maxZstdBlock)
+	}
+	err := error(nil)
+	for err == nil {
+		_, err = p.zstd.Read(p.buffer)
+	}
+	return err == io.EOF
 }
 
 // decompressesLZ4 reports whether a block with its length can be decompressed. maxPiece is
