@@ -21,6 +21,7 @@ type Finder struct {
 	magic  string
 	used   int64 // how often a frame was probed
 	frame  *bufio.Reader
+	open   func(*bufio.Reader) *Reader
 	zstd   *zstd.Decoder
 	buffer []byte // for the data of a block
 }
@@ -28,11 +29,16 @@ type Finder struct {
 // NewFinder returns a Finder of frames that begin with magic: [LZ4], [LegacyLZ4] or [Zstd].
 // Close it after use.
 func NewFinder(magic string) *Finder {
-	p := &Finder{magic: magic, frame: bufio.NewReaderSize(nil, 16)}
+	p := &Finder{magic: magic, frame: bufio.NewReaderSize(nil, 16), open: openLZ4}
 	if magic == Zstd {
+		p.open = NewZstd
 		p.zstd, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true)) // which is valid
 	}
 	return p
+}
+
+func openLZ4(src *bufio.Reader) *Reader {
+	return NewLZ4(src, func([]byte) bool { return false })
 }
 
 // Magic is the parameter of [NewFinder].
@@ -77,13 +83,11 @@ func (p *Finder) Accepts(src *bufio.Reader) bool {
 		p.frame = bufio.NewReaderSize(nil, src.Size())
 	}
 	p.frame.Reset(bytes.NewReader(ahead))
+	frame := p.open(p.frame)
+	header, block := frame.firstPieces()
 	if p.zstd != nil {
-		frame := NewZstd(p.frame)
-		header, block := frame.firstPieces()
 		return block >= 3 && header+block <= len(ahead) && block <= frame.MaxPiece && p.decompresses(ahead[4], ahead[header:header+block])
 	}
-	frame := NewLZ4(p.frame, func([]byte) bool { return false })
-	header, block := frame.firstPieces()
 	const length = 4 // of the field before a block
 	if isValid, _ := lz4.ValidFrameHeader(ahead); !isValid || block < length || block > frame.MaxPiece {
 		return false
