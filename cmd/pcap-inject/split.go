@@ -136,15 +136,18 @@ func (s *splitSender) WarmUp() {
 // Send implements schedule.Sender. Packets of the same side that follow one another are sent
 // together.
 func (s *splitSender) Send(packets []stream.Packet) (sent int, err error) {
-	for sent < len(packets) && err == nil {
+	for sent < len(packets) {
 		side, end := sideOf(&packets[sent]), sent+1
 		for end < len(packets) && sideOf(&packets[end]) == side {
 			end++
 		}
-		n, sendErr := s.sides[side].send(packets[sent:end])
-		sent, err = sent+n, sendErr
+		n, err := s.sides[side].send(packets[sent:end])
+		sent += n
+		if err != nil || sent < end {
+			return sent, err
+		}
 	}
-	return sent, err
+	return sent, nil
 }
 
 func (s *splitSide) send(packets []stream.Packet) (sent int, err error) {

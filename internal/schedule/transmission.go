@@ -13,8 +13,9 @@ type Sender interface {
 	// WarmUp is called shortly before a Send at a departure. It loads the code and data
 	// that Send needs into the caches of this core.
 	WarmUp()
-	// Send sends packets in order and returns how many it sent. If it is fewer than all,
-	// the error is that of packets[sent].
+	// Send sends packets in order and returns how many it sent. The error is that of
+	// packets[sent]. Without an error, it is fewer than all if the device had no room: the
+	// others are to be sent again, at the time that it is then.
 	Send(packets []stream.Packet) (sent int, err error)
 	// Flush is called after every Send. The data of the frames does not change until then.
 	Flush() error
@@ -333,17 +334,21 @@ func (t *Transmission) countDue(slot int, now int64) int {
 // send sends count packets from slot on, up to one that the sender refuses.
 func (t *Transmission) send(slot, count int, now int64) error {
 	t.noteDeadlines(slot, count)
-	t.seen = now
-	sent, err := t.Sender.Send(t.Ring.packets[slot : slot+count])
-	flushErr := t.Sender.Flush()
-	t.account(slot, sent, now)
-	switch {
-	case flushErr != nil:
-		return flushErr
-	case err != nil:
-		return t.refuse(slot+sent, err)
+	for end := slot + count; ; now = t.Clock.Now() {
+		t.seen = now
+		sent, err := t.Sender.Send(t.Ring.packets[slot:end])
+		flushErr := t.Sender.Flush()
+		t.account(slot, sent, now)
+		slot += sent
+		switch {
+		case flushErr != nil:
+			return flushErr
+		case err != nil:
+			return t.refuse(slot, err)
+		case slot == end || t.Ring.abandoned.Load():
+			return nil
+		}
 	}
-	return nil
 }
 
 // refuse takes the frame in slot, which is now the oldest one, out of the ring.

@@ -39,6 +39,7 @@ type fakeSender struct {
 	moments []int64
 	frames  [][]byte
 	refuse  func(frame []byte) error
+	isFull  func() bool // it has no room for a frame, and pauses before the first one
 	flushed int
 	warmed  []int64 // when
 	warm    func()
@@ -46,6 +47,12 @@ type fakeSender struct {
 
 func (s *fakeSender) Send(packets []stream.Packet) (sent int, err error) {
 	for i := range packets {
+		if s.isFull != nil && s.isFull() {
+			if i == 0 {
+				s.clock.now.Add(int64(time.Millisecond))
+			}
+			return i, nil
+		}
 		if s.refuse != nil {
 			if err := s.refuse(packets[i].Data); err != nil {
 				return i, err
@@ -119,6 +126,30 @@ func TestEachPacketLeavesAtItsMoment(t *testing.T) {
 	}
 	if q := MergeLateness(transmission.Lateness); q.Max > 200 {
 		t.Errorf("lateness %+v", q)
+	}
+}
+
+// What a device has no room for leaves later, and its lateness says so. What it took before
+// is not late.
+func TestLatenessOfWhatADeviceRefusesAtFirst(t *testing.T) {
+	clock := newFakeClock()
+	transmission, sender := newTransmission(clock, 1024, 1<<20)
+	transmission.Epoch.Set(1e9)
+	const room, until = 150, int64(1e9 + 50e6)
+	sender.isFull = func() bool { return len(sender.moments) == room && clock.Now() < until }
+	fill(t, transmission.Ring, make([]int64, 200))
+	if err := transmission.Run(); err != nil {
+		t.Fatal(err)
+	}
+	transmission.Lateness.Settle()
+	if len(sender.moments) != 200 || transmission.Lateness.histogram.TotalCount() != 200 {
+		t.Fatalf("%d packets left, and the lateness of %d is known", len(sender.moments), transmission.Lateness.histogram.TotalCount())
+	}
+	if q := MergeLateness(transmission.Lateness); q.P50 > 1e3 || q.P90 < 49e6 || q.Max > 52e6 {
+		t.Errorf("lateness %+v, wanted about 50 ms of a quarter", q)
+	}
+	if _, ended := transmission.Span(); ended < until {
+		t.Errorf("the last packet left %d ns before the device had room", until-ended)
 	}
 }
 

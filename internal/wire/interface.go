@@ -57,11 +57,12 @@ type Sender interface {
 	// WarmUp executes as much of a Send as possible without sending anything, so that the
 	// next Send finds its code and data in the caches of this core.
 	WarmUp()
-	// Send sends the Data of packets in order and returns how many the device accepted. If
-	// it is fewer than all, err is about packets[sent]. After ErrTooLong and
-	// frame.ErrTooShort, the caller may leave out this packet and continue with the next
-	// one. After any other error, nothing more can be sent. Data must not change until the
-	// next Flush.
+	// Send sends the Data of packets in order and returns how many the device accepted. An
+	// error is about packets[sent]. After ErrTooLong and frame.ErrTooShort, the caller may
+	// leave out this packet and continue with the next one. After any other error, nothing
+	// more can be sent. Without an error, the device had no room for packets[sent], and the
+	// caller sends the rest again: Send has already paused if it sent nothing. An AF_XDP
+	// socket waits for room itself. Data must not change until the next Flush.
 	Send(packets []stream.Packet) (sent int, err error)
 	// Flush returns when all accepted frames have been passed to the device.
 	Flush() error

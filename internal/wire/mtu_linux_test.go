@@ -27,7 +27,7 @@ func mtuBecomesSmaller(t *testing.T, receiver *lab.Receiver, _ *wire.Interface, 
 				t.Fatal(err)
 			}
 		}
-		if n, err := sender.Send(packets[:1]); n != 1 || err != nil {
+		if n, err := sendAll(sender, packets[:1]); n != 1 || err != nil {
 			t.Fatalf("%d sent: %v", n, err)
 		}
 		for _, name := range []string{"right", "left"} {
@@ -37,7 +37,7 @@ func mtuBecomesSmaller(t *testing.T, receiver *lab.Receiver, _ *wire.Interface, 
 		}
 		wanted = append(wanted, packets[0])
 		for rest := packets[1:]; len(rest) > 0; {
-			n, err := sender.Send(rest)
+			n, err := sendAll(sender, rest)
 			wanted, rest = append(wanted, rest[:n]...), rest[n:]
 			if err == nil {
 				continue
@@ -87,7 +87,7 @@ func TestLargestMTUsOfXDP(t *testing.T) {
 			continue
 		}
 		packets := lab.Packets(2000, lab.Start, 0, i.MaxFrame())
-		if sent, err := sender.Send(packets); sent != len(packets) || err != nil {
+		if sent, err := sendAll(sender, packets); sent != len(packets) || err != nil {
 			t.Fatalf("%+v: %d sent, %v", test, sent, err)
 		}
 		expect(t, receiver, packets)

@@ -42,6 +42,7 @@ type packetSender struct {
 	messages [maxMessages]message
 	vectors  [maxMessages]unix.Iovec
 	retries  uint64
+	refused  refusal
 	// isShort means that the last call sent fewer frames than it was given. The kernel does
 	// not say why: __sys_sendmmsg in net/socket.c.
 	isShort bool
@@ -123,16 +124,17 @@ func (s *packetSender) WarmUp() {
 	}
 }
 
-// Send implements Sender. After a short count it sends the rest, because sendmmsg returns
-// the error of a frame only if the frame is the first.
+// Send implements Sender. sendmmsg returns the error of a frame only if the frame is the
+// first. Otherwise it returns a short count.
 func (s *packetSender) Send(packets []stream.Packet) (sent int, err error) {
 	if err := s.checkCarrier(); err != nil {
 		return 0, err
 	}
 	for sent < len(packets) {
-		n, err := s.sendSome(packets[sent:min(sent+maxMessages, len(packets))])
+		count := min(len(packets)-sent, maxMessages)
+		n, err := s.sendSome(packets[sent : sent+count])
 		sent += n
-		if err != nil {
+		if err != nil || n < count {
 			return sent, err
 		}
 	}
@@ -162,24 +164,22 @@ func (s *packetSender) checkCarrier() error {
 	return i.Ready()
 }
 
-// sendSome makes one call of sendmmsg.
+// sendSome makes one call of sendmmsg. If the device has no room, it pauses and returns 0.
 func (s *packetSender) sendSome(packets []stream.Packet) (sent int, err error) {
 	for k := range packets {
 		s.point(k, packets[k].Data)
 	}
-	var refused refusal
 	for {
 		n, errno := s.sendMessages(packets)
 		switch errno {
 		case 0:
 			runtime.KeepAlive(packets)
+			s.refused = refusal{}
 			return n, nil
 		case unix.EINTR:
 		case unix.ENOBUFS, unix.EAGAIN:
 			s.retries++
-			if err := refused.wait(s.name); err != nil {
-				return 0, err
-			}
+			return 0, s.refused.wait(s.name)
 		default:
 			return 0, s.sendError(errno, len(packets[0].Data))
 		}

@@ -86,7 +86,7 @@ func TestQueueDrops(t *testing.T) {
 			}
 			defer sender.Close()
 			packets := lab.Packets(2000, lab.Start, 0, 100)
-			if sent, err := sender.Send(packets); sent != len(packets) || err != nil {
+			if sent, err := sendAll(sender, packets); sent != len(packets) || err != nil {
 				t.Fatalf("%d sent, %v", sent, err)
 			}
 			if err := sender.Drain(); err != nil {

@@ -98,7 +98,7 @@ func framesArriveByteForByte(t *testing.T, receiver *lab.Receiver, i *wire.Inter
 		frame := packets[k].Data
 		packets[k].Data = append(append(bytes.Clone(frame[:12]), tag...), frame[12:]...)
 	}
-	if sent, err := sender.Send(packets); sent != len(packets) || err != nil {
+	if sent, err := sendAll(sender, packets); sent != len(packets) || err != nil {
 		t.Fatalf("%d sent, %v", sent, err)
 	}
 	if err := sender.Flush(); err != nil {
@@ -117,14 +117,14 @@ func TestFramesThatDoNotFit(t *testing.T) { onEveryWay(t, framesThatDoNotFit) }
 func framesThatDoNotFit(t *testing.T, receiver *lab.Receiver, i *wire.Interface, sender wire.Sender) {
 	packets := lab.Packets(5, lab.Start, 0, 100)
 	packets[2].Data = lab.Frame(0, 2, i.MaxFrame()+1)
-	if sent, err := sender.Send(packets); sent != 2 || !errors.Is(err, wire.ErrTooLong) {
+	if sent, err := sendAll(sender, packets); sent != 2 || !errors.Is(err, wire.ErrTooLong) {
 		t.Errorf("too long: %d sent, %v", sent, err)
 	}
 	packets[2].Data = []byte{1, 2, 3}
-	if sent, err := sender.Send(packets[2:]); sent != 0 || !errors.Is(err, frame.ErrTooShort) {
+	if sent, err := sendAll(sender, packets[2:]); sent != 0 || !errors.Is(err, frame.ErrTooShort) {
 		t.Errorf("too short: %d sent, %v", sent, err)
 	}
-	if sent, err := sender.Send(packets[3:]); sent != 2 || err != nil {
+	if sent, err := sendAll(sender, packets[3:]); sent != 2 || err != nil {
 		t.Errorf("behind it: %d sent, %v", sent, err)
 	}
 	expect(t, receiver, append(packets[:2:2], packets[3:]...))
@@ -151,7 +151,7 @@ func interfacesThatCannotSend(t *testing.T, _ *lab.Receiver, i *wire.Interface, 
 	if i, err := wire.Lookup("left"); err != nil || !errors.Is(i.Ready(), wire.ErrDown) {
 		t.Errorf("down: %v, %v", err, i.Ready())
 	}
-	if sent, err := sender.Send(lab.Packets(3, lab.Start, 0, 60)); sent != 0 || !errors.Is(err, wire.ErrDown) {
+	if sent, err := sendAll(sender, lab.Packets(3, lab.Start, 0, 60)); sent != 0 || !errors.Is(err, wire.ErrDown) {
 		t.Errorf("went down: %d sent, %v", sent, err)
 	}
 }
@@ -165,7 +165,7 @@ func framesThatAreRefused(t *testing.T, receiver *lab.Receiver, i *wire.Interfac
 	}
 	packets := lab.Packets(5, lab.Start, 0, 100)
 	packets[2].Data = lab.Frame(0, 2, 1514)
-	if sent, err := sender.Send(packets); sent != 2 || !errors.Is(err, wire.ErrRefused) {
+	if sent, err := sendAll(sender, packets); sent != 2 || !errors.Is(err, wire.ErrRefused) {
 		t.Errorf("%d sent, %v", sent, err)
 	}
 	expect(t, receiver, packets[:2])
@@ -187,7 +187,7 @@ func framesThatAreTakenLater(t *testing.T, receiver *lab.Receiver, _ *wire.Inter
 	}
 	later := make(chan error, 1)
 	time.AfterFunc(50*time.Millisecond, func() { later <- lab.SetMTU("right", 1500) })
-	if sent, err := sender.Send(packets); sent != len(packets) || err != nil || sender.Retries() == 0 {
+	if sent, err := sendAll(sender, packets); sent != len(packets) || err != nil || sender.Retries() == 0 {
 		t.Errorf("%d sent, %d retries, %v", sent, sender.Retries(), err)
 	}
 	if err := <-later; err != nil {
@@ -205,7 +205,7 @@ func carrierIsLost(t *testing.T, receiver *lab.Receiver, i *wire.Interface, send
 	var err error
 	for err == nil && sent < 10_000_000 {
 		var n int
-		n, err = sender.Send(packets)
+		n, err = sendAll(sender, packets)
 		sent += n
 		time.Sleep(100 * time.Microsecond)
 	}
@@ -299,7 +299,7 @@ func TestSendDoesNotAllocate(t *testing.T) { onEveryWay(t, sendDoesNotAllocate) 
 
 func sendDoesNotAllocate(t *testing.T, _ *lab.Receiver, _ *wire.Interface, sender wire.Sender) {
 	packets := lab.Packets(100, lab.Start, 0, 60)
-	if allocations := testing.AllocsPerRun(100, func() { _, _ = sender.Send(packets) }); allocations > 0 {
+	if allocations := testing.AllocsPerRun(100, func() { _, _ = sendAll(sender, packets) }); allocations > 0 {
 		t.Errorf("%v allocations a batch", allocations)
 	}
 }
@@ -330,7 +330,7 @@ func TestTunnelSender(t *testing.T) {
 	}
 	send := func() {
 		sender.WarmUp()
-		if sent, err := sender.Send(packets); sent != len(packets) || err != nil {
+		if sent, err := sendAll(sender, packets); sent != len(packets) || err != nil {
 			t.Fatalf("%d sent, %v", sent, err)
 		}
 	}
@@ -348,10 +348,10 @@ func TestTunnelSender(t *testing.T) {
 		t.Fatal(err)
 	}
 	packets[50].Data = lab.Frame(0, 50, 1000)
-	if sent, err := sender.Send(packets); sent != 50 || !errors.Is(err, wire.ErrTooLong) || sender.MaxFrame() != 1000-28-len("header") {
+	if sent, err := sendAll(sender, packets); sent != 50 || !errors.Is(err, wire.ErrTooLong) || sender.MaxFrame() != 1000-28-len("header") {
 		t.Errorf("%d sent, at most %d bytes, %v", sent, sender.MaxFrame(), err)
 	}
-	if sent, err := sender.Send(packets[51:]); sent != 49 || err != nil {
+	if sent, err := sendAll(sender, packets[51:]); sent != 49 || err != nil {
 		t.Errorf("%d sent, %v", sent, err)
 	}
 }
@@ -384,7 +384,7 @@ func TestSendersShareSourcePorts(t *testing.T) {
 				if !frame.Shard(&packets[0], uint32(index), uint32(count)) {
 					continue
 				}
-				if sent, err := sender.Send(packets); sent != 1 || err != nil {
+				if sent, err := sendAll(sender, packets); sent != 1 || err != nil {
 					t.Fatal(err)
 				}
 				_, from, err := listener.ReadFromUDP(make([]byte, 100))
@@ -423,7 +423,7 @@ func BenchmarkSend(b *testing.B) {
 				packets := lab.Packets(4096, lab.Start, 0, length)
 				b.ResetTimer()
 				for left := b.N; left > 0; left -= len(packets) {
-					if _, err := sender.Send(packets[:min(left, len(packets))]); err != nil {
+					if _, err := sendAll(sender, packets[:min(left, len(packets))]); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -476,7 +476,7 @@ func TestCapabilitiesAreDropped(t *testing.T) {
 		t.Errorf("another socket: %v", err)
 	}
 	packets := lab.Packets(3, lab.Start, 0, 60)
-	if sent, err := sender.Send(packets); sent != 3 || err != nil {
+	if sent, err := sendAll(sender, packets); sent != 3 || err != nil {
 		t.Errorf("%d sent, %v", sent, err)
 	}
 	expect(t, receiver, packets)
@@ -490,7 +490,7 @@ func TestTransmitTimestamps(t *testing.T) {
 		var before, after []int64 // of each batch
 		for k := 0; k < len(packets); k += batch {
 			before = append(before, time.Now().UnixNano())
-			if sent, err := sender.Send(packets[k : k+batch]); sent != batch || err != nil {
+			if sent, err := sendAll(sender, packets[k : k+batch]); sent != batch || err != nil {
 				t.Fatalf("%d sent, %v", sent, err)
 			}
 			after = append(after, time.Now().UnixNano())
@@ -547,14 +547,14 @@ func testStampsCountSentFrames(t *testing.T, sender wire.Sender, tooLong int) {
 	sender.WarmUp()
 	refused, later := time.Now().Add(20*time.Millisecond).UnixNano(), make(chan error, 1)
 	time.AfterFunc(20*time.Millisecond, func() { later <- lab.SetMTU("right", 1500) })
-	if sent, err := sender.Send(packets); sent != 300 || !errors.Is(err, wire.ErrTooLong) || sender.Retries() == 0 {
+	if sent, err := sendAll(sender, packets); sent != 300 || !errors.Is(err, wire.ErrTooLong) || sender.Retries() == 0 {
 		t.Fatalf("%d sent, %d retries, %v", sent, sender.Retries(), err)
 	}
 	if err := <-later; err != nil {
 		t.Fatal(err)
 	}
 	between := time.Now().UnixNano()
-	if sent, err := sender.Send(packets[301:]); sent != 399 || err != nil {
+	if sent, err := sendAll(sender, packets[301:]); sent != 399 || err != nil {
 		t.Fatalf("%d sent, %v", sent, err)
 	}
 	for k, stamp := range readStamps(t, sender, stamps, 699) {
@@ -562,6 +562,16 @@ func testStampsCountSentFrames(t *testing.T, sender wire.Sender, tooLong int) {
 			t.Fatalf("stamp %d: %+v, wanted from %d on, or from %d on for 300", k, stamp, refused, between)
 		}
 	}
+}
+
+// sendAll sends packets as package schedule does: again and again while the device has no room.
+func sendAll(sender wire.Sender, packets []stream.Packet) (sent int, err error) {
+	for sent < len(packets) && err == nil {
+		var n int
+		n, err = sender.Send(packets[sent:])
+		sent += n
+	}
+	return sent, err
 }
 
 // onEveryWayStamped runs a test for each kind of socket that has timestamps.

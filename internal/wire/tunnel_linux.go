@@ -25,6 +25,7 @@ type TunnelSender struct {
 	vectors  [maxMessages][2]unix.Iovec // the header and the frame
 	frames   uint32                     // sent so far, modulo 2^32
 	retries  uint64
+	refused  refusal
 	mtu      int
 	// answer is an error that was the answer to an earlier frame if the next call sends.
 	answer unix.Errno
@@ -219,19 +220,19 @@ func (s *TunnelSender) WarmUp() {
 // Send implements Sender. Packets that follow one another and have the same source port
 // leave with one system call. The order of all packets is kept.
 func (s *TunnelSender) Send(packets []stream.Packet) (sent int, err error) {
-	var refused refusal
 	for sent < len(packets) {
 		socket, count := s.gather(packets[sent:])
 		n, errno := s.sendSome(socket, packets[sent:sent+count])
 		sent += n
 		if n > 0 {
-			refused = refusal{}
+			s.refused = refusal{}
 			s.reportAnswer(socket)
 		}
 		if errno != 0 {
-			if err := s.handle(errno, len(packets[sent].Data), &refused); err != nil {
-				return sent, err
-			}
+			return sent, s.handle(errno, len(packets[sent].Data))
+		}
+		if n < count {
+			return sent, nil
 		}
 	}
 	runtime.KeepAlive(packets)
@@ -269,13 +270,13 @@ func (s *TunnelSender) sendSome(socket *tunnelSocket, packets []stream.Packet) (
 }
 
 // handle returns nil if the frame of this length is to be sent again.
-func (s *TunnelSender) handle(errno unix.Errno, length int, refused *refusal) error {
+func (s *TunnelSender) handle(errno unix.Errno, length int) error {
 	switch errno {
 	case unix.EINTR:
 		return nil
 	case unix.ENOBUFS, unix.EAGAIN:
 		s.retries++
-		if !refused.pause() {
+		if !s.refused.pause() {
 			return fmt.Errorf("%s: frame %w for %v", s.tunnel.Name, ErrRefused, patience)
 		}
 		return nil
@@ -288,23 +289,23 @@ func (s *TunnelSender) handle(errno unix.Errno, length int, refused *refusal) er
 		if length > s.MaxFrame() {
 			return fmt.Errorf("%s: frame of %d bytes, at most %d on a route with an MTU of %d: %w", s.tunnel.Name, length, s.MaxFrame(), s.mtu, ErrTooLong)
 		}
-		return s.sendAgain(errno, refused)
+		return s.sendAgain(errno)
 	}
 	if isAnswer(errno) {
 		s.answer = errno
-		return s.sendAgain(errno, refused)
+		return s.sendAgain(errno)
 	}
 	return fmt.Errorf("%s: send: %w", s.tunnel.Name, errno)
 }
 
 // sendAgain returns nil at once for an error that may be the answer to an earlier frame. If
 // the error comes again, it is this frame's own.
-func (s *TunnelSender) sendAgain(errno unix.Errno, refused *refusal) error {
-	if refused.since.IsZero() {
-		refused.since = time.Now()
+func (s *TunnelSender) sendAgain(errno unix.Errno) error {
+	if s.refused.since.IsZero() {
+		s.refused.since = time.Now()
 		return nil
 	}
-	if !refused.pause() {
+	if !s.refused.pause() {
 		return fmt.Errorf("%s: send: %w, for %v", s.tunnel.Name, errno, patience)
 	}
 	return nil
