@@ -85,8 +85,10 @@ func fitName(name string, width int) string {
 // cutMiddle keeps the beginning and the end of a name, as much as fits.
 func cutMiddle(name string, width int) string {
 	var characters []string
-	for at := uniseg.NewGraphemes(name); at.Next(); {
-		characters = append(characters, at.Str())
+	for rest, state := name, -1; rest != ""; {
+		var character string
+		character, rest, _, state = uniseg.FirstGraphemeClusterInString(rest, state)
+		characters = append(characters, character)
 	}
 	left, right := "", ""
 	for room := width - 1; len(characters) > 0; { // 1 for the ellipsis
