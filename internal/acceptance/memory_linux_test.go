@@ -89,6 +89,10 @@ func TestMemoryOfManyFiles(t *testing.T) {
 	}
 }
 
+// longName is the length of the names in the folder of makeManyCaptures: names on many file
+// systems have up to 255 bytes.
+const longName = 200
+
 // makeManyCaptures makes captures of one packet each in a folder, and a tarball of them.
 func makeManyCaptures(t *testing.T, folder, tarball string, number int, gap time.Duration) {
 	t.Helper()
@@ -104,7 +108,7 @@ func makeManyCaptures(t *testing.T, folder, tarball string, number int, gap time
 	for i := range number {
 		data := lab.Pcap(lab.Packets(1, lab.Start+int64(i)*int64(gap), 0, 60), binary.LittleEndian, true)
 		name := fmt.Sprintf("%06d.pcap", i)
-		if err := os.WriteFile(filepath.Join(folder, name), data, 0o666); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, strings.Repeat("x", longName-len(name))+name), data, 0o666); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.WriteHeader(&tar.Header{Name: name, Size: int64(len(data)), Mode: 0o644}); err != nil {

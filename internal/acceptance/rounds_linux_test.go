@@ -169,7 +169,7 @@ func (r *randomRound) run(t *testing.T) (outcome string) {
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var messages bytes.Buffer
 	command.Stderr = &messages
-	command.WaitDelay = 10 * time.Second
+	command.WaitDelay = 2 * time.Minute // the tool may take longer than the shell: hangs ends it before
 	if err := command.Start(); err != nil {
 		t.Error(err)
 		return ""
