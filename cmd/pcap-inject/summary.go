@@ -147,7 +147,7 @@ func (in *injection) checkLateness() error {
 	if p99 <= limit {
 		return nil
 	}
-	return tool.WithExitCode(fmt.Errorf("p99 lateness %v is over %v: too late", p99, limit), tool.ExitLate)
+	return tool.WithExitCode(fmt.Errorf("p99 lateness %s is over %v: too late", duration.Text(p99.Seconds()), limit), tool.ExitLate)
 }
 
 // saySummary prints the summary.
