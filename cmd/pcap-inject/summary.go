@@ -155,8 +155,12 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 	if (s.Exit == tool.ExitFailed || s.Exit == tool.ExitUsage) && s.PacketsOut == 0 {
 		return // the error says enough
 	}
-	in.run.Messages.Say(fmt.Sprintf("sent %s, %s in %v: %s", plural.Of(s.PacketsOut, "packet"), plural.Of(s.Bytes, "byte"),
-		time.Duration(s.Duration*1e9).Round(time.Microsecond), rates(s.PPS, s.BPS)))
+	sent := fmt.Sprintf("sent %s, %s in %v", plural.Of(s.PacketsOut, "packet"), plural.Of(s.Bytes, "byte"),
+		time.Duration(s.Duration*1e9).Round(time.Microsecond))
+	if s.Duration > 0 { // packets that left at one time have no rate
+		sent += ": " + rates(s.PPS, s.BPS)
+	}
+	in.run.Messages.Say(sent)
 	if s.Lateness != nil {
 		in.run.Messages.Say("lateness " + latenessText(s.Lateness))
 		in.sayHistogram()
