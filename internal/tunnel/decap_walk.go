@@ -309,8 +309,15 @@ func (p *place) replace(packet *stream.Packet) {
 	tags := p.at - (p.tagsEnd - p.tags)
 	head := tags - p.headLength
 	if head != p.head && p.headLength > 0 {
-		copy(data[tags:], data[p.tags:p.tagsEnd]) // before the link header, which may move to where they were
-		copy(data[head:], data[p.head:p.head+p.headLength])
+		if p.tags != p.tagsEnd {
+			copy(data[tags:], data[p.tags:p.tagsEnd]) // before the link header, which may move to where they were
+		}
+		if p.headLength == frame.EthernetLength { // a known length is copied faster
+			header := [frame.EthernetLength]byte(data[p.head:])
+			copy(data[head:], header[:])
+		} else {
+			copy(data[head:], data[p.head:p.head+p.headLength])
+		}
 		p.setType(data[head:p.at])
 	}
 	packet.Data = data[head:p.end:p.end]
