@@ -86,7 +86,7 @@ func (l *lister) listAll() error {
 	}
 	if l.members.Load() > 0 && l.listed.Load() == 0 {
 		match := l.config.match[0].String()
-		return tool.WithHint(fmt.Errorf("no member matches --match %q", match), tool.PatternHint(match))
+		return tool.WithHint(fmt.Errorf("no member matches --match \"%s\"", files.EscapeControls(match)), tool.PatternHint(match))
 	}
 	return nil
 }

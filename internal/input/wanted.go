@@ -5,6 +5,7 @@ import (
 	"regexp"
 
 	"pcap-replay/internal/archive"
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/tool"
 )
 
@@ -133,7 +134,7 @@ func (w *Wanted) IsComplete() bool { return !w.All && len(w.patterns) == 0 && w.
 func (w *Wanted) NotFound() (reasons []error) {
 	for _, p := range w.patterns {
 		if !p.found {
-			reasons = append(reasons, tool.WithHint(fmt.Errorf("no member matches %q", p), tool.PatternHint(p.String())))
+			reasons = append(reasons, tool.WithHint(fmt.Errorf("no member matches \"%s\"", files.EscapeControls(p.String())), tool.PatternHint(p.String())))
 		}
 	}
 	for _, m := range w.ordered {
