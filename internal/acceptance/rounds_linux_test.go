@@ -218,6 +218,9 @@ func (r *randomRound) check(code int, messages string) (problems []string) {
 	if errors.Is(err, fs.ErrNotExist) && strings.Contains(messages, "SIGQUIT: quit") {
 		return nil // the signal came before the tool caught it: the Go runtime ended it
 	}
+	if r.toAll && strings.Contains(messages, "SIGQUIT: quit") { // so it ended another tool
+		messages, _, _ = strings.Cut(messages, "SIGQUIT: quit")
+	}
 	for _, word := range []string{"DATA RACE", "goroutine ", "panic:"} {
 		if strings.Contains(messages, word) {
 			say("stderr has %q", word)
