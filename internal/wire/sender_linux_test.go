@@ -490,7 +490,7 @@ func TestTransmitTimestamps(t *testing.T) {
 		var before, after []int64 // of each batch
 		for k := 0; k < len(packets); k += batch {
 			before = append(before, time.Now().UnixNano())
-			if sent, err := sendAll(sender, packets[k : k+batch]); sent != batch || err != nil {
+			if sent, err := sendAll(sender, packets[k:k+batch]); sent != batch || err != nil {
 				t.Fatalf("%d sent, %v", sent, err)
 			}
 			after = append(after, time.Now().UnixNano())
