@@ -218,7 +218,7 @@ func (in *injection) sayDevice(i *record.InterfaceSummary) {
 		in.run.Messages.Say(fmt.Sprintf("%s had no room %s; the frames were sent again", i.Interface, plural.Of(int64(i.Retries), "time")))
 	}
 	if d := i.Device; d != nil && (d.Packets != uint64(i.Frames) || d.Dropped > 0 || d.Errors > 0) {
-		in.run.Messages.Say(fmt.Sprintf("%s counted %s sent, %d dropped, %s", i.Interface, plural.Of(d.Packets, "packet"), d.Dropped, plural.Of(d.Errors, "error")))
+		in.run.Messages.Say(fmt.Sprintf("%s counted %s sent by all programs, %d dropped, %s", i.Interface, plural.Of(d.Packets, "packet"), d.Dropped, plural.Of(d.Errors, "error")))
 	}
 }
 
