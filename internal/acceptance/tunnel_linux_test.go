@@ -264,7 +264,7 @@ func TestTunnelsFitTheRoute(t *testing.T) {
 		messages string
 	}{
 		{[]string{"mixed.pcap"}, exitDamaged, []int{1564, 100}, "1565 bytes, but at most 1564 can be sent"},
-		{[]string{"mixed.pcap"}, exitDamaged, []int{1564, 100}, "or give the route to 10.9.0.2 an MTU of 1601"},
+		{[]string{"mixed.pcap"}, exitDamaged, []int{1564, 100}, "give the route to 10.9.0.2 an MTU of 1601"},
 		{[]string{"--oversize", "skip", "mixed.pcap"}, exitDone, []int{1564, 100}, "2 packets not sent: longer than can be sent"},
 		{[]string{"--oversize", "truncate", "mixed.pcap"}, exitDone, []int{1564, 1564, 1564, 100}, "2 packets truncated"},
 		{[]string{"raw.pcap"}, exitFailed, nil, "--link ethernet gives such frames an Ethernet header"},
