@@ -2,19 +2,14 @@ package stream_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
 
 	"pcap-replay/internal/lab"
 	"pcap-replay/stream"
@@ -173,31 +168,6 @@ func TestReadingGoesOnAfterDamagedBlock(t *testing.T) {
 // fuzzRecords packets.
 const fuzzRecords = 40
 
-func compressWithGo(t testing.TB, data []byte, compression stream.Compression) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	var w io.WriteCloser
-	var err error
-	switch compression {
-	case stream.LZ4:
-		w = lz4.NewWriter(&b)
-	case stream.Zstd:
-		w, err = zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1))
-	default:
-		w = gzip.NewWriter(&b)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Write(data); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
 // FuzzDamagedFrame replaces a part of the second of three frames. All packets of the first
 // and the third one are read, unless the new data contains the start of a frame.
 func FuzzDamagedFrame(f *testing.F) {
@@ -208,7 +178,7 @@ func FuzzDamagedFrame(f *testing.F) {
 	for isZstd, compression := range map[bool]stream.Compression{false: stream.LZ4, true: stream.Zstd} {
 		var parts [3][]byte
 		for i, part := range [][]byte{capture[:24+third], capture[24+third : 24+2*third], capture[24+2*third:]} {
-			parts[i] = compressWithGo(f, part, compression)
+			parts[i] = lab.Compressed(f, part, compression)
 		}
 		frames[isZstd] = parts
 	}
@@ -247,7 +217,7 @@ func TestSearchIsLinear(t *testing.T) {
 		stream.Zstd: "\x28\xb5\x2f\xfd\x04\x88\x01\x00\x10",         // a window of 128 MiB, and a raw block that is too long
 	}
 	for compression, magic := range magics {
-		frame := compressWithGo(t, capture, compression)
+		frame := lab.Compressed(t, capture, compression)
 		file := slices.Concat(frame, frame[:len(frame)/2], bytes.Repeat([]byte(magic), 32<<20/len(magic)), frame)
 		begin := time.Now()
 		packets, _, _ := readAcrossDamage(t, bytes.NewReader(file))
