@@ -95,7 +95,7 @@ func (d *decompressor) findFile(s *search) bool {
 	case LZ4, Zstd:
 		return d.findFrame(s)
 	case XZ:
-		d.xz.Reset(d.src) // the blocks of a stream without a header cannot be read
+		d.xz.Reset(d.src) // without the header of the stream, its blocks cannot be read
 		return d.findXZ(s)
 	case Bzip2:
 		return d.findBzip2(s)

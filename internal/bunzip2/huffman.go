@@ -6,8 +6,8 @@ const (
 	tableBits     = 10      // codes of up to so many bits are looked up
 )
 
-// code is a canonical Huffman code. Codes of one length are successive numbers, and none of them
-// is greater than the first bits of a longer code.
+// code is a canonical Huffman code. The codes of one length are successive numbers. A longer
+// code begins with bits that are a greater number than any of them.
 type code struct {
 	// table has, for the next tableBits bits, the symbol times 32 plus the length of its
 	// code. It is 0 if the code is longer or does not exist.

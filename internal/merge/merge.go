@@ -234,8 +234,7 @@ func (m *Merger) CheckLinkTypes(packets []stream.Packet) error {
 	return nil
 }
 
-// inputOf returns the input of a packet with this time that the last Read returned. If several
-// inputs have such a packet, it is one of them.
+// inputOf returns an input of which the last Read returned a packet with this time.
 func (m *Merger) inputOf(time int64) *Input {
 	for _, s := range m.sources {
 		if s != nil && slices.ContainsFunc(s.batch[:s.next], func(p stream.Packet) bool { return p.Time == time }) {

@@ -111,8 +111,8 @@ func (f *Reader) firstPieces() (header, block int) {
 }
 
 // decompresses reports whether a block can begin a frame of zstd whose header has these
-// flags. The block becomes the only one of a frame with a small window, because the real
-// window may take 128 MiB.
+// flags. It decompresses the block as a frame of its own with a small window. A window of the
+// real frame may take 128 MiB.
 func (p *Finder) decompresses(flags byte, block []byte) bool {
 	const reserved, window, last = 0x08, 7 << 3, 1 // 1<<(10+7) bytes: RFC 8878, section 3.1.1.1
 	if flags&reserved != 0 {

@@ -170,7 +170,7 @@ func (s *packetSender) sendSome(packets []stream.Packet) (sent int, err error) {
 		s.point(k, packets[k].Data)
 	}
 	for {
-		n, errno := s.sendMessages(packets)
+		n, errno := s.sendNumbered(packets)
 		switch errno {
 		case 0:
 			runtime.KeepAlive(packets)
@@ -193,11 +193,11 @@ func (s *packetSender) fitsWithTag(length int) bool {
 	return err == nil && length <= i.MaxFrame()+frame.VLANTagLength
 }
 
-// sendMessages makes one call of sendmmsg and keeps the numbers of the frames. The kernel
+// sendNumbered makes one call of sendmmsg and keeps the numbers of the frames. The kernel
 // counts a frame after it has copied it, and before the device has room for it or not:
 // packet_snd in net/packet/af_packet.c. After a short count, the device had no room, or else
 // the next call returns the error.
-func (s *packetSender) sendMessages(packets []stream.Packet) (sent int, errno unix.Errno) {
+func (s *packetSender) sendNumbered(packets []stream.Packet) (sent int, errno unix.Errno) {
 	wasShort := s.isShort
 	if wasShort {
 		s.numbers.refuse()
