@@ -111,6 +111,12 @@ func EnterRealtime(pressure *Pressure) (*RealtimeThread, error) {
 	return &RealtimeThread{}, nil
 }
 
+// isUndisturbed reports whether the thread may poll for a long time, because no other thread
+// waits for a core.
+func (t *RealtimeThread) isUndisturbed() bool {
+	return t != nil && t.pressure != nil && !t.pressure.isHigh.Load()
+}
+
 // owed is how long the thread must still sleep. slept is how long it has slept ever.
 func (t *RealtimeThread) owed(now, slept int64) int64 {
 	if t.measured != 0 {
@@ -118,7 +124,7 @@ func (t *RealtimeThread) owed(now, slept int64) int64 {
 		t.debt = min(max(t.debt, -maxCredit), maxDebt)
 	}
 	t.measured, t.slept = now, slept
-	if t.pressure != nil && !t.pressure.isHigh.Load() {
+	if t.isUndisturbed() {
 		t.debt = min(t.debt, 0)
 	}
 	return t.debt

@@ -50,6 +50,28 @@ func TestRealtimeThreadOwesNothingOnAQuietMachine(t *testing.T) {
 	}
 }
 
+// Without pressure, it polls short gaps, and sleeps in long ones until quietMargin before
+// their end, so that late wake-ups do no harm.
+func TestRealtimeThreadPollsOnAQuietMachine(t *testing.T) {
+	for gap, wanted := range map[int64]int64{1e6: 0, 10e6: 0, 1e9: 1e9 - quietMargin} {
+		clock := newFakeClock()
+		clock.wakeUps = func() int64 { return quietMargin / 2 }
+		transmission, sender := newTransmission(clock, 16, 1<<16)
+		transmission.Thread = &RealtimeThread{pressure: new(Pressure)}
+		transmission.Epoch.Set(clock.Now())
+		fill(t, transmission.Ring, []int64{0, gap})
+		if err := transmission.Run(); err != nil {
+			t.Fatal(err)
+		}
+		if slept := transmission.waiter.slept; wanted == 0 && slept != 0 || slept < wanted {
+			t.Errorf("a gap of %d ns: slept for %d ns, wanted %d", gap, slept, wanted)
+		}
+		if late := sender.moments[1] - sender.moments[0] - gap; late > minMargin {
+			t.Errorf("a gap of %d ns: late by %d ns", gap, late)
+		}
+	}
+}
+
 func TestPressureIsRead(t *testing.T) {
 	p := WatchPressure()
 	if p == nil {

@@ -22,6 +22,7 @@ type RealtimeThread struct{}
 func EnterRealtime(*Pressure) (*RealtimeThread, error) { return nil, errNoRealtime }
 
 func (*RealtimeThread) owed(int64, int64) int64 { return 0 }
+func (*RealtimeThread) isUndisturbed() bool     { return false }
 
 // Pressure is for Linux only.
 type Pressure struct{}

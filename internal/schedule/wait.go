@@ -19,6 +19,10 @@ const (
 	marginDown = marginUp / 1000
 	// shortestSleep is the shortest sleep that is worth the risk to wake up late.
 	shortestSleep = int64(100 * time.Microsecond)
+	// quietMargin is the margin of a real-time thread on a quiet machine. A machine whose
+	// cores are halted was seen to wake up late by several milliseconds, because the host
+	// of a virtual machine gives its core away.
+	quietMargin = int64(20 * time.Millisecond)
 	// longestSleep is how soon a waiter notices that it was stopped.
 	longestSleep = int64(20 * time.Millisecond)
 	// forcedRest is how long a thread sleeps that owes sleep and has found no gap for it.
@@ -74,6 +78,9 @@ func (w *Waiter) sleepBefore(moment int64) bool {
 
 // marginOf returns how long before its end a wait is polled.
 func (w *Waiter) marginOf(wait int64) int64 {
+	if w.thread.isUndisturbed() {
+		return quietMargin
+	}
 	return min(w.margin, max(shortWaitMargin, int64(marginShare*float64(wait))))
 }
 
