@@ -342,6 +342,7 @@ func (d *decompressor) endFile() {
 func (d *decompressor) Close() error {
 	d.endFile()
 	d.closeFinder()
+	d.rewinder.free()
 	if d.zstd != nil {
 		d.zstd.Close()
 		d.zstd = nil

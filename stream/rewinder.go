@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"slices"
+	"sync"
 )
 
 // againSize is how much a rewinder gives again at a time, in bytes: often little of it is
@@ -51,12 +52,30 @@ func (r *rewinder) keepLast(limit int, src *bufio.Reader) {
 	if limit <= r.limit {
 		return
 	}
-	r.kept = slices.Concat(r.kept[r.oldest:], r.kept[:r.oldest])
+	if r.limit == 0 {
+		if ring, ok := rings.Get().(*[]byte); ok {
+			r.kept = *ring
+		}
+	} else {
+		r.kept = slices.Concat(r.kept[r.oldest:], r.kept[:r.oldest])
+	}
 	r.limit, r.oldest = limit, 0
 	if len(r.kept) == 0 {
 		buffered, _ := src.Peek(src.Buffered())
 		r.keep(buffered)
 	}
+}
+
+// rings are pointers to the rings of rewinders that are not used any more, all empty: a ring of
+// several MiB takes as long to grow as to fill.
+var rings sync.Pool
+
+// free gives the memory back.
+func (r *rewinder) free() {
+	if ring := r.kept[:0]; cap(ring) > 0 {
+		rings.Put(&ring)
+	}
+	r.kept, r.limit, r.oldest, r.again = nil, 0, 0, 0
 }
 
 // position is the offset of what src, which reads the rewinder, gives next.
