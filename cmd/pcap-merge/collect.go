@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"io/fs"
 	"math"
@@ -45,6 +46,7 @@ const peekBatch = 4096
 // collect finds out what there is to merge: the selection and then the operands. Streams
 // are read here. At the end it is known by how much each input is shifted.
 func (m *merging) collect() error {
+	m.warnRepeated(m.config.selection)
 	selected := m.fromSelection(m.config.selection)
 	named, err := m.operands()
 	if err != nil {
@@ -105,6 +107,30 @@ func (m *merging) operands() (*input.FileList, error) {
 
 // errStdinGone is the error of a record that names stdin.
 var errStdinGone = errors.New("cannot be selected, because it can be read only once")
+
+// selectedCapture is what a record adds to the merge.
+type selectedCapture struct {
+	archive, path string
+	offset, shift int64
+}
+
+// warnRepeated warns of two records that have the same capture and the same shift.
+func (m *merging) warnRepeated(selection []input.Selected) {
+	seed := maphash.MakeSeed()
+	seen := make(map[uint64]struct{}, len(selection)) // hashes take less memory than names
+	for _, s := range selection {
+		capture := selectedCapture{archive: s.Archive, path: s.Path, shift: s.Shift}
+		if s.Offset != nil {
+			capture.offset = *s.Offset
+		}
+		hash := maphash.Comparable(seed, capture)
+		if _, repeated := seen[hash]; repeated {
+			m.run.Messages.Warnf("%s: two records have this capture with the same shift, so its packets are merged twice", files.Display(s.Path, s.Archive))
+			return
+		}
+		seen[hash] = struct{}{}
+	}
+}
 
 // fromSelection groups the members of an archive, which is read in one pass, and leaves out
 // captures whose packets are all out of range. It keeps a file whose size has changed,

@@ -65,6 +65,7 @@ var troubles = []string{
 	`pcap-merge --select notes.pcap`,
 	`echo '{"path":"a.pcap","size":9280}' | pcap-merge --select - > out.pcap`,
 	`echo '{"path":"a.pcap","size":1000}' | pcap-merge --select - > out.pcap`,
+	`(pcap-map a.pcap; pcap-map a.pcap) | pcap-merge --select - > out.pcap`,
 	`pcap-merge --memory 3X a.pcap`,
 	`pcap-merge --reorder 1ms a.pcap overtaken.pcap > out.pcap`,
 	`pcap-merge future.pcapng > out.pcap`,
