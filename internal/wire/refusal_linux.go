@@ -6,11 +6,15 @@ import (
 )
 
 const (
-	// retryPause is the pause before the next attempt if a device has no room.
+	// retryPause is the pause before the next attempt if a device has no room. A full queue
+	// does not run empty meanwhile: in 20 us, 17 frames of 1,514 bytes leave at 10 Gbit/s,
+	// and queues hold 256 and more.
 	retryPause = 20 * time.Microsecond
-	// readyCheck is how long a device may have no room before the reason is checked.
+	// readyCheck is how long a device may have no room before the reason is checked. The
+	// check takes some system calls, ten times a second.
 	readyCheck = 100 * time.Millisecond
-	// patience is how long a device may refuse one frame.
+	// patience is how long a device may refuse one frame. At 1 Mbit/s, a frame of 1,514
+	// bytes makes room after 12 ms.
 	patience = time.Second
 )
 
