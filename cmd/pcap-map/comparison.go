@@ -87,18 +87,19 @@ func (c *comparison) compare() error {
 	var readers [2]*stream.Reader
 	for side, in := range c.inputs {
 		file, err := c.opener.Open(in.Path)
-		if tool.IsUsage(err) {
+		switch {
+		case tool.IsUsage(err):
 			return err
-		}
-		if err != nil {
-			c.problems.Failed(in, withMergeHint(err, in))
+		case errors.Is(err, files.ErrFolder):
+			return severalCaptures(in, err)
+		case err != nil:
+			c.problems.Failed(in, err)
 			return tool.ErrReported
 		}
 		defer file.Close()
 		src, isTarball := input.DetectTarball(input.NewSource(c.run.Context, file, c.run.Progress.Add))
 		if isTarball {
-			c.problems.Failed(in, withMergeHint(input.ErrTarball, in))
-			return tool.ErrReported
+			return severalCaptures(in, input.ErrTarball)
 		}
 		readers[side] = stream.NewReader(src)
 	}
@@ -130,12 +131,10 @@ func (c *comparison) compare() error {
 	return nil
 }
 
-// withMergeHint adds the command that makes one capture of a folder or of a tarball.
-func withMergeHint(err error, in input.File) error {
-	if !errors.Is(err, files.ErrFolder) && !errors.Is(err, input.ErrTarball) {
-		return err
-	}
-	return tool.WithHint(err, "merge its captures first: "+files.QuoteLine([]string{"pcap-merge", "-o", "FILE.pcap", in.Path}))
+// severalCaptures refuses a folder or a tarball. The hint makes one capture of it.
+func severalCaptures(in input.File, err error) error {
+	return tool.UsageErrorf("%w", files.Named(in.Path, err)).
+		WithHint("merge its captures first: " + files.QuoteLine([]string{"pcap-merge", "-o", "FILE.pcap", in.Path}))
 }
 
 func (c *comparison) damaged(side compare.Side, damage *stream.Damage) error {
