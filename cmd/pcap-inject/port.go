@@ -23,11 +23,19 @@ type port struct {
 	neighbors   *wire.Neighbors // with --link ethernet, if the kernel tells them
 }
 
+// hintForAny is for the name with which tcpdump captures on all interfaces.
+func hintForAny(name string) string {
+	if name == "any" {
+		return "\"any\" is for capturing: to send, name one interface"
+	}
+	return ""
+}
+
 // openPort opens an interface of -i, and finds everything that is wrong with it.
 func openPort(name string, c *config, messages *tool.Messages) (*port, error) {
 	device, err := wire.Lookup(name)
 	if errors.Is(err, wire.ErrNoInterface) {
-		return nil, tool.UsageErrorf("-i: %w", err)
+		return nil, tool.UsageErrorf("-i: %w", err).WithHint(hintForAny(name))
 	}
 	if err != nil {
 		return nil, err
