@@ -1,6 +1,8 @@
 package tool
 
 import (
+	"bytes"
+	"errors"
 	"flag"
 	"io"
 	"math"
@@ -8,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -176,7 +179,7 @@ func (f *Flags) filterText() (flag, text string, err error) {
 	case name != "":
 		content, err := readFilter(name)
 		if err != nil {
-			return "", "", UsageErrorf("--filter-file %w", files.Named(name, err))
+			return "", "", UsageErrorf("--filter-file %w", files.Named(name, err)).WithHint("wanted a file with an expression, or with a program of tcpdump -ddd")
 		}
 		return "--filter-file " + name, content, nil
 	}
@@ -194,6 +197,12 @@ func readFilter(name string) (string, error) {
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxFilterFile))
+	switch {
+	case errors.Is(err, syscall.EISDIR):
+		err = files.ErrFolder
+	case bytes.IndexByte(text, 0) >= 0:
+		err = errors.New("is binary")
+	}
 	return string(text), err
 }
 

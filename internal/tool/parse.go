@@ -156,14 +156,20 @@ func isBool(f *flag.Flag) bool {
 
 // hasStrayWord reports a value of several words, such as --fit 10 minutes, or a second value
 // without its flag, such as -i eth1 eth2. The second word would be the first of several
-// inputs, but no such file exists.
+// inputs, or it is a unit, and no such file exists.
 func (a *arranged) hasStrayWord() bool {
-	if a.before == nil || len(a.operands) < 2 || a.operands[0] == "-" || strings.ContainsAny(a.operands[0], "./") {
+	if a.before == nil || len(a.operands) == 0 || a.operands[0] == "-" || strings.ContainsAny(a.operands[0], "./") {
+		return false
+	}
+	if len(a.operands) == 1 && !unit.MatchString(a.operands[0]) {
 		return false
 	}
 	_, err := os.Lstat(a.operands[0])
 	return errors.Is(err, os.ErrNotExist)
 }
+
+// unit matches the unit of a duration or a size as a word of its own.
+var unit = regexp.MustCompile(`^(ms|s|m|h|d|sec|min|((milli)?second|minute|hour|day)s?|[kKMGT]i?B|bytes)$`)
 
 // hintForStray returns the corrected command line if the flag before the word may be given
 // several times.

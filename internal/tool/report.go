@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/record"
@@ -68,6 +69,9 @@ func (r *Report) openFile(name string) (err error) {
 	r.isNew, r.holdsOld = err == nil, err != nil
 	if errors.Is(err, fs.ErrExist) {
 		r.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666)
+	}
+	if errors.Is(err, syscall.EISDIR) {
+		err = files.ErrFolder
 	}
 	return err
 }

@@ -87,11 +87,15 @@ raw: pcap-tarcat --raw does not decompress members
 directory: pcap-tarcat -C extracts into a folder
 max-bytes: pcap-tarcat --max-bytes limits the output
 
+# tcpdump and others.
+r: name the capture as an operand
+V: --version prints the version
+
 # GopherCap.
 dir-src: name the folder as an operand: pcap-map FOLDER, or pcap-merge FOLDER
 file-suffix: pcap-map --suffix selects files by the end of their names
 file-regexp: pcap-merge --match selects files by a regular expression
-file-workers: pcap-map uses all cores by default
+file-workers: pcap-map --jobs reads several files at the same time
 dump-json: pcap-map writes records to stdout, and pcap-merge --select reads them
 out-interface: pcap-inject --interface sends packets
 out-bpf: pcap-inject --filter selects packets

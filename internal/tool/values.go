@@ -87,10 +87,24 @@ var rateUnits = map[string]float64{"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 
 // ParseRate parses an amount per second with a decimal unit: 10M, 2.5G.
 func ParseRate(flag, text string) (float64, error) {
-	if n, ok := parseWithUnit(text, rateUnits); ok && n > 0 && !math.IsInf(n, 0) {
+	if isRate(text) {
+		n, _ := parseWithUnit(text, rateUnits)
 		return n, nil
 	}
-	return 0, UsageErrorf("--%s %q: wanted a rate over 0, such as 5000, 10M or 2.5G", flag, text)
+	err := UsageErrorf("--%s %q: wanted a rate over 0, such as 5000, 10M or 2.5G", flag, text)
+	if number := rateUnit.ReplaceAllString(strings.ReplaceAll(text, " ", ""), ""); isRate(number) {
+		return 0, err.WithHint("write --" + flag + " " + number)
+	}
+	return 0, err
+}
+
+// rateUnit matches units such as bps, bit/s and pps, which the flag itself names here. A
+// capital B would be bytes.
+var rateUnit = regexp.MustCompile(`(bits?|b|packets?|p)?(ps|/s)?$`)
+
+func isRate(text string) bool {
+	n, ok := parseWithUnit(text, rateUnits)
+	return ok && n > 0 && !math.IsInf(n, 0)
 }
 
 func parseWithUnit(text string, units map[string]float64) (float64, bool) {
