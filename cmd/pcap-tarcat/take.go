@@ -264,7 +264,7 @@ func (t *taker) link(path string, m *archive.Member) error {
 		t.leaveOut(path, m, fmt.Sprintf("is a hardlink to %q, which was written already", m.Link))
 		return nil
 	}
-	if err := t.checkPlace(path, t.fileName(m)); err != nil {
+	if err := t.checkPlace(t.fileName(m)); err != nil {
 		return t.notExtracted(path, m, err)
 	}
 	name, err := t.folder.link(t.files[memberKey{path, m.Link}], t.fileName(m))
@@ -289,7 +289,7 @@ func (t *taker) notExtracted(path string, m *archive.Member, err error) error {
 
 // extract writes a member to a file of its own.
 func (t *taker) extract(path string, r archive.Walker, m *archive.Member) error {
-	if err := t.checkPlace(path, t.fileName(m)); err != nil {
+	if err := t.checkPlace(t.fileName(m)); err != nil {
 		return t.notExtracted(path, m, err)
 	}
 	if err := m.CheckSize(); err != nil {
@@ -329,13 +329,26 @@ func (t *taker) extract(path string, r archive.Walker, m *archive.Member) error 
 	return nil
 }
 
-// checkPlace refuses a member that would replace the tarball or the report.
-func (t *taker) checkPlace(tarball, member string) error {
+// checkPlace refuses a member that would replace an input or an output of the run.
+func (t *taker) checkPlace(member string) error {
 	name := filepath.Join(t.config.directory, localName(member))
-	if place := files.PlaceOf(name); place.IsRegular() && place.Is(files.PlaceOf(tarball)) {
-		return errors.New("would replace the tarball")
+	place := files.PlaceOf(name)
+	if !place.IsRegular() {
+		return nil
 	}
-	if output, ok := t.archives.Opener.Claims.Of(name); ok {
+	for _, choice := range t.config.choices {
+		switch {
+		case place.Is(files.PlaceOf(choice.path)):
+			return errors.New("would replace the tarball")
+		case place.Is(files.PlaceOf(archive.IndexPath(choice.path))):
+			return errors.New("would replace the index of the tarball")
+		}
+	}
+	claims := t.archives.Opener.Claims
+	if claims.IsInput(name) {
+		return errors.New("would replace an input")
+	}
+	if output, ok := claims.Of(name); ok {
 		return fmt.Errorf("would replace the file of %s", output)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"pcap-replay/internal/archive"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/tool"
@@ -123,11 +124,21 @@ func ReadSelection(opener *Opener, name string) ([]Selected, error) {
 		if !s.isShiftable() {
 			return nil, tool.UsageErrorf("--select %s: line %d: a shift of %v s moves the capture outside 1677 to 2262", files.Display(name, ""), decoder.Line(), record.Seconds(s.Shift))
 		}
-		if err := opener.Claims.Check(s.file()); err != nil {
+		if err := s.checkClaims(opener.Claims); err != nil {
 			return nil, err
 		}
 		selection = append(selection, s)
 	}
+}
+
+// checkClaims refuses a record of a file that is an output. The index of a tarball is read,
+// too.
+func (s *Selected) checkClaims(claims *tool.Claims) error {
+	err := claims.Check(s.file())
+	if err == nil && s.Archive != "" {
+		err = claims.Check(archive.IndexPath(s.Archive))
+	}
+	return err
 }
 
 // RecordsError is the error of invalid records. It is a usage error if they could be read.

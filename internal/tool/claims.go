@@ -3,9 +3,11 @@ package tool
 import (
 	"errors"
 	"io"
+	"iter"
 	"slices"
 	"strconv"
 
+	"pcap-replay/internal/archive"
 	"pcap-replay/internal/files"
 )
 
@@ -14,6 +16,7 @@ import (
 type Claims struct {
 	stdout   io.Writer
 	files    []claim
+	inputs   iter.Seq2[string, files.Place] // see Run.inputs
 	existing []existingOutput
 }
 
@@ -24,15 +27,28 @@ type existingOutput struct {
 }
 
 // claim is a file that a flag names as an output.
-type claim struct{ flag, name string }
+type claim struct {
+	flag, name   string
+	isDescriptor bool // the name is the number of an open descriptor
+}
 
 func (c claim) String() string { return c.flag + " " + files.Display(c.name, "") }
+
+func (c claim) place() files.Place {
+	if c.isDescriptor {
+		return files.PlaceOf("/dev/fd/" + c.name)
+	}
+	return files.PlaceOf(c.name)
+}
+
+// indexClaim is the flag of a claim that is an index, which no flag names.
+const indexClaim = "index"
 
 // outputFlags are the flags that name outputs, as in messages. inputFlags are those that name
 // inputs besides the operands.
 var (
-	outputFlags = []claim{{"-o", "output"}, {"-w", "write"}, {"--report", "report"}, {"--svg", "svg"}, {"-C", "directory"}}
-	inputFlags  = []string{"select", "from-records", "filter-file"}
+	outputFlags = []claim{{flag: "-o", name: "output"}, {flag: "-w", name: "write"}, {flag: "--report", name: "report"}, {flag: "--svg", name: "svg"}, {flag: "-C", name: "directory"}}
+	inputFlags  = []string{"select", "from-records", "filter-file", "against"}
 )
 
 // ErrAlsoInput means that an output is also an input. Then not even the report is written,
@@ -42,20 +58,27 @@ var ErrAlsoInput = errors.New("is also an input")
 // claimOutputs refuses an output that is also an input, another output or stdout. It opens
 // no file.
 func (r *Run) claimOutputs() error {
-	r.Claims.stdout = r.Out
+	r.Claims.stdout, r.Claims.inputs = r.Out, r.inputs
 	for _, flag := range outputFlags {
-		if name := r.Flags.value(flag.name); isFile(flag.name, name) {
-			r.Claims.files = append(r.Claims.files, claim{flag.flag, name})
+		value := r.Flags.value(flag.name)
+		switch {
+		case value == "" || value == "-":
+		case flag.name == "report" && isDescriptor(value):
+			if fd, _ := strconv.Atoi(value); fd != stdoutDescriptor {
+				r.Claims.files = append(r.Claims.files, claim{flag.flag, strconv.Itoa(fd), true})
+			}
+		default:
+			r.Claims.files = append(r.Claims.files, claim{flag: flag.flag, name: value})
 		}
 	}
 	if r.tool.SideOutputs != nil {
 		for _, name := range r.tool.SideOutputs(r.Flags) {
-			r.Claims.files = append(r.Claims.files, claim{"index", name})
+			r.Claims.files = append(r.Claims.files, claim{flag: indexClaim, name: name})
 		}
 	}
 	places := make([]files.Place, len(r.Claims.files))
 	for i, output := range r.Claims.files {
-		places[i] = files.PlaceOf(output.name)
+		places[i] = output.place()
 		if err := r.refuse(output, places[i], r.Claims.files[:i], places[:i]); err != nil {
 			return err
 		}
@@ -63,30 +86,51 @@ func (r *Run) claimOutputs() error {
 	return nil
 }
 
-// isFile reports whether the value of a flag names a file. --report also takes numbers.
-func isFile(flag, value string) bool {
+// isDescriptor reports whether the value of --report is the number of a descriptor.
+func isDescriptor(value string) bool {
 	_, err := strconv.Atoi(value)
-	return value != "" && value != "-" && (flag != "report" || err != nil)
+	return err == nil
 }
 
 // refuse returns an error if an output is also an input, stdout, or one of the outputs
-// before it.
+// before it. Report.open compares a descriptor with stdout.
 func (r *Run) refuse(output claim, place files.Place, others []claim, places []files.Place) error {
 	if same := slices.IndexFunc(places, place.Is); same >= 0 && others[same] != output {
 		return UsageErrorf("%v: is also the file of %v", output, others[same])
 	}
-	if (place.IsRegular() || r.Flags.dataToStdout()) && place.Is(files.PlaceOfStream(r.Out)) {
+	if !output.isDescriptor && (place.IsRegular() || r.Flags.dataToStdout()) && place.Is(files.PlaceOfStream(r.Out)) {
 		return UsageErrorf("%v: is also stdout", output)
 	}
-	if place.IsRegular() && place.Is(files.PlaceOfStream(r.In)) {
-		return UsageErrorf("%v: %w (stdin)", output, ErrAlsoInput)
+	if !place.IsRegular() {
+		return nil
+	}
+	for text, in := range r.inputs {
+		if place.Is(in) {
+			return UsageErrorf("%v: %w%s", output, ErrAlsoInput, text)
+		}
+	}
+	if output.flag == indexClaim {
+		return nil
 	}
 	for _, name := range r.inputNames() {
-		if in := files.PlaceOf(name); in.IsRegular() && place.Is(in) {
-			return UsageErrorf("%v: %w", output, ErrAlsoInput)
+		if place.Is(files.PlaceOf(archive.IndexPath(name))) {
+			return UsageErrorf("%v: %w (the index of %s)", output, ErrAlsoInput, files.Display(name, ""))
 		}
 	}
 	return nil
+}
+
+// inputs are the files that the command line names as inputs, and stdin. The text says which
+// one it is, unless it is named.
+func (r *Run) inputs(yield func(text string, place files.Place) bool) {
+	if stdin := files.PlaceOfStream(r.In); stdin.IsRegular() && !yield(" (stdin)", stdin) {
+		return
+	}
+	for _, name := range r.inputNames() {
+		if in := files.PlaceOf(name); in.IsRegular() && !yield("", in) {
+			return
+		}
+	}
 }
 
 // inputNames are the inputs that the command line names.
@@ -118,7 +162,7 @@ func (c *Claims) find() {
 		}
 	}
 	for _, output := range c.files {
-		add(output.String(), files.PlaceOf(output.name))
+		add(output.String(), output.place())
 	}
 	add("stdout", files.PlaceOfStream(c.stdout))
 }
@@ -144,4 +188,19 @@ func (c *Claims) Of(path string) (output string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// IsInput reports whether a path leads to a file that the command line names as an input, or
+// to stdin.
+func (c *Claims) IsInput(path string) bool {
+	place := files.PlaceOf(path)
+	if !place.IsRegular() {
+		return false
+	}
+	for _, in := range c.inputs {
+		if place.Is(in) {
+			return true
+		}
+	}
+	return false
 }
