@@ -115,16 +115,13 @@ func (m *mapping) readCaptures() error {
 			return err
 		}
 	}
-	inputs, failed, err := input.Expand(operands, m.config.names, m.problems)
+	inputs, failed, err := m.opener.Expand(operands, m.config.names, m.problems)
 	m.failed.Store(int64(failed))
 	switch {
 	case err != nil:
 		return err
 	case failed > 0 && m.problems.Strict:
 		return tool.ErrReported
-	}
-	if inputs, err = m.opener.WithoutOutput(inputs, m.problems); err != nil {
-		return err
 	}
 	m.run.Progress.Start(m.opener.Size(inputs.Paths()), nil)
 	err = m.surveyAll(inputs)

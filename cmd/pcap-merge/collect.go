@@ -94,7 +94,7 @@ func (m *merging) operands() (*input.FileList, error) {
 	if m.config.selects && len(m.run.Flags.Operands()) == 0 {
 		return new(input.FileList), nil
 	}
-	found, failed, err := input.Expand(m.run.Flags.Operands(), m.config.names, m.problems)
+	found, failed, err := m.opener.Expand(m.run.Flags.Operands(), m.config.names, m.problems)
 	m.named += failed
 	switch {
 	case err != nil:
@@ -102,7 +102,7 @@ func (m *merging) operands() (*input.FileList, error) {
 	case failed > 0 && m.problems.Strict:
 		return nil, tool.ErrReported
 	}
-	return m.opener.WithoutOutput(found, m.problems)
+	return found, nil
 }
 
 // errStdinGone is the error of a record that names stdin.

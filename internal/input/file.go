@@ -1,6 +1,7 @@
 package input
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -77,7 +78,10 @@ func CheckStdinOnce(operands []string) error {
 // Expand turns operands into the files to read. It searches folders, in the order of names,
 // for regular files that are not hidden. No operand means stdin. Files that cannot be read
 // are reported and left out; failed is their number.
-func Expand(operands []string, names Names, problems *Problems) (list *FileList, failed int, err error) {
+//
+// An output that is a capture of such a folder is refused before anything is reported,
+// because the report may be this output. Other outputs are left out.
+func (o *Opener) Expand(operands []string, names Names, problems *Problems) (list *FileList, failed int, err error) {
 	list = new(FileList)
 	if len(operands) == 0 {
 		list.add(File{Path: "-"})
@@ -86,50 +90,94 @@ func Expand(operands []string, names Names, problems *Problems) (list *FileList,
 	if err := CheckStdinOnce(operands); err != nil {
 		return nil, 0, err
 	}
+	s := search{list: list, names: names, claims: o.Claims}
 	for _, operand := range operands {
-		if operand == "-" {
-			list.add(File{Path: operand})
-			continue
-		}
-		info, err := os.Stat(operand)
-		switch {
-		case err != nil:
-			problems.Failed(File{Path: operand}, err)
-			failed++
-		case info.IsDir():
-			before := list.Len()
-			bad := searchFolder(list, operand, names, problems)
-			if list.Len() == before && bad == 0 {
-				problems.Empty(operand, names)
-				bad++
-			}
-			failed += bad
-		default:
-			list.add(File{Path: operand})
-		}
+		s.add(operand)
 	}
-	return list, failed, nil
+	if s.err != nil {
+		return nil, 0, s.err
+	}
+	if list, err = o.withoutOutputs(list, problems); err != nil {
+		return nil, 0, err
+	}
+	for _, report := range s.reports {
+		report(problems)
+	}
+	return list, s.failed, nil
 }
 
-// searchFolder adds the files of a folder to a list.
-func searchFolder(list *FileList, folder string, names Names, problems *Problems) (failed int) {
-	walkFolder(folder, func(found entry, err error) {
-		switch {
-		case err != nil:
-			problems.Failed(File{Path: found.path}, err)
-			failed++
-		case archive.IsIndexPath(found.path) || !names.Want(found.below):
-		case found.isHidden():
-			if LooksLikeCapture(found.path) {
-				problems.Skip(File{Path: found.path, Found: true}, "is hidden")
-			}
-		case found.isRegular():
-			list.add(File{Path: found.path, Found: true})
-		case !skipIrregular(found.path, problems):
-			failed++
+// search is a search for files. What it cannot read or leaves out is reported at its end.
+type search struct {
+	list    *FileList
+	names   Names
+	claims  *tool.Claims
+	err     error // an output is the index of a tarball
+	failed  int
+	reports []func(*Problems)
+}
+
+func (s *search) fail(path string, err error) {
+	s.failed++
+	s.reports = append(s.reports, func(p *Problems) { p.Failed(File{Path: path}, err) })
+}
+
+func (s *search) skip(path, reason string) {
+	s.reports = append(s.reports, func(p *Problems) { p.Skip(File{Path: path, Found: true}, reason) })
+}
+
+// add adds a file, or the files of a folder.
+func (s *search) add(operand string) {
+	if operand == "-" {
+		s.list.add(File{Path: operand})
+		return
+	}
+	info, err := os.Stat(operand)
+	switch {
+	case err != nil:
+		s.fail(operand, err)
+	case info.IsDir():
+		before, failed := s.list.Len(), s.failed
+		walkFolder(operand, s.visit)
+		if s.list.Len() == before && s.failed == failed {
+			s.failed++
+			s.reports = append(s.reports, func(p *Problems) { p.Empty(operand, s.names) })
 		}
-	})
-	return failed
+	default:
+		s.list.add(File{Path: operand})
+	}
+}
+
+// visit adds a file of a folder, if it may be a capture.
+func (s *search) visit(found entry, err error) {
+	switch {
+	case err != nil:
+		s.fail(found.path, err)
+	case archive.IsIndexPath(found.path):
+		s.err = cmp.Or(s.err, s.claims.Check(found.path))
+	case !s.names.Want(found.below):
+	case found.isHidden():
+		if LooksLikeCapture(found.path) {
+			s.skip(found.path, "is hidden")
+		}
+	case found.isRegular():
+		s.list.add(File{Path: found.path, Found: true})
+	default:
+		s.skipIrregular(found.path)
+	}
+}
+
+// skipIrregular skips everything that is neither a regular file nor a link to one. A
+// dangling link with the name of a capture is a failure.
+func (s *search) skipIrregular(path string) {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		s.skip(path, "is a link to a folder")
+	case err == nil:
+		s.skip(path, "is "+files.Kind(info.Mode()))
+	case LooksLikeCapture(path):
+		s.fail(path, err)
+	}
 }
 
 // RegularFiles returns the files of a folder that may be captures. It ignores folders below
@@ -144,23 +192,6 @@ func RegularFiles(folder string, names Names) (paths []string, err error) {
 		}
 	})
 	return paths, nil
-}
-
-// skipIrregular skips everything that is neither a regular file nor a link to one. A
-// dangling link with the name of a capture is a failure.
-func skipIrregular(path string, problems *Problems) (ok bool) {
-	file := File{Path: path, Found: true}
-	info, err := os.Stat(path)
-	switch {
-	case err == nil && info.IsDir():
-		problems.Skip(file, "is a link to a folder")
-	case err == nil:
-		problems.Skip(file, "is "+files.Kind(info.Mode()))
-	case LooksLikeCapture(path):
-		problems.Failed(File{Path: path}, err)
-		return false
-	}
-	return true
 }
 
 // CheckRecorded refuses records of files that are not regular, because a device or a named
@@ -239,9 +270,9 @@ func (o *Opener) IsOutput(path string) bool {
 	return isOutput
 }
 
-// WithoutOutput leaves out the files of folders that this run writes. Like RefuseOutput, it
+// withoutOutputs leaves out the files of folders that this run writes. Like RefuseOutput, it
 // refuses an output that is a capture of such a folder.
-func (o *Opener) WithoutOutput(list *FileList, problems *Problems) (*FileList, error) {
+func (o *Opener) withoutOutputs(list *FileList, problems *Problems) (*FileList, error) {
 	inputs := new(FileList)
 	for file := range list.All() {
 		if file.Found {

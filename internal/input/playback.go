@@ -51,14 +51,11 @@ var ErrTarball = fmt.Errorf("%w but a tarball", stream.ErrNotCapture)
 // NewPlayback returns a Playback of the files that the operands name.
 func NewPlayback(ctx context.Context, operands []string, opener *Opener, problems *Problems, progress *tool.Progress) (*Playback, error) {
 	p := &Playback{ctx: ctx, operands: operands, opener: opener, problems: problems, progress: progress, opened: map[int]io.ReadCloser{}}
-	list, failed, err := Expand(operands, Names{}, problems)
+	list, failed, err := opener.Expand(operands, Names{}, problems)
 	if err != nil {
 		return nil, err
 	}
-	if p.files, err = opener.WithoutOutput(list, problems); err != nil {
-		return nil, err
-	}
-	p.named, p.failed = failed, failed
+	p.files, p.named, p.failed = list, failed, failed
 	if failed > 0 && problems.Strict {
 		return nil, tool.ErrReported
 	}
