@@ -101,6 +101,29 @@ func TestMapAndInverseGiveTheSameBytes(t *testing.T) {
 	}
 }
 
+// A cut packet becomes the beginning of what the whole one becomes, or is counted. Half of a
+// checksum stays as it is.
+func TestCutPacketsAreChangedOrCounted(t *testing.T) {
+	r, err := New(everything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for link, packets := range corpusPackets(t) {
+		whole := rewritten(t, everything, packets)
+		for i, packet := range packets {
+			for length := min(len(packet.Data), 220) - 1; length > 0; length-- {
+				cut := packet
+				cut.Data = packet.Data[:length]
+				missed := r.Missed[Cut].Load()
+				got := rewrittenBy(r, []stream.Packet{cut})[0].Data
+				if !bytes.Equal(got[:length-1], whole[i].Data[:length-1]) && r.Missed[Cut].Load() == missed {
+					t.Fatalf("%s: packet %d: the first %d bytes of\n%x become\n%x, wanted\n%x, or a count", link, i+1, length, packet.Data, got, whole[i].Data[:length])
+				}
+			}
+		}
+	}
+}
+
 // allowed are the bytes that a map may change, as gopacket finds the headers. It does not
 // know all of them.
 func allowed(data []byte) (may []bool, isClear bool) {

@@ -14,29 +14,39 @@ const (
 // rewriteICMP changes the packet that an error quotes, and the gateway of a redirect.
 func (r *Rewriter) rewriteICMP(p *packet) (difference uint64) {
 	icmp := p.payload
-	if p.isQuoted || p.isIPv6 || len(icmp) < icmpLength {
+	if p.quote != notQuoted || p.isIPv6 || len(icmp) == 0 {
 		return 0
 	}
 	switch icmp[0] {
-	case redirect:
-		difference = r.rewriteAddress(icmp[4:])
-	case unreachable, sourceQuench, timeExceeded, parameterProblem:
+	case redirect, unreachable, sourceQuench, timeExceeded, parameterProblem:
 	default:
 		return 0
 	}
-	return difference + r.rewriteQuote(icmp[icmpLength:])
+	if len(icmp) < icmpLength {
+		r.miss(Cut)
+		return 0
+	}
+	if icmp[0] == redirect {
+		difference = r.rewriteAddress(icmp[4:])
+	}
+	return difference + r.rewriteQuote(p, icmp[icmpLength:])
 }
 
-// rewriteQuote changes a packet that an error quotes.
-func (r *Rewriter) rewriteQuote(ip []byte) (difference uint64) {
+// rewriteQuote changes the packet that an error quotes.
+func (r *Rewriter) rewriteQuote(p *packet, ip []byte) (difference uint64) {
+	quote := quoted
+	if p.isCut() {
+		quote = quotedAndCut
+	}
 	if len(ip) == 0 {
+		r.missIP(Cut, quote)
 		return 0
 	}
 	switch ip[0] >> 4 {
 	case 4:
-		return r.rewriteIPv4(ip, true)
+		return r.rewriteIPv4(ip, quote)
 	case 6:
-		return r.rewriteIPv6(ip, true)
+		return r.rewriteIPv6(ip, quote)
 	}
 	return 0
 }
@@ -55,7 +65,7 @@ const (
 // discovery.
 func (r *Rewriter) rewriteICMPv6(p *packet) (difference uint64) {
 	icmp := p.payload
-	if p.isQuoted || !p.isIPv6 || len(icmp) < icmpLength {
+	if p.quote != notQuoted || !p.isIPv6 || len(icmp) == 0 {
 		return 0
 	}
 	addresses, options := 0, icmpLength
@@ -68,19 +78,21 @@ func (r *Rewriter) rewriteICMPv6(p *packet) (difference uint64) {
 	case redirect6:
 		addresses, options = 2, icmpLength+2*ipv6Address
 	default:
-		if kind < firstInformational {
-			return r.rewriteQuote(icmp[icmpLength:])
+		if kind >= firstInformational {
+			return 0
 		}
-		return 0
 	}
 	if len(icmp) < options {
 		r.miss(Cut)
 		return 0
 	}
+	if icmp[0] < firstInformational {
+		return r.rewriteQuote(p, icmp[icmpLength:])
+	}
 	for i := range addresses {
 		difference += r.rewriteAddress6(icmp[icmpLength+i*ipv6Address:])
 	}
-	return difference + r.rewriteOptions(icmp[options:])
+	return difference + r.rewriteOptions(p, icmp[options:])
 }
 
 // Options of neighbor discovery: RFC 4861, section 4.6.
@@ -92,12 +104,12 @@ const (
 )
 
 // rewriteOptions changes the addresses in the options of neighbor discovery.
-func (r *Rewriter) rewriteOptions(options []byte) (difference uint64) {
+func (r *Rewriter) rewriteOptions(p *packet, options []byte) (difference uint64) {
 	const unit, prefixLength, prefixAt = 8, 32, 16
 	for len(options) >= unit {
 		length := int(options[1]) * unit
 		if length == 0 || length > len(options) {
-			return difference
+			break
 		}
 		option := options[:length]
 		options = options[length:]
@@ -107,8 +119,11 @@ func (r *Rewriter) rewriteOptions(options []byte) (difference uint64) {
 		case kind == prefixInformation && length == prefixLength:
 			difference += r.rewriteAddress6(option[prefixAt:])
 		case kind == redirectedHeader:
-			difference += r.rewriteQuote(option[unit:])
+			difference += r.rewriteQuote(p, option[unit:])
 		}
+	}
+	if p.isCut() {
+		r.miss(Cut)
 	}
 	return difference
 }

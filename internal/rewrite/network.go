@@ -51,19 +51,31 @@ type packet struct {
 	whole    int    // length of the payload on the wire; 0 if it is not known
 	pseudo   uint64 // difference of the addresses in the pseudo-header
 	isIPv6   bool
-	isQuoted bool // in an ICMP error, which holds only its beginning
+	quote    quotation
 	isFirst  bool // of several fragments
 }
 
+// isCut reports whether the capture lacks the end of the packet.
+func (p *packet) isCut() bool { return p.whole > len(p.payload) }
+
+// quotation says whether a packet is in an ICMP error, which may hold only its beginning.
+type quotation int
+
+const (
+	notQuoted quotation = iota
+	quoted
+	quotedAndCut // the capture lacks the end of the ICMP error
+)
+
 // rewriteIPv4 changes a packet and returns the difference of all its words.
-func (r *Rewriter) rewriteIPv4(ip []byte, isQuoted bool) (difference uint64) {
+func (r *Rewriter) rewriteIPv4(ip []byte, quote quotation) (difference uint64) {
 	if len(ip) < frame.MinIPv4Length {
-		r.missIP(Cut, isQuoted)
+		r.missIP(Cut, quote)
 		return 0
 	}
 	header, total := int(ip[0]&0x0f)*4, int(binary.BigEndian.Uint16(ip[2:]))
 	if ip[0]>>4 != 4 || header < frame.MinIPv4Length {
-		r.missIP(Header, isQuoted)
+		r.missIP(Header, quote)
 		return 0
 	}
 	source, destination := r.rewriteAddress(ip[12:]), r.rewriteAddress(ip[16:])
@@ -73,16 +85,16 @@ func (r *Rewriter) rewriteIPv4(ip []byte, isQuoted bool) (difference uint64) {
 		difference += options
 		destination = final
 		if !isWhole && len(ip) < header {
-			r.missIP(Cut, isQuoted)
+			r.missIP(Cut, quote)
 		} else if !isWhole {
-			r.missIP(Header, isQuoted)
+			r.missIP(Header, quote)
 		}
 	}
-	p := packet{protocol: ip[9], pseudo: source + destination, isQuoted: isQuoted}
+	p := packet{protocol: ip[9], pseudo: source + destination, quote: quote}
 	difference += updateChecksum(ip[10:], difference)
 	switch {
 	case len(ip) < header:
-		r.missPorts(Cut, isQuoted)
+		r.missPorts(Cut, quote)
 		return difference
 	case total >= header:
 		p.payload, p.whole = ip[header:max(min(total, len(ip)), header)], total-header
@@ -92,35 +104,43 @@ func (r *Rewriter) rewriteIPv4(ip []byte, isQuoted bool) (difference uint64) {
 	const moreFragments, offsetMask = 0x2000, 0x1fff
 	fragment := binary.BigEndian.Uint16(ip[6:])
 	if fragment&offsetMask != 0 {
-		r.missPorts(Fragment, isQuoted)
+		r.missPorts(Fragment, quote)
 		return difference
 	}
 	p.isFirst = fragment&moreFragments != 0
 	return difference + r.rewriteTransport(&p)
 }
 
-// missIP notes that the IP header cannot be changed. A quoted packet may be cut anywhere.
-func (r *Rewriter) missIP(reason Reason, isQuoted bool) {
-	if !isQuoted {
+// missIP notes that the IP header cannot be changed. A router may quote any part of a packet,
+// so a missing header counts only if the capture lacks it.
+func (r *Rewriter) missIP(reason Reason, quote quotation) {
+	if quote != quoted {
 		r.miss(reason)
 	}
 }
 
 // missPorts is missIP for ports.
-func (r *Rewriter) missPorts(reason Reason, isQuoted bool) {
-	if !isQuoted && !r.ports.isEmpty() {
-		r.miss(reason)
+func (r *Rewriter) missPorts(reason Reason, quote quotation) {
+	if !r.ports.isEmpty() {
+		r.missIP(reason, quote)
+	}
+}
+
+// missAddress6 is missIP for an IPv6 address behind the header.
+func (r *Rewriter) missAddress6(quote quotation) {
+	if r.rounds != nil || !r.addresses6.isEmpty() {
+		r.missIP(Cut, quote)
 	}
 }
 
 // rewriteIPv6 changes a packet and returns the difference of all its words.
-func (r *Rewriter) rewriteIPv6(ip []byte, isQuoted bool) (difference uint64) {
+func (r *Rewriter) rewriteIPv6(ip []byte, quote quotation) (difference uint64) {
 	if len(ip) < frame.IPv6Length {
-		r.missIP(Cut, isQuoted)
+		r.missIP(Cut, quote)
 		return 0
 	}
 	if ip[0]>>4 != 6 {
-		r.missIP(Header, isQuoted)
+		r.missIP(Header, quote)
 		return 0
 	}
 	source, destination := r.rewriteAddress6(ip[8:]), r.rewriteAddress6(ip[24:])
@@ -142,21 +162,24 @@ func (r *Rewriter) rewriteIPv6(ip []byte, isQuoted bool) (difference uint64) {
 			difference += all
 			destination = final
 			if !isKnown {
-				r.missIP(Route, isQuoted)
+				r.missIP(Route, quote)
 			}
 		}
 	}
 	switch {
 	case extensions.IsCut:
-		r.missPorts(Cut, isQuoted)
+		r.missPorts(Cut, quote)
+		if kind := extensions.Protocol; kind == frame.ProtocolRouting || kind == frame.ProtocolDestination {
+			r.missAddress6(quote)
+		}
 		return difference
 	case extensions.IsLater:
-		r.missPorts(Fragment, isQuoted)
+		r.missPorts(Fragment, quote)
 		return difference
 	}
 	return difference + r.rewriteTransport(&packet{
 		protocol: extensions.Protocol, payload: extensions.Rest, whole: max(whole-(len(payload)-len(extensions.Rest)), 0),
-		pseudo: source + destination, isIPv6: true, isQuoted: isQuoted, isFirst: extensions.IsFragment,
+		pseudo: source + destination, isIPv6: true, quote: quote, isFirst: extensions.IsFragment,
 	})
 }
 

@@ -177,11 +177,11 @@ func (r *Rewriter) rewriteNetwork(packet *stream.Packet) {
 	switch etherType {
 	case frame.EtherTypeIPv4:
 		if r.changes4 {
-			r.rewriteIPv4(network, false)
+			r.rewriteIPv4(network, notQuoted)
 		}
 	case frame.EtherTypeIPv6:
 		if r.changes6 {
-			r.rewriteIPv6(network, false)
+			r.rewriteIPv6(network, notQuoted)
 		}
 	case frame.EtherTypeARP, frame.EtherTypeRARP:
 		if r.changesARP {

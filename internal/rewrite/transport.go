@@ -54,7 +54,13 @@ func (r *Rewriter) rewriteTransport(p *packet) (difference uint64) {
 	if coversAddresses {
 		covered += p.pseudo
 	}
-	if at == 0 || covered == 0 || len(p.payload) < at+2 {
+	if at == 0 || covered == 0 {
+		return difference
+	}
+	if len(p.payload) < at+2 {
+		if p.quote == quotedAndCut { // the checksum of the ICMP error covers this one
+			r.miss(Cut)
+		}
 		return difference
 	}
 	if p.protocol == frame.ProtocolUDP || p.protocol == frame.ProtocolUDPLite {
@@ -100,7 +106,7 @@ func (r *Rewriter) flipPorts(p *packet) uint32 {
 		return 0
 	}
 	if len(p.payload) < 4 {
-		r.missPorts(Cut, p.isQuoted)
+		r.missPorts(Cut, p.quote)
 		return 0
 	}
 	source, destination := binary.BigEndian.Uint16(p.payload), binary.BigEndian.Uint16(p.payload[2:])
