@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/frame"
@@ -18,6 +19,8 @@ type fileSink struct {
 	writer *stream.Writer
 	clock  schedule.Clock
 	mixed  bool // it can hold several link types
+
+	packets, bytes atomic.Int64 // that the file or the pipe has taken
 }
 
 // openFileSink opens the file of -w.
@@ -30,11 +33,12 @@ func openFileSink(run *tool.Run, name string) (*fileSink, error) {
 		return nil, err
 	}
 	options := tool.OptionsOf(name)
-	writer, err := stream.NewWriter(out, options)
-	if err != nil {
+	s := &fileSink{out: out, clock: schedule.System, mixed: options.PcapNG}
+	options.Written = func(packets, bytes int64) { s.packets.Add(packets); s.bytes.Add(bytes) }
+	if s.writer, err = stream.NewWriter(out, options); err != nil {
 		return nil, err
 	}
-	return &fileSink{out: out, writer: writer, clock: schedule.System, mixed: options.PcapNG}, nil
+	return s, nil
 }
 
 func openFile(run *tool.Run, name string) (*files.Output, error) {
@@ -110,7 +114,11 @@ func (s *fileSink) isWire() bool { return false }
 
 func (s *fileSink) stamps() [][]wire.Stamps { return nil }
 
-func (s *fileSink) describe(*record.InjectSummary) {}
+// describe counts what was written: a disk that is full, or a reader that goes away, takes
+// only a part of the last write.
+func (s *fileSink) describe(summary *record.InjectSummary) {
+	summary.PacketsOut, summary.Frames, summary.Bytes = s.packets.Load(), s.packets.Load(), s.bytes.Load()
+}
 
 func (s *fileSink) drain() error { return nil }
 
