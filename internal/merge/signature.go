@@ -21,6 +21,13 @@ type signature struct {
 	bytes []byte
 }
 
+// known returns the bytes. Only append changes them.
+func (s *signature) known() []byte {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.bytes
+}
+
 // isOf reports whether a file still begins with these bytes, and adds bytes that the file
 // has beyond them.
 func (s *signature) isOf(file io.ReaderAt) bool {
@@ -56,9 +63,7 @@ func (s *signature) covers(data []byte, offset int64) bool {
 // content returns the first bytes of the capture, decompressed. They are fewer if the file
 // does not have more yet.
 func (s *signature) content(file io.ReaderAt, size int64) (content []byte, compression stream.Compression) {
-	s.mutex.Lock()
-	content = s.bytes // only append changes them
-	s.mutex.Unlock()
+	content = s.known()
 	if compression = stream.DetectCompression(content); compression == stream.Uncompressed {
 		return content, compression
 	}

@@ -406,14 +406,17 @@ func (w *watcher) all() iter.Seq[*sighting] {
 	}
 }
 
-// known is how the content of a capture begins.
+// known is how the content of a capture begins. An open file may have got its first packet
+// since the last look, even if it is gone by now.
 func (s *sighting) known() []byte {
 	if s.compression != stream.Uncompressed {
 		return s.content
 	}
-	s.signature.mutex.Lock()
-	defer s.signature.mutex.Unlock()
-	return s.signature.bytes
+	known := s.signature.known()
+	if s.file != nil && len(known) < signatureSize && s.signature.isOf(s.file.tail.file) {
+		known = s.signature.known()
+	}
+	return known
 }
 
 func (w *watcher) follow(s *sighting, file *files.PooledFile) {

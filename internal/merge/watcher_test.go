@@ -207,6 +207,16 @@ func TestFollowKnowsFiles(t *testing.T) {
 				w.append("a.gz", compressed)
 				w.remove("a")
 			}, 100, 1},
+			story{compression + " of what grew and was deleted since the last look", func(w writer) {
+				file, err := os.Create(w.path("a"))
+				w.must(err)
+				defer file.Close()
+				_, err = file.Write(header)
+				w.must(err)
+				_, err = file.Write(a[len(header):])
+				err = errors.Join(err, os.WriteFile(w.path("a.gz"), compressed, 0o666), os.Remove(w.path("a")))
+				w.must(err)
+			}, 100, 1},
 			story{compression + " of what was renamed", func(w writer) {
 				w.append("a", a)
 				w.rename("a", "a.1")
