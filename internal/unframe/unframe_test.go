@@ -116,3 +116,21 @@ func TestFindsFrames(t *testing.T) {
 		finder.Close()
 	}
 }
+
+// Data that consists of the headers of frames is probed in proportion to its size.
+func TestFinderBoundsItsProbes(t *testing.T) {
+	const size = 1 << 20
+	for _, magic := range magics {
+		data := bytes.Repeat([]byte(magic+"\x60\x70\x73\xff\xff\x00\x00"), size/11)
+		src := bufio.NewReaderSize(bytes.NewReader(data), 64<<10)
+		finder := NewFinder(magic)
+		defer finder.Close()
+		position := func() int64 { return int64(size - src.Buffered()) }
+		for finder.Find(src, position) {
+			_, _ = src.Discard(1)
+		}
+		if wanted := int64(freeProbes + size/bytesPerProbe); finder.used > wanted || finder.used == 0 {
+			t.Errorf("%q: %d probes, wanted at most %d", magic, finder.used, wanted)
+		}
+	}
+}
