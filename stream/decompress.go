@@ -120,6 +120,7 @@ type decompressor struct {
 	isLegacy    bool                // the last frame of LZ4 was a legacy one
 	finder      *unframe.Finder     // of frames after damage
 	close       func()
+	isDone      chan struct{} // is closed when the last goroutine that reads src has ended; or nil
 }
 
 // next finds out what comes and sets up its decoder. io.EOF says that nothing does.
@@ -163,8 +164,11 @@ func (d *decompressor) open(head []byte) error {
 		d.frame = frame
 		d.isLegacy = string(head[:4]) == unframe.LegacyLZ4
 		d.keepLast(maxSearchFrame(frame))
+		isDone := make(chan struct{})
+		d.isDone = isDone
 		go func() {
 			_, err := lz4.NewReader(frame).WriteTo(blocks)
+			close(isDone)
 			blocks.CloseWithError(err)
 		}()
 		d.decoder, d.close = decoder, func() { decoder.Close() }
@@ -342,10 +346,25 @@ func (d *decompressor) endFile() {
 func (d *decompressor) Close() error {
 	d.endFile()
 	d.closeFinder()
-	d.rewinder.free()
+	if d.isSourceFree() {
+		d.rewinder.free()
+	}
 	if d.zstd != nil {
 		d.zstd.Close()
 		d.zstd = nil
 	}
 	return nil
+}
+
+// isSourceFree reports whether no goroutine reads the source any more.
+func (d *decompressor) isSourceFree() bool {
+	if d.isDone == nil {
+		return true
+	}
+	select {
+	case <-d.isDone:
+		return true
+	default:
+		return false
+	}
 }
