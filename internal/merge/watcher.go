@@ -84,9 +84,10 @@ type sighting struct {
 	compression stream.Compression
 
 	// turn is the number of times that the file had been closed when this capture began.
-	turn    int
-	before  *sighting // what was in the file before it was overwritten, or nil
-	refused bool      // it cannot be opened, and that has been reported
+	turn     int
+	isClosed bool      // at the last look
+	before   *sighting // what was in the file before it was overwritten, or nil
+	refused  bool      // it cannot be opened, and that has been reported
 }
 
 func newWatcher(captures *Captures, folder Folder) *watcher {
@@ -248,11 +249,13 @@ func (s *sighting) move(path string) {
 // lookAt checks a file whose stat(2) is info.
 func (w *watcher) lookAt(id files.Identity, s *sighting, info fs.FileInfo, isLast bool) {
 	hasChanged := s.info == nil || info.Size() != s.info.Size() || !info.ModTime().Equal(s.info.ModTime())
-	isRenewed := (hasChanged || isLast) && !w.isSame(s, info)
+	// All captures of an interface share their headers.
+	hasNewPackets := w.wasOpen(s) && !holdsPacket(s.signature.known())
+	isRenewed := (hasChanged || isLast) && (hasNewPackets || !w.isSame(s, info))
 	if isRenewed {
 		s = w.renew(id, s, info)
 	}
-	s.info, s.turn = info, max(s.turn, w.turn(s.path))
+	s.info, s.turn, s.isClosed = info, max(s.turn, w.turn(s.path)), w.closings.Of(s.path).IsClosed
 	switch {
 	case !s.isDecided && (hasChanged || isLast || s.refused):
 		w.decide(s, isLast)
@@ -268,6 +271,9 @@ func (w *watcher) lookAt(id files.Identity, s *sighting, info fs.FileInfo, isLas
 
 // renew begins a new sighting of a file that has been overwritten.
 func (w *watcher) renew(id files.Identity, old *sighting, info fs.FileInfo) *sighting {
+	if old.file != nil && w.wasOpen(old) {
+		old.file.tail.isDone.Store(false)
+	}
 	w.breakOff(old, overwritten)
 	old.before = nil
 	w.former = append(w.former, old)
@@ -276,7 +282,11 @@ func (w *watcher) renew(id files.Identity, old *sighting, info fs.FileInfo) *sig
 	w.isSame(s, info) // it also records how the file begins
 	w.closings.Update()
 	s.turn = max(w.turn(s.path), old.turn+1)
-	if unseen := s.turn - old.turn - 1; unseen > 0 {
+	unseen := s.turn - old.turn
+	if old.isDecided || old.isClosed { // what it held is known, or its tail says what is lost
+		unseen--
+	}
+	if unseen > 0 {
 		w.finds = append(w.finds, &followed{Input: &Input{origin: newOrigin(s.path, "", nil)}, openErr: &UnreadError{Unseen: unseen}})
 	}
 	return s
@@ -304,6 +314,12 @@ func (w *watcher) grow(s *sighting, size int64) {
 	s.file.tail.grow(size)
 	w.grown = time.Now()
 	w.wake(s.file)
+}
+
+// wasOpen reports whether the writer of a file had not closed it at the last look: it has been
+// closed and written again since.
+func (w *watcher) wasOpen(s *sighting) bool {
+	return s.info != nil && !s.isClosed && w.turn(s.path) > s.turn
 }
 
 // isSame reports whether a file has not been overwritten.

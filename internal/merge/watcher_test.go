@@ -324,6 +324,43 @@ func TestFollowSaysThatMoreMayBeLost(t *testing.T) {
 	}
 }
 
+// TestFollowKnowsWhatGrewBeforeItWasOverwritten overwrites a file of which a look saw nothing,
+// only the headers, which all captures of an interface share, or a few packets. The file was
+// there before, or comes later.
+func TestFollowKnowsWhatGrewBeforeItWasOverwritten(t *testing.T) {
+	for seen, packets := range map[int]int{0: 10, 24: 10, 24 + 3*116: 13} {
+		for _, isOld := range []bool{false, true} {
+			w, a := writer{t, t.TempDir()}, somePackets(0, 100)
+			var file *os.File
+			begin := func() {
+				var err error
+				file, err = os.Create(w.path("a"))
+				w.must(err)
+				_, err = file.Write(a[:seen])
+				w.must(err)
+			}
+			if isOld {
+				begin()
+			}
+			o := followWhile(t, w.folder, func() {
+				if isOld {
+					time.Sleep(5 * time.Second)
+				} else {
+					begin()
+				}
+				if _, err := file.Write(a[seen:]); err != nil {
+					t.Fatal(err)
+				}
+				file.Close()
+				w.rewrite("a", somePackets(200, 10))
+			})
+			if len(o.unread) != 1 || !o.unread[0].AtLeast && o.unread[0].Unseen != 1 || len(o.packets) != packets {
+				t.Errorf("%d bytes seen, old %v: %d packets, wanted %d, unread %v", seen, isOld, len(o.packets), packets, o.unread)
+			}
+		}
+	}
+}
+
 // TestFollowCountsCapturesThatItDoesNotSee overwrites a file several times between two looks.
 func TestFollowCountsCapturesThatItDoesNotSee(t *testing.T) {
 	for _, times := range []int{1, 2, 5} {
