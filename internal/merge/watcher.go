@@ -350,7 +350,8 @@ func (w *watcher) lookAtGone(id files.Identity, s *sighting, now time.Time) {
 			w.end(s)
 		}
 	}
-	if isForgotten || !s.isDecided { // it had no packet
+	// Without a packet, another capture that gets the inode would seem to be the same file.
+	if isForgotten || !s.isDecided || s.file == nil && !holdsPacket(s.known()) {
 		delete(w.sightings, id)
 	}
 }

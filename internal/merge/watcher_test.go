@@ -153,6 +153,12 @@ func TestFollowKnowsFiles(t *testing.T) {
 			w.rewrite("a", header)
 			w.append("a", c[24:])
 		}, 120, 2},
+		{"deleted with only its header, and its inode used again", func(w writer) {
+			w.rewrite("a", header)
+			w.remove("a")
+			time.Sleep(5 * time.Second) // until it is closed
+			w.rewrite("b", b)           // most file systems give it the inode
+		}, 50, 2},
 		{"deleted and written anew", func(w writer) {
 			w.rewrite("a", a)
 			w.remove("a")
