@@ -147,7 +147,8 @@ func (in *injection) checkLateness() error {
 	if p99 <= limit {
 		return nil
 	}
-	return tool.WithExitCode(fmt.Errorf("p99 lateness %s is over %v: too late", duration.Text(p99.Seconds()), limit), tool.ExitLate)
+	late := fmt.Errorf("p99 lateness %s is over %v: too late", duration.Text(p99.Seconds()), limit)
+	return tool.WithExitCode(tool.WithHint(late, "see Tuning in pcap-replay(7)"), tool.ExitLate)
 }
 
 // saySummary prints the summary.
@@ -166,7 +167,7 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 		in.sayHistogram()
 	}
 	if s.Verified != nil {
-		in.run.Messages.Say(fmt.Sprintf("lateness %s, by the kernel's stamps of %s", latenessText(s.Verified), plural.Of(s.Stamped, "frame")))
+		in.run.Messages.Say(fmt.Sprintf("lateness %s, by the kernel's timestamps of %s", latenessText(s.Verified), plural.Of(s.Stamped, "frame")))
 	}
 	taken := int64(0)
 	if s.Decap != nil {

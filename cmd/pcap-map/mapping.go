@@ -151,7 +151,7 @@ func (m *mapping) readRecords() error {
 			return input.RecordsError("--from-records", name, err, "wanted the records of pcap-map, one a line (jq -c)")
 		}
 		if c.Path == "" {
-			return tool.UsageErrorf("--from-records %s: line %d: the record has no path", files.Display(name, ""), decoder.Line())
+			return tool.UsageErrorf("--from-records %s: line %d: the record has no path", files.Display(name, ""), decoder.Line()).WithHint("wanted the records of pcap-map, not those of pcap-tarls")
 		}
 		moved, ok := c.Moved()
 		if !ok {

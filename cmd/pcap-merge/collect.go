@@ -404,7 +404,7 @@ func (m *merging) addArchive(c *candidate) error {
 	if indexed == nil {
 		m.recommendIndex(c.Path)
 		m.sayReading(c.File)
-		return m.addMembers(c, func(visit input.Visit) error { return m.archives.Walk(c.Path, visit) })
+		return m.addMembers(c, func(visit input.Visit) error { return m.archives.WalkUnindexed(c.Path, visit) })
 	}
 	m.run.OnEnd(func() { indexed.Close() })
 	records := map[string][]input.Selected{}
@@ -476,7 +476,7 @@ func (m *merging) addWanted(c *candidate, add func(wanted *input.Wanted, found *
 	if isEmpty {
 		m.problems.Empty(c.Path, m.config.names)
 	}
-	for _, reason := range wanted.NotFound() {
+	for _, reason := range wanted.NotFound(c.Path) {
 		m.problems.Failed(c.File, reason)
 	}
 	return m.problems.Check()

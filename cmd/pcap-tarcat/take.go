@@ -99,7 +99,7 @@ func (t *taker) walk(choice *archiveChoice) (isRead bool, err error) {
 		return isRead, err
 	}
 	if isRead {
-		for _, reason := range choice.wanted.NotFound() {
+		for _, reason := range choice.wanted.NotFound(choice.path) {
 			t.problems.Failed(input.File{Path: choice.path}, reason)
 			t.missing.Add(1)
 		}

@@ -1,6 +1,7 @@
 package input
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 
@@ -130,11 +131,13 @@ func (w *Wanted) HasNames() bool { return w.missing > 0 }
 // IsComplete reports whether no other member can be selected.
 func (w *Wanted) IsComplete() bool { return !w.All && len(w.patterns) == 0 && w.missing == 0 }
 
-// NotFound returns errors for what was selected, but is not in the tarball.
-func (w *Wanted) NotFound() (reasons []error) {
+// NotFound returns errors for what was selected, but is not in the tarball at path.
+func (w *Wanted) NotFound(path string) (reasons []error) {
+	list := "pcap-tarls --names " + files.Quote(path) + " lists the names"
 	for _, p := range w.patterns {
 		if !p.found {
-			reasons = append(reasons, tool.WithHint(fmt.Errorf("no member matches \"%s\"", files.EscapeControls(p.String())), tool.PatternHint(p.String())))
+			hint := cmp.Or(tool.PatternHint(p.String()), list)
+			reasons = append(reasons, tool.WithHint(fmt.Errorf("no member matches \"%s\"", files.EscapeControls(p.String())), hint))
 		}
 	}
 	for _, m := range w.ordered {
@@ -143,7 +146,7 @@ func (w *Wanted) NotFound() (reasons []error) {
 		case m.offset != nil:
 			reasons = append(reasons, fmt.Errorf("no member at offset %d is named %q (pcap-map makes a new record)", *m.offset, m.name))
 		default:
-			reasons = append(reasons, fmt.Errorf("no member is named %q", m.name))
+			reasons = append(reasons, tool.WithHint(fmt.Errorf("no member is named %q", m.name), list))
 		}
 	}
 	return reasons

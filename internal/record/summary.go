@@ -99,7 +99,7 @@ type InjectSummary struct {
 	MaxDisorder float64   `json:"max_disorder"`
 	Lateness    *Lateness `json:"lateness,omitempty"`
 	Stamped     int64     `json:"stamped,omitempty"`  // frames, by the kernel
-	Verified    *Lateness `json:"verified,omitempty"` // lateness by the kernel's stamps
+	Verified    *Lateness `json:"verified,omitempty"` // lateness by the kernel's timestamps
 	Underruns   int64     `json:"underruns"`
 	Stalls      int64     `json:"stalls"` // underruns because sending was blocked
 	Interface   string    `json:"interface,omitempty"`

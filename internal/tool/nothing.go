@@ -68,5 +68,5 @@ func (t *Times) Hint() string {
 	if !t.any {
 		return ""
 	}
-	return fmt.Sprintf("the packets are from %s to %s", record.Time(t.earliest), record.Time(t.latest))
+	return fmt.Sprintf("the packets that were read are from %s to %s", record.Time(t.earliest), record.Time(t.latest))
 }

@@ -195,6 +195,9 @@ func (t *Tool) hintFor(name string, set *flag.FlagSet) string {
 	for flag, hint := range eachElsewhere {
 		known, hints[flag] = append(known, flag), hint
 	}
+	if t.readsTarballs() && strings.Trim(name, tarLetters) == "" {
+		return "pcap-tarls TARBALL lists a tarball, and pcap-tarcat -C FOLDER TARBALL extracts it"
+	}
 	if hint := hints[name]; hint != "" {
 		return hint
 	}
@@ -208,6 +211,12 @@ func (t *Tool) hintFor(name string, set *flag.FlagSet) string {
 	}
 	return t.Name + " --help lists the flags"
 }
+
+// tarLetters are the flags of tar(1) that list and extract, such as -tzf and -xJvf.
+const tarLetters = "txzjJavfO"
+
+// readsTarballs reports whether the tool is used like tar(1).
+func (t *Tool) readsTarballs() bool { return t.Name == "pcap-tarls" || t.Name == "pcap-tarcat" }
 
 // minElsewhere is the length of a name from which it is compared with those of elsewhere.
 // Shorter ones are similar to too many.
