@@ -188,7 +188,7 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 		{s.Truncated, "truncated"},
 		{s.Segmented, "cut into segments, so that there were " + plural.Of(s.Frames, "frame")},
 		{s.OutOfOrder, "out of order, and sent at once"},
-		{s.Undecided, "not decided by --split, and sent on the first interface"},
+		{s.Undecided, "not decided by --split, which belong to the first interface"},
 	} {
 		if count.number > 0 {
 			in.run.Messages.Say(plural.Of(count.number, "packet") + " " + count.text)
