@@ -42,7 +42,7 @@ func (d *Damage) Error() string {
 func (d *Damage) Unwrap() error { return d.Err }
 
 // TrailingError means that data follows the end of the tarball. Everything before it is
-// sound.
+// intact.
 type TrailingError struct {
 	// Offset is where this data begins in the uncompressed tarball.
 	Offset int64

@@ -30,7 +30,7 @@ const (
 	indexShare     = 1250
 	indexAllowance = 64 << 10
 	// candidateDistance is the distance between the places that may become points, and
-	// candidateReach is how far back they go: further than is read ahead.
+	// candidateReach is how far back they are kept: further than the archive is read ahead.
 	candidateDistance = 64 << 10
 	candidateReach    = 1 << 20
 )
@@ -199,7 +199,7 @@ func (b *indexBuilder) damage(err error) {
 	}
 }
 
-// forget drops a candidate, and keeps the memory of its window for another one.
+// forget drops a candidate, and reuses the memory of its window.
 func (b *indexBuilder) forget(c *candidate) {
 	if !c.chosen {
 		b.spare = append(b.spare, c.window)

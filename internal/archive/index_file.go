@@ -63,7 +63,8 @@ type indexFooter struct {
 	MagicBackward [8]byte
 }
 
-// accessPoint is a place from which the archive can be decompressed.
+// accessPoint is a place in the archive at which decompression can start, with the window:
+// the uncompressed data before it that the decompressor needs.
 type accessPoint struct {
 	Offset       int64 // in bytes of the uncompressed tarball
 	Bit          int64 // in bits of the archive

@@ -18,9 +18,9 @@ type IndexedReader struct {
 	members   []*Member // the next ones
 	unchecked []*Member // those that Next has returned and that have not been compared yet
 	current   *Member   // the last one that Next has returned
-	reader    *Reader   // is at a member; nil at first
+	reader    *Reader   // positioned at a member; nil at first
 	end       int64     // of what reader can read
-	err       error     // that all later calls return
+	err       error     // the error that all later calls return
 }
 
 // Open opens the data of a member that Each has returned. Any number of members may be open
@@ -78,7 +78,7 @@ func (r *IndexedReader) finish() error {
 // returns nil if the archive agrees with the index.
 func (r *IndexedReader) CheckSkipped() error {
 	if r.reader != nil {
-		return nil // Next has done so
+		return nil // Next has compared them
 	}
 	r.err = nil // it is io.EOF, after the last member
 	err := io.EOF
@@ -122,7 +122,7 @@ func (r *IndexedReader) Read(p []byte) (int, error) {
 		err = r.checkEnd()
 	case errors.As(err, &damage):
 		if known := r.index.known(damage); known != nil {
-			return n, known // it has a better reason
+			return n, known // its reason says more
 		}
 	}
 	return n, err

@@ -18,9 +18,10 @@
 // altered, because the members that it does not read are compared, too.
 //
 // A malicious index can still do two things. It can be wrong about members whose data
-// nobody reads, so a list of the members of a compressed archive, or a choice among members
-// by name, is only what the index says. And with a forged access point, its window and the checksums, it can change
-// the data of a compressed archive. [Indexed.Verify] reads the whole archive and finds both.
+// nobody reads. A list of the members of a compressed archive, or a selection by name, thus
+// depends on the index alone. And with a forged access point, its window and the checksums,
+// it can change the data of a compressed archive. [Indexed.Verify] reads the whole archive
+// and finds both.
 package archive
 
 import (
@@ -99,8 +100,8 @@ type Reader struct {
 	members     int64 // headers found so far
 	head        headBuffer
 	inspector   *stream.Reader // of Inspect
-	said        bool           // Read has returned the damage of the current member
-	ended       error          // what Next returns from now on
+	said        bool           // Read has already returned the damage of the current member
+	ended       error          // the error that Next returns from now on
 
 	builder *indexBuilder // of NewIndexingReader
 	end     int64         // of the last member that has been left
@@ -149,7 +150,7 @@ func (r *Reader) Close() error {
 // Next goes to the next member. The error is one of these:
 //   - [io.EOF] at the end
 //   - a [*Damage], after which the next call continues
-//   - a [*TrailingError] or a [*stream.TrailingError], a warning about a sound tarball
+//   - a [*TrailingError] or a [*stream.TrailingError], a warning about an intact tarball
 //   - an error that wraps [ErrNotArchive]
 //   - the error of the source
 func (r *Reader) Next() (*Member, error) {

@@ -156,7 +156,7 @@ func (t *tape) skip(distance int64) error {
 // it was opened.
 func (t *tape) jump(distance int64) error {
 	buffered := int64(t.src.Buffered())
-	if distance > buffered && distance > t.size-t.offset { // a sum could overflow: a member may claim 8 EiB
+	if distance > buffered && distance > t.size-t.offset { // not a sum, which could overflow: a member may claim 8 EiB
 		if err := t.lookAtSize(); err != nil {
 			return t.keep(err)
 		}

@@ -23,23 +23,23 @@ type ahead struct {
 	stopped  chan struct{}
 	decoders sync.Pool
 
-	last   *piece   // which Read has got
-	unread []byte   // of it
-	blocks []*piece // which Read has got and block has not passed
-	used   *piece   // whose data the Reader has
+	last   *piece   // the last one that Read has received
+	unread []byte   // data of last that Read has not returned
+	blocks []*piece // those that Read has received, and that are not before the last call of block
+	used   *piece   // the one whose data the Reader uses
 }
 
 // piece is the data between two magic numbers.
 type piece struct {
 	start, end int64  // in bits of the file
 	data       []byte // from the byte that holds begin to the one that holds end
-	own        int    // bytes of data that the next piece does not have
+	own        int    // bytes of data that are not also in the next piece
 	isBlock    bool   // it begins with the magic of a block
-	err        error  // of the source, after data
+	err        error  // error of the source after data
 
-	done     chan struct{} // closed when what follows is set
-	decoder  *decoder      // nil if it is no block
-	plain    contents      // of decoder
+	done     chan struct{} // closed when the fields below are set
+	decoder  *decoder      // nil if the piece is not a block
+	plain    contents      // what decoder returned
 	checksum uint32
 }
 
@@ -57,7 +57,7 @@ func (a *ahead) close() {
 	<-a.stopped
 }
 
-// scan cuts the data into pieces and has them decompressed.
+// scan cuts the data into pieces and starts their decompression.
 func (a *ahead) scan() {
 	defer close(a.stopped)
 	cutPieces(a.src, a.send)
@@ -69,7 +69,7 @@ func cutPieces(src io.Reader, yield func(*piece) bool) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := src.Read(buffer)
-		kept := 0 // up to this byte, buffer is in pieces
+		kept := 0 // up to this byte, the buffer has been cut into pieces
 		for i, b := range buffer[:n] {
 			latest = latest<<8 | uint64(b)
 			read++
@@ -79,7 +79,7 @@ func cutPieces(src io.Reader, yield func(*piece) bool) {
 			}
 			p.data = append(p.data, buffer[kept:i+1]...)
 			kept = i + 1
-			end := read * 8 // of a piece that is too long
+			end := read * 8 // end of a piece that is too long
 			if magic != 0 {
 				end -= bit + magicBits
 			}
@@ -106,7 +106,8 @@ func (p *piece) cut(end int64) (next *piece) {
 	return &piece{start: end, data: bytes.Clone(p.data[p.own:])}
 }
 
-// middles says for the third of eight bytes whether a magic number may end in the last one.
+// middles has, for every value of a byte, whether it can be the third byte from the end if a
+// magic number ends in the last one.
 var middles = func() (middles [256]bool) {
 	for shift := range 8 {
 		middles[uint64(blockMagic)<<shift>>16&0xff], middles[uint64(endMagic)<<shift>>16&0xff] = true, true
@@ -142,7 +143,7 @@ func (a *ahead) send(p *piece) bool {
 	}
 }
 
-// decompress finds whether a piece is a block.
+// decompress decompresses a piece if it is a block.
 func (a *ahead) decompress(p *piece) {
 	defer close(p.done)
 	d := a.decoders.Get().(*decoder)

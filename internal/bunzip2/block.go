@@ -197,7 +197,7 @@ func (d *decoder) symbol(c *code) (symbol uint16, ok bool) {
 // and extracts the lengths of the runs.
 func (d *decoder) reorder(origin int) {
 	links := d.links[:d.length]
-	var next [256]uint32 // the place of what follows, by the byte
+	var next [256]uint32 // the place of the next link, by the byte
 	for _, link := range links {
 		next[byte(link)]++
 	}

@@ -46,7 +46,7 @@ type Reader struct {
 	offset   int64          // after the last block, in bytes of the data
 	start    int64          // of the last block or end, in bits of the file
 	unread   contentsReader // of the last block
-	finished error          // what Read returns after it
+	finished error          // what Read returns after the last block
 }
 
 // ResetSingle makes r read a single file from its start, and reuses its memory. Read
@@ -164,7 +164,7 @@ func (r *Reader) readHeader() error {
 	case len(head) == headerSize:
 		return fmt.Errorf("it begins with %q, which is not a header", head)
 	}
-	r.take(8) // which is not there
+	r.take(8) // fails, because the data ends here
 	return r.cause()
 }
 

@@ -19,7 +19,7 @@ type code struct {
 	symbols [maxSymbols]uint16 // by their codes
 }
 
-// set makes the code from the lengths of symbols. It says whether there is one.
+// set makes the code from the lengths of symbols, and reports whether there is such a code.
 func (c *code) set(lengths []uint8) bool {
 	clear(c.table[:])
 	next, place := uint32(0), 0
@@ -48,8 +48,8 @@ func (c *code) set(lengths []uint8) bool {
 	return true
 }
 
-// long finds a symbol by the next bits, where its code is longer than tableBits. A length
-// over maxCodeLength says that there is no such code.
+// long finds the symbol of a code that is longer than tableBits, by the next bits. It returns
+// a length over maxCodeLength if there is no such code.
 func (c *code) long(bits uint64) (symbol uint16, length uint) {
 	ahead := uint32(bits >> (64 - maxCodeLength))
 	for length = tableBits + 1; length <= maxCodeLength; length++ {

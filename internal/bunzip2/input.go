@@ -10,7 +10,7 @@ import (
 // on the buffer of src, and consumes only the bytes that were used.
 type input struct {
 	src    *bufio.Reader // nil: buffer is all there is
-	buffer []byte        // what src has
+	buffer []byte        // the data in the buffer of src
 	next   int           // the byte in buffer that is not yet in bits
 	base   int64         // where buffer begins, in bytes from the start of the data
 	err    error         // error of src
@@ -18,7 +18,7 @@ type input struct {
 	missing bool // more bits were needed than there are
 
 	bits  uint64 // what comes next, from the highest bit on
-	count uint   // how many bits of it are there; after them is nothing, or what follows
+	count uint   // how many of these bits are valid; the others are zero, or already the right ones
 }
 
 // position is the offset of the next bit from the start of the data.
@@ -40,7 +40,7 @@ func (in *input) fill() {
 func (in *input) release() (kept int) {
 	kept = int(in.count / 8)
 	used := in.next - kept
-	_, _ = in.src.Discard(used) // it has them
+	_, _ = in.src.Discard(used) // they are in its buffer
 	in.base += int64(used)
 	in.buffer, in.next = in.buffer[used:], kept
 	return kept

@@ -8,16 +8,16 @@ var burstScales = [...]int64{1e3, 10e3, 100e3, 1e6, 10e6, 100e6, 1e9}
 
 const burstStep = 10
 
-// bursts counts the packets of one side in parts of time of every scale.
+// bursts counts the packets of one side in intervals of every scale.
 type bursts [len(burstScales)]burstCount
 
-// burstCount counts in parts of one scale. A packet that comes too late for its part counts
-// in the newest.
+// burstCount counts in intervals of one scale. A packet that comes too late for its interval
+// counts in the newest one.
 type burstCount struct {
-	first, part int64 // numbers of the first and the newest part
+	first, part int64 // numbers of the first and the newest interval
 	inPart      float64
 	packets     float64
-	squares     float64 // of the counts of the parts before the newest
+	squares     float64 // of the counts of the intervals before the newest one
 }
 
 func newBursts() (b bursts) {
@@ -44,14 +44,14 @@ func (b *bursts) add(nanoseconds float64) {
 	}
 }
 
-// variance of the counts of all parts from the first to the newest.
+// variance returns the variance of the counts of all intervals.
 func (c *burstCount) variance() float64 {
 	parts := float64(c.part - c.first + 1)
 	mean := c.packets / parts
 	return max((c.squares+c.inPart*c.inPart)/parts-mean*mean, 0)
 }
 
-// burstRatios gives a ratio for each scale that both sides are longer than.
+// burstRatios returns a ratio for each scale that is shorter than both sides.
 func burstRatios(reference, capture *bursts) []record.BurstRatio {
 	ratios := []record.BurstRatio{}
 	for i, scale := range burstScales {

@@ -19,16 +19,16 @@ type leftover struct {
 	duplicate bool
 }
 
-// leftovers are those of one side. What memory does not hold is in a file without a name,
-// in sorted runs.
+// leftovers are the leftovers of one side. Those that do not fit into memory are in a file
+// without a name, in sorted runs.
 type leftovers struct {
 	limit  int // in memory
 	folder string
 	memory []leftover
 	file   *os.File
-	name   string // of the file, where a file keeps it while it is open: Windows
+	name   string // of the file, on Windows, where an open file keeps its name
 	size   int64
-	runs   []int64 // where they end
+	runs   []int64 // offsets of their ends
 }
 
 const leftoverLength = 16 // bytes in the file
@@ -50,7 +50,7 @@ func compareLeftovers(a, b leftover) int {
 	return cmp.Compare(a.number, b.number)
 }
 
-// spill writes what is in memory as a run.
+// spill writes the leftovers in memory to the file, as a run.
 func (l *leftovers) spill() (err error) {
 	if l.file == nil {
 		if l.file, err = os.CreateTemp(l.folder, "pcap-map-*"); err != nil {
@@ -80,8 +80,8 @@ func (l *leftovers) spill() (err error) {
 	return w.Flush()
 }
 
-// sorted gives all by key, and those of the same key by number. An error is the last that
-// it gives.
+// sorted yields all leftovers by key, and those of the same key by number. It stops after an
+// error.
 func (l *leftovers) sorted() iter.Seq2[leftover, error] {
 	return func(yield func(leftover, error) bool) {
 		slices.SortFunc(l.memory, compareLeftovers)
@@ -113,10 +113,10 @@ func (l *leftovers) sorted() iter.Seq2[leftover, error] {
 	}
 }
 
-// leftoverRun is a sorted run that is read.
+// leftoverRun reads a sorted run.
 type leftoverRun struct {
 	memory []leftover
-	file   *bufio.Reader // nil: memory
+	file   *bufio.Reader // nil if the run is in memory
 	head   leftover
 	err    error // io.EOF: there is no head
 }

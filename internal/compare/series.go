@@ -19,8 +19,8 @@ type Bucket struct {
 	MaxGapError int64
 }
 
-// seriesBuckets is the largest number of parts. When more are needed, the parts become twice as
-// long.
+// seriesBuckets is the largest number of parts. If more would be needed, the parts become
+// twice as long.
 const seriesBuckets = 512
 
 // firstLength is the initial length of a part in nanoseconds.

@@ -21,7 +21,7 @@ const (
 // An entry of zero means that the code does not exist.
 const (
 	isLiteral  = 1 << 15
-	isSpecial  = 1 << 14 // none of literal, length, distance
+	isSpecial  = 1 << 14 // not a literal, length or distance
 	isSubtable = 1 << 13 // bits 8-11 say by how many bits the second table is looked up
 	isEnd      = 1 << 12 // of the block
 )

@@ -36,14 +36,14 @@ type inflater struct {
 	input
 	output []byte
 	read   int // end of the output that was returned
-	write  int // what is in it
+	write  int // end of the data
 	// start is the first byte in output that matches may refer to.
 	start int
 
 	next   int   // what comes next
 	last   bool  // this is the last block
 	stored int   // bytes left of a stored block
-	damage error // what has been passed of these data, or nil
+	damage error // the damage in this deflate data that was skipped, or nil
 
 	literals  [literalTableSize]uint32
 	distances [distanceTableSize]uint32

@@ -14,7 +14,7 @@ const inputSize = 128 << 10
 type input struct {
 	src    *bufio.Reader
 	own    *bufio.Reader // src of a source without a buffer; used again
-	buffer []byte        // what src has
+	buffer []byte        // the data in the buffer of src
 	next   int           // the byte in buffer that is not yet in bits
 	base   int64         // where buffer begins in bytes from the start of the compressed data
 	err    error         // error of src
@@ -81,7 +81,7 @@ func (in *input) applyLimit() {
 func (in *input) release() (kept int) {
 	kept = int(in.count / 8)
 	used := in.next - kept
-	_, _ = in.src.Discard(used) // it has them
+	_, _ = in.src.Discard(used) // they are in its buffer
 	in.base += int64(used)
 	in.buffer, in.next = in.buffer[used:], kept
 	return kept

@@ -35,8 +35,8 @@ func furthest(a, b position) position {
 	return a
 }
 
-// disorder measures how far packets are out of order: how much later a packet before them
-// is. A packet that is too late is not sorted, so it does not count.
+// disorder measures by how much time packets are out of order: how much later the latest
+// packet before them is. A packet that is too late is not sorted, so it does not count.
 type disorder struct {
 	window int64
 	position

@@ -9,7 +9,7 @@ import (
 	"pcap-replay/stream"
 )
 
-// MostOpen is how many inputs are open at a time at most: each takes some 12 KiB, so that
+// MostOpen is the largest number of inputs that are open at the same time: each takes some 12 KiB, so that
 // all of them take 12 MiB.
 const MostOpen = 1024
 

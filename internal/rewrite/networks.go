@@ -31,8 +31,8 @@ func numberOf(field []byte) number {
 	return number{binary.BigEndian.Uint64(padded[:]), binary.BigEndian.Uint64(padded[8:])}
 }
 
-// network is a rule for the numbers from first to last. Their bits that differ from those of
-// the new network are flipped.
+// network is a rule for the numbers from first to last. It flips the bits in which the old
+// and the new network differ.
 type network struct {
 	first, last, flip number
 	length            int // of the prefix

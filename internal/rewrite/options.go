@@ -56,8 +56,8 @@ func isSourceRoute(option []byte) bool {
 	return (option[0] == looseRoute || option[0] == strictRoute) && len(option) > routeData
 }
 
-// addressesOf returns where the addresses of an option begin and end, and how far the next
-// one is from one.
+// addressesOf returns where the addresses of an option begin and end, and the distance from
+// one to the next.
 func addressesOf(option []byte) (first, end, step int) {
 	const withAddresses, prespecified = 1, 3 // flags
 	if len(option) <= routeData {

@@ -55,7 +55,7 @@ type Rewriter struct {
 	changes4, changes6  bool   // anything in IPv4, or in IPv6
 	changesARP          bool
 	rounds              *rounds // nil without addresses of its own for each round
-	hasRules, isIdle    bool    // isIdle: changes nothing in this round
+	hasRules, isIdle    bool    // isIdle: there is nothing to change in this round
 
 	link linkType
 	room []byte // holds the packets that have got a tag

@@ -15,7 +15,7 @@ const (
 )
 
 // checksumOf returns where the checksum of a transport header is, and whether it covers the
-// addresses. 0: there is none that changes with the rules.
+// addresses. It returns 0 if there is no checksum that the rules change.
 func checksumOf(p *packet) (at int, coversAddresses bool) {
 	switch p.protocol {
 	case frame.ProtocolTCP:

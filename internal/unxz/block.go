@@ -42,20 +42,20 @@ var branchFilters = map[int64]struct {
 
 func always(f filter) func() filter { return func() filter { return f } }
 
-// block is what is known of a block.
+// block describes the current block.
 type block struct {
 	data       io.Reader
 	headerSize int64
 	storedSize int64 // of the compressed data as the header says, or -1
 	plainSize  int64 // of the data as the header says, or -1
 	start      int64 // of the compressed data, in bytes from the start of the stream
-	given      int64 // bytes of the data
+	given      int64 // bytes of the data that Read has returned
 }
 
 var errFields = errors.New("its fields are invalid")
 
-// parseHeader takes the header apart, without its checksum: section 3.1. The data
-// passes through filters from the last one to the first.
+// parseHeader parses a header without its checksum: section 3.1. The last filter of the header
+// is applied first.
 func (b *block) parseHeader(header []byte) (filters []filterFlags, err error) {
 	flags := header[1]
 	if flags&reservedFlags != 0 {
@@ -100,7 +100,7 @@ func (f *fields) take(size int64) (field []byte) {
 	return field
 }
 
-// number takes a number, section 1.2: seven bits to a byte, the lowest first.
+// number reads a number, section 1.2: seven bits to a byte, the lowest first.
 func (f *fields) number() int64 {
 	number, size := binary.Uvarint(f.rest[:min(maxNumber, len(f.rest))])
 	if size <= 0 || size > 1 && f.rest[size-1] == 0 {
@@ -111,7 +111,7 @@ func (f *fields) number() int64 {
 	return int64(number) // 63 bits
 }
 
-// open has the compressed data pass LZMA2 and then the other filters.
+// open returns a reader that decompresses LZMA2, and then applies the other filters.
 func (r *Reader) open(filters []filterFlags) (io.Reader, error) {
 	last := len(filters) - 1
 	if f := filters[last]; f.id != filterLZMA2 || len(f.properties) != 1 {
@@ -145,7 +145,7 @@ func dictionarySize(property byte) (int64, error) {
 	return (2 | int64(property&1)) << (property/2 + 11), nil
 }
 
-// openFilter has data pass a filter other than LZMA2: sections 5.3.2 and 5.3.3.
+// openFilter returns a reader that applies a filter other than LZMA2: sections 5.3.2 and 5.3.3.
 func openFilter(data io.Reader, f filterFlags) (io.Reader, error) {
 	branch, isBranch := branchFilters[f.id]
 	switch size := len(f.properties); {

@@ -15,8 +15,8 @@ var crc64Table = crc64.MakeTable(crc64.ECMA)
 // checkSizes are the sizes of checks by their type, in bytes: section 2.1.1.2.
 var checkSizes = [16]int64{0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64}
 
-// check is the checksum of the data of a block. One of a type that is not known, or none,
-// fits anything.
+// check is the checksum of the data of a block. A checksum of an unknown type, or no checksum,
+// accepts any data.
 type check struct {
 	name string
 	size int64
@@ -48,7 +48,7 @@ func (c *check) add(data []byte) {
 	}
 }
 
-// compare compares what has been added with what is stored.
+// compare compares the checksum of the data that was added with the one that is stored.
 func (c *check) compare(stored []byte) error {
 	if c.hash == nil {
 		return nil
@@ -63,8 +63,8 @@ func (c *check) compare(stored []byte) error {
 	return nil
 }
 
-// compareCRC32 compares the CRC32 of data, or of a part of the stream that is not one of
-// a block, with what is stored.
+// compareCRC32 compares the CRC32 of data, or of a part of the stream outside a block, with
+// the one that is stored.
 func compareCRC32(data, stored []byte) error {
 	return compareSum(crc32.ChecksumIEEE(data), stored)
 }

@@ -5,9 +5,9 @@ import (
 	"io"
 )
 
-// filter turns back what an encoder has done to the data before it compressed them. It
-// says how many bytes are done: an instruction may go on in what follows. Offset is that
-// of data in the block.
+// filter undoes the conversion that an encoder applied to the data before it compressed it.
+// It returns how many bytes it has converted: the last instruction may continue in the next
+// bytes. offset is the position of data in the block.
 type filter func(data []byte, offset uint32) int
 
 // filterReader applies a filter to what it reads.
@@ -15,9 +15,9 @@ type filterReader struct {
 	src    io.Reader
 	filter filter
 	buffer [4096]byte
-	given  int // up to this byte it has been read
-	done   int // up to this byte it is filtered
-	end    int // of what is in the buffer
+	given  int // up to this byte, Read has returned the data
+	done   int // up to this byte, the data is filtered
+	end    int // of the data in the buffer
 	offset uint32
 	err    error // of src
 }
@@ -35,7 +35,8 @@ func (f *filterReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// refill filters more. What is left at the end stays as it is.
+// refill reads and filters more data. Bytes at the end that are too few for an instruction
+// stay as they are.
 func (f *filterReader) refill() {
 	if f.err != nil {
 		f.done = f.end
@@ -64,7 +65,7 @@ func delta(distance uint8) filter {
 }
 
 // The filters below turn the absolute addresses of jumps and calls into relative ones.
-// The .xz file format, section 5.3.2, leaves it to the source text of XZ Utils to say how:
+// The .xz file format, section 5.3.2, refers to the source code of XZ Utils for the details:
 // files x86.c, powerpc.c, ia64.c, arm.c, armthumb.c, sparc.c and arm64.c in
 // src/liblzma/simple.
 

@@ -5,19 +5,19 @@ import (
 	"io"
 )
 
-// input gives compressed data byte by byte. It works on what src has buffered, and takes
-// out of that only what has been used.
+// input reads compressed data byte by byte. It works on the buffer of src, and consumes only
+// the bytes that were used.
 type input struct {
 	src     *bufio.Reader
-	buffer  []byte // what src has
+	buffer  []byte // the data in the buffer of src
 	next    int    // the first byte of it that has not been used
 	base    int64  // where buffer begins, in bytes from the start of the stream
-	missing bool   // a byte was wanted that is not there
-	err     error  // why it is not there
+	missing bool   // more bytes were needed than there are
+	err     error  // why there are no more bytes
 }
 
-// byte returns the next byte. It asks src only if there is none: what a live source has
-// sent is decompressed before the next wait. Where src ends, it gives 0: see cause.
+// byte returns the next byte. It reads from src only if necessary, so that the data of a live
+// source is decompressed before the next wait. At the end of src it returns 0: see cause.
 func (in *input) byte() byte {
 	if in.next == len(in.buffer) && !in.fill() {
 		return 0
@@ -27,7 +27,7 @@ func (in *input) byte() byte {
 	return b
 }
 
-// fill asks src for more, where all that it had has been used.
+// fill reads more from src when all bytes in its buffer have been used.
 func (in *input) fill() bool {
 	in.release()
 	if in.err == nil {
@@ -38,9 +38,9 @@ func (in *input) fill() bool {
 	return !in.missing
 }
 
-// release takes what has been used out of src.
+// release consumes the used bytes of src.
 func (in *input) release() {
-	_, _ = in.src.Discard(in.next) // it has them
+	_, _ = in.src.Discard(in.next) // they are in its buffer
 	in.base += int64(in.next)
 	in.buffer, in.next = in.buffer[in.next:], 0
 }
@@ -53,10 +53,10 @@ func (in *input) readFull(p []byte) error {
 	return in.cause()
 }
 
-// position is how many bytes of the stream have been used.
+// position is the number of bytes of the stream that have been used.
 func (in *input) position() int64 { return in.base + int64(in.next) }
 
-// cause is the error where a byte was wanted that is not there, else nil.
+// cause is the error if more bytes were needed than there are, and otherwise nil.
 func (in *input) cause() error {
 	switch {
 	case !in.missing:

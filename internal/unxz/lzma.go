@@ -18,7 +18,7 @@ const (
 	alignedBits      = 4       // the bits of a longer distance that have probabilities
 	minWidth         = 1 << 24 // of the interval
 	probabilityBits  = 11
-	adaptation       = 5 // a probability moves by 1/32 of what it is off
+	adaptation       = 5 // a probability moves by 1/32 of its distance from 0 or 1
 	evenProbability  = 1 << (probabilityBits - 1)
 	rangeDecoderHead = 5 // bytes that are read before the first bit
 )
@@ -39,14 +39,14 @@ type model struct {
 	literals     [literalContexts][literalSize]uint16
 }
 
-// lengthModel is that of the length of a match.
+// lengthModel holds the probabilities for the length of a match.
 type lengthModel struct {
 	isOver9, isOver17 uint16
 	upTo9, upTo17     [positions][8]uint16
 	upTo273           [256]uint16
 }
 
-// newModel is the model before the first bit.
+// newModel returns the initial model.
 var newModel = func() (m model) {
 	for state := range states {
 		fill(m.isMatch[state][:], m.isLong[state][:])
@@ -76,12 +76,12 @@ func fill(tables ...[]uint16) {
 	}
 }
 
-// interval is the state of the range decoder: how wide the interval is, and where in it
-// the compressed data points.
+// interval is the state of the range decoder: the width of the interval, and the position of
+// the compressed data in it.
 type interval struct{ width, code uint32 }
 
-// bit takes a bit and adapts its probability. It has no branch, which the processor
-// would often guess wrongly: that halves the time of decompression.
+// bit reads a bit and adapts its probability. It has no branch, because the processor would
+// often predict it wrongly: that halves the time of decompression.
 func (r interval) bit(probability *uint16) (interval, uint32) {
 	p := int32(*probability)
 	bound := r.width >> probabilityBits * uint32(p)
@@ -103,7 +103,7 @@ type lzma struct {
 
 	contextBits  uint // of the byte before, which a literal depends on
 	literalMask  int  // of the position, which a literal depends on
-	positionMask int  // of the position, which all else depends on
+	positionMask int  // of the position, which everything else depends on
 }
 
 // setProperties says what the probabilities depend on, and whether LZMA2 allows that.
@@ -113,7 +113,7 @@ func (d *lzma) setProperties(properties byte) bool {
 	return positionBits <= 4 && contextBits+literalBits <= 4
 }
 
-// resetState forgets what the data before has taught.
+// resetState sets all probabilities and distances to their initial values.
 func (d *lzma) resetState() {
 	d.model, d.state, d.distances = newModel, 0, [4]uint32{}
 }
@@ -150,7 +150,7 @@ func (d *lzma) decode(end int) (err error) {
 	return err
 }
 
-// symbol takes a byte or a match.
+// symbol reads a byte or a match.
 func (d *lzma) symbol(r interval, end int) (interval, error) {
 	position := d.write & d.positionMask
 	r, isMatch := d.bit(r, &d.model.isMatch[d.state][position])
@@ -186,10 +186,10 @@ func (d *lzma) copyMatch(end int) {
 	d.repeat(d.distances[0], count)
 }
 
-// stateAfterLiteral is by the state before.
+// stateAfterLiteral is the state after a literal, by the state before it.
 var stateAfterLiteral = [states]uint{0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 4, 5}
 
-// literal takes a byte.
+// literal reads a byte.
 func (d *lzma) literal(r interval) (interval, byte) {
 	context := d.write&d.literalMask<<d.contextBits | int(d.before(0))>>(8-d.contextBits)
 	probabilities := &d.model.literals[context]
@@ -229,7 +229,7 @@ func (d *lzma) setState(afterLiteral, afterMatch uint) {
 	}
 }
 
-// newMatch takes the length and the distance of a match.
+// newMatch reads the length and the distance of a match.
 func (d *lzma) newMatch(r interval, position int) interval {
 	d.setState(7, 10)
 	r = d.matchLength(r, &d.model.newLength, position)
@@ -264,7 +264,7 @@ func (d *lzma) newMatch(r interval, position int) interval {
 	return r
 }
 
-// repeatedMatch takes which of the latest distances a match has, and its length.
+// repeatedMatch reads the number of the latest distance that a match has, and its length.
 func (d *lzma) repeatedMatch(r interval, position int) interval {
 	r, isNotLatest := d.bit(r, &d.model.isNotLatest[d.state])
 	if isNotLatest == 0 {
@@ -294,7 +294,7 @@ func (d *lzma) repeatedMatch(r interval, position int) interval {
 	return d.matchLength(r, &d.model.oldLength, position)
 }
 
-// matchLength takes the length of a match.
+// matchLength reads the length of a match.
 func (d *lzma) matchLength(r interval, m *lengthModel, position int) interval {
 	base, probabilities := uint32(minMatch), m.upTo9[position][:]
 	r, isOver9 := d.bit(r, &m.isOver9)
@@ -311,7 +311,7 @@ func (d *lzma) matchLength(r interval, m *lengthModel, position int) interval {
 	return r
 }
 
-// number takes a number below len(probabilities), which is a power of two: its highest
+// number reads a number below len(probabilities), which is a power of two: its highest
 // bit first.
 func (d *lzma) number(r interval, probabilities []uint16) (interval, uint32) {
 	symbol, bit := uint32(1), uint32(0)
@@ -325,7 +325,7 @@ func (d *lzma) number(r interval, probabilities []uint16) (interval, uint32) {
 	return r, symbol - uint32(len(probabilities))
 }
 
-// reversedNumber takes a number of so many bits: its lowest bit first.
+// reversedNumber reads a number of so many bits, its lowest bit first.
 func (d *lzma) reversedNumber(r interval, probabilities []uint16, bits uint32) (interval, uint32) {
 	symbol, bit, number := uint32(1), uint32(0), uint32(0)
 	for i := range bits {
@@ -339,7 +339,7 @@ func (d *lzma) reversedNumber(r interval, probabilities []uint16, bits uint32) (
 	return r, number
 }
 
-// bit takes a single bit.
+// bit reads a single bit.
 func (d *lzma) bit(r interval, probability *uint16) (interval, uint32) {
 	if r.width < minWidth {
 		r = d.widen(r)
@@ -347,7 +347,7 @@ func (d *lzma) bit(r interval, probability *uint16) (interval, uint32) {
 	return r.bit(probability)
 }
 
-// widen takes a byte, where the interval has become narrow.
+// widen reads a byte if the interval has become narrow.
 func (d *lzma) widen(r interval) interval {
 	return interval{r.width << 8, r.code<<8 | uint32(d.byte())}
 }

@@ -15,7 +15,7 @@ var (
 	errChunkEnd   = errors.New("an LZMA2 chunk does not end where its header says")
 )
 
-// What a chunk resets. Each one includes those before it.
+// What a chunk resets. Each of these includes those before it.
 const (
 	nothing = iota
 	state
@@ -28,7 +28,7 @@ const (
 type lzma2 struct {
 	lzma
 	left   int   // bytes of the chunk that have not been decompressed
-	isLZMA bool  // the chunk is
+	isLZMA bool  // the chunk is compressed
 	end    int64 // where its LZMA data ends, in bytes from the start of the stream
 	wanted int   // what the next chunk of LZMA data must reset
 	ended  error // what Read returns after all data

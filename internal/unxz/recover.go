@@ -46,7 +46,7 @@ func (r *Reader) FindNext(src *bufio.Reader) bool {
 			return false
 		}
 		ahead, _ := src.Peek(src.Buffered())
-		last := max(1, len(ahead)-maxBlockHeader+1) // what begins behind it may not be complete
+		last := max(1, len(ahead)-maxBlockHeader+1) // a header that begins after it may be incomplete
 		for i := range last {
 			if isStream(ahead[i:]) || r.isBlock(ahead[i:]) {
 				_, _ = src.Discard(i)
