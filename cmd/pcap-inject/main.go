@@ -32,7 +32,7 @@ func injector() *tool.Tool {
 			"code is 3 unless --oversize or --short allows it.\n\n" +
 			"With --split and two interfaces, the packets of both sides of an inline device leave by one\n" +
 			"schedule and in order.",
-		Exits: "4 --fail-late",
+		Exits: ",\nor some packets could not be sent; 4 later than --fail-late allows",
 		Flags: slices.Concat([]cli.Flag{
 			tool.NewListFlag("interface", "send on `INTERFACE` (given twice with --split)", "i"),
 			&cli.StringFlag{Name: "split", Usage: "send on two interfaces: what matches `EXPRESSION` on the first, the rest on the second; or clients (what clients sent), or direction (inbound packets of a pcapng)"},

@@ -60,12 +60,12 @@ func openPort(name string, c *config, messages *tool.Messages) (*port, error) {
 	}
 	if c.policies.Link == frame.LinkEthernet {
 		if p.neighbors, err = device.Neighbors(); err != nil {
-			messages.Warnf("destination MAC addresses are made up: %v", err)
+			messages.Warnf("--link ethernet: destination MAC addresses are not those of neighbors: %v", err)
 		}
 	}
 	if p.tx == txPacket {
 		if p.dropsBefore, err = device.QueueDrops(); err != nil {
-			messages.Warnf("what the queueing discipline drops is not counted: %v", err)
+			messages.Warnf("packets that the queueing discipline drops are not counted: %v", err)
 		}
 	}
 	return p, nil

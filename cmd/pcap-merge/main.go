@@ -7,12 +7,14 @@
 package main
 
 import (
+	"errors"
 	"runtime/debug"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
 	"pcap-replay/internal/input"
+	"pcap-replay/internal/merge"
 	"pcap-replay/internal/tool"
 )
 
@@ -82,5 +84,9 @@ func run(run *tool.Run) error {
 		run.Drain()
 		run.KeepOutputs()
 	}
-	return m.mergeAll(out)
+	err = m.mergeAll(out)
+	if errors.Is(err, merge.ErrTemporary) {
+		return tool.WithHint(err, "--tmp names another folder for temporary files, and --memory keeps more in memory")
+	}
+	return err
 }

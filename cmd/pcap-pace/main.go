@@ -31,8 +31,8 @@ func pace() *tool.Tool {
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "speed", Usage: "play `X` times as fast, such as 2, 0.5 or 1/3"},
 			&cli.StringFlag{Name: "fit", Usage: "play the whole input in `DURATION`, or each round of --loop"},
-			&cli.StringFlag{Name: "span", Usage: "for --fit: the input spans `DURATION`"},
-			&cli.StringFlag{Name: "select", Usage: "for --fit: the input spans the time of the pcap-map records in `FILE`"},
+			&cli.StringFlag{Name: "span", Usage: "with --fit: the duration of the input is `DURATION`"},
+			&cli.StringFlag{Name: "select", Usage: "with --fit: take the duration of the input from the pcap-map records in `FILE`"},
 			&cli.StringFlag{Name: "pps", Usage: "play `N` packets per second at even intervals, such as 5000 or 10k"},
 			&cli.StringFlag{Name: "bps", Usage: "play `N` bits per second evenly, by lengths on the wire, such as 10M"},
 			&cli.StringFlag{Name: "max-gap", Usage: "shorten longer gaps to `DURATION`"},

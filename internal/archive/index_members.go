@@ -243,10 +243,10 @@ func (x *Indexed) readMembers(visit func(*Member) error, withDamages bool) error
 		return reader.err
 	}
 	if isCut && !slices.ContainsFunc(x.damages, func(d *Damage) bool { return d.Truncated }) {
-		return indexErrorf("members: the last one of a whole tarball is cut")
+		return indexErrorf("members: the last one is cut, but the tarball is complete")
 	}
 	if _, err := reader.src.ReadByte(); err != io.EOF || reader.end != x.footer.End {
-		return indexErrorf("members: %d of them end at %d, not at %d, or others follow", x.footer.MemberCount, reader.end, x.footer.End)
+		return indexErrorf("members: the last of %d ends at %d, not at %d, or more members follow", x.footer.MemberCount, reader.end, x.footer.End)
 	}
 	return nil
 }

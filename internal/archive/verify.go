@@ -66,7 +66,7 @@ func (x *Indexed) verifyMembers(src io.Reader, sums *cellSums) error {
 		}
 		r.Inspect()
 		if r.end != want.previousEnd {
-			return indexErrorf("before member %q another one ends at %d, not at %d", want.Name, r.end, want.previousEnd)
+			return indexErrorf("the member before %q ends at %d, not at %d", want.Name, r.end, want.previousEnd)
 		}
 		if !m.equals(want) {
 			return indexErrorf("member %q at offset %d is %q at %d", want.Name, want.Header, m.Name, m.Header)

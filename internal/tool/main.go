@@ -20,7 +20,7 @@ type Tool struct {
 	Usage    string // one line: what it does
 	Operands string // for the synopsis
 	Text     string // description in --help
-	Exits    string // exit codes in --help that only this tool has, such as "4 --fail-late"
+	Exits    string // continues the exit codes in --help, for what only this tool has
 	Flags    []cli.Flag
 	// DropsPrivileges means that the tool gives up the privileges for sending itself, after
 	// it has used them and before it reads an input.

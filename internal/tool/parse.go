@@ -307,11 +307,11 @@ func (t *Tool) writeHelp(dst io.Writer) error {
 	for _, f := range t.allFlags() {
 		fmt.Fprintf(table, "\n   %s", repeated.ReplaceAllString(f.String(), " [ ... ]"))
 	}
-	exits := "0 done; 1 failed; 2 usage; 3 done, but some input was damaged or some\npackets could not be sent"
+	exits := "0 done; 1 failed; 2 usage; 3 done, but some input was damaged or missing"
 	if t.Exits != "" {
-		exits += "; " + t.Exits
+		exits += t.Exits
 	}
-	fmt.Fprintf(table, "\n\nexit codes: %s. More in %s(1).\n", exits, t.Name)
+	fmt.Fprintf(table, "\n\nexit codes: %s.\nMore in %s(1).\n", exits, t.Name)
 	return stdoutError(table.Flush())
 }
 
