@@ -13,19 +13,21 @@
 //
 // # Damage
 //
-// If the framing is intact, every record is accepted, whatever its timestamp and its bytes.
-// The framing of a pcap record is intact if its header is sound, and if the next header, the
-// header of another capture, or the end of the stream is where its length says. The framing
-// of a pcapng block is intact if its two lengths agree.
+// The framing of a capture is the chain of its lengths: the length of each record gives the
+// position of the next one. The framing of a pcap record is intact if its captured length is
+// not too large, and if another record header, the header of another capture, or the end of
+// the stream is at the position that this length gives. The framing of a pcapng block is
+// intact if its two lengths agree. As long as the framing is intact, every record is accepted,
+// whatever its timestamp and its bytes.
 //
-// Recovery begins only where the framing breaks. [Reader.Read] then returns a [*Damage],
-// and its next call continues at the next place that can be trusted: one from which records
-// lead to the end of the stream or far beyond the length of a packet. Timestamps before
-// the damage and after it help to choose among several such places. They never refuse a
-// record whose framing holds.
+// Where the framing is broken, [Reader.Read] returns a [*Damage], and its next call continues
+// at the next place that can be trusted: one from which records lead to the end of the stream
+// or far beyond the length of a packet. Timestamps before the damage and after it help to
+// choose among several such places. No record with intact framing is refused because of its
+// timestamp.
 //
 // A record header of zeros is damage and never a packet: crashed systems and preallocated
-// files leave zeros. Each byte of a stream is given out, skipped as a block without
+// files leave zeros. Each byte of a stream is returned, skipped as a part of a block without
 // packets, or counted in [Damage.Lost].
 //
 // The formats are those of pcap-savefile(5) and of the pcapng draft,

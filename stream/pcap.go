@@ -35,7 +35,7 @@ type pcapLayout struct {
 	lengthsUncertain bool   // version 2.3 was written both ways
 	linkType         LinkType
 	fcsLength        uint32 // bytes of the frame check sequence that each frame ends in
-	maxLength        uint32 // the largest sound captured length
+	maxLength        uint32 // the largest captured length that is accepted
 }
 
 // recordHeader is a record's header as numbers.
@@ -298,8 +298,8 @@ func (r *Reader) nextRecord() error {
 	return nil
 }
 
-// followOwn follows the records from an odd one on. Those after it should be sound,
-// but for the defects that it has itself. Others are allowed where the chain is long or
+// followOwn follows the records from an unusual one on. Those after it should be intact,
+// except for the defects that it has itself. Others are allowed where the chain is long or
 // leads exactly to the end.
 func (r *Reader) followOwn(h recordHeader) chain {
 	own := r.followRecords(&r.layout, 0, 0, chainRecords+1, r.layout.defects(h)&^overCaptured)

@@ -125,7 +125,7 @@ func isKnownBlock(kind uint32) bool {
 		kind == blockCustom || kind == blockCustomNoCopy || kind == magicSectionBlock
 }
 
-// takeBlocks puts the packets of the whole, sound blocks into dst, up to the first
+// takeBlocks puts the packets of complete and intact blocks into dst, up to the first
 // block that needs a closer look: a section header, an interface, or a broken one.
 func (r *Reader) takeBlocks(dst []Packet) (n int) {
 	order := r.order
@@ -351,8 +351,8 @@ func (r *Reader) nextBlock() error {
 	return nil
 }
 
-// isBlockBehind reports whether a block is sound but for its second length: what it holds
-// is valid, and a valid block or the end of the stream follows length bytes on.
+// isBlockBehind reports whether a block is intact except for its second length: its contents
+// are valid, and a valid block or the end of the stream follows after length bytes.
 func (r *Reader) isBlockBehind(kind uint32, length int) bool {
 	interfaces := len(r.interfaces)
 	switch {

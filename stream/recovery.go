@@ -5,10 +5,10 @@ import (
 	"errors"
 )
 
-// Recovery after damage. It begins only where the framing breaks: where a header
-// cannot be a header, or where nothing that could be a header stands at the end of
-// its record. Every position is then a candidate, and the chain of records that
-// starts there decides. See chain.go.
+// Recovery after damage. It begins only where the framing is broken: where the bytes
+// cannot be a record header, or where no header follows at the end of a record. Every
+// position is then a candidate, and the chain of records that starts there decides. See
+// chain.go.
 
 // rank says how far a candidate can be trusted. A higher one is better.
 type rank int

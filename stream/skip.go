@@ -86,7 +86,7 @@ func (d *decompressor) findAfterDamage(s *search) bool {
 	return false
 }
 
-// findFile goes to the next file where one begins that has no sound header.
+// findFile goes to the next compressed file, from a file whose header is damaged.
 func (d *decompressor) findFile(s *search) bool {
 	switch d.compression {
 	case Gzip:
