@@ -49,6 +49,11 @@ func Main(tool *Tool) {
 		messages.fail(err)
 		os.Exit(ExitFailed)
 	}
+	// Signals are caught from here on, and stay caught: otherwise, SIGQUIT would print goroutines
+	// and change the exit code. Before, a signal that is caught could be lost by an exec.
+	r := newRun(tool, Streams{os.Stdin, os.Stdout, os.Stderr}.withoutClosed(closedAtStart))
+	r.ownsProcess = true
+	r.begin()
 	drop := privilege.KeepFileAccess
 	if tool.DropsPrivileges {
 		drop = privilege.KeepSending // flags are read now, and the file of --filter-file is
@@ -56,28 +61,29 @@ func Main(tool *Tool) {
 	if err := drop(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		messages.Warnf("cannot drop privileges: %v", err)
 	}
-	// Signals stay caught: one that comes now would print goroutines and change the exit code.
-	r := newRun(tool, Streams{os.Stdin, os.Stdout, os.Stderr}.withoutClosed(closedAtStart))
-	r.ownsProcess = true
-	code, _ := r.execute(os.Args[1:])
-	os.Exit(code)
+	os.Exit(r.execute(os.Args[1:]))
 }
 
 // Execute runs the tool with its arguments and returns the exit code.
 func (t *Tool) Execute(arguments []string, streams Streams) int {
-	code, stopCatching := newRun(t, streams).execute(arguments)
-	stopCatching()
-	return code
+	r := newRun(t, streams)
+	defer r.begin()()
+	return r.execute(arguments)
 }
 
-// execute runs the tool. It leaves signals caught.
-func (r *Run) execute(arguments []string) (code int, stopCatching func()) {
+// begin makes the context of the run, which signals cancel, until stop is called.
+func (r *Run) begin() (stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r.Context = ctx
-	stop := r.catchSignals(cancel)
+	stopCatching := r.catchSignals(cancel)
+	return func() { stopCatching(); cancel(nil) }
+}
+
+// execute runs the tool.
+func (r *Run) execute(arguments []string) (code int) {
 	ended := make(chan error, 1)
 	go func() { ended <- r.start(arguments) }()
-	return r.end(r.wait(ended)), func() { stop(); cancel(nil) }
+	return r.end(r.wait(ended))
 }
 
 // start parses the arguments and runs the tool.
