@@ -1,3 +1,5 @@
+//go:build linux
+
 // Bench compares the tools with what else does the job. scripts/bench runs it, in the folder
 // of the project.
 //

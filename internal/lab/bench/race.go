@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 // race measures how long commands take, and what they need for it. packets is what they work

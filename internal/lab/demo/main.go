@@ -1,3 +1,5 @@
+//go:build linux
+
 // Demo makes captures, replays them in a network namespace of its own and shows what
 // arrived. "make demo" runs it.
 //
