@@ -55,9 +55,13 @@ func checkRefusal(t *testing.T, text string, err error) {
 
 var oddPackets = [][]byte{nil, {0}, make([]byte, 15), []byte(strings.Repeat("\x45", 100)), []byte(strings.Repeat("\x00\xff\x51", 60))}
 
-// FuzzMatch: whatever the packet, there is no panic.
+// FuzzMatch: whatever the packet, there is no panic, and two negations change nothing.
 func FuzzMatch(f *testing.F) {
-	var programs []*Program
+	type pair struct {
+		expression     string
+		plain, negated *Program
+	}
+	var pairs []pair
 	for _, expression := range []string{
 		"tcp port 80", "host 10.0.0.1", "ip6 host ::1 and port 5", "protochain 6 or protochain 17", "tcp[tcp[12]>>2:4] = ip[ip[0]&0xf]",
 		"1 / ip[0] = 0 or 7 % ip6[5] = 3", "vlan and vlan and tcp", "mpls and mpls and host 1.2.3.4", "pppoes and tcp", "geneve and (ether host 1:2:3:4:5:6 or port 1)",
@@ -65,17 +69,25 @@ func FuzzMatch(f *testing.F) {
 		"isis or ipx or atalk or aarp", "wlan ta 1:2:3:4:5:6 and tcp", "stp",
 	} {
 		for _, link := range supported {
-			if program, err := compileFor(expression, link); err == nil {
-				programs = append(programs, program)
+			plain, err := compileFor(expression, link)
+			if err != nil {
+				continue // not for this link type
 			}
+			negated, err := compileFor("not (not ("+expression+"))", link)
+			if err != nil {
+				f.Fatal(err)
+			}
+			pairs = append(pairs, pair{expression, plain, negated})
 		}
 	}
 	for _, packet := range oddPackets {
 		f.Add(packet, uint32(len(packet)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, wireLength uint32) {
-		for _, program := range programs {
-			program.Match(data, wireLength)
+		for _, p := range pairs {
+			if got, want := p.negated.Match(data, wireLength), p.plain.Match(data, wireLength); got != want {
+				t.Errorf("not (not (%s)): %v, wanted %v", p.expression, got, want)
+			}
 		}
 	})
 }
