@@ -152,7 +152,7 @@ func appendCooked(dst []byte, packet *stream.Packet, layout *cooked) ([]byte, er
 	protocol := binary.BigEndian.Uint16(header[layout.protocol:])
 	switch {
 	case protocol >= minEtherType:
-	case protocol == cookedLLC && len(payload) <= maxEtherLength:
+	case protocol == cookedLLC && len(payload) <= MaxEtherLength:
 		protocol = uint16(len(payload))
 	default:
 		return dst, fmt.Errorf("frame of link type %s and protocol %#04x %w", packet.LinkType, protocol, ErrNoEthernet)

@@ -24,9 +24,9 @@ const (
 	EtherTypeMPLS         = 0x8847 // RFC 3032
 	EtherTypeMPLSUpstream = 0x8848 // with a label assigned upstream: RFC 5332
 	EtherTypePPPoE        = 0x8864 // session: RFC 2516
-	// Values up to maxEtherLength are the length of an 802.3 frame, and values from
+	// Values up to MaxEtherLength are the length of an 802.3 frame, and values from
 	// minEtherType on are types: IEEE 802.3, 3.2.6.
-	maxEtherLength = 1500
+	MaxEtherLength = 1500
 	minEtherType   = 0x0600
 )
 

@@ -62,7 +62,7 @@ func Split(packet *stream.Packet) (l Layers) {
 		l.splitIPv6()
 	case l.EtherType == EtherTypeARP && len(l.Network) >= minARPLength:
 		l.limit(minARPLength + 2*(int(l.Network[4])+int(l.Network[5])))
-	case l.EtherType <= maxEtherLength:
+	case l.EtherType <= MaxEtherLength:
 		l.limit(int(l.EtherType))
 	default:
 		l.trim(packet)

@@ -252,7 +252,7 @@ func (w *walk) looksLikeEthernet(offset int32) bool {
 	case frame.EtherTypeIPv4, frame.EtherTypeIPv6, frame.EtherTypeARP, frame.EtherTypeMPLS, frame.EtherTypeMPLSUpstream, frame.EtherTypePPPoE:
 		return true
 	default: // a tag, or the length of an 802.3 frame
-		return frame.IsVLANTag(etherType) || etherType > 0 && etherType <= maxEtherLength && offset+frame.EthernetLength+int32(etherType) <= w.wireEnd
+		return frame.IsVLANTag(etherType) || etherType > 0 && etherType <= frame.MaxEtherLength && offset+frame.EthernetLength+int32(etherType) <= w.wireEnd
 	}
 }
 

@@ -7,10 +7,6 @@ const (
 	etherTypeERSPAN    = 0x88be // types I and II: draft-foschiano-erspan-03, section 4.2
 )
 
-// maxEtherLength is the largest value of the EtherType field that is a length: IEEE 802.3,
-// 3.2.6.
-const maxEtherLength = 1500
-
 // UDP ports: Service Name and Transport Protocol Port Number Registry of IANA.
 const (
 	portGTPU     = 2152
