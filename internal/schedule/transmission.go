@@ -31,13 +31,13 @@ type Epoch struct {
 }
 
 // Set sets the moment of departure 0.
-func (o *Epoch) Set(moment int64) { o.moment.Store(moment); o.set.Store(true) }
+func (e *Epoch) Set(moment int64) { e.moment.Store(moment); e.set.Store(true) }
 
 // after returns the moment of a departure.
-func (o *Epoch) after(departure int64) int64 { return Later(o.moment.Load(), departure) }
+func (e *Epoch) after(departure int64) int64 { return Later(e.moment.Load(), departure) }
 
 // move moves the epoch to later, unless another transmission has moved it.
-func (o *Epoch) move(from, by int64) { o.moment.CompareAndSwap(from, Later(from, by)) }
+func (e *Epoch) move(from, by int64) { e.moment.CompareAndSwap(from, Later(from, by)) }
 
 // Refusal is the error of a frame that the sender did not send. The frame has left the
 // ring.
@@ -133,7 +133,7 @@ type Transmission struct {
 	behind              bool  // packets arrive too late for a fixed epoch
 	seen                int64 // when this thread last read the clock before it sent
 	paused              int64 // end of the last long pause that was reported
-	touched             byte  // without a meaning
+	touched             byte  // keeps the reads of touch from being optimized away
 }
 
 // maxBatch is the maximum number of packets per Send.
@@ -273,7 +273,8 @@ func (t *Transmission) sendFrom(slot int) error {
 	return t.send(slot, count, now)
 }
 
-// touch reads a packet into the cache of this core: another one has written it.
+// touch reads a packet into the cache of this core, because another core has written it. line
+// is the size of a cache line, in bytes; a frame longer than most is read in Send.
 func (t *Transmission) touch(slot int) {
 	const line, most = 64, 2048
 	data := t.Ring.packets[slot].Data
