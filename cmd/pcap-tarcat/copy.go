@@ -82,7 +82,7 @@ func (t *taker) copyAsItIs(dst io.Writer, r archive.Walker) error {
 	return err
 }
 
-// sendSize is the number of bytes per call: the size of the pipe.
+// sendSize is the number of bytes per call: the size that package files gives a pipe.
 const sendSize = 1 << 20
 
 // send passes data of a member to the pipe without copying, in a third of the time of

@@ -108,7 +108,8 @@ func (t *taker) walk(choice *archiveChoice) (isRead bool, err error) {
 	return isRead, t.problems.Check()
 }
 
-// hintSize is the size of an archive from which an index is recommended.
+// hintSize is the size of an archive, in bytes, from which an index is recommended: reading
+// all of it takes a few seconds.
 const hintSize = 256 << 20
 
 // hintIndex recommends an index if a few members of a large archive were read without one.
