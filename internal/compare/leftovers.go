@@ -8,8 +8,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"slices"
+
+	"pcap-replay/internal/files"
 )
 
 // leftover is a packet that left its window without a partner.
@@ -25,8 +26,7 @@ type leftovers struct {
 	limit  int // in memory
 	folder string
 	memory []leftover
-	file   *os.File
-	name   string // of the file, on Windows, where an open file keeps its name
+	file   *files.Temporary // nil until something is written
 	size   int64
 	runs   []int64 // offsets of their ends
 }
@@ -53,11 +53,8 @@ func compareLeftovers(a, b leftover) int {
 // spill writes the leftovers in memory to the file, as a run.
 func (l *leftovers) spill() (err error) {
 	if l.file == nil {
-		if l.file, err = os.CreateTemp(l.folder, "pcap-map-*"); err != nil {
+		if l.file, err = files.CreateTemporary(l.folder, "pcap-map-*"); err != nil {
 			return err
-		}
-		if os.Remove(l.file.Name()) != nil {
-			l.name = l.file.Name()
 		}
 	}
 	slices.SortFunc(l.memory, compareLeftovers)
@@ -141,11 +138,7 @@ func (l *leftovers) close() error {
 	if l.file == nil {
 		return nil
 	}
-	err := l.file.Close()
-	if l.name != "" {
-		err = errors.Join(err, os.Remove(l.name))
-	}
-	return err
+	return l.file.Close()
 }
 
 // pairLeftovers calls pair for every two of the same key, one of each side.

@@ -4,12 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/pierrec/lz4/v4"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/stream"
 )
 
@@ -40,15 +40,14 @@ type spill struct {
 type spilledChunk struct {
 	packets int
 	size    int // bytes
-	file    *os.File
+	file    *files.Temporary
 	offset  int64
 	stored  int // bytes in the file; if equal to size, they are not compressed
 }
 
 // spillWriter writes one chunk at a time.
 type spillWriter struct {
-	file              *os.File // nil before the first
-	name              string   // of the file on Windows, where an open file keeps its name
+	file              *files.Temporary // nil before the first
 	size              int64
 	compressor        lz4.Compressor
 	packets           []stream.Packet
@@ -115,10 +114,11 @@ func (s *spill) add(packets []stream.Packet, release func()) (*spilledChunk, err
 // prepare creates the file of a writer if it has none, or returns the error of an earlier
 // write.
 func (s *spill) prepare(w *spillWriter) error {
-	if err := s.failed(); err != nil || w.file != nil {
+	err := s.failed()
+	if err != nil || w.file != nil {
 		return err
 	}
-	if err := w.create(s.folder); err != nil {
+	if w.file, err = files.CreateTemporary(s.folder, "pcap-merge-*"); err != nil {
 		return fmt.Errorf("%w: %w", ErrTemporary, err)
 	}
 	return nil
@@ -267,22 +267,7 @@ func (w *spillWriter) close() error {
 	if w.file == nil {
 		return nil
 	}
-	err := w.file.Close()
-	if w.name != "" {
-		err = errors.Join(err, os.Remove(w.name))
-	}
-	return err
-}
-
-// create creates the file and removes its name, so that it cannot outlive the process.
-func (w *spillWriter) create(folder string) (err error) {
-	if w.file, err = os.CreateTemp(folder, "pcap-merge-*"); err != nil {
-		return err
-	}
-	if os.Remove(w.file.Name()) != nil {
-		w.name = w.file.Name()
-	}
-	return nil
+	return w.file.Close()
 }
 
 // sized returns a buffer of size bytes: the given one if it is large enough.
