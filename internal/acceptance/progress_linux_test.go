@@ -163,7 +163,7 @@ const (
 	// it is not, and sentLine by pcap-inject.
 	barLine   = `^%s +\d{1,2}% \|[█ ]{20}\| \([\d.]+ ?k?B?/%s(, [\d.]+ kB/s)?\) \[\ds:\ds\]$`
 	countLine = `^[⠀-⣿] %s \( ?[\d.]+ k?B(, [\d.]+ kB/s)?\) \[\ds\]$`
-	sentLine  = `^([⠀-⣿] )?\d+ sent, [\d.]+ pps, [\d.]+ k?bit/s, p99 [\d.]+ [num]?s late, buffer [\d.]+ [num]?s ahead +(\d{1,2}% +)?\[(\ds:)?\ds\]$`
+	sentLine  = `^([⠀-⣿] )?\d+ sent, [\d.]+ pps, [\d.]+ [kM]?bit/s, p99 [\d.]+ [num]?s late, buffer [\d.]+ [num]?s ahead +(\d{1,2}% +)?\[(\ds:)?\ds\]$`
 )
 
 func bar(tool, total string) string {
