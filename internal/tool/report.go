@@ -134,29 +134,24 @@ func (r *Report) discard() {
 	r.file, r.encoder = nil, nil
 }
 
-// Damaged writes the event of a damaged part of an input. archive is "" for a file of its
-// own.
+// about is the first part of an event about an input. archive is "" for a file of its own.
+func (r *Report) about(event, path, archive string) record.InputEvent {
+	return record.NewInputEvent(event, r.tool, path, archive)
+}
+
+// Damaged writes the event of a damaged part of an input.
 func (r *Report) Damaged(path, archive string, damage record.Damage) {
-	r.Event(record.Damaged{
-		Event: "damaged", Tool: r.tool, Path: path, PathRaw: record.RawName(path),
-		Archive: archive, ArchiveRaw: record.RawName(archive), Damage: damage,
-	})
+	r.Event(record.Damaged{InputEvent: r.about("damaged", path, archive), Damage: damage})
 }
 
 // Failed writes the event of an input that could not be read, or not to its end.
 func (r *Report) Failed(path, archive, reason string) {
-	r.Event(record.Failed{
-		Event: "failed", Tool: r.tool, Path: path, PathRaw: record.RawName(path),
-		Archive: archive, ArchiveRaw: record.RawName(archive), Reason: reason,
-	})
+	r.Event(record.Failed{InputEvent: r.about("failed", path, archive), Reason: reason})
 }
 
 // Outdated writes the event of a capture that does not match its record.
 func (r *Report) Outdated(path, archive, reason string) {
-	r.Event(record.Outdated{
-		Event: "outdated", Tool: r.tool, Path: path, PathRaw: record.RawName(path),
-		Archive: archive, ArchiveRaw: record.RawName(archive), Reason: reason,
-	})
+	r.Event(record.Outdated{InputEvent: r.about("outdated", path, archive), Reason: reason})
 }
 
 // Skipped writes the event of an input, or of some of its packets, that was left out on
