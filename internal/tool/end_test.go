@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -127,8 +128,11 @@ func (s scenario) play(t *testing.T, folder string) *fakeRun {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	r.Context = ctx
+	var signals sync.Mutex // one goroutine gets all signals
 	for _, moment := range s.signals {
 		time.AfterFunc(moment, func() { // as stop does
+			signals.Lock()
+			defer signals.Unlock()
 			if ctx.Err() == nil {
 				cancel(signalError{syscall.SIGTERM})
 			} else {
