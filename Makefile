@@ -109,8 +109,9 @@ uninstall:
 	done
 
 # Tarballs for all systems, and packages, in dist/.
+# It runs make itself, without the jobs of this one.
 dist:
-	scripts/dist
+	MAKEFLAGS= scripts/dist
 
 clean:
 	rm -rf bin dist cover.out
