@@ -6,11 +6,9 @@ import (
 	"flag"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -191,16 +189,13 @@ func (f *Flags) filterText() (flag, text string, err error) {
 const maxFilterFile = 2 << 20
 
 func readFilter(name string) (string, error) {
-	file, err := os.Open(name)
+	file, err := files.OpenInput(name)
 	if err != nil {
 		return "", err
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxFilterFile))
-	switch {
-	case errors.Is(err, syscall.EISDIR):
-		err = files.ErrFolder
-	case bytes.IndexByte(text, 0) >= 0:
+	if bytes.IndexByte(text, 0) >= 0 {
 		err = errors.New("is binary")
 	}
 	return string(text), err

@@ -87,12 +87,12 @@ var rateUnits = map[string]float64{"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 
 // ParseRate parses an amount per second with a decimal unit: 10M, 2.5G.
 func ParseRate(flag, text string) (float64, error) {
-	if isRate(text) {
-		n, _ := parseWithUnit(text, rateUnits)
-		return n, nil
+	if perSecond, ok := parseRate(text); ok {
+		return perSecond, nil
 	}
 	err := UsageErrorf("--%s %q: wanted a rate over 0, such as 5000, 10M or 2.5G", flag, text)
-	if number := rateUnit.ReplaceAllString(strings.ReplaceAll(text, " ", ""), ""); isRate(number) {
+	number := rateUnit.ReplaceAllString(strings.ReplaceAll(text, " ", ""), "")
+	if _, ok := parseRate(number); ok {
 		return 0, err.WithHint("write --" + flag + " " + number)
 	}
 	return 0, err
@@ -102,9 +102,9 @@ func ParseRate(flag, text string) (float64, error) {
 // capital B would be bytes.
 var rateUnit = regexp.MustCompile(`(bits?|b|packets?|p)?(ps|/s)?$`)
 
-func isRate(text string) bool {
+func parseRate(text string) (perSecond float64, ok bool) {
 	n, ok := parseWithUnit(text, rateUnits)
-	return ok && n > 0 && !math.IsInf(n, 0)
+	return n, ok && n > 0 && !math.IsInf(n, 0)
 }
 
 func parseWithUnit(text string, units map[string]float64) (float64, bool) {
