@@ -26,8 +26,8 @@
 // choose among several such places. No record with intact framing is refused because of its
 // timestamp.
 //
-// A record header of zeros is damage and never a packet: crashed systems and preallocated
-// files leave zeros. Each byte of a stream is returned, skipped as a part of a block without
+// A record header of zeros is damage and never a packet: a system that crashed may leave zeros
+// at the end of a file. Each byte of a stream is returned, skipped as a part of a block without
 // packets, or counted in [Damage.Lost].
 //
 // The formats are those of pcap-savefile(5) and of the pcapng draft,

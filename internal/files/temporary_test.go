@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A temporary file has no name, and none after it is closed on a system where an open file
-// keeps its name.
+// A temporary file leaves no name in its folder. On Windows, an open file keeps its name until
+// it is closed.
 func TestTemporaryLeavesNoName(t *testing.T) {
 	folder := t.TempDir()
 	file, err := CreateTemporary(folder, "test-*")
