@@ -30,7 +30,7 @@ type injection struct {
 	epoch         *schedule.Epoch
 	transmissions []*schedule.Transmission
 	verifiers     []*verifier // of the transmissions, with --verify
-	pressure      *schedule.Pressure
+	load          *schedule.Load
 	pauses        []atomic.Int64 // when the pauses of the transmissions end
 	stalled       atomic.Bool    // a stall was reported
 	paused        atomic.Bool    // a long pause was reported
@@ -264,8 +264,8 @@ func (in *injection) prepareProcess() {
 		}
 	}
 	if in.isRealtime() {
-		in.pressure = schedule.WatchPressure()
-		in.run.OnEnd(in.pressure.Stop)
+		in.load = schedule.WatchLoad()
+		in.run.OnEnd(in.load.Stop)
 	}
 }
 
@@ -287,7 +287,7 @@ func (in *injection) prepareThread(number int, t *schedule.Transmission) {
 		return
 	}
 	var err error
-	if t.Thread, err = schedule.EnterRealtime(in.pressure); err != nil {
+	if t.Thread, err = schedule.EnterRealtime(in.load); err != nil {
 		in.run.Messages.Warnf("--realtime: %v", err)
 	}
 }

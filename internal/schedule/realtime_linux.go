@@ -63,23 +63,29 @@ func PreferThread() {
 //
 // The kernel protects ordinary threads from it: if they have run for less than 50 ms in a
 // second, it stops the real-time thread for the rest of these 50 ms. So the thread has to
-// sleep at times. In the class SCHED_DEADLINE, only threads that wait for a core have that
-// effect, so on a quiet machine it need not sleep.
+// sleep at times. A thread of SCHED_FIFO beside a busy process was late by up to 115 ms on
+// Linux 6.18.
 //
-// SCHED_FIFO alone is not enough beside a busy process: it was late by up to 115 ms on Linux
-// 6.18. Under SCHED_DEADLINE, the gap error beside two busy loops was at most 40 us
-// (scripts/bench timing).
+// A thread of SCHED_DEADLINE polls the clock while there are enough cores for all threads,
+// because a halted core was seen to wake up late by several milliseconds: the host of a
+// virtual machine gives such a core away. Beside two busy loops on two cores, a thread that
+// polled all the time was stopped for 50 ms in one of five minutes, and one that rests was
+// late by at most 1.6 ms.
 type RealtimeThread struct {
-	pressure *Pressure // nil means that it always has to sleep
-	measured int64     // when debt was last computed
-	slept    int64     // ever, by then
-	debt     int64     // how long it must still sleep; negative if it has slept more
+	load     *Load // nil for SCHED_FIFO
+	measured int64 // when debt was last computed
+	slept    int64 // ever, by then
+	debt     int64 // how long it must still sleep; negative if it has slept more
 }
 
 const (
 	// restShare is the share of the time in which a real-time thread sleeps. The kernel
 	// gives 5 % to ordinary threads, but they run only for a part of each sleep.
 	restShare = 0.1
+	// pollingRestShare is that of a thread that polls: a nap in 100 ms. Linux before 6.12
+	// never stops such a thread, and the kernel threads that are bound to its core run in its
+	// naps.
+	pollingRestShare = 0.0005
 	// maxCredit is how much of earlier sleep counts. The kernel measures by the second.
 	maxCredit = int64(20 * time.Millisecond)
 	// maxDebt bounds the sleep after a time in which the thread could not run.
@@ -94,14 +100,14 @@ const (
 )
 
 // EnterRealtime makes the calling thread a real-time thread. The caller has locked its
-// goroutine to it. pressure may be nil.
-func EnterRealtime(pressure *Pressure) (*RealtimeThread, error) {
+// goroutine to it.
+func EnterRealtime(load *Load) (*RealtimeThread, error) {
 	err := unix.SchedSetAttr(0, &unix.SchedAttr{
 		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_DEADLINE, Flags: resetOnFork,
 		Runtime: deadlinePeriod, Deadline: deadlinePeriod, Period: deadlinePeriod,
 	}, 0)
 	if err == nil {
-		return &RealtimeThread{pressure: pressure}, nil
+		return &RealtimeThread{load: load}, nil
 	}
 	// A machine with one core, a process that may not use all cores, or many threads.
 	err = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: fifoPriority}, 0)
@@ -111,93 +117,88 @@ func EnterRealtime(pressure *Pressure) (*RealtimeThread, error) {
 	return &RealtimeThread{}, nil
 }
 
-// isUndisturbed reports whether the thread may poll for a long time, because no other thread
-// waits for a core.
-func (t *RealtimeThread) isUndisturbed() bool {
-	return t != nil && t.pressure != nil && !t.pressure.isHigh.Load()
+// polls reports whether the thread polls the clock in all but long gaps.
+func (t *RealtimeThread) polls() bool {
+	return t != nil && t.load != nil && !t.load.isHigh.Load()
 }
 
 // owed is how long the thread must still sleep. slept is how long it has slept ever.
 func (t *RealtimeThread) owed(now, slept int64) int64 {
+	share, credit, debt := restShare, maxCredit, maxDebt
+	if t.polls() {
+		share, credit, debt = pollingRestShare, 0, 2*nap
+	}
 	if t.measured != 0 {
-		t.debt += int64(restShare*float64(now-t.measured)) - (slept - t.slept)
-		t.debt = min(max(t.debt, -maxCredit), maxDebt)
+		t.debt += int64(share*float64(now-t.measured)) - (slept - t.slept)
+		t.debt = min(max(t.debt, -credit), debt)
 	}
 	t.measured, t.slept = now, slept
-	if t.isUndisturbed() {
-		t.debt = min(t.debt, 0)
-	}
 	return t.debt
 }
 
-// Pressure tells whether threads wait for a core:
-// https://docs.kernel.org/accounting/psi.html
-type Pressure struct {
-	isHigh atomic.Bool // until it is measured, too
+// Load tells whether all cores are busy.
+type Load struct {
+	isHigh atomic.Bool
 	file   *os.File
-	total  int64 // microseconds in which a thread waited for a core, ever
+	idle   float64 // seconds, of all cores ever
 	stop   chan struct{}
 }
 
 const (
-	// pressureInterval is how often the pressure is measured. A thread that does not sleep
-	// for so long is not stopped yet: see RealtimeThread.
-	pressureInterval = 100 * time.Millisecond
-	// highPressure is the share of the time in which threads wait on a busy machine. It was
-	// below 1 % on a quiet one.
-	highPressure = 0.02
+	// loadInterval is how often the load is measured. The kernel does not stop a real-time
+	// thread within it.
+	loadInterval = 200 * time.Millisecond
+	// idleShare is how much of one core must be idle so that the load is low. The kernel
+	// counts in steps of 10 ms, 5 % of the interval.
+	idleShare = 0.2
 )
 
-// WatchPressure measures the pressure until Stop is called. It returns nil if the kernel
-// does not measure it.
-func WatchPressure() *Pressure {
-	file, err := os.Open("/proc/pressure/cpu")
+// WatchLoad measures the load until Stop is called. It returns nil if that is not possible.
+func WatchLoad() *Load {
+	file, err := os.Open("/proc/uptime")
 	if err != nil {
 		return nil
 	}
-	p := &Pressure{file: file, stop: make(chan struct{})}
-	p.isHigh.Store(true)
+	l := &Load{file: file, stop: make(chan struct{})}
 	var ok bool
-	if p.total, ok = p.read(); !ok {
+	if l.idle, ok = l.read(); !ok {
 		file.Close()
 		return nil
 	}
-	go p.watch()
-	return p
+	go l.watch()
+	return l
 }
 
 // Stop ends the measurement.
-func (p *Pressure) Stop() {
-	if p != nil {
-		close(p.stop)
+func (l *Load) Stop() {
+	if l != nil {
+		close(l.stop)
 	}
 }
 
-func (p *Pressure) watch() {
-	defer p.file.Close()
-	ticker := time.NewTicker(pressureInterval)
+func (l *Load) watch() {
+	defer l.file.Close()
+	ticker := time.NewTicker(loadInterval)
 	defer ticker.Stop()
 	measured := time.Now()
 	for {
 		select {
-		case <-p.stop:
+		case <-l.stop:
 			return
 		case <-ticker.C:
 		}
-		total, ok := p.read()
+		idle, ok := l.read()
 		now := time.Now()
-		waited := time.Duration(total-p.total) * time.Microsecond
-		p.isHigh.Store(!ok || waited.Seconds() > highPressure*now.Sub(measured).Seconds())
-		p.total, measured = total, now
+		l.isHigh.Store(!ok || idle-l.idle < idleShare*now.Sub(measured).Seconds())
+		l.idle, measured = idle, now
 	}
 }
 
-// read returns the time in which a thread waited for a core, in microseconds.
-func (p *Pressure) read() (total int64, ok bool) {
-	text := make([]byte, 256) // it has two lines of 60 bytes
-	n, _ := p.file.ReadAt(text, 0)
-	line, _, _ := bytes.Cut(text[:n], []byte("\n"))
-	_, field, _ := bytes.Cut(line, []byte("total="))
-	total, err := strconv.ParseInt(string(field), 10, 64)
-	return total, err == nil
+// read returns for how many seconds the cores have been idle, all together: proc_uptime(5).
+func (l *Load) read() (idle float64, ok bool) {
+	text := make([]byte, 64) // it has one line of about 20 bytes
+	n, _ := l.file.ReadAt(text, 0)
+	_, field, _ := bytes.Cut(bytes.TrimSpace(text[:n]), []byte(" "))
+	idle, err := strconv.ParseFloat(string(field), 64)
+	return idle, err == nil
 }

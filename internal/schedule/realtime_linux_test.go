@@ -35,29 +35,33 @@ func TestRealtimeThreadSleepsItsShare(t *testing.T) {
 	}
 }
 
-// Without pressure, it does not sleep in short gaps.
-func TestRealtimeThreadOwesNothingOnAQuietMachine(t *testing.T) {
-	thread := &RealtimeThread{pressure: new(Pressure)}
-	for now := int64(1); now < 1e9; now += 1e6 {
-		if owed := thread.owed(now, 0); owed > 0 {
-			t.Fatalf("owes %d ns after %d ns", owed, now)
-		}
+// A thread that polls owes a nap in 100 ms, and also after a long sleep.
+func TestPollingThreadOwesNaps(t *testing.T) {
+	thread := &RealtimeThread{load: new(Load)}
+	thread.owed(1, 0)
+	if owed := thread.owed(1+90e6, 0); owed >= nap {
+		t.Errorf("owes %d ns after 90 ms", owed)
 	}
-	thread.pressure.isHigh.Store(true)
-	thread.owed(1e9, 0)
-	if owed := thread.owed(1e9+5e6, 0); owed <= 0 {
-		t.Error("owes nothing under pressure")
+	if owed := thread.owed(1+1e9, 900e6); owed > 0 {
+		t.Errorf("owes %d ns after a sleep of 0.9 s", owed)
+	}
+	if owed := thread.owed(1+1e9+110e6, 900e6); owed <= nap {
+		t.Errorf("owes %d ns 110 ms after a sleep", owed)
+	}
+	thread.load.isHigh.Store(true)
+	if owed := thread.owed(1+1e9+120e6, 900e6); owed < 900e3 {
+		t.Errorf("owes %d ns after 10 ms on busy cores", owed)
 	}
 }
 
-// Without pressure, it polls short gaps, and sleeps in long ones until quietMargin before
-// their end, so that late wake-ups do no harm.
-func TestRealtimeThreadPollsOnAQuietMachine(t *testing.T) {
-	for gap, wanted := range map[int64]int64{1e6: 0, 10e6: 0, 1e9: 1e9 - quietMargin} {
+// While a core is idle, the thread polls short gaps, and sleeps in long ones until
+// pollingMargin before their end, so that late wake-ups do no harm.
+func TestRealtimeThreadPollsWhileACoreIsIdle(t *testing.T) {
+	for gap, wanted := range map[int64]int64{1e6: 0, 10e6: 0, 1e9: 1e9 - pollingMargin} {
 		clock := newFakeClock()
-		clock.wakeUps = func() int64 { return quietMargin / 2 }
+		clock.wakeUps = func() int64 { return pollingMargin / 2 }
 		transmission, sender := newTransmission(clock, 16, 1<<16)
-		transmission.Thread = &RealtimeThread{pressure: new(Pressure)}
+		transmission.Thread = &RealtimeThread{load: new(Load)}
 		transmission.Epoch.Set(clock.Now())
 		fill(t, transmission.Ring, []int64{0, gap})
 		if err := transmission.Run(); err != nil {
@@ -72,14 +76,40 @@ func TestRealtimeThreadPollsOnAQuietMachine(t *testing.T) {
 	}
 }
 
-func TestPressureIsRead(t *testing.T) {
-	p := WatchPressure()
-	if p == nil {
-		t.Skip("the kernel measures no pressure")
+// Naps do not delay packets if there are gaps for them.
+func TestNapsDoNotDelay(t *testing.T) {
+	clock := newFakeClock()
+	clock.wakeUps = func() int64 { return napMargin - minMargin }
+	transmission, sender := newTransmission(clock, 1<<12, 1<<18)
+	transmission.Thread = &RealtimeThread{load: new(Load)}
+	transmission.Epoch.Set(clock.Now())
+	departures := make([]int64, 1000)
+	for i := range departures {
+		departures[i] = int64(i) * 1e6
 	}
-	defer p.Stop()
-	before := p.total
-	if after, ok := p.read(); !ok || after < before {
-		t.Errorf("%d us after %d, %v", after, before, ok)
+	fill(t, transmission.Ring, departures)
+	if err := transmission.Run(); err != nil {
+		t.Fatal(err)
+	}
+	// One in 100 ms, after the first 100 ms.
+	if slept := transmission.waiter.slept; slept < 8*nap {
+		t.Errorf("slept for %d ns of a second, wanted %d", slept, 8*nap)
+	}
+	for i, moment := range sender.moments {
+		if late := moment - sender.moments[0] - departures[i]; late > minMargin {
+			t.Fatalf("packet %d is late by %d ns", i, late)
+		}
+	}
+}
+
+func TestLoadIsRead(t *testing.T) {
+	l := WatchLoad()
+	if l == nil {
+		t.Fatal("/proc/uptime cannot be read")
+	}
+	defer l.Stop()
+	before := l.idle
+	if after, ok := l.read(); !ok || after < before {
+		t.Errorf("idle for %v s after %v, %v", after, before, ok)
 	}
 }

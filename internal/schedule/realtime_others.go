@@ -19,19 +19,19 @@ func PreferThread() {}
 type RealtimeThread struct{}
 
 // EnterRealtime is for Linux only.
-func EnterRealtime(*Pressure) (*RealtimeThread, error) { return nil, errNoRealtime }
+func EnterRealtime(*Load) (*RealtimeThread, error) { return nil, errNoRealtime }
 
 func (*RealtimeThread) owed(int64, int64) int64 { return 0 }
-func (*RealtimeThread) isUndisturbed() bool     { return false }
+func (*RealtimeThread) polls() bool             { return false }
 
-// Pressure is for Linux only.
-type Pressure struct{}
+// Load is for Linux only.
+type Load struct{}
 
-// WatchPressure is for Linux only.
-func WatchPressure() *Pressure { return nil }
+// WatchLoad is for Linux only.
+func WatchLoad() *Load { return nil }
 
 // Stop is for Linux only.
-func (*Pressure) Stop() {}
+func (*Load) Stop() {}
 
 // RunOnIsolatedCore is for Linux only.
 func RunOnIsolatedCore(int) error { return nil }

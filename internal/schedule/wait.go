@@ -19,14 +19,17 @@ const (
 	marginDown = marginUp / 1000
 	// shortestSleep is the shortest sleep that is worth the risk to wake up late.
 	shortestSleep = int64(100 * time.Microsecond)
-	// quietMargin is the margin of a real-time thread on a quiet machine. A machine whose
-	// cores are halted was seen to wake up late by several milliseconds, because the host
-	// of a virtual machine gives its core away.
-	quietMargin = int64(20 * time.Millisecond)
+	// pollingMargin is the margin of a thread that polls. A halted core was seen to wake up
+	// late by several milliseconds, but not by so much.
+	pollingMargin = int64(20 * time.Millisecond)
 	// longestSleep is how soon a waiter notices that it was stopped.
 	longestSleep = int64(20 * time.Millisecond)
 	// forcedRest is how long a thread sleeps that owes sleep and has found no gap for it.
 	forcedRest = int64(100 * time.Microsecond)
+	// nap is how long a polling thread sleeps, at the beginning of a gap that is longer by
+	// at least napMargin, so that a late wake-up does no harm.
+	nap       = int64(50 * time.Microsecond)
+	napMargin = int64(300 * time.Microsecond)
 )
 
 // Waiter waits for moments: it sleeps until shortly before and polls the clock for the
@@ -62,7 +65,11 @@ func (w *Waiter) sleepBefore(moment int64) bool {
 	}
 	for {
 		margin, shortest := w.marginOf(moment-now), shortestSleep
-		if w.owed(now) > 0 {
+		switch owed := w.owed(now); {
+		case owed > nap && w.thread.polls() && moment-now >= nap+napMargin:
+			now = w.sleep(now, now+nap)
+			continue
+		case owed > 0 && !w.thread.polls():
 			margin, shortest = minMargin, 0
 		}
 		if moment-now <= margin+shortest {
@@ -78,8 +85,8 @@ func (w *Waiter) sleepBefore(moment int64) bool {
 
 // marginOf returns how long before its end a wait is polled.
 func (w *Waiter) marginOf(wait int64) int64 {
-	if w.thread.isUndisturbed() {
-		return quietMargin
+	if w.thread.polls() {
+		return pollingMargin
 	}
 	return min(w.margin, max(shortWaitMargin, int64(marginShare*float64(wait))))
 }
@@ -94,7 +101,12 @@ func (w *Waiter) owed(now int64) int64 {
 
 // rest sleeps now if the thread owes much sleep, because no gap was long enough for it.
 func (w *Waiter) rest(now int64) {
-	if w.owed(now) > forcedRest {
+	if w.owed(now) <= forcedRest {
+		return
+	}
+	if w.thread.polls() {
+		w.sleep(now, now+nap)
+	} else {
 		w.sleep(now, now+forcedRest)
 	}
 }
