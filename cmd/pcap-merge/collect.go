@@ -13,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"pcap-replay/internal/archive"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/merge"
@@ -355,7 +354,8 @@ func (m *merging) addStream(c *candidate) error {
 	m.sayReading(c.File)
 	src, tarball := input.DetectTarball(input.NewSource(m.run.Context, file, m.run.Progress.Add))
 	if tarball {
-		return m.addMembers(c, func(visit input.Visit) error { return m.archives.WalkStream(c.Path, src, visit) })
+		t := m.newTarball(c)
+		return t.end(m.archives.WalkStream(c.Path, src, t.addMember))
 	}
 	return m.addSections(src, c.File, c.shifts())
 }
@@ -397,186 +397,7 @@ func (m *merging) streamFailed(file input.File, err error) {
 	}
 }
 
-// addArchive makes inputs of the captures in a tarball. With an index, each one is read
-// from its access point when it is due. Without one, all are read now, in one pass.
-func (m *merging) addArchive(c *candidate) error {
-	indexed := m.archives.OpenIndexed(c.Path, m.openSparingly)
-	if indexed == nil {
-		m.recommendIndex(c.Path)
-		m.sayReading(c.File)
-		return m.addMembers(c, func(visit input.Visit) error { return m.archives.WalkUnindexed(c.Path, visit) })
-	}
-	m.run.OnEnd(func() { indexed.Close() })
-	records := map[string][]input.Selected{}
-	for _, s := range c.members {
-		records[s.Path] = append(records[s.Path], s)
-	}
-	return m.addWanted(c, func(wanted *input.Wanted, found *bool) error {
-		err := indexed.Each(func(member *archive.Member) error {
-			*found = true
-			return m.addIndexed(c, wanted, indexed, member, records[member.Name])
-		})
-		m.archives.PassDamages(c.Path, indexed)
-		return err
-	})
-}
-
 // sayReading shows that an input is read before anything is written.
 func (m *merging) sayReading(file input.File) {
 	m.run.Progress.Stage("reading " + file.Display() + ", no output yet")
-}
-
-// slowArchive is the size of a tarball, in bytes, from which reading it takes long enough to
-// say so: about a second.
-const slowArchive = 64 << 20
-
-// recommendIndex says why the first packet of a large tarball takes long.
-func (m *merging) recommendIndex(path string) {
-	info, err := os.Stat(path)
-	if err != nil || info.Size() < slowArchive || m.run.Messages.Quiet() {
-		return
-	}
-	if _, err := os.Stat(archive.IndexPath(path)); !errors.Is(err, fs.ErrNotExist) {
-		return // a message says why it is not used
-	}
-	m.run.Messages.Say(files.Display(path, "") + " has no index: all of it is read before the first packet is written")
-	m.run.Messages.Hint("make an index: pcap-tarls --index " + files.Quote(path))
-}
-
-// addMembers reads the captures in a tarball in one pass.
-func (m *merging) addMembers(c *candidate, walk func(input.Visit) error) error {
-	return m.addWanted(c, func(wanted *input.Wanted, found *bool) error {
-		return walk(func(reader archive.Walker, member *archive.Member) error {
-			*found = true
-			return m.addMember(c, wanted, reader, member)
-		})
-	})
-}
-
-// addWanted calls add for the selected members of a tarball, and reports those that are not
-// found.
-func (m *merging) addWanted(c *candidate, add func(wanted *input.Wanted, found *bool) error) error {
-	wanted := input.Wanted{All: len(c.members) == 0}
-	for _, s := range c.members {
-		wanted.AddRecord(&s)
-	}
-	found, before := false, m.members
-	err := add(&wanted, &found)
-	isEmpty := err == nil && wanted.All && m.members == before
-	if found && !isEmpty {
-		m.sound++
-	}
-	switch {
-	case err != nil && (errors.Is(err, tool.ErrReported) || m.run.Context.Err() != nil):
-		return err
-	case err != nil:
-		m.problems.Failed(c.File, err)
-		return m.problems.Stop()
-	}
-	if isEmpty {
-		m.problems.Empty(c.Path, m.config.names)
-	}
-	for _, reason := range wanted.NotFound(c.Path) {
-		m.problems.Failed(c.File, reason)
-	}
-	return m.problems.Check()
-}
-
-// openSparingly opens an archive that stays open until the run ends. The pool limits the
-// descriptors, because there may be many archives.
-func (m *merging) openSparingly(path string) (archive.Source, error) {
-	if err := input.CheckRegular(path); err != nil {
-		return nil, err
-	}
-	file, err := m.pool.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	return file, nil
-}
-
-// wantsMember reports whether a member is to be merged. It prints a message if the member
-// should be merged, but cannot.
-func (m *merging) wantsMember(c *candidate, wanted *input.Wanted, member *archive.Member, inspect func()) (bool, error) {
-	if member.Type != archive.File {
-		return false, nil
-	}
-	taken, exactly := wanted.Find(member)
-	if !taken || wanted.All && !m.config.names.Want(member.Name) {
-		return false, nil
-	}
-	inspect()
-	if o := wanted.Compare(member); o != nil {
-		m.problems.Outdated(input.File{Path: member.Name, Archive: c.Path}, o)
-		if err := m.problems.Stop(); err != nil {
-			return false, err
-		}
-	}
-	if member.Content.IsCapture() || member.Size == 0 {
-		m.members++
-		return true, nil
-	}
-	if m.problems.NotCapture(input.File{Path: member.Name, Archive: c.Path, Found: !exactly}, stream.ErrNotCapture) {
-		m.members++
-		return false, m.problems.Stop()
-	}
-	return false, nil
-}
-
-func (m *merging) addMember(c *candidate, wanted *input.Wanted, reader archive.Walker, member *archive.Member) error {
-	if wants, err := m.wantsMember(c, wanted, member, reader.Inspect); !wants {
-		return err
-	}
-	if err := m.addSections(reader, input.File{Path: member.Name, Archive: c.Path}, wanted.ShiftsOf(member)); err != nil {
-		return err
-	}
-	if wanted.IsComplete() {
-		return input.ErrEnough
-	}
-	return nil
-}
-
-// addIndexed makes an input of a member, or one of each of its sections if it is known to
-// have several.
-func (m *merging) addIndexed(c *candidate, wanted *input.Wanted, indexed *archive.Indexed, member *archive.Member, records []input.Selected) error {
-	if wants, err := m.wantsMember(c, wanted, member, func() {}); !wants {
-		return err
-	}
-	contents := memberContents(records, member)
-	if contents.Sections > 1 {
-		src, err := indexed.Open(member)
-		if err != nil {
-			m.streamFailed(input.File{Path: member.Name, Archive: c.Path}, err)
-			return m.problems.Stop()
-		}
-		defer src.Close()
-		return m.addSections(src, input.File{Path: member.Name, Archive: c.Path}, wanted.ShiftsOf(member))
-	}
-	open := func() (io.ReadCloser, error) { return indexed.Open(member) }
-	if m.config.align && contents.First == math.MinInt64 {
-		if src, err := open(); err == nil { // an error is reported by the merge
-			if first, ok, err := merge.FirstOf(src); ok && err == nil {
-				contents.First = first
-			}
-			src.Close()
-		}
-	}
-	m.sound++
-	m.addInputs(wanted.ShiftsOf(member), contents.LinkTypes, m.captures.Input(member.Name, c.Path, contents, open))
-	return nil
-}
-
-// memberContents returns the contents of a member according to its record, or according to
-// the index if the record is outdated.
-func memberContents(records []input.Selected, member *archive.Member) merge.Contents {
-	for i := range records {
-		if r := &records[i]; r.First != nil && (r.Offset == nil || *r.Offset == member.Offset) && r.CompareMember(member) == nil {
-			return contentsOf(r)
-		}
-	}
-	c := merge.Contents{First: math.MinInt64, Earliest: math.MinInt64, Latest: math.MaxInt64, Disorder: merge.UnknownDisorder, LinkTypes: member.Content.LinkTypes}
-	if member.Content.HasFirst {
-		c.First = member.Content.First
-	}
-	return c
 }

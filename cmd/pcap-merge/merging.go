@@ -34,7 +34,6 @@ type merging struct {
 	inputs    []*merge.Input
 	linkTypes []stream.LinkType // that their headers name
 	named     int               // files, folders' files, archives and streams
-	members   int               // of tarballs, captures that are wanted
 	excluded  int               // selected captures that are out of the range
 	sound     int               // inputs that could be read
 	again     bool              // the inputs have been played, and their problems have been reported
