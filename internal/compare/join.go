@@ -263,17 +263,17 @@ func (j *join) addReference(number int64) {
 	all := j.exact[Reference]
 	all.add(exactKey, number)
 	waiting := j.exact[Capture]
-	found := waiting.find(exactKey, p.keys[exactKey])
-	if found == nil {
+	list := waiting.find(exactKey, p.keys[exactKey])
+	if list == nil {
 		return
 	}
-	for waiting.advance(found, exactKey) {
-		candidate := waiting.number(found.cursor)
+	for waiting.advance(list, exactKey) {
+		candidate := waiting.number(list.cursor)
 		c := waiting.window.at(candidate)
 		same := all.find(exactKey, p.keys[exactKey])
 		if same.length > 1 && j.isRather(all.window.at(all.number(same.latest)), p, c) {
 			c.flags |= suspected
-			waiting.step(found, c, exactKey)
+			waiting.step(list, c, exactKey)
 			continue
 		}
 		j.pair(number, candidate)
@@ -291,15 +291,15 @@ func (j *join) isRather(paired, other, c *packet) bool {
 func (j *join) addCapture(number int64) {
 	c := j.windows[Capture].at(number)
 	all := j.exact[Reference]
-	found := all.find(exactKey, c.keys[exactKey])
-	if found == nil || !all.advance(found, exactKey) {
+	list := all.find(exactKey, c.keys[exactKey])
+	if list == nil || !all.advance(list, exactKey) {
 		c.flags |= waits
 		j.exact[Capture].add(exactKey, number)
 		return
 	}
-	if partner := j.choose(all, found, exactKey, c); partner != nobody {
+	if partner := j.choose(all, list, exactKey, c); partner != nobody {
 		j.pair(partner, number)
-		found.latest = uint32(partner)
+		list.latest = uint32(partner)
 	} else {
 		c.flags |= suspected
 	}
@@ -312,14 +312,14 @@ const maxPassed = 4096
 // choose returns the packet of a chain that a packet of the capture belongs to: the next one,
 // unless the times say clearly that it is a later one. It returns nobody if it is one that has
 // a partner already. There must be a next one.
-func (j *join) choose(all *chains, found *chain, kind keyKind, c *packet) int64 {
-	number := all.number(found.cursor)
-	if found.length == 1 {
+func (j *join) choose(all *chains, list *chain, kind keyKind, c *packet) int64 {
+	number := all.number(list.cursor)
+	if list.length == 1 {
 		return number
 	}
 	best, bestMiss, bestSteps := int64(nobody), math.Inf(1), 0
-	short := found.cursor
-	for step := range int(min(found.left, maxPassed)) {
+	short := list.cursor
+	for step := range int(min(list.left, maxPassed)) {
 		candidate, number := all.window.at(all.number(short)), all.number(short)
 		short = candidate.next[kind]
 		if candidate.partner != nobody {
@@ -339,11 +339,11 @@ func (j *join) choose(all *chains, found *chain, kind keyKind, c *packet) int64 
 	if best == nobody {
 		best = number
 	}
-	if found.latest != found.cursor && j.isRather(all.window.at(all.number(found.latest)), all.window.at(best), c) {
+	if list.latest != list.cursor && j.isRather(all.window.at(all.number(list.latest)), all.window.at(best), c) {
 		return nobody
 	}
 	for range bestSteps {
-		all.step(found, all.window.at(all.number(found.cursor)), kind)
+		all.step(list, all.window.at(all.number(list.cursor)), kind)
 	}
 	return best
 }
@@ -398,19 +398,19 @@ func (j *join) age(side Side) {
 // reference that was passed over or has a partner.
 func (j *join) ageCapture(number int64, c *packet) bool {
 	all := j.exact[Reference]
-	found := all.find(exactKey, c.keys[exactKey])
-	if found == nil {
+	list := all.find(exactKey, c.keys[exactKey])
+	if list == nil {
 		return false
 	}
 	c.flags |= duplicate
-	short := found.head
-	for range found.length {
-		if found.passed == 0 {
+	short := list.head
+	for range list.length {
+		if list.passed == 0 {
 			return true
 		}
 		p := all.window.at(all.number(short))
 		if p.partner == nobody && all.number(short) < j.windows[Reference].aged {
-			found.passed--
+			list.passed--
 			c.flags &^= duplicate
 			j.pair(all.number(short), number)
 			return true
@@ -424,20 +424,20 @@ func (j *join) ageCapture(number int64, c *packet) bool {
 // enough for the same bytes.
 func (j *join) pairOrphan(side Side, number int64, kind keyKind) bool {
 	p, orphans := j.windows[side].at(number), j.orphans[1-side]
-	found := orphans.find(kind, p.keys[kind])
-	if found == nil || !orphans.advance(found, kind) {
+	list := orphans.find(kind, p.keys[kind])
+	if list == nil || !orphans.advance(list, kind) {
 		return false
 	}
-	partner := orphans.number(found.cursor)
+	partner := orphans.number(list.cursor)
 	if side == Reference {
 		j.pair(number, partner)
 		return true
 	}
-	if partner = j.choose(orphans, found, kind, p); partner == nobody {
+	if partner = j.choose(orphans, list, kind, p); partner == nobody {
 		return false
 	}
 	j.pair(partner, number)
-	found.latest = uint32(partner)
+	list.latest = uint32(partner)
 	return true
 }
 

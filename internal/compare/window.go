@@ -105,19 +105,19 @@ func (c *chains) add(kind keyKind, number int64) {
 	p := c.window.at(number)
 	key := slotKey(kind, p.keys[kind])
 	i, short := c.slot(key), uint32(number)
-	found := &c.chains[i]
+	list := &c.chains[i]
 	if c.keys[i] == 0 {
 		c.used++
-		c.keys[i], *found = key, chain{head: short, latest: short}
+		c.keys[i], *list = key, chain{head: short, latest: short}
 	} else {
-		c.window.at(c.number(found.tail)).next[kind] = short
+		c.window.at(c.number(list.tail)).next[kind] = short
 	}
-	if found.left == 0 {
-		found.cursor = short
+	if list.left == 0 {
+		list.cursor = short
 	}
-	found.tail = short
-	found.length++
-	found.left++
+	list.tail = short
+	list.length++
+	list.left++
 }
 
 func (c *chains) grow() {
@@ -135,19 +135,19 @@ func (c *chains) grow() {
 func (c *chains) removeOldest(kind keyKind) {
 	p := c.window.at(c.window.first)
 	i := c.slot(slotKey(kind, p.keys[kind]))
-	found := &c.chains[i]
+	list := &c.chains[i]
 	switch {
-	case found.length == 1:
+	case list.length == 1:
 		c.free(i)
 		return
-	case found.cursor == found.head && found.left > 0:
-		found.cursor = p.next[kind]
-		found.left--
-	case p.partner == nobody && found.passed > 0:
-		found.passed--
+	case list.cursor == list.head && list.left > 0:
+		list.cursor = p.next[kind]
+		list.left--
+	case p.partner == nobody && list.passed > 0:
+		list.passed--
 	}
-	found.head = p.next[kind]
-	found.length--
+	list.head = p.next[kind]
+	list.length--
 }
 
 // free empties a slot, and closes the gap (Knuth, volume 3, 6.4, algorithm R).
@@ -173,24 +173,24 @@ func (c *chains) free(i int) {
 
 // advance moves the cursor of a chain past packets that have a partner, and reports whether a
 // packet is left.
-func (c *chains) advance(found *chain, kind keyKind) bool {
-	for found.left > 0 {
-		p := c.window.at(c.window.number(found.cursor))
+func (c *chains) advance(list *chain, kind keyKind) bool {
+	for list.left > 0 {
+		p := c.window.at(c.window.number(list.cursor))
 		if p.partner == nobody {
 			return true
 		}
-		c.step(found, p, kind)
+		c.step(list, p, kind)
 	}
 	return false
 }
 
 // step moves the cursor forward by one packet, p.
-func (c *chains) step(found *chain, p *packet, kind keyKind) {
+func (c *chains) step(list *chain, p *packet, kind keyKind) {
 	if p.partner == nobody {
-		found.passed++
+		list.passed++
 	}
-	found.left--
-	if found.left > 0 {
-		found.cursor = p.next[kind]
+	list.left--
+	if list.left > 0 {
+		list.cursor = p.next[kind]
 	}
 }
