@@ -74,9 +74,9 @@ func endAfterSignal(t *testing.T, args []string, in string, keeps bool) {
 		t.Fatal(err)
 	}
 	_, err = stdin.Write(data[:len(data)*3/4])
-	time.Sleep(200 * time.Millisecond) // until it waits for more
+	awaitSleep(t, command.Process)
 	_ = command.Process.Signal(syscall.SIGINT)
-	time.Sleep(200 * time.Millisecond) // within the second for which it waits on
+	awaitSleep(t, command.Process) // within the second for which it waits on
 	stdin.Close()
 	_ = command.Wait()
 	s := lab.SummaryOf[record.Summary](t, filepath.Join(folder, "report"))
@@ -153,10 +153,10 @@ func TestSecondSignalsCleanUp(t *testing.T) {
 					time.Sleep(100 * time.Millisecond)
 				}
 			}()
-			time.Sleep(200 * time.Millisecond) // until it waits for more
+			awaitSleep(t, command.Process)
 			for range 2 {
 				_ = command.Process.Signal(syscall.SIGTERM)
-				time.Sleep(50 * time.Millisecond)
+				awaitSleep(t, command.Process) // or the kernel would make one signal of two
 			}
 			signalled := time.Now()
 			_ = command.Wait()
@@ -346,7 +346,7 @@ func TestSignalsCountWhatWasReadOfStreams(t *testing.T) {
 				_, err := os.Stat(written)
 				return err == nil && isEmpty(pipe.(*os.File))
 			})
-			time.Sleep(500 * time.Millisecond) // until it has counted that
+			awaitSleep(t, command.Process) // then it has counted that
 			_ = command.Process.Signal(syscall.SIGINT)
 			_ = command.Wait()
 			_ = syscall.Kill(-source.Process.Pid, syscall.SIGKILL)
