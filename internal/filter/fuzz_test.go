@@ -10,8 +10,8 @@ import (
 	"pcap-replay/stream"
 )
 
-// FuzzParse: whatever the text, there is no panic, and what is refused is named
-// as it is in the text.
+// FuzzParse: whatever the text, there is no panic, what is refused is named as it is in the
+// text, and two negations change nothing.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		"", "tcp port 80 or 443", "host 10.0.0.1 and not (1.2.3.4 or 5.6.7.8)", "ip[2:2] - ((ip[0]&0xf)<<2) > 5 % 3 + 1",
@@ -32,8 +32,14 @@ func FuzzParse(f *testing.F) {
 				checkRefusal(t, text, err)
 				continue
 			}
+			negated, err := compileFor("not (not ("+text+"))", link)
+			if isBlank := strings.TrimSpace(text) == ""; err != nil && !isBlank && len(text) < maxText/2 {
+				t.Fatalf("%q: negated twice: %v", text, err)
+			}
 			for _, packet := range oddPackets {
-				program.Match(packet, uint32(len(packet)))
+				if matches := program.Match(packet, uint32(len(packet))); err == nil && matches != negated.Match(packet, uint32(len(packet))) {
+					t.Fatalf("%q: matches %x: %v, negated twice %v", text, packet, matches, !matches)
+				}
 			}
 		}
 	})
