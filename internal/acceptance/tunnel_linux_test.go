@@ -339,7 +339,7 @@ func TestTheRouteIsLost(t *testing.T) {
 	commands(t, "ip neigh replace 10.9.0.2 lladdr 02:00:00:00:00:99 dev left")
 	time.AfterFunc(time.Second, func() { _ = lab.SetDown("left") })
 	output, summary := toSensor(t, exitFailed, "--to", "vxlan://10.9.0.2?vni=7", "set.pcap")
-	if !strings.Contains(output, "error: --to vxlan://10.9.0.2:4789: send: network is unreachable") || strings.Contains(output, "sending continues") {
+	if !strings.Contains(output, "error: --to vxlan://10.9.0.2:4789: send: network is unreachable") || !strings.Contains(output, "hint: ip route get 10.9.0.2") || strings.Contains(output, "sending continues") {
 		t.Error(output)
 	}
 	if summary.PacketsOut == 0 || summary.ReadAhead == 0 {

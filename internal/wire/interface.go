@@ -107,23 +107,27 @@ func (i *Interface) Ready() error {
 	case !i.Up:
 		return downError(i.Name)
 	case !i.Carrier:
-		return &stateError{i.Name, ErrNoCarrier, i.hintCarrier()}
+		return &stateError{quoted(i.Name), ErrNoCarrier, i.hintCarrier()}
 	}
 	return nil
 }
 
-// stateError is the error of an interface that cannot send now.
+// stateError is the error of an interface or a tunnel that cannot send now.
 type stateError struct {
 	name string
 	err  error
 	hint string // what to do about it
 }
 
-func (e *stateError) Error() string { return fmt.Sprintf("interface %q: %v", e.name, e.err) }
+func (e *stateError) Error() string { return e.name + ": " + e.err.Error() }
 func (e *stateError) Unwrap() error { return e.err }
 func (e *stateError) Hint() string  { return e.hint }
 
-func downError(name string) error { return &stateError{name, ErrDown, "ip link set " + name + " up"} }
+func quoted(name string) string { return fmt.Sprintf("interface %q", name) }
+
+func downError(name string) error {
+	return &stateError{quoted(name), ErrDown, "ip link set " + name + " up"}
+}
 
 // hintCarrier says how to get a carrier.
 func (i *Interface) hintCarrier() string {

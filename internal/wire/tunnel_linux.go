@@ -50,7 +50,7 @@ func OpenTunnel(tunnel Tunnel, index, count int) (*TunnelSender, error) {
 		socket, err := s.openSocket((index*int(s.ports.count) + k) % sourcePorts)
 		if err != nil {
 			s.Close()
-			return nil, fmt.Errorf("%s: %w", tunnel.Name, err)
+			return nil, tunnel.named(err)
 		}
 		s.sockets = append(s.sockets, &tunnelSocket{descriptor: socket})
 	}
@@ -269,6 +269,15 @@ func (s *TunnelSender) sendSome(socket *tunnelSocket, packets []stream.Packet) (
 	return sent, 0
 }
 
+// named adds the name of the tunnel to an error, and what to do next.
+func (t *Tunnel) named(err error) error {
+	hint := ""
+	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
+		hint = "ip route get " + t.Remote.Addr().String()
+	}
+	return &stateError{t.Name, err, hint}
+}
+
 // handle returns nil if the frame of this length is to be sent again.
 func (s *TunnelSender) handle(errno unix.Errno, length int) error {
 	switch errno {
@@ -295,7 +304,7 @@ func (s *TunnelSender) handle(errno unix.Errno, length int) error {
 		s.answer = errno
 		return s.sendAgain(errno)
 	}
-	return fmt.Errorf("%s: send: %w", s.tunnel.Name, errno)
+	return s.tunnel.named(fmt.Errorf("send: %w", errno))
 }
 
 // sendAgain returns nil at once for an error that may be the answer to an earlier frame. If
@@ -306,7 +315,7 @@ func (s *TunnelSender) sendAgain(errno unix.Errno) error {
 		return nil
 	}
 	if !s.refused.pause() {
-		return fmt.Errorf("%s: send: %w, for %v", s.tunnel.Name, errno, patience)
+		return s.tunnel.named(fmt.Errorf("send: %w, for %v", errno, patience))
 	}
 	return nil
 }
