@@ -118,7 +118,7 @@ func (c *comparison) compare() error {
 		c.problems.Failed(c.inputs[failed.Side], failed.Err)
 		return tool.ErrReported
 	case err != nil:
-		return err
+		return tool.HintTemporary(err)
 	}
 	for _, reader := range readers {
 		if err := reader.Close(); err != nil {

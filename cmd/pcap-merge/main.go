@@ -7,14 +7,12 @@
 package main
 
 import (
-	"errors"
 	"runtime/debug"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
 	"pcap-replay/internal/input"
-	"pcap-replay/internal/merge"
 	"pcap-replay/internal/tool"
 )
 
@@ -84,9 +82,5 @@ func run(run *tool.Run) error {
 		run.Drain()
 		run.KeepOutputs()
 	}
-	err = m.mergeAll(out)
-	if errors.Is(err, merge.ErrTemporary) {
-		return tool.WithHint(err, "--tmp names another folder for temporary files, and --memory keeps more in memory")
-	}
-	return err
+	return tool.HintTemporary(m.mergeAll(out))
 }

@@ -36,7 +36,7 @@ const leftoverLength = 16 // bytes in the file
 func (l *leftovers) add(one leftover) error {
 	if len(l.memory) == l.limit {
 		if err := l.spill(); err != nil {
-			return fmt.Errorf("temporary file: %w", err)
+			return fmt.Errorf("%w: %w", files.ErrTemporary, err)
 		}
 	}
 	l.memory = append(l.memory, one)
@@ -67,9 +67,7 @@ func (l *leftovers) spill() (err error) {
 		}
 		binary.NativeEndian.PutUint64(text[:], one.key)
 		binary.NativeEndian.PutUint64(text[8:], number)
-		if _, err := w.Write(text[:]); err != nil {
-			return err
-		}
+		_, _ = w.Write(text[:]) // Flush returns its error, too
 	}
 	l.size += int64(len(l.memory)) * leftoverLength
 	l.runs = append(l.runs, l.size)
@@ -95,7 +93,7 @@ func (l *leftovers) sorted() iter.Seq2[leftover, error] {
 			var first *leftoverRun
 			for _, run := range runs {
 				if run.err != nil && run.err != io.EOF {
-					yield(leftover{}, fmt.Errorf("temporary file: %w", run.err))
+					yield(leftover{}, fmt.Errorf("%w: %w", files.ErrTemporary, run.err))
 					return
 				}
 				if run.err == nil && (first == nil || compareLeftovers(run.head, first.head) < 0) {

@@ -11,6 +11,9 @@ type Temporary struct {
 	name string // on Windows, where an open file keeps its name; else ""
 }
 
+// ErrTemporary means that a temporary file could not be made, written or read.
+var ErrTemporary = errors.New("temporary file")
+
 // CreateTemporary creates a temporary file in folder. The pattern is that of [os.CreateTemp].
 func CreateTemporary(folder, pattern string) (*Temporary, error) {
 	file, err := os.CreateTemp(folder, pattern)

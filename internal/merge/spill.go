@@ -13,9 +13,6 @@ import (
 	"pcap-replay/stream"
 )
 
-// ErrTemporary means that a temporary file could not be made, written or read.
-var ErrTemporary = errors.New("temporary file")
-
 // spill stores in unnamed files what does not fit into memory. Chunks are compressed and
 // written in the background. Each writer has its own file, because the kernel lets only one
 // thread write to a file at a time.
@@ -119,7 +116,7 @@ func (s *spill) prepare(w *spillWriter) error {
 		return err
 	}
 	if w.file, err = files.CreateTemporary(s.folder, "pcap-merge-*"); err != nil {
-		return fmt.Errorf("%w: %w", ErrTemporary, err)
+		return fmt.Errorf("%w: %w", files.ErrTemporary, err)
 	}
 	return nil
 }
@@ -185,7 +182,7 @@ func (s *spill) write(w *spillWriter, chunk *spilledChunk) {
 	s.size += int64(len(data))
 	s.writeCost += (cost - s.writeCost) / writeCostSpan
 	if err != nil && s.err == nil {
-		s.err = fmt.Errorf("%w: %w", ErrTemporary, err)
+		s.err = fmt.Errorf("%w: %w", files.ErrTemporary, err)
 	}
 }
 
@@ -228,7 +225,7 @@ func (s *spill) read(chunk *spilledChunk, memory *loadedChunk) ([]stream.Packet,
 		err = s.uncompress(chunk, memory.plain)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTemporary, err)
+		return nil, fmt.Errorf("%w: %w", files.ErrTemporary, err)
 	}
 	memory.packets = parsePackets(memory.packets[:0], memory.plain, chunk.packets)
 	return memory.packets, nil

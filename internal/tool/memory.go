@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"errors"
 	"os"
 
 	"pcap-replay/internal/files"
@@ -28,4 +29,12 @@ func CheckFolder(flag, path string) error {
 		return UsageErrorf("%s %q: is not a folder", flag, path)
 	}
 	return nil
+}
+
+// HintTemporary adds to the error of a temporary file what to do next.
+func HintTemporary(err error) error {
+	if errors.Is(err, files.ErrTemporary) {
+		return WithHint(err, "--tmp names another folder for temporary files, and --memory keeps more in memory")
+	}
+	return err
 }
