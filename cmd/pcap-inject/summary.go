@@ -134,6 +134,7 @@ func (in *injection) sayNothingLeft() {
 	filtered := in.feeder.filtered.Load()
 	if filtered == in.feeder.in.Load() && in.run.Context.Err() == nil {
 		in.run.Messages.NothingLeft(tool.LeftOut{Count: filtered, Thing: "packet", Reason: "not matched by the filter"})
+		in.run.Messages.Hint(in.feeder.filter.Hint())
 	}
 }
 

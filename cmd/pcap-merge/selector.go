@@ -205,6 +205,7 @@ func (s *selector) sayNothingLeft(run *tool.Run, excluded int) {
 	if outOfRange > 0 || excluded > 0 {
 		run.Messages.Hint(s.leftOut.Hint())
 	}
+	run.Messages.Hint(s.filter.Hint())
 }
 
 // cutLong cuts packets by --snaplen.

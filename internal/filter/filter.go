@@ -3,6 +3,7 @@ package filter
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"pcap-replay/stream"
 )
@@ -60,8 +61,9 @@ func countTerms(tree node) int {
 // Expression is a parsed expression. It may be compiled for any number of link
 // types, also at the same time.
 type Expression struct {
-	tree node // nil matches every packet
-	word token
+	tree    node // nil matches every packet
+	word    token
+	hasVLAN bool // it asks for VLAN tags
 }
 
 // Parse parses an expression. Its errors are of type *SyntaxError. An expression that no
@@ -87,7 +89,7 @@ func parseAndCheck(text string) (*Expression, error) {
 	if terms := countTerms(tree); terms > maxTerms {
 		return nil, tokens(text)[0].refuse("the expression has %d terms, and %d are allowed besides addresses joined by or", terms, maxTerms)
 	}
-	e := &Expression{tree: tree, word: tokens(text)[0]}
+	e := &Expression{tree: tree, word: tokens(text)[0], hasVLAN: slices.ContainsFunc(tokens(text), func(word token) bool { return word.text == "vlan" })}
 	if err := e.check(); err != nil {
 		return nil, err
 	}

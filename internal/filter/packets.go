@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"pcap-replay/internal/frame"
 	"pcap-replay/stream"
 )
 
@@ -19,6 +20,7 @@ type Packets struct {
 	link       stream.LinkType // of the packet before
 	program    *Program        // for link; nil before the first packet
 	rejected   int64
+	isTagged   bool // the first packet that was rejected has a VLAN tag
 }
 
 // programText matches a program of tcpdump -ddd, and no expression: its first line is only
@@ -54,7 +56,9 @@ func (p *Packets) Keep(packets []stream.Packet) ([]stream.Packet, error) {
 			return packets[:kept], err
 		}
 		if !matches {
-			p.rejected++
+			if p.rejected++; p.rejected == 1 {
+				p.isTagged = frame.HasVLANTag(&packets[i])
+			}
 			continue
 		}
 		if kept < i {
@@ -106,6 +110,14 @@ func (p *Packets) Rejected() int64 {
 		return 0
 	}
 	return p.rejected
+}
+
+// Hint says why the expression may have rejected every packet. It may be "".
+func (p *Packets) Hint() string {
+	if p == nil || !p.isTagged || p.expression == nil || p.expression.hasVLAN {
+		return ""
+	}
+	return "the packets have VLAN tags, and \"vlan and (EXPRESSION)\" matches such packets"
 }
 
 // ProgramLinkTypeError means that a program received packets of a second link type.

@@ -3,7 +3,10 @@
 // segments, and makes packets fit an interface: see [Fitter].
 package frame
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"pcap-replay/stream"
+)
 
 // Lengths of headers in bytes.
 const (
@@ -39,6 +42,12 @@ const (
 // IsVLANTag reports whether an EtherType is a VLAN tag: 802.1Q, 802.1ad or its predecessor.
 func IsVLANTag(etherType uint16) bool {
 	return etherType == EtherTypeVLAN || etherType == etherTypeQinQ || etherType == etherTypeQinQ1
+}
+
+// HasVLANTag reports whether the link header of a packet is followed by a VLAN tag.
+func HasVLANTag(packet *stream.Packet) bool {
+	_, etherType := afterLinkHeader(packet)
+	return IsVLANTag(etherType)
 }
 
 // skipVLANTags skips the VLAN tags before a network header. An EtherType of 0 means that
