@@ -103,6 +103,7 @@ func parseDatagram(network []byte, etherType uint16) (d datagram, ok bool) {
 		d.isFragment = fragment&(moreFragment|fragmentMask) != 0
 		if header := int(network[0]&0x0f) * 4; header >= MinIPv4Length && header <= len(network) && fragment&fragmentMask == 0 {
 			d.payload = network[header:]
+			d.passAuthentication()
 		}
 		return d, true
 	case etherType == EtherTypeIPv6 && len(network) >= IPv6Length && network[0]>>4 == 6:
@@ -111,6 +112,18 @@ func parseDatagram(network []byte, etherType uint16) (d datagram, ok bool) {
 		return d, true
 	}
 	return d, false
+}
+
+// passAuthentication goes behind authentication headers in IPv4: RFC 4302, section 3.1.
+func (d *datagram) passAuthentication() {
+	for d.protocol == ProtocolAuthentication {
+		header := Extensions{Protocol: d.protocol, Rest: d.payload}
+		if !header.Next() {
+			d.payload = nil
+			return
+		}
+		d.protocol, d.payload = header.Protocol, header.Rest
+	}
 }
 
 // skipExtensions goes behind the extension headers.

@@ -18,6 +18,7 @@ type exchange struct {
 	kind             byte // flags of TCP, type of ICMP, operation of ARP
 	fragment         byte // 0: whole, 1: first, 2: later
 	v6               bool
+	authenticated    bool      // with an authentication header, in IPv4
 	quoted           *exchange // in an ICMP error
 }
 
@@ -56,6 +57,10 @@ func (e *exchange) network() []byte {
 	}
 	header := make([]byte, 20)
 	header[0], header[9], header[15], header[19] = 0x45, e.protocol, e.from, e.to
+	if e.authenticated {
+		header[9] = ProtocolAuthentication
+		transport = append([]byte{e.protocol, 4, 23: 0}, transport...) // 24 bytes
+	}
 	switch e.fragment {
 	case 1:
 		header[6] = moreFragment >> 8
@@ -95,6 +100,7 @@ func TestClientsOfFlows(t *testing.T) {
 	}
 	fragment := func(e *exchange, which byte) *exchange { e.fragment = which; return e }
 	inIPv6 := func(e *exchange) *exchange { e.v6 = true; return e }
+	inAH := func(e *exchange) *exchange { e.authenticated = true; return e }
 	type step struct {
 		packet     *exchange
 		fromClient bool
@@ -117,6 +123,7 @@ func TestClientsOfFlows(t *testing.T) {
 		"first fragment first":      {{fragment(udp(2, 1, 53, 9000), 1), false}, {fragment(udp(2, 1, 0, 0), 2), false}},
 		"last fragment first":       {{fragment(udp(2, 1, 0, 0), 2), true}, {fragment(udp(2, 1, 53, 9000), 1), true}},
 		"IPv6 fragments":            {{inIPv6(udp(1, 2, 9000, 53)), true}, {inIPv6(fragment(udp(2, 1, 0, 0), 2)), false}, {inIPv6(fragment(udp(2, 1, 53, 9000), 1)), false}},
+		"authentication headers":    {{inAH(udp(2, 1, 53, 9000)), false}, {inAH(udp(1, 2, 9000, 53)), true}},
 		"echo":                      {{icmp(1, 2, 8, nil), true}, {icmp(2, 1, 0, nil), false}, {icmp(2, 1, 8, nil), true}},
 		"echo reply first":          {{icmp(2, 1, 0, nil), false}},
 		"error of a known flow":     {{tcp(1, 2, 80, 9000, syn), true}, {icmp(2, 1, 3, tcp(1, 2, 80, 9000, ack)), false}, {icmp(1, 2, 3, tcp(2, 1, 9000, 80, ack)), true}},
