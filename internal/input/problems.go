@@ -1,6 +1,8 @@
 package input
 
 import (
+	"errors"
+	"strings"
 	"sync"
 
 	"pcap-replay/internal/archive"
@@ -91,10 +93,17 @@ func (p *Problems) isNewDamage(place archivePlace) bool {
 	return true
 }
 
+// quotedRecord is part of an error that wraps [stream.ErrNotCapture] and quotes the first bytes
+// of the input, if these are the first bytes of a record.
+const quotedRecord = `begins with "{\"`
+
 // Failed reports a file that cannot be read, or not to its end. The exit code becomes 3 if
 // other files could be read.
 func (p *Problems) Failed(file File, err error) {
 	err = files.WithoutPath(err)
+	if file.Archive == "" && errors.Is(err, stream.ErrNotCapture) && strings.Contains(err.Error(), quotedRecord) {
+		err = tool.WithHint(err, files.QuoteLine([]string{"pcap-merge", "--select", file.Path})+" reads the captures that these records name")
+	}
 	p.Messages.Errorf("%s: %w", file.Display(), err)
 	p.Report.Failed(file.Path, file.Archive, err.Error())
 	p.Messages.HintOf(err)
