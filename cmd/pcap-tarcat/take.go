@@ -95,6 +95,9 @@ func (t *taker) walk(choice *archiveChoice) (isRead bool, err error) {
 	if isRead && choice.wanted.All && t.taken.Load() == taken && t.members.Load() > members && !t.run.Messages.HaveErrors() {
 		err, isRead = input.Names{}.NoCapture(), false
 	}
+	if errors.Is(err, fs.ErrNotExist) && !choice.fromRecord {
+		err = t.hintOrder(err)
+	}
 	if err := t.archives.PassFailure(choice.path, err); err != nil {
 		return isRead, err
 	}
@@ -106,6 +109,18 @@ func (t *taker) walk(choice *archiveChoice) (isRead bool, err error) {
 		t.hintIndex(choice)
 	}
 	return isRead, t.problems.Check()
+}
+
+// hintOrder adds a hint to the error of a missing tarball if a later operand is a tarball.
+func (t *taker) hintOrder(err error) error {
+	operands := t.run.Flags.Operands()
+	for i, operand := range operands {
+		if info, _ := os.Stat(operand); info != nil && info.Mode().IsRegular() && input.IsArchiveFile(operand) {
+			others := slices.Delete(slices.Clone(operands), i, i+1)
+			return tool.WithHint(files.WithoutPath(err), "the tarball is the first operand: "+files.QuoteLine(slices.Concat([]string{"pcap-tarcat", operand}, others)))
+		}
+	}
+	return err
 }
 
 // hintSize is the size of an archive, in bytes, from which an index is recommended: reading
