@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
+	"pcap-replay/internal/files"
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/tool"
@@ -31,6 +33,15 @@ func hintForAny(name string) string {
 	return ""
 }
 
+// permitLine is the command that permits this program to send frames.
+func permitLine() string {
+	program, err := os.Executable()
+	if err != nil {
+		program = "pcap-inject"
+	}
+	return files.QuoteLine([]string{"sudo", "setcap", "cap_net_raw+ep", program})
+}
+
 // openPort opens an interface of -i, and finds everything that is wrong with it.
 func openPort(name string, c *config, messages *tool.Messages) (*port, error) {
 	device, err := wire.Lookup(name)
@@ -51,7 +62,7 @@ func openPort(name string, c *config, messages *tool.Messages) (*port, error) {
 	if err != nil {
 		p.sockets.close()
 		if errors.Is(err, wire.ErrPermission) {
-			return nil, tool.WithHint(err, "use sudo, or run once: sudo setcap cap_net_raw+ep pcap-inject")
+			return nil, tool.WithHint(err, "use sudo, or run once: "+permitLine())
 		}
 		return nil, err
 	}
