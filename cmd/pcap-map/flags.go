@@ -68,7 +68,7 @@ func (c *config) readComparison(flags *tool.Flags) (err error) {
 	if !flags.IsSet("against") {
 		for _, name := range flagsOfComparison() {
 			if flags.IsSet(name) {
-				return tool.UsageErrorf("--%s is for --against", name)
+				return tool.UsageErrorf("--%s needs --against", name)
 			}
 		}
 		return nil

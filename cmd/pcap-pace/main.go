@@ -42,7 +42,7 @@ func pace() *tool.Tool {
 			&cli.StringFlag{Name: "lead", Usage: "write packets `DURATION` earlier than their timestamps", DefaultText: "0; 1s with --start-at"},
 			&cli.BoolFlag{Name: "exact", Usage: "wait to the microsecond, for a reader that sends packets as they arrive"},
 			&cli.BoolFlag{Name: "asap", Usage: "set timestamps, but do not wait"},
-			&cli.BoolFlag{Name: "keep-timestamps", Usage: "do not change timestamps"},
+			&cli.BoolFlag{Name: "keep-timestamps", Usage: "wait as usual, but do not change timestamps"},
 			tool.StrictFlag(),
 		}, tool.RangeFlags(), tool.StreamFlags()),
 		Run: run,

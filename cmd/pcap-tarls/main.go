@@ -24,8 +24,8 @@ func tarls() *tool.Tool {
 		Operands: "[ARCHIVE ...]",
 		Text: "Reads tarballs, uncompressed or compressed with gzip, lz4, zstd, xz or bzip2, and prints one\n" +
 			"record for each member. The record of a capture has its format, its link type and the time\n" +
-			"of its first packet, even if the member itself is compressed. If an archive has an up-to-\n" +
-			"date index (see --index), the records come from the index, and the archive is not read.",
+			"of its first packet, even if the member itself is compressed. If a compressed archive has an\n" +
+			"up-to-date index (see --index), the records come from the index, and the archive is not read.",
 		Flags: []cli.Flag{
 			tool.OutputFlag(),
 			tool.NewListFlag("match", "list only members whose names match `REGEXP` (may be repeated)"),

@@ -144,7 +144,7 @@ complete -c pcap-pace -l start-at -x -d 'set timestamps for pcap-inject --at: --
 complete -c pcap-pace -l lead -x -d 'write packets DURATION earlier than their timestamps'
 complete -c pcap-pace -l exact -d 'wait to the microsecond, for a reader that sends packets as they arrive'
 complete -c pcap-pace -l asap -d 'set timestamps, but do not wait'
-complete -c pcap-pace -l keep-timestamps -d 'do not change timestamps'
+complete -c pcap-pace -l keep-timestamps -d 'wait as usual, but do not change timestamps'
 complete -c pcap-pace -l strict -d 'stop at the first input that is damaged or cannot be read'
 complete -c pcap-pace -l from -x -d 'leave out packets before TIME'
 complete -c pcap-pace -l to -x -d 'leave out packets at or after TIME'
