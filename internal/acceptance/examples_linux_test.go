@@ -123,6 +123,25 @@ func readExamples(t *testing.T) (examples map[string][]example) {
 	return examples
 }
 
+// overstruck matches a character that mandoc prints twice, or the line below it.
+var overstruck = regexp.MustCompile(`.\x08`)
+
+// A terminal of 80 columns does not break the lines of a page.
+func TestPagesFitTheTerminal(t *testing.T) {
+	lab.NeedProgram(t, "mandoc")
+	for page := range readExamples(t) {
+		text, err := exec.Command("mandoc", "-T", "ascii", page).Output()
+		if err != nil {
+			t.Fatal(page, err)
+		}
+		for line := range strings.Lines(overstruck.ReplaceAllString(string(text), "")) {
+			if line = strings.TrimRight(line, "\n"); len(line) > 80 {
+				t.Errorf("%s: a line has %d columns: %s", page, len(line), line)
+			}
+		}
+	}
+}
+
 // What a page shows can be typed. A macro does away with quotes at the edge of a
 // word, sees macros and punctuation in words, and breaks lines.
 func TestExamplesAreShownAsTheyAre(t *testing.T) {
@@ -132,7 +151,7 @@ func TestExamplesAreShownAsTheyAre(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		shown = regexp.MustCompile(`.\x08`).ReplaceAll(shown, nil) // bold and underlined
+		shown = overstruck.ReplaceAll(shown, nil)
 		for _, e := range examples {
 			for line := range strings.Lines(e.text) {
 				if !bytes.Contains(shown, []byte(strings.TrimSpace(line)+"\n")) {
