@@ -6,40 +6,41 @@ import (
 )
 
 const (
-	// chainRecords is how many records must follow one another to be believed. Fewer
-	// appear by chance in payload.
+	// chainRecords is the number of records that a chain needs to be trusted. Shorter
+	// chains occur in payload by chance.
 	chainRecords = 3
-	// chainLeadsOn is how many records are followed at most: more than a packet holds of
-	// a capture that was sent over the network, unless it is very long.
+	// chainLeadsOn is the largest number of records that are followed. A packet that
+	// carries a part of a capture holds fewer, unless it is very long.
 	chainLeadsOn = 64
-	// chainBetween is how many records between two damaged places are believed whatever
-	// their times. A packet of 1500 bytes holds fewer of a capture that it carries.
+	// chainBetween is the number of records between two damaged places from which they are
+	// trusted whatever their times. A packet of 1500 bytes that carries a part of a capture
+	// holds fewer.
 	chainBetween = 16
 	// largestPacket is the length of the largest IP packet in bytes (RFC 791). A chain
 	// that is longer does not lie inside one packet.
 	largestPacket = 64 << 10
-	// chainReach bounds how far a chain of large packets is followed, in bytes.
+	// chainReach is the distance up to which a chain of large packets is followed, in bytes.
 	chainReach = 4 << 20
-	// nearTime is how far apart two timestamps may be to support one another, in
+	// nearTime is the largest difference of two timestamps that are near each other, in
 	// nanoseconds: about a year.
 	nearTime = int64(366 * 24 * time.Hour)
 )
 
-// ending says how a chain ends.
+// ending is how a chain ends.
 type ending int
 
 const (
-	endsBroken  ending = iota // what follows is no header
+	endsBroken  ending = iota // no header follows
 	endsInZeros               // a header of zeros follows
 	endsCut                   // the stream ends inside the next record
 	endsWell                  // exactly at the end of the stream, or where another capture begins
 	leadsOn                   // it was not followed to its end
 )
 
-// chain is what follows from one position: the records, each of which begins where
-// the one before it ends.
+// chain describes the records that follow from one position, each of which begins where the
+// one before it ends.
 type chain struct {
-	records int // with captured bytes; records without any prove nothing
+	records int // with captured bytes; records without any are not counted
 	length  int // of all of them in bytes
 	second  int // where the second of them begins
 	ending  ending
@@ -70,9 +71,9 @@ func (c *chain) isLong(beyond, enough int) bool {
 		(c.records >= enough || c.records >= chainRecords && c.length >= largestPacket || c.length >= chainReach)
 }
 
-// isWitnessed reports whether a chain of pcap records is more than chance. Fewer
-// records are enough where they lead exactly to the end, and a single one where its
-// time is near the last one before it.
+// isWitnessed reports whether a chain of pcap records is too long to occur by chance. Fewer
+// records are enough if they lead exactly to the end. A single one is enough if its time is
+// also near the last one before it.
 func (c *chain) isWitnessed(reference int64, hasReference bool) bool {
 	switch c.ending {
 	case endsWell:
@@ -83,18 +84,17 @@ func (c *chain) isWitnessed(reference int64, hasReference bool) bool {
 	return c.records >= chainRecords
 }
 
-// isShifted reports whether the chain reads headers four bytes too late: then what it
-// takes for the seconds is the fraction, what it takes for the fraction is the captured
-// length, and what it takes for the captured length is the length on the wire. The last
-// two are equal in almost every capture.
-// Such a chain is as long as the true one. Of a long one, the first record may be the
-// damaged one.
+// isShifted reports whether the chain seems to read headers four bytes too late: it reads the
+// fraction as the seconds, the captured length as the fraction, and the length on the wire as
+// the captured length. The two lengths are equal in almost every capture, so such a chain is
+// as long as the true one. In a long chain, the first record may be an exception, because it
+// may be the damaged one.
 func (c *chain) isShifted() bool {
 	return c.records > 1 && (c.shifted == c.records || c.records > chainRecords && c.shifted == c.records-1)
 }
 
-// isNear reports whether the times of the chain fit the last one before it. Without
-// one before it, they need only fit one another.
+// isNear reports whether the first time of the chain is near the last time before it. If
+// there is none before it, the first two times of the chain have to be near each other.
 func (c *chain) isNear(reference int64, hasReference bool) bool {
 	if c.timed == 0 {
 		return true
@@ -105,7 +105,7 @@ func (c *chain) isNear(reference int64, hasReference bool) bool {
 	return isNear(reference, c.times[0])
 }
 
-// isCoherent reports whether the first two times of the chain fit one another.
+// isCoherent reports whether the first two times of the chain are near each other.
 func (c *chain) isCoherent() bool { return c.timed < 2 || isNear(c.times[0], c.times[1]) }
 
 // isNear reports whether two timestamps are no more than nearTime apart.

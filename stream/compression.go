@@ -37,7 +37,7 @@ func (c Compression) String() string {
 	return "none"
 }
 
-// compressionMagicLength is how many bytes DetectCompression needs.
+// compressionMagicLength is the number of bytes that DetectCompression needs.
 const compressionMagicLength = 10
 
 // DetectCompression returns the compression of a file that begins with head, which
@@ -61,7 +61,7 @@ func DetectCompression(head []byte) Compression {
 	return Uncompressed
 }
 
-// isSkippableFrame tells the frames of LZ4 and zstd that hold no data.
+// isSkippableFrame reports whether head begins a frame of LZ4 or zstd that holds no data.
 func isSkippableFrame(head []byte) bool {
 	return len(head) >= 8 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18"
 }

@@ -18,13 +18,14 @@ import (
 )
 
 const (
-	// compressedBlockSize is how much is asked of a compressed source at a time. A frame of
-	// zstd fits into it up to its first block.
+	// compressedBlockSize is the number of bytes that are read from a compressed source at a
+	// time. The header and the first block of a zstd frame fit into it.
 	compressedBlockSize = 128<<10 + 64
-	// maxWindow is the most memory that one zstd or xz stream may ask for: what
-	// zstd without --long and xz -9 need at most.
+	// maxWindow is the maximum window of a zstd or xz stream, in bytes. zstd without --long
+	// and xz -9 need no more.
 	maxWindow = 128 << 20
-	// maxDamageAhead is about a second of work, with the slowest compression.
+	// maxDamageAhead is the limit of damageAhead, in bytes. The slowest decompression takes
+	// about a second for them.
 	maxDamageAhead = 16 << 20
 )
 
@@ -34,7 +35,7 @@ type DecompressionError struct {
 	Compression Compression
 	Err         error
 
-	search *search // for what can be read after the damage; nil if it is not of this package
+	search *search // for intact data after the damage; nil in an error that is not of this package
 }
 
 // Error says whether the data is damaged or ends too early.
@@ -49,7 +50,8 @@ func (e *DecompressionError) Error() string {
 // data ends too early.
 func (e *DecompressionError) Unwrap() error { return e.Err }
 
-// isOf reports whether d has found the damage, and not a decompressor that d reads from.
+// isOf reports whether d itself has found the damage, and not a decompressor that d reads
+// from.
 func (e *DecompressionError) isOf(d *decompressor) bool {
 	return e.search != nil && e.search.decompressor == d
 }
@@ -87,8 +89,8 @@ func Decompress(src io.Reader) (io.ReadCloser, Compression, error) {
 	return d, d.compression, nil
 }
 
-// sourceError marks the errors of a source, to tell them from what a decoder
-// makes of broken data.
+// sourceError marks the errors of a source, to distinguish them from the errors of a decoder
+// that reads damaged data.
 type sourceError struct{ reader io.Reader }
 
 type readError struct{ error }
@@ -109,7 +111,7 @@ type decompressor struct {
 	src         *bufio.Reader       // of rewinder
 	broken      *DecompressionError // what Read returned last, if it found damage
 	start       int64               // of the current file, in compressed bytes
-	given       int64               // uncompressed bytes of it
+	given       int64               // uncompressed bytes of it that Read has returned
 	compression Compression         // of it
 	decoder     io.Reader           // nil between two files
 	gzip        *gunzip.Reader      // used again for each member
@@ -123,7 +125,8 @@ type decompressor struct {
 	isDone      chan struct{} // is closed when the last goroutine that reads src has ended; or nil
 }
 
-// next finds out what comes and sets up its decoder. io.EOF says that nothing does.
+// next detects the compression of the next file and sets up its decoder. The error is io.EOF
+// if there is no next file.
 func (d *decompressor) next() error {
 	for {
 		head, err := d.src.Peek(compressionMagicLength)
@@ -139,7 +142,7 @@ func (d *decompressor) next() error {
 	}
 }
 
-// open sets up the decoder for what begins with head.
+// open sets up the decoder for a file that begins with head.
 func (d *decompressor) open(head []byte) error {
 	detected := DetectCompression(head)
 	if detected == Uncompressed && d.compression != Uncompressed && !isFileMagic(head) {
@@ -206,11 +209,11 @@ func (d *decompressor) open(head []byte) error {
 
 var zstdOptions = []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow)}
 
-// zstdReader gives the last block of a frame even if the checksum of the frame is wrong. The
-// decoder keeps it then, and gives it where it is asked again.
+// zstdReader returns the last block of a frame even if the checksum of the frame is wrong. In
+// that case, the decoder returns the error first and the block with the next Read.
 type zstdReader struct {
 	decoder *zstd.Decoder
-	isLast  bool // the decoder has been asked again
+	isLast  bool // the decoder has returned an error, and was read once more
 }
 
 func (r *zstdReader) Read(p []byte) (int, error) {
@@ -225,8 +228,8 @@ func (r *zstdReader) Read(p []byte) (int, error) {
 	return 0, err
 }
 
-// trailing says what follows compressed data, unless it is the zeros that tapes
-// and block devices pad with.
+// trailing returns the error for data that follows compressed data. Zeros are no error,
+// because tapes and block devices pad with them.
 func (d *decompressor) trailing(head []byte) error {
 	head = bytes.Clone(head)
 	for {
@@ -298,7 +301,7 @@ func (d *decompressor) read(p []byte) (int, error) {
 	}
 }
 
-// damaged tells a broken source from broken data.
+// damaged returns the error of the source, or a DecompressionError if the data is damaged.
 func (d *decompressor) damaged(err error) error {
 	var read readError
 	if errors.As(err, &read) {
@@ -308,7 +311,7 @@ func (d *decompressor) damaged(err error) error {
 		err = io.ErrUnexpectedEOF
 	}
 	if d.frame != nil && d.frame.Err != io.ErrUnexpectedEOF && errors.Is(err, io.ErrUnexpectedEOF) {
-		err = errBlockEnd // the source goes on
+		err = errBlockEnd // the source has not ended
 	}
 	return &DecompressionError{Compression: d.compression, Err: err, search: &search{decompressor: d, find: d.findAfterDamage}}
 }
@@ -318,15 +321,15 @@ var (
 	errHeader   = errors.New("the header is damaged")
 )
 
-// damageAhead reads on for the reason why what has been read makes no sense, and drops
-// what comes before it: a checksum stands after what it is of. It gives up after
-// maxDamageAhead bytes.
+// damageAhead looks for the damage that explains why the data before it is no capture: a
+// checksum comes after the data that it covers. It discards the data up to there, and stops
+// after maxDamageAhead bytes.
 func (d *decompressor) damageAhead() error {
 	_, err := io.CopyN(io.Discard, d, maxDamageAhead)
 	return err
 }
 
-// sourceCause takes the mark of sourceError off.
+// sourceCause returns an error without the mark of sourceError.
 func sourceCause(err error) error {
 	var read readError
 	if errors.As(err, &read) {

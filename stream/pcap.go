@@ -24,21 +24,21 @@ const (
 	modifiedHeaderLength = 24 // adds interface index, protocol and packet type
 )
 
-// pcapLayout is how the records of a pcap section are laid out.
+// pcapLayout describes the record headers of a pcap section.
 type pcapLayout struct {
-	swapped          bool   // the file has the byte order that is not little-endian
-	isUncommon       bool   // a header takes more than reading four numbers
+	swapped          bool   // the file is big-endian
+	isUncommon       bool   // a header needs more than reading four little-endian numbers
 	headerLength     int    // of a record, in bytes
-	fractionLimit    uint32 // fractions a second
-	fractionLength   int64  // nanoseconds a fraction
-	lengthsSwapped   bool   // the two lengths stand the other way round: before version 2.3
-	lengthsUncertain bool   // version 2.3 was written both ways
+	fractionLimit    uint32 // fractions in a second
+	fractionLength   int64  // nanoseconds in a fraction
+	lengthsSwapped   bool   // the length on the wire comes first: before version 2.3
+	lengthsUncertain bool   // either length may come first: version 2.3
 	linkType         LinkType
 	fcsLength        uint32 // bytes of the frame check sequence that each frame ends in
 	maxLength        uint32 // the largest captured length that is accepted
 }
 
-// recordHeader is a record's header as numbers.
+// recordHeader has the fields of a record header.
 type recordHeader struct {
 	seconds, fraction, captured, wire uint32
 }
@@ -161,8 +161,8 @@ func (l *pcapLayout) header(b []byte) recordHeader {
 	return h
 }
 
-// defects are what is unusual in a record header. Captures exist that have one of
-// them in every record and are intact.
+// defects are unusual values in a record header. There are intact captures that have one of
+// them in every record.
 type defects uint8
 
 const (
@@ -171,7 +171,7 @@ const (
 	overSecond                       // fraction of a second or more
 )
 
-// defects returns those of a header.
+// defects returns the defects of a header.
 func (l *pcapLayout) defects(h recordHeader) (d defects) {
 	if h.captured > l.maxLength {
 		d |= overCaptured
@@ -258,13 +258,14 @@ func (r *Reader) takeRecords(dst []Packet) (n int) {
 	return n
 }
 
-// mayBeMagic is a quick no for most of what is not the magic of a file header.
+// mayBeMagic is a fast check that excludes most numbers that are not the magic of a file
+// header.
 func mayBeMagic(magic uint32) bool {
 	return magic&0xffff == 0xb2a1 || magic>>16 == magicMicroseconds>>16 || magic == magicSectionBlock
 }
 
-// nextRecord gets the next record into the block whole, and takes a closer look at an
-// odd one. It ends the section where another begins.
+// nextRecord reads until the block has the whole next record, and checks a record that is
+// odd. It ends the section if another one begins.
 func (r *Reader) nextRecord() error {
 	layout := &r.layout
 	if !r.fill(layout.headerLength) {
@@ -298,9 +299,8 @@ func (r *Reader) nextRecord() error {
 	return nil
 }
 
-// followOwn follows the records from an unusual one on. Those after it should be intact,
-// except for the defects that it has itself. Others are allowed where the chain is long or
-// leads exactly to the end.
+// followOwn follows the records from an odd one on. The records after it may have the same
+// defects. They may have others if the chain is long or leads exactly to the end.
 func (r *Reader) followOwn(h recordHeader) chain {
 	own := r.followRecords(&r.layout, 0, 0, chainRecords+1, r.layout.defects(h)&^overCaptured)
 	if !own.isFramed() {
@@ -311,14 +311,14 @@ func (r *Reader) followOwn(h recordHeader) chain {
 	return own
 }
 
-// isFramed reports whether records lead on from an odd one, to the end of the stream or
-// to another capture: then it is a record, whatever its time and its bytes.
+// isFramed reports whether records lead from an odd one to the end of the stream or to
+// another capture, or far enough. It is then a record, whatever its time and its bytes.
 func (c *chain) isFramed() bool {
 	return c.length > 0 && (c.ending == endsWell || c.ending == leadsOn || c.records >= chainRecords)
 }
 
-// isCapturedWrong reports whether a captured length over the length on the wire is damaged:
-// then records follow the wire's.
+// isCapturedWrong reports whether a captured length over the length on the wire is damaged.
+// In that case, records follow at the position that the length on the wire gives.
 func (r *Reader) isCapturedWrong(h recordHeader) bool {
 	if h.captured <= h.wire {
 		return false
@@ -327,9 +327,9 @@ func (r *Reader) isCapturedWrong(h recordHeader) bool {
 	return c.records >= chainRecords && c.isCoherent()
 }
 
-// isSectionAhead reports whether another capture begins at the reading position. The
-// header of a pcap could also be that of a record of the year 2055, and the first bytes of
-// compressed data that of many a record: the records that follow decide.
+// isSectionAhead reports whether another capture begins at the reading position. The file
+// header of a pcap could also be the header of a record of the year 2055, and the first bytes
+// of compressed data could be those of a record. The records that follow decide.
 func (r *Reader) isSectionAhead(h recordHeader, own chain) bool {
 	if r.fill(fileHeaderLength) && isFileHeader(r.unread()) {
 		if !own.isFramed() {
@@ -343,7 +343,7 @@ func (r *Reader) isSectionAhead(h recordHeader, own chain) bool {
 	return !own.isFramed() && r.fill(compressionMagicLength) && isCompressed(r.unread())
 }
 
-// oddity says what makes a record odd.
+// oddity describes why a record is odd.
 func (r *Reader) oddity(h recordHeader) string {
 	switch d := r.layout.defects(h); {
 	case h.isZero():

@@ -26,9 +26,9 @@ const (
 const (
 	minBlockLength        = 12 // type, length, length again
 	minSectionBlockLength = 28
-	// maxBlockLength is what libpcap and Wireshark take at most.
+	// maxBlockLength is the limit of libpcap and Wireshark, in bytes.
 	maxBlockLength = 16 << 20
-	// maxInterfaces bounds what a section may make us remember.
+	// maxInterfaces limits the memory for the interfaces of a section.
 	maxInterfaces = 1 << 16
 )
 
@@ -42,8 +42,7 @@ const (
 	resolutionIsPowerOfTwo = 0x80
 )
 
-// networkInterface is what an interface description block says of the packets
-// that refer to it.
+// networkInterface has the fields of an interface description block.
 type networkInterface struct {
 	linkType  LinkType
 	snaplen   uint32
@@ -53,8 +52,8 @@ type networkInterface struct {
 
 // interfaceClock turns the timestamps of an interface into nanoseconds.
 type interfaceClock struct {
-	multiply, divide uint64 // decimal resolutions
-	shift            uint   // binary ones: 2^-shift seconds
+	multiply, divide uint64 // for decimal resolutions
+	shift            uint   // for binary resolutions, of 2^-shift seconds
 	offset           int64  // seconds
 }
 
@@ -82,8 +81,8 @@ func powerOfTen(exponent uint) uint64 {
 	return power
 }
 
-// time returns nanoseconds since the Unix epoch. What does not fit becomes the
-// largest or smallest time there is.
+// time returns nanoseconds since the Unix epoch. A time out of range becomes the earliest or
+// the latest one.
 func (c *interfaceClock) time(units uint64) int64 {
 	high, low := bits.Mul64(units, c.multiply)
 	switch {
@@ -103,7 +102,8 @@ func (c *interfaceClock) time(units uint64) int64 {
 	return addSeconds(int64(low), c.offset)
 }
 
-// addSeconds stays at the largest or smallest time where the sum does not fit.
+// addSeconds adds seconds to nanoseconds. A sum out of range becomes the earliest or the
+// latest time.
 func addSeconds(nanoseconds, seconds int64) int64 {
 	switch {
 	case seconds > (math.MaxInt64-nanoseconds)/1e9:
@@ -168,7 +168,8 @@ type UnknownBlocks struct {
 	Bytes  int64
 }
 
-// maxUnknownTypes bounds how many types are counted separately. All others count as the last one.
+// maxUnknownTypes is the number of types that are counted separately. All others count as the
+// last one.
 const maxUnknownTypes = 16
 
 // UnknownBlocks returns the blocks of unknown types that the Reader has skipped so far,
@@ -199,7 +200,7 @@ func isPacketBlock(kind uint32) bool {
 	return kind == blockEnhancedPacket || kind == blockSimplePacket || kind == blockPacket
 }
 
-// parsePacketBlock reads a packet block into packet, or says what is wrong with it.
+// parsePacketBlock reads a packet block into packet, or describes what is wrong with it.
 func (r *Reader) parsePacketBlock(kind uint32, block []byte, packet *Packet) (problem string) {
 	order := r.order
 	if least := leastPacketBlock(kind); len(block) < least {
@@ -266,7 +267,7 @@ func directionOption(order binary.ByteOrder, options []byte) Direction {
 	return DirectionUnknown
 }
 
-// timeAheadReach bounds how far timeAhead looks, in bytes.
+// timeAheadReach is the distance up to which timeAhead looks, in bytes.
 const timeAheadReach = 64 << 10
 
 // timeAhead returns the first timestamp of the blocks that follow. A packet without a
@@ -301,8 +302,8 @@ func timestampField(order binary.ByteOrder, kind uint32, block []byte) (interfac
 	return interfaceID, uint64(order.Uint32(block[12:]))<<32 | uint64(order.Uint32(block[16:])), true
 }
 
-// nextBlock gets the next block into the block buffer whole and deals with what
-// takeBlocks leaves.
+// nextBlock reads until the block buffer has the whole next block, and handles a block that
+// takeBlocks does not take.
 func (r *Reader) nextBlock() error {
 	if !r.fill(minBlockLength) {
 		return r.endOfSection("block header", minBlockLength)
@@ -412,8 +413,8 @@ func leastPacketBlock(kind uint32) int {
 	return 32
 }
 
-// addInterface reads an interface description block, or says what is wrong with it and
-// how many bytes are lost: none where that is an option.
+// addInterface reads an interface description block, or describes what is wrong with it and
+// returns how many bytes are lost. None are lost if only an option is wrong.
 func (r *Reader) addInterface(block []byte) (problem string, lost int64) {
 	order := r.order
 	if len(block) < 20 {
@@ -430,15 +431,15 @@ func (r *Reader) addInterface(block []byte) (problem string, lost int64) {
 	return problem, 0
 }
 
-// interfaceOptions are what the options of an interface say of its timestamps and frames.
+// interfaceOptions has the options of an interface about its timestamps and frames.
 type interfaceOptions struct {
 	resolution byte
 	offset     int64
 	fcsLength  uint32
 }
 
-// parseInterfaceOptions reads them, and says what is wrong with them: behind an option
-// that is broken all are, and times may be a thousand times too large.
+// parseInterfaceOptions reads the options, or describes what is wrong with them. After a
+// damaged option, none can be read, and the times may be a thousand times too large.
 func parseInterfaceOptions(order binary.ByteOrder, options []byte) (parsed interfaceOptions, problem string) {
 	parsed.resolution = defaultTimeResolution
 	for len(options) >= 4 {
@@ -524,8 +525,8 @@ func areOptionsValid(order binary.ByteOrder, options []byte) bool {
 	return len(options) == 0
 }
 
-// sectionByteOrder reads the byte order of a section header block. It is nil where
-// the block has none.
+// sectionByteOrder returns the byte order of a section header block. It is nil if the magic
+// number of the byte order is wrong.
 func sectionByteOrder(block []byte) binary.ByteOrder {
 	switch {
 	case binary.LittleEndian.Uint32(block[8:]) == magicByteOrder:

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// DefaultBlockSize is how many bytes a Reader reads from its source at a time.
+	// DefaultBlockSize is the number of bytes that a Reader reads from its source at a time.
 	DefaultBlockSize = 256 << 10
 	// minBlockSize holds a few headers.
 	minBlockSize = 4 << 10
-	// maxLayers bounds how often a capture may be compressed.
+	// maxLayers is the maximum number of compressions of a capture, one inside the other.
 	maxLayers = 4
 )
 
@@ -24,20 +24,20 @@ const (
 // for concurrent use. Close it after use.
 type Reader struct {
 	src     io.Reader
-	srcErr  error // what src ended with; io.EOF or worse
+	srcErr  error // the error of src, or io.EOF at its end
 	closers []io.Closer
 
-	newBlock func(size int) []byte // nil reads into one block again and again
+	newBlock func(size int) []byte // nil: one block is used again and again
 
-	// block[start:end] is what has been read and not yet given out. Bytes from
-	// previous on stay, where the record before the reading position begins.
+	// block[start:end] has been read from src, but not returned yet. The record before
+	// the reading position begins at previous, and stays in the block.
 	block          []byte
 	start, end     int
 	previous       int
 	base           int64 // offset of block[0] in the stream
-	trusted        int64 // odd records up to this offset have been found good
+	trusted        int64 // odd records up to this offset have been checked and are intact
 	previousOffset int64 // of the record before the damage that was found last
-	layers         int   // of compression, one in the other
+	layers         int   // of compression, one inside the other
 	layersAt       int64 // offset where the first of them begins
 	decompressing  *decompressor
 
@@ -45,8 +45,8 @@ type Reader struct {
 	inSection bool
 	sections  int
 	linkTypes []LinkType // of all sections
-	// linkTypeSeenIn is the last section of a link type: a capture may describe
-	// interfaces of every one there is, again and again.
+	// linkTypeSeenIn has the last section of each link type. It makes the search fast: a
+	// capture may describe interfaces of all 65,536 link types, any number of times.
 	linkTypeSeenIn map[LinkType]int
 	format         Format
 	layout         pcapLayout         // of a pcap section
@@ -56,7 +56,7 @@ type Reader struct {
 
 	withoutFCS bool
 
-	records  int64 // given out
+	records  int64 // returned
 	lastTime int64 // of the last packet of this section
 	hasTime  bool
 	// reference is the time of the last record that was not odd, which records after
@@ -102,7 +102,7 @@ func NewBlockReader(src io.Reader, newBlock func(size int) []byte) *Reader {
 // the memory it already has. The Data of all packets that it returned becomes
 // invalid.
 func (r *Reader) Reset(src io.Reader) {
-	_ = r.Close() // which has nothing to say that Read has not said
+	_ = r.Close() // Read has returned its errors
 	clear(r.linkTypeSeenIn)
 	*r = Reader{
 		src: src, newBlock: r.newBlock, block: r.block, trusted: -1, order: binary.LittleEndian, linkTypeSeenIn: r.linkTypeSeenIn,
@@ -242,12 +242,12 @@ func (r *Reader) Close() error {
 	return errors.Join(errs...)
 }
 
-// unread is what is in the block and has not been consumed.
+// unread returns the bytes of the block that have not been consumed.
 func (r *Reader) unread() []byte { return r.block[r.start:r.end] }
 
-// fill reads until the block has at least want unread bytes, and says whether it
-// has. It asks the source for as much as there is room for, and never again once
-// it has enough: a live source gives what it has.
+// fill reads until the block has at least want unread bytes, and reports whether it has them.
+// Each read takes as much as there is room for. It does not read again once it has enough,
+// because a live source would make it wait.
 func (r *Reader) fill(want int) bool {
 	for fruitless := 0; r.end-r.start < want; {
 		if r.srcErr != nil {
@@ -266,8 +266,9 @@ func (r *Reader) fill(want int) bool {
 	return true
 }
 
-// makeRoom moves what must stay to the front of the block, and doubles a block
-// that is full: it grows with what has come, not with what a header claims.
+// makeRoom moves the bytes that are still needed to the front of the block. It doubles a block
+// that is full. So the block grows with the data that has arrived, and not with a length that
+// a damaged header claims.
 func (r *Reader) makeRoom() {
 	keep := min(r.previous, r.start)
 	if r.newBlock != nil {
@@ -350,11 +351,11 @@ func (r *Reader) startSection(section Section) {
 	r.previous = r.start
 }
 
-// badFileHeader says that no section begins at the reading position. At the start
-// of the stream that is its end; later it is damage.
+// badFileHeader returns the error if no section begins at the reading position. At the start
+// of the stream, the stream is not a capture. Later it is damage.
 func (r *Reader) badFileHeader(reason string) error {
 	if r.sections > 0 {
-		r.inSection = true // whatever comes is looked for in the format of the section before
+		r.inSection = true // the search uses the format of the section before
 		return r.resynchronise(r.endReason(reason))
 	}
 	if r.decompressing != nil && r.srcErr == nil {
@@ -368,7 +369,8 @@ func (r *Reader) badFileHeader(reason string) error {
 	return fmt.Errorf("%w: %s", ErrNotCapture, r.endReason(reason))
 }
 
-// endOfSection says how the source ended in front of a header of wanted bytes.
+// endOfSection returns the error for a source that ends before or inside a header of wanted
+// bytes.
 func (r *Reader) endOfSection(what string, wanted int) error {
 	got := len(r.unread())
 	if got == 0 {
@@ -383,8 +385,7 @@ func (r *Reader) endOfSection(what string, wanted int) error {
 	return damage
 }
 
-// endReason puts what is wrong with the compressed data before what is missing
-// because of it, so that one damage says both.
+// endReason adds the error of the decompression to the reason, so that one Damage has both.
 func (r *Reader) endReason(reason string) string {
 	if r.isAtGap() {
 		return reason // crossGap adds the rest
@@ -398,7 +399,7 @@ func (r *Reader) endReason(reason string) string {
 	return reason
 }
 
-// endOfSource is what Read returns when everything has been given out.
+// endOfSource returns the error of Read after everything has been returned.
 func (r *Reader) endOfSource() error {
 	if r.srcErr == io.EOF {
 		return io.EOF
@@ -443,7 +444,7 @@ func (r *Reader) decompressRest() error {
 	plain, _, err := Decompress(rest)
 	if err != nil {
 		r.srcErr = err
-		return nil // the reading position is the end now, and the end says why
+		return nil // the reading position is now the end, where this error is reported
 	}
 	r.decompressing = plain.(*decompressor)
 	r.src = plain
@@ -451,7 +452,7 @@ func (r *Reader) decompressRest() error {
 	return nil
 }
 
-// failingReader gives the error of a source that has ended already.
+// failingReader returns the error of a source that has already ended.
 type failingReader struct{ err error }
 
 func (f failingReader) Read([]byte) (int, error) { return 0, f.err }

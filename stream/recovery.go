@@ -10,17 +10,17 @@ import (
 // position is then a candidate, and the chain of records that starts there decides. See
 // chain.go.
 
-// rank says how far a candidate can be trusted. A higher one is better.
+// rank is how far a candidate can be trusted. A higher one is better.
 type rank int
 
 const (
 	rankNone    rank = iota
 	rankShifted      // the chain reads the fields of true headers four bytes too late
 	rankLoose        // the chain breaks, and its times are far from those before the damage
-	rankBroken       // the chain breaks, but its times fit or it is long
-	rankOutlier      // the chain leads on; the time of its first record fits neither side
-	rankDistant      // the chain leads on; its times fit one another, but not those before
-	rankCertain      // the chain leads on and its times fit
+	rankBroken       // the chain breaks, but it is long or its times are near those before
+	rankOutlier      // the chain continues; its first time is near neither the times before nor those after
+	rankDistant      // the chain continues; its times are near each other, but not near those before
+	rankCertain      // the chain continues, and its times are near those before
 )
 
 // candidate is a place where records may begin again.
@@ -32,7 +32,7 @@ type candidate struct {
 	isFile   bool  // a file header
 }
 
-// damage is what is wrong at the reading position, before anything is skipped.
+// damage returns the damage at the reading position, before anything is skipped.
 func (r *Reader) damage(reason string) *Damage {
 	return &Damage{Offset: r.Offset(), Record: r.records + 1, Reason: reason}
 }
@@ -47,8 +47,8 @@ func (r *Reader) resynchronise(reason string) *Damage {
 	return damage
 }
 
-// resynchroniseTruncated does so for a record that is longer than the rest of the
-// stream. Its length may be wrong, but then the records inside of it lead to the end.
+// resynchroniseTruncated is resynchronise for a record that is longer than the rest of the
+// stream. If its length is wrong, the records inside of it lead to the end.
 func (r *Reader) resynchroniseTruncated(reason string) *Damage {
 	damage := r.damage(reason)
 	r.search(damage.Offset+int64(len(r.unread())), candidate{})
@@ -71,7 +71,7 @@ func (r *Reader) isAtGap() bool {
 }
 
 // crossGap skips the rest of the block before a gap, and looks for records after it. It
-// completes the damage. Its reason tells what the gap has cut.
+// completes the damage, whose reason describes the record that the gap has cut.
 func (r *Reader) crossGap(damage *Damage) *Damage {
 	var broken *DecompressionError
 	errors.As(r.srcErr, &broken)
@@ -82,7 +82,7 @@ func (r *Reader) crossGap(damage *Damage) *Damage {
 	r.srcErr, r.inSection = nil, true
 	r.base += broken.search.lost
 	if r.end == 0 {
-		r.base, r.end = r.base-1, 1 // search does not try the byte at which it begins
+		r.base, r.end = r.base-1, 1 // search does not check the byte at which it begins
 	}
 	r.start = r.end - 1
 	r.previous = r.start
@@ -91,8 +91,8 @@ func (r *Reader) crossGap(damage *Damage) *Damage {
 	return damage
 }
 
-// resynchroniseUnless does so if there is a better way than the record at the
-// reading position, whose chain is own. It returns nil if there is none.
+// resynchroniseUnless is resynchronise if there is a better candidate than the record at the
+// reading position, whose chain is own. Otherwise it returns nil.
 func (r *Reader) resynchroniseUnless(own chain, reason string) *Damage {
 	damage := r.damage(reason)
 	self := r.rate(own, damage.Offset, damage.Offset, r.hasReference)
@@ -105,9 +105,9 @@ func (r *Reader) resynchroniseUnless(own chain, reason string) *Damage {
 	return damage
 }
 
-// isReadLate reports whether a chain that looks shifted is: records begin four bytes before
-// one of its first records, and their times fit the last one. Bytes have been cut out
-// then. See [chain.isShifted].
+// isReadLate checks a chain that seems to be read four bytes too late: see [chain.isShifted].
+// It is, if records begin four bytes before one of its first records, and their times are near
+// the last one before the chain. Bytes are then missing in the stream.
 func (r *Reader) isReadLate(own chain) bool {
 	const shift = 4 // the length of a field of a record header
 	start, offset := r.Offset(), 0
@@ -129,8 +129,8 @@ func (r *Reader) isReadLate(own chain) bool {
 	return false
 }
 
-// fits reports whether a time fits the times before it better than another one. Without any
-// before it, a time of 1970 fits nothing.
+// fits reports whether a time is nearer to the last time before it than another one. If there
+// is none before it, it reports whether the time is after 1970.
 func (r *Reader) fits(time, other int64) bool {
 	if !r.hasReference {
 		return time > nearTime
@@ -203,8 +203,8 @@ func (r *Reader) continues(best, found candidate) bool {
 	return offset == found.offset
 }
 
-// skipZeros moves on by eight bytes while a header that begins within them would be
-// all zeros.
+// skipZeros skips zeros, eight bytes at a time, as long as a header that begins in the eight
+// bytes would be all zeros.
 func (r *Reader) skipZeros() {
 	for r.fill(8 + recordHeaderLength) {
 		unread, order := r.unread(), binary.LittleEndian
@@ -218,7 +218,7 @@ func (r *Reader) skipZeros() {
 	}
 }
 
-// candidate rates what begins at the reading position.
+// candidate rates the records that begin at the reading position.
 func (r *Reader) candidate(beyond int64) candidate {
 	if !r.fill(fileHeaderLength) && !r.fill(minBlockLength) {
 		return candidate{}

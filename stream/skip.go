@@ -10,16 +10,16 @@ import (
 	"pcap-replay/internal/unxz"
 )
 
-// How many compressed bytes are kept to search them for intact data. A decoder that reads a
-// wrong length reads on into intact data before it fails.
+// The number of compressed bytes that are kept to search them for intact data. A decoder that
+// reads a wrong length reads intact data as well before it fails.
 const (
 	maxSearch      = 4<<20 + compressedBlockSize
 	maxSearchXZ    = unxz.MaxSearch + compressedBlockSize
 	maxSearchBzip2 = bunzip2.MaxSearch + compressedBlockSize
 )
 
-// maxSearchFrame is two of the longest pieces of a frame: one with a wrong length, and what
-// the decoder takes for the next one. Most blocks are much shorter.
+// maxSearchFrame is two of the longest pieces of a frame: one with a wrong length, and the
+// bytes that the decoder reads as the next one. Most blocks are much shorter.
 func maxSearchFrame(f *unframe.Reader) int {
 	return min(2*f.MaxPiece+compressedBlockSize, maxSearch)
 }
@@ -44,7 +44,7 @@ type search struct {
 	lost          int64 // uncompressed bytes that are skipped, as far as that is known
 }
 
-// run goes to intact data, and reports whether there is some.
+// run moves the source to the next intact data, and reports whether there is any.
 func (s *search) run() bool {
 	if !s.isRun {
 		s.isRun, s.found = true, s.find(s)
@@ -52,7 +52,7 @@ func (s *search) run() bool {
 	return s.found
 }
 
-// String says how much is skipped, unless the number of lost bytes says it.
+// String describes how much is skipped, unless the number of lost bytes does.
 func (s *search) String() string {
 	if s.skipped == 0 {
 		return ""
@@ -60,7 +60,7 @@ func (s *search) String() string {
 	return fmt.Sprintf(" (%s skipped from offset %d on)", plural.Of(s.skipped, "compressed byte"), s.from)
 }
 
-// passed completes s where the source is at intact data. lost is the number of uncompressed
+// passed completes s when the source is at intact data. lost is the number of uncompressed
 // bytes in between if it is known, and otherwise negative.
 func (s *search) passed(lost int64) {
 	s.skipped = s.position() - s.from

@@ -48,7 +48,7 @@ func (o *WriterOptions) Holds(time int64) bool {
 	return time >= 0 && (o.PcapNG || time < endOfPcap)
 }
 
-// writeBlockSize is how much a Writer gathers before it writes, in bytes.
+// writeBlockSize is the number of bytes that a Writer collects before it writes.
 const writeBlockSize = 256 << 10
 
 // Writer writes packets as one section, in the order in which it gets them. It is
@@ -92,8 +92,8 @@ func NewWriter(dst io.Writer, options WriterOptions) (*Writer, error) {
 	return w, nil
 }
 
-// newCompressor returns nil for Uncompressed. All levels are fast ones: the stream
-// is to keep up with a network.
+// newCompressor returns nil for Uncompressed. It uses the fastest levels, because the stream
+// has to keep up with a network.
 func newCompressor(dst io.Writer, compression Compression) (compressor, error) {
 	switch compression {
 	case Uncompressed:
@@ -113,10 +113,9 @@ func newCompressor(dst io.Writer, compression Compression) (compressor, error) {
 // may reuse it, and does not allocate per packet.
 //
 // In a pcap, a packet with another link type than the first is a [*LinkTypeError]. A packet
-// whose time the output cannot hold is a [*TimeError].
-// A packet with a time that the output cannot hold is an error, see
-// [WriterOptions.Holds]. The packets before such a packet are written. After an
-// error, the Writer writes nothing more, and every call returns that error.
+// whose time the output cannot hold is a [*TimeError]: see [WriterOptions.Holds]. The packets
+// before such a packet are written. After an error, the Writer writes nothing more, and every
+// call returns that error.
 func (w *Writer) Write(packets []Packet) error {
 	if w.err != nil || len(packets) == 0 {
 		return w.err
@@ -147,7 +146,7 @@ func (w *Writer) Write(packets []Packet) error {
 	return nil
 }
 
-// refuses says why a packet cannot be written.
+// refuses returns the reason why a packet cannot be written, or nil.
 func (w *Writer) refuses(packet *Packet) error {
 	switch {
 	case !w.options.Holds(packet.Time):
@@ -158,8 +157,8 @@ func (w *Writer) refuses(packet *Packet) error {
 	return nil
 }
 
-// maxBlockOverhead is what a packet takes besides its data at most: an interface
-// description block, the header, the options and the end of an enhanced packet block,
+// maxBlockOverhead is the maximum number of bytes that a packet takes besides its data: an
+// interface description block, the header, options and end of an enhanced packet block, and
 // padding.
 const maxBlockOverhead = 92
 
@@ -256,7 +255,7 @@ func (w *Writer) interfaceID(linkType LinkType) uint32 {
 	return uint32(len(w.interfaces) - 1)
 }
 
-// writeBlock hands the block on.
+// writeBlock writes the block, or gives it to the goroutine that writes.
 func (w *Writer) writeBlock() {
 	if w.err == nil && len(w.block) > 0 {
 		full := fullBlock{w.block, w.packets, w.bytes, w.header}
@@ -269,22 +268,22 @@ func (w *Writer) writeBlock() {
 	w.block, w.packets, w.bytes, w.header = w.block[:0], 0, 0, 0
 }
 
-// fullBlock is what a Writer has gathered.
+// fullBlock is a block that a Writer has filled.
 type fullBlock struct {
 	data           []byte
 	packets, bytes int64
 	header         int // bytes before the first packet of a pcap
 }
 
-// put writes a block, compressed frames as well: a packet that is counted as written has
-// left the process. That makes the output longer by less than 0.1 %.
+// put writes a block. It also flushes the compressor, so that a packet that is counted as
+// written has left the process. This makes the output longer by less than 0.1 %.
 func (w *Writer) put(block fullBlock) error {
 	n, err := w.dst.Write(block.data)
 	if err == nil && w.compressor != nil {
 		err = w.compressor.Flush()
 	}
 	if err != nil && w.compressor == nil && w.options.Written != nil {
-		w.options.Written(w.countWhole(block, n)) // a disk that is full takes a part
+		w.options.Written(w.countWhole(block, n)) // a full disk takes a part of the block
 	}
 	if err == nil && w.options.Written != nil {
 		w.options.Written(block.packets, block.bytes)
@@ -317,8 +316,9 @@ func (w *Writer) countWhole(block fullBlock, written int) (packets, bytes int64)
 	return packets, bytes
 }
 
-// backgroundBlocks are so many that a file is written in three quarters of the
-// time; one spares nothing, since each side waits for the other, and five no more.
+// backgroundBlocks is the number of blocks of a backgroundWriter. With three, writing a file
+// takes three quarters of the time. One saves nothing, because each side waits for the other,
+// and five save no more than three.
 const backgroundBlocks = 3
 
 // backgroundWriter writes blocks while the next one is filled.
@@ -350,7 +350,7 @@ func (w *Writer) newBackgroundWriter() *backgroundWriter {
 	return b
 }
 
-// exchange takes a full block for an empty one, or gives the error of one before.
+// exchange takes a full block and returns an empty one, or the error of an earlier block.
 func (w *Writer) exchange(block fullBlock) (empty []byte, err error) {
 	if w.background == nil {
 		w.background = w.newBackgroundWriter()
