@@ -139,10 +139,12 @@ func (w *watcher) run() {
 }
 
 // isWritten reports whether a file is known to be open for writing. It may still grow, even
-// if it has not for a while: tcpdump writes its last packets when it ends.
+// if it has not for a while: tcpdump writes its last packets when it ends. A file that was
+// overwritten just before has nothing of the next capture yet.
 func (w *watcher) isWritten() bool {
 	for _, s := range w.sightings {
-		if closing := w.closings.Of(s.path); closing.Known && !closing.IsClosed && s.file != nil {
+		isRead := s.file != nil || !s.isDecided
+		if closing := w.closings.Of(s.path); isRead && closing.Known && !closing.IsClosed {
 			return true
 		}
 	}

@@ -435,6 +435,45 @@ func TestFollowWaitsForToolsThatEnd(t *testing.T) {
 	}
 }
 
+// TestFollowWaitsForTheNextOfARing stops after a file has been overwritten and before its
+// writer, which has the next packets in a buffer, writes anything.
+func TestFollowWaitsForTheNextOfARing(t *testing.T) {
+	folder := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := writer{t, folder}
+		w.rewrite("a", somePackets(0, 100))
+		f := NewFollower(NewCaptures(files.NewPool(100, nil), 1e9, 0), folderOf(folder, 0), Options{Trouble: strict})
+		defer f.Close()
+		go func() {
+			time.Sleep(3 * time.Second) // until all of it has been read
+			file, err := os.Create(w.path("a"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			time.Sleep(4 * scanInterval)
+			f.Stop()
+			time.Sleep(900 * time.Millisecond)
+			_, _ = file.Write(somePackets(100, 1))
+			file.Close()
+		}()
+		packets, batch := 0, make([]stream.Packet, 100)
+		for {
+			n, err := f.Read(batch)
+			packets += n
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if packets != 101 {
+			t.Errorf("%d packets, wanted 101", packets)
+		}
+	})
+}
+
 func TestFollowEndsWithItsFolder(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "live")
 	if err := os.Mkdir(folder, 0o777); err != nil {
