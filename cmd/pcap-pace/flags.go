@@ -106,16 +106,19 @@ func parseRate(flags *tool.Flags, flag string) (schedule.Rate, error) {
 	return rate, nil
 }
 
+// startHint is for a value of --start-at that is no time or is in the past.
+const startHint = "give a time in the future, such as \"$(date -d '+5 seconds' +%s)\""
+
 // readStart reads --start-at and --lead.
 func (c *config) readStart(flags *tool.Flags) (err error) {
 	if text := flags.String("start-at"); text != "" {
 		moment, err := tool.ParseTime("start-at", text)
 		if err != nil {
-			return err
+			return tool.WithHint(err, startHint)
 		}
 		if late := time.Since(time.Unix(0, moment)); late > 0 && !c.asap {
 			return tool.UsageErrorf("--start-at %q is %v ago", text, late.Round(time.Millisecond)).
-				WithHint("wanted a time in the future, such as \"$(date -d '+5 seconds' +%s)\"")
+				WithHint(startHint)
 		}
 		c.startAt, c.lead = &moment, startLead
 	}

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Bench compares the tools with what else does the job. scripts/bench runs it, in the folder
+// Bench compares the tools with other programs that do the same. scripts/bench runs it, in the folder
 // of the project.
 //
 // A contest measures contenders in turn, prints the medians and checks claims about them.

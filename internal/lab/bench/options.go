@@ -15,9 +15,9 @@ import (
 
 const helpText = `usage: scripts/bench [FLAG ...] [map] [merge] [pipe] [archive] [send] [timing]
 
-Compares the tools with what else does the job. Without names, everything is measured. pipe,
-send and timing run in a network namespace of their own. The figures of timing mean something
-on a quiet machine only.
+Compares the tools with other programs that do the same. Without names, it measures everything.
+pipe, send and timing run in a network namespace of their own. The figures of timing are valid
+only on a quiet machine.
 
 `
 
