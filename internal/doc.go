@@ -1,26 +1,26 @@
 // Package internal holds everything but the tools and the public package stream. It has no
 // code of its own: this page describes the architecture.
 //
-// # Floors
+// # Layers
 //
 // Imports run downwards only:
 //
-//	cmd/pcap-*                        the six tools, each whole in its folder
-//	input                             operands, folders, records and tarballs to open captures
-//	tool                              what all tools share towards the user
+//	cmd/pcap-*                        the six tools, each complete in its folder
+//	input                             operands, folders, records and tarballs become open captures
+//	tool                              what the user meets in all tools
 //	chart                             records drawn in a terminal and as SVG
 //	archive compare duplicates        the engines
 //	  filter merge rewrite schedule
 //	  survey tunnel wire
 //	frame                             link headers, VLAN, IP, checksums, hashes of flows
 //	stream                            captures read and written
-//	files record gunzip bunzip2       the ground
+//	files record gunzip bunzip2       files, records and decompression
 //	  unxz unframe privilege
 //	duration plural                   durations, and numbers with nouns, for messages
 //
-// lab and acceptance stand beside the house: they test it.
+// lab and acceptance test the other packages, and are not part of the tools.
 //
-// # The way of a packet
+// # The path of a packet
 //
 // A stream.Reader reads it from a file, a pipe or a member of a tarball. Package input
 // decides which captures are read and in which order they are played. Package tunnel takes
