@@ -19,8 +19,8 @@ import (
 	"pcap-replay/internal/lab"
 )
 
-// floors are the floors of the house. A package imports only from floors below its own.
-var floors = map[string]int{
+// layers has the layer of each package. A package imports only from layers below its own.
+var layers = map[string]int{
 	"internal/duration": 0, "internal/plural": 0,
 	"internal/gunzip": 1, "internal/bunzip2": 1, "internal/unxz": 1, "internal/unframe": 1, "internal/record": 1, "internal/files": 1, "internal/privilege": 1,
 	"stream":           2,
@@ -73,13 +73,13 @@ func TestImportsRunDownwards(t *testing.T) {
 			continue
 		}
 		seen++
-		floor, known := floors[name]
+		layer, known := layers[name]
 		if !known {
-			t.Errorf("%s has no floor", name)
+			t.Errorf("%s has no layer", name)
 		}
 		for _, imported := range p.Imports {
-			if below, ours := strings.CutPrefix(imported, module); ours && floors[below] >= floor {
-				t.Errorf("%s, on floor %d, imports %s, on floor %d", name, floor, below, floors[below])
+			if below, ours := strings.CutPrefix(imported, module); ours && layers[below] >= layer {
+				t.Errorf("%s, on layer %d, imports %s, on layer %d", name, layer, below, layers[below])
 			}
 		}
 	}
