@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"os"
@@ -290,8 +289,8 @@ func (s *surveyor) surveyCapture(in input.File, src io.Reader, size int64) (*map
 		return nil, s.ctx.Err()
 	case reader.Sections() == 0 && err != nil:
 		return nil, err
-	case reader.Sections() == 0 && in.Found && !input.LooksLikeCapture(in.Path):
-		return nil, fmt.Errorf("%w: empty", stream.ErrNotCapture)
+	case reader.Sections() == 0 && !in.IsCaptureIfEmpty():
+		return nil, input.ErrEmpty
 	case err != nil:
 		c := &result.capture
 		c.Damage = append(c.Damage, record.Damage{Offset: reader.Offset(), Record: c.Packets + 1, Reason: files.WithoutPath(err).Error()})

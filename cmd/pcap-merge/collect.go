@@ -241,6 +241,10 @@ func (m *merging) peekOne(c *candidate, reader *merge.Peeker) {
 	if !info.Mode().IsRegular() {
 		return
 	}
+	if info.Size() == 0 && !c.IsCaptureIfEmpty() {
+		c.err = input.ErrEmpty
+		return
+	}
 	if c.record != nil && m.useRecord(c) {
 		return
 	}

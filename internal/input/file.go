@@ -31,6 +31,10 @@ type File struct {
 // Display is the name for messages, safe for a terminal.
 func (f File) Display() string { return files.Display(f.Path, f.Archive) }
 
+// IsCaptureIfEmpty reports whether the file counts as a capture without packets if it is
+// empty: it does if it was named, or if its name is that of a capture.
+func (f File) IsCaptureIfEmpty() bool { return !f.Found || LooksLikeCapture(f.Path) }
+
 // Names selects files of folders and members of tarballs.
 type Names struct {
 	match  *regexp.Regexp // matches the path below the folder; nil for all

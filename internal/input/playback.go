@@ -266,9 +266,11 @@ func (p *Playback) settle(err error) error {
 			p.problems.Damage(p.current, damage)
 		}
 		return p.problems.Stop()
-	case err == io.EOF:
+	case err == io.EOF && (p.reader.Sections() > 0 || p.current.IsCaptureIfEmpty()):
 		p.closeFile()
 		return nil
+	case err == io.EOF:
+		err = ErrEmpty
 	case p.ctx.Err() != nil:
 		return p.ctx.Err()
 	}

@@ -2,6 +2,7 @@ package input
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 
@@ -112,7 +113,7 @@ func (p *Problems) Failed(file File, err error) {
 // NotCapture reports a file that is not a capture. It is a failure if the file was named, or if
 // its name is that of a capture. Other files are skipped, and WarnSkipped counts them.
 func (p *Problems) NotCapture(file File, err error) (failed bool) {
-	if !file.Found || LooksLikeCapture(file.Path) {
+	if file.IsCaptureIfEmpty() {
 		p.Failed(file, err)
 		return true
 	}
@@ -120,6 +121,10 @@ func (p *Problems) NotCapture(file File, err error) (failed bool) {
 	p.Report.Skipped(file.Path, file.Archive, err.Error(), 0)
 	return false
 }
+
+// ErrEmpty is the error of NotCapture for an empty file that is only found in a folder: see
+// [File.IsCaptureIfEmpty].
+var ErrEmpty = fmt.Errorf("%w: empty", stream.ErrNotCapture)
 
 // Skip leaves out a file of a folder. WarnSkipped prints the reason, such as "is a device".
 func (p *Problems) Skip(file File, reason string) {
