@@ -129,6 +129,30 @@ func (p *Playback) checkOverlaps(list []timedFile, flags *tool.Flags) error {
 	return nil
 }
 
+// sectionTimes has the times of a section, as far as it has been played.
+type sectionTimes struct{ first, latest int64 }
+
+// watchSections warns of the first section of a file or stream that begins between the times
+// of the section before it. Both are played one after another. A repeated capture begins with
+// the same time, and is played again.
+func (p *Playback) watchSections(batch []stream.Packet, begins bool) {
+	first, latest := batch[0].Time, batch[len(batch)-1].Time
+	if !begins {
+		p.times.latest = max(p.times.latest, latest)
+		return
+	}
+	before := p.times
+	p.times = sectionTimes{first, max(first, latest)}
+	overlap := min(rotationOverlap, (before.latest-before.first)/2)
+	if p.section == 1 || p.again || p.overlaps || first <= before.first || first >= before.latest-overlap {
+		return
+	}
+	p.overlaps = true
+	p.problems.Messages.Warnf("%s: captures %d and %d in it overlap in time and are played one after another: the second begins at %s, and the first has packets of %s",
+		p.current.Display(), p.section-1, p.section, record.Time(first), record.Time(before.latest))
+	p.problems.Messages.Hint("pcap-merge sorts the packets by time: put it before this tool in the pipeline")
+}
+
 // checkSorted refuses captures of folders that are not in the order of time. Captures that
 // are named stay in the order of the operands.
 func (p *Playback) checkSorted(list []timedFile, flags *tool.Flags) error {

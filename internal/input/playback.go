@@ -34,10 +34,13 @@ type Playback struct {
 	read    atomic.Int64 // size of the open file
 	before  int64        // size of the files that have been played
 	section int          // of the last packets: its number in the file, counted from 1
+	times   sectionTimes // of section
 
 	again  bool // the files have been played, and their problems have been reported
 	named  int  // files, including those that cannot be read
 	failed int
+
+	overlaps bool // two sections overlap, and that has been reported
 }
 
 // BatchPackets is the number of packets that are read at a time: enough to make a system
@@ -158,6 +161,7 @@ func (p *Playback) Read(batch []stream.Packet) (n int, begins bool, err error) {
 			p.head.forget()
 			begins := p.section != p.reader.Sections()
 			p.section = p.reader.Sections()
+			p.watchSections(batch[:n], begins)
 			return n, begins, nil
 		}
 		if err != nil {
