@@ -334,6 +334,8 @@ func (r *Reader) nextBlock() error {
 	}
 	problem, lost := "", int64(length)
 	switch {
+	case kind == blockInterface && len(r.interfaces) == maxInterfaces:
+		return r.skipInterfaces()
 	case kind == blockInterface:
 		problem, lost = r.addInterface(block)
 		r.start += int(length)
@@ -420,15 +422,32 @@ func (r *Reader) addInterface(block []byte) (problem string, lost int64) {
 	if len(block) < 20 {
 		return fmt.Sprintf("interface description block: wanted 20 bytes, got %d", len(block)), int64(len(block))
 	}
-	if len(r.interfaces) == maxInterfaces {
-		return fmt.Sprintf("over %d interfaces", maxInterfaces), int64(len(block))
-	}
 	options, problem := parseInterfaceOptions(order, block[16:len(block)-4])
 	linkType, snaplen := linkTypeOf(order.Uint16(block[8:])), order.Uint32(block[12:])
 	r.interfaces = append(r.interfaces, networkInterface{linkType, snaplen, options.fcsLength, newInterfaceClock(options.resolution, options.offset)})
 	r.section.addSnaplen(snaplen, len(r.interfaces) == 1)
 	r.addLinkType(linkType)
 	return problem, 0
+}
+
+// skipInterfaces skips the interface description blocks for which there is no room and which
+// follow one another, and returns one damage for all of them: a stream may have millions. It
+// returns after at most maxBlockLength bytes and a block, as after any other block.
+func (r *Reader) skipInterfaces() error {
+	damage := r.damage(fmt.Sprintf("over %d interfaces", maxInterfaces))
+	length := r.order.Uint32(r.unread()[4:]) // of the first block, which nextBlock has checked
+	for {
+		r.start += int(length)
+		r.previous = r.start
+		damage.Lost += int64(length)
+		if damage.Lost >= maxBlockLength || !r.fill(minBlockLength) || r.order.Uint32(r.unread()) != blockInterface {
+			return damage
+		}
+		length = r.order.Uint32(r.unread()[4:])
+		if !isBlockLength(length) || !r.fill(int(length)) || r.order.Uint32(r.unread()[length-4:]) != length {
+			return damage
+		}
+	}
 }
 
 // interfaceOptions has the options of an interface about its timestamps and frames.
