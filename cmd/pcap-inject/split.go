@@ -18,7 +18,7 @@ type splitter struct {
 	text       string          // of --split
 	expression *filter.Packets // or nil
 	clients    *frame.Clients  // or nil; without both, the capture gives the direction
-	undecided  atomic.Int64    // packets
+	warned     bool            // of a packet that could not be decided
 }
 
 // The values of --split that are words instead of expressions.
@@ -67,7 +67,8 @@ func (s *splitter) decide(packets []stream.Packet, messages *tool.Messages) erro
 		if err := s.direct(packet); err != nil {
 			return err
 		}
-		if packet.Direction == stream.DirectionUnknown && s.undecided.Add(1) == 1 {
+		if packet.Direction == stream.DirectionUnknown && !s.warned {
+			s.warned = true
 			s.warn(packet, messages)
 		}
 	}
@@ -118,6 +119,7 @@ type splitSender struct{ sides [2]splitSide }
 type splitSide struct {
 	socket        wire.Sender
 	frames, bytes atomic.Int64
+	undecided     atomic.Int64 // frames of which --split could not tell the interface
 }
 
 func newSplitSender(first, second wire.Sender) *splitSender {
@@ -152,10 +154,14 @@ func (s *splitSender) Send(packets []stream.Packet) (sent int, err error) {
 
 func (s *splitSide) send(packets []stream.Packet) (sent int, err error) {
 	sent, err = s.socket.Send(packets)
-	bytes := 0
+	bytes, undecided := 0, 0
 	for i := range packets[:sent] {
 		bytes += len(packets[i].Data)
+		if packets[i].Direction == stream.DirectionUnknown {
+			undecided++
+		}
 	}
+	s.undecided.Add(int64(undecided))
 	s.frames.Add(int64(sent))
 	s.bytes.Add(int64(bytes))
 	return sent, err

@@ -124,9 +124,6 @@ func (in *injection) describeEgresses(s *record.InjectSummary) {
 			of.Skipped, of.Padded, of.Truncated, of.Segmented = skipped, padded, truncated, segmented
 		}
 	}
-	if in.config.split != nil {
-		s.Undecided = in.config.split.undecided.Load()
-	}
 }
 
 // sayNothingLeft reports that the filter has left out every packet.
@@ -189,7 +186,6 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 		{s.Truncated, "truncated"},
 		{s.Segmented, "cut into segments, so that there were " + plural.Of(s.Frames, "frame")},
 		{s.OutOfOrder, "out of order, and sent at once"},
-		{s.Undecided, "not decided by --split, which belong to the first interface"},
 	} {
 		if count.number > 0 {
 			in.run.Messages.Say(plural.Of(count.number, "packet") + " " + count.text)
@@ -197,6 +193,9 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 	}
 	if text := in.feeder.rewriter.Explain(); text != "" {
 		in.run.Messages.Say(text)
+	}
+	if s.Undecided > 0 {
+		in.run.Messages.Say(plural.Of(s.Undecided, "frame") + " left on the first interface because --split could not decide")
 	}
 	for _, i := range s.Interfaces {
 		in.run.Messages.Say(fmt.Sprintf("%s sent %s, %s", i.Interface, plural.Of(i.Frames, "frame"), plural.Of(i.Bytes, "byte")))

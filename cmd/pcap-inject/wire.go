@@ -80,6 +80,7 @@ func (s *wireSink) describe(summary *record.InjectSummary) {
 			return
 		}
 		figures.Frames, figures.Bytes = s.split.sides[i].sent()
+		summary.Undecided += s.split.sides[i].undecided.Load()
 		summary.Interfaces = append(summary.Interfaces, figures)
 	}
 }

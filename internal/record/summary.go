@@ -113,7 +113,8 @@ type InjectSummary struct {
 	Undelivered int64          `json:"undelivered,omitempty"`
 	Device      *Device        `json:"device,omitempty"`
 	Decap       *Decapsulation `json:"decap,omitempty"`
-	// Undecided counts packets of which --split could not tell the interface.
+	// Undecided counts frames that left on the first interface because --split could not
+	// tell theirs.
 	Undecided int64 `json:"undecided,omitempty"`
 	// Interfaces are those of --split, in the order of -i.
 	Interfaces []InterfaceSummary `json:"interfaces,omitempty"`
