@@ -77,13 +77,12 @@ func (p *packet) event(event string, number int64) record.Unmatched {
 		time := record.Time(p.time)
 		e.Time = &time
 	}
-	const etherTypeIPv6 = 0x86dd
 	source, destination := netip.Addr{}, netip.Addr{}
 	switch {
 	case p.ttl == 0 && p.protocol == 0: // not IP
 		e.Protocol = fmt.Sprintf("0x%04x", p.etherType)
 		return e
-	case p.etherType == etherTypeIPv6:
+	case p.etherType == frame.EtherTypeIPv6:
 		source, destination = netip.AddrFrom16([16]byte(p.addresses[:16])), netip.AddrFrom16([16]byte(p.addresses[16:]))
 	default:
 		source, destination = netip.AddrFrom4([4]byte(p.addresses[:4])), netip.AddrFrom4([4]byte(p.addresses[4:8]))
