@@ -47,7 +47,7 @@ type feeder struct {
 	started int64 // when the first packet arrived
 	arrival int64 // when the source delivered the current packets
 	held    int64 // how long full rings have delayed reading
-	taken   int64 // packets, for limit
+	queued  int64 // packets that go into the rings, for limit
 
 	in, filtered, overlong, outOfOrder, disorder atomic.Int64
 	reported                                     [frame.SkipReasons]int64 // skipped packets
@@ -206,7 +206,7 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 		if !f.asap {
 			departure = f.axis.Departure(&packets[i])
 		}
-		if f.end > 0 && departure >= f.end || f.limit > 0 && f.taken >= f.limit {
+		if f.end > 0 && departure >= f.end || f.limit > 0 && f.queued >= f.limit {
 			return errEnded
 		}
 		f.trim(&packets[i])
@@ -219,7 +219,7 @@ func (f *feeder) putAll(packets []stream.Packet) error {
 			}
 			continue
 		}
-		f.taken++
+		f.queued++
 		for j := range frames {
 			if !f.put(&frames[j], departure, j == len(frames)-1) {
 				return errEnded

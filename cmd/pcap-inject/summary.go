@@ -167,15 +167,15 @@ func (in *injection) saySummary(s *record.InjectSummary) {
 	if s.Verified != nil {
 		in.run.Messages.Say(fmt.Sprintf("lateness %s, by the kernel's timestamps of %s", latenessText(s.Verified), plural.Of(s.Stamped, "frame")))
 	}
-	taken := int64(0)
+	decapsulated := int64(0)
 	if s.Decap != nil {
-		taken = s.Decap.Packets
+		decapsulated = s.Decap.Packets
 	}
 	for _, count := range []struct {
 		number int64
 		text   string
 	}{
-		{taken, "taken out of a tunnel"},
+		{decapsulated, "taken out of a tunnel"},
 		{s.Filtered, "filtered out"},
 		{s.Skipped.Oversize, "not sent: longer than can be sent"},
 		{s.Skipped.Short, "not sent: the capture holds too little"},
