@@ -238,9 +238,9 @@ func (p *pacer) release(writer *stream.Writer, packets []stream.Packet) error {
 			}
 			count = p.countDue(p.departures[first:len(packets)])
 		}
-		due := packets[first : first+count]
-		p.config.rewriter.Rewrite(due)
-		if err := writer.Write(due); err != nil {
+		ready := packets[first : first+count]
+		p.config.rewriter.Rewrite(ready)
+		if err := writer.Write(ready); err != nil {
 			var linkTypes *stream.LinkTypeError
 			if errors.As(err, &linkTypes) {
 				err = files.Named(p.playback.Current(), err)
