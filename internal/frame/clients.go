@@ -102,8 +102,9 @@ func parseDatagram(network []byte, etherType uint16) (d datagram, ok bool) {
 		fragment := binary.BigEndian.Uint16(network[6:])
 		d.isFragment = fragment&(moreFragment|fragmentMask) != 0
 		if header := int(network[0]&0x0f) * 4; header >= MinIPv4Length && header <= len(network) && fragment&fragmentMask == 0 {
-			d.payload = network[header:]
-			d.passAuthentication()
+			if behind, isWhole := PassAuthentication(d.protocol, network[header:]); isWhole {
+				d.protocol, d.payload = behind.Protocol, behind.Rest
+			}
 		}
 		return d, true
 	case etherType == EtherTypeIPv6 && len(network) >= IPv6Length && network[0]>>4 == 6:
@@ -112,18 +113,6 @@ func parseDatagram(network []byte, etherType uint16) (d datagram, ok bool) {
 		return d, true
 	}
 	return d, false
-}
-
-// passAuthentication goes behind authentication headers in IPv4: RFC 4302, section 3.1.
-func (d *datagram) passAuthentication() {
-	for d.protocol == ProtocolAuthentication {
-		header := Extensions{Protocol: d.protocol, Rest: d.payload}
-		if !header.Next() {
-			d.payload = nil
-			return
-		}
-		d.protocol, d.payload = header.Protocol, header.Rest
-	}
 }
 
 // skipExtensions goes behind the extension headers.

@@ -64,3 +64,16 @@ func (e *Extensions) pass() bool {
 	e.Protocol, e.Rest = e.Header[0], e.Rest[length:]
 	return true
 }
+
+// PassAuthentication goes behind the authentication headers that follow an IPv4 header: RFC
+// 4302, section 3.1. protocol and rest are what follows the IPv4 header. It returns what
+// follows the last of them, or isWhole false if rest ends within one.
+func PassAuthentication(protocol uint8, rest []byte) (behind Extensions, isWhole bool) {
+	behind = Extensions{Protocol: protocol, Rest: rest}
+	for behind.Protocol == ProtocolAuthentication {
+		if !behind.Next() {
+			return behind, false
+		}
+	}
+	return behind, true
+}

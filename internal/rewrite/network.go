@@ -108,24 +108,14 @@ func (r *Rewriter) rewriteIPv4(ip []byte, quote quotation) (difference uint64) {
 		return difference
 	}
 	p.isFirst = fragment&moreFragments != 0
-	if !p.passAuthentication() {
+	behind, isWhole := frame.PassAuthentication(p.protocol, p.payload)
+	if !isWhole {
 		r.missPorts(Cut, quote)
 		return difference
 	}
+	p.whole = max(p.whole-(len(p.payload)-len(behind.Rest)), 0)
+	p.protocol, p.payload = behind.Protocol, behind.Rest
 	return difference + r.rewriteTransport(&p)
-}
-
-// passAuthentication goes behind authentication headers: RFC 4302, section 3.1. It returns
-// false if the packet ends in one.
-func (p *packet) passAuthentication() bool {
-	for p.protocol == frame.ProtocolAuthentication {
-		header := frame.Extensions{Protocol: p.protocol, Rest: p.payload}
-		if !header.Next() {
-			return false
-		}
-		p.protocol, p.payload, p.whole = header.Protocol, header.Rest, max(p.whole-len(header.Header), 0)
-	}
-	return true
 }
 
 // missIP notes that the IP header cannot be changed. A router may quote any part of a packet,

@@ -21,7 +21,16 @@ func (w *walk) leaveIPv4(kinds kindSet) (Kind, reason) {
 		w.limit(w.at + total)
 	}
 	fragment := binary.BigEndian.Uint16(header[6:])
-	return w.leave(kinds, header[9], w.at+length, fragment&(moreFragments|fragmentOffset) != 0, fragment&fragmentOffset != 0)
+	isFragment, isLater := fragment&(moreFragments|fragmentOffset) != 0, fragment&fragmentOffset != 0
+	protocol, offset := header[9], w.at+length
+	if protocol == frame.ProtocolAuthentication && !isLater && w.has(offset, 0) {
+		behind, isWhole := frame.PassAuthentication(protocol, w.data[offset:w.end])
+		if !isWhole {
+			return noKind, noReason
+		}
+		protocol, offset = behind.Protocol, w.end-int32(len(behind.Rest))
+	}
+	return w.leave(kinds, protocol, offset, isFragment, isLater)
 }
 
 // leaveIPv6 skips an IPv6 header with its extension headers, and the header of the

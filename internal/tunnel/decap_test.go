@@ -29,9 +29,11 @@ const (
 	in4     = "45000000 00000000 40%s0000 0a000003 0a000004 " // in a template: %s is the protocol
 	in6     = "60000000 0000%s40 fd000000000000000000000000000003 fd000000000000000000000000000004 "
 	inFrame = "02000000aaaa 02000000bbbb 0800 " + ip4
-	raw     = stream.LinkTypeRaw
-	ether   = stream.LinkTypeEthernet
-	cooked  = "0000 0001 0006 0a0b0c0d0e0f0000 "
+	// authentication is an authentication header before IPv4, without options: RFC 4302.
+	authentication = "0402 0000 00000001 00000002 01234567 "
+	raw            = stream.LinkTypeRaw
+	ether          = stream.LinkTypeEthernet
+	cooked         = "0000 0001 0006 0a0b0c0d0e0f0000 "
 )
 
 func over(template, protocol string) string { return strings.Replace(template, "%s", protocol, 1) }
@@ -100,6 +102,11 @@ func TestDecap(t *testing.T) {
 		{"4 in 6", "ipip", 0, ether, macs + "86dd" + over(in6, "04") + ip4, ether, macs + "0800" + ip4, noReason},
 		{"6 in 6", "ipip", 0, ether, macs + "86dd" + over(in6, "29") + ip6, ether, macs + "86dd" + ip6, noReason},
 		{"behind destination options", "ipip", 0, ether, macs + "86dd" + over(in6, "3c") + "0400010400000000" + ip4, ether, macs + "0800" + ip4, noReason},
+		{"behind an authentication header", "ipip", 0, ether, macs + "0800" + over(in4, "33") + authentication + ip4, ether, macs + "0800" + ip4, noReason},
+		{"GRE behind two authentication headers", "gre", 0, ether, macs + "0800" + over(in4, "33") + "3302 0000 00000001 00000002 01234567" + "2f02 0000 00000001 00000002 01234567" + "0000 0800" + ip4, ether, macs + "0800" + ip4, noReason},
+		{"authentication header in IPv6", "ipip", 0, ether, macs + "86dd" + over(in6, "33") + authentication + ip4, ether, macs + "0800" + ip4, noReason},
+		{"first fragment behind an authentication header", "ipip", 0, ether, macs + "0800 45000000 00002000 40330000 0a000003 0a000004" + authentication + ip4, ether, "", outerFragment},
+		{"later fragment of an authentication header", "ipip", 0, ether, macs + "0800 45000000 00000010 40330000 0a000003 0a000004" + authentication + ip4, ether, "", noReason},
 		{"first fragment", "ipip", 0, ether, macs + "0800 45000000 00002000 40040000 0a000003 0a000004" + ip4, ether, "", outerFragment},
 		{"later fragment", "gre", 0, ether, macs + "0800 45000000 00000010 402f0000 0a000003 0a000004" + ip4, ether, "", outerFragment},
 		{"fragment of IPv6", "ipip", 0, ether, macs + "86dd" + over(in6, "2c") + "0400000900000001" + ip4, ether, "", outerFragment},
