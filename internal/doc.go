@@ -16,7 +16,7 @@
 //	stream                            captures read and written
 //	files record gunzip bunzip2       files, records and decompression
 //	  unxz unframe privilege
-//	duration plural                   durations, and numbers with nouns, for messages
+//	duration plural                   durations, sums of times, and numbers with nouns
 //
 // lab and acceptance test the other packages, and are not part of the tools.
 //

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pcap-replay/internal/duration"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/merge"
@@ -159,9 +160,9 @@ func (m *merging) play(writer *stream.Writer) error {
 		if span.IsEmpty() {
 			return nil // so will the next round be
 		}
-		shift = schedule.Later(shift, span.Round())
+		shift = duration.After(shift, span.Round())
 		m.again = true
-		if end := schedule.Later(span.Latest(), shift); !m.config.writer.Holds(end) || end == math.MaxInt64 {
+		if end := duration.After(span.Latest(), shift); !m.config.writer.Holds(end) || end == math.MaxInt64 {
 			return m.sayRoundsLeftOut(round)
 		}
 	}
@@ -220,7 +221,7 @@ func (m *merging) playOnce(writer *stream.Writer, shift int64, span *schedule.Sp
 		if m.config.loop != 1 {
 			span.Add(kept)
 			for i := range kept {
-				kept[i].Time = schedule.Later(kept[i].Time, shift)
+				kept[i].Time = duration.After(kept[i].Time, shift)
 			}
 		}
 		if err := m.write(writer, kept); err != nil {

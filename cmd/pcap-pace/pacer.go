@@ -274,7 +274,7 @@ func (p *pacer) stamp(packets []stream.Packet) {
 		departure := p.axis.Departure(&packets[i])
 		p.departures[i] = departure
 		if !p.config.keep {
-			packets[i].Time = schedule.Later(p.base, departure)
+			packets[i].Time = duration.After(p.base, departure)
 		}
 	}
 	outOfOrder, disorder := p.axis.OutOfOrder()
@@ -284,7 +284,7 @@ func (p *pacer) stamp(packets []stream.Packet) {
 
 // due is when to write a packet with this departure.
 func (p *pacer) due(departure int64) int64 {
-	return schedule.Later(p.epoch, departure) - int64(p.config.lead)
+	return duration.After(p.epoch, departure) - int64(p.config.lead)
 }
 
 // waitFor waits for a departure, after flushing everything before it.

@@ -1,4 +1,4 @@
-// Package duration writes durations for people.
+// Package duration writes durations for people, and adds them to times without overflow.
 package duration
 
 import (

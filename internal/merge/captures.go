@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 
+	"pcap-replay/internal/duration"
 	"pcap-replay/internal/files"
 	"pcap-replay/stream"
 )
@@ -59,7 +60,7 @@ type Contents struct {
 }
 
 // start is the time at which a merge has to open a capture.
-func (c Contents) start(window int64) int64 { return max(c.Earliest, before(c.First, window)) }
+func (c Contents) start(window int64) int64 { return max(c.Earliest, duration.Before(c.First, window)) }
 
 // UnknownDisorder means that the merge has to measure the disorder.
 const UnknownDisorder = -1

@@ -3,12 +3,13 @@ package merge
 import (
 	"math"
 
+	"pcap-replay/internal/duration"
 	"pcap-replay/stream"
 )
 
 // isTooLate reports whether a packet with this time is too late to be sorted into those
 // before it, whose latest time is latest: see the package comment.
-func isTooLate(time, latest, window int64) bool { return time < before(latest, window) }
+func isTooLate(time, latest, window int64) bool { return time < duration.Before(latest, window) }
 
 // position is how far an input has been read.
 type position struct {
@@ -25,7 +26,9 @@ func (p position) isBefore(other position) bool {
 
 // plus returns the position from which no packet is sorted into those up to p: a window
 // later.
-func (p position) plus(window int64) position { return position{p.steps, after(p.latest, window)} }
+func (p position) plus(window int64) position {
+	return position{p.steps, duration.After(p.latest, window)}
+}
 
 // furthest is the later one of two positions.
 func furthest(a, b position) position {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pcap-replay/internal/duration"
 	"pcap-replay/stream"
 )
 
@@ -270,7 +271,7 @@ func (f *Follower) isDue() bool {
 // due is the time up to which no file that is waited for can still have an earlier packet.
 func (f *Follower) due() int64 {
 	if last := f.lastOf(); last != nil {
-		return before(last.held.latest, f.captures.window)
+		return duration.Before(last.held.latest, f.captures.window)
 	}
 	return math.MaxInt64
 }
@@ -279,7 +280,7 @@ func (f *Follower) due() int64 {
 func (f *Follower) settle(file *followed) {
 	file.due = math.MaxInt64
 	if file.grows(f.patience()) {
-		file.due = before(file.held.latest, f.captures.window)
+		file.due = duration.Before(file.held.latest, f.captures.window)
 	}
 	f.play(file)
 }

@@ -24,7 +24,6 @@ package merge
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"pcap-replay/stream"
 )
@@ -152,20 +151,4 @@ func (l *linkTypes) check(input *Input, linkType stream.LinkType) error {
 		return &LinkTypesError{l.first, input, l.known, linkType}
 	}
 	return nil
-}
-
-// after adds a duration to a time, without overflow.
-func after(time, duration int64) int64 {
-	if sum := time + duration; sum >= time {
-		return sum
-	}
-	return math.MaxInt64
-}
-
-// before subtracts a duration from a time, without overflow.
-func before(time, duration int64) int64 {
-	if difference := time - duration; difference <= time {
-		return difference
-	}
-	return math.MinInt64
 }

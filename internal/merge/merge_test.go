@@ -737,12 +737,6 @@ func TestEndsOfTime(t *testing.T) {
 	}
 }
 
-func TestTimesDoNotWrapRound(t *testing.T) {
-	if after(math.MaxInt64-1, 5) != math.MaxInt64 || after(1, 2) != 3 || before(math.MinInt64+1, 5) != math.MinInt64 || before(3, 2) != 1 {
-		t.Error("a time wrapped round")
-	}
-}
-
 // TestFileThatShrinksWhileItIsRead truncates a file. The other files are read to their end.
 func TestFileThatShrinksWhileItIsRead(t *testing.T) {
 	folder := t.TempDir()

@@ -3,6 +3,7 @@ package merge
 import (
 	"math"
 
+	"pcap-replay/internal/duration"
 	"pcap-replay/stream"
 )
 
@@ -53,7 +54,7 @@ func (r *reorderer) Next() ([]stream.Packet, error) {
 
 // release returns the held packets before which no later packet can be sorted.
 func (r *reorderer) release() []stream.Packet {
-	due := before(r.held.latest, r.hold)
+	due := duration.Before(r.held.latest, r.hold)
 	if r.err != nil {
 		due = math.MaxInt64
 	}

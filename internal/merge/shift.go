@@ -61,7 +61,7 @@ func (i *Input) move(by int64) error {
 			return &ShiftError{Time: *moment, Shift: by}
 		}
 		if !ok { // the range of all packets may have a wrong time
-			moved = after(*moment, by)
+			moved = math.MaxInt64
 			if by < 0 {
 				moved = math.MinInt64
 			}

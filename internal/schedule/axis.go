@@ -3,6 +3,7 @@ package schedule
 import (
 	"time"
 
+	"pcap-replay/internal/duration"
 	"pcap-replay/stream"
 )
 
@@ -96,11 +97,11 @@ func (a *Axis) advance(packet *stream.Packet) bool {
 	case !a.started:
 		a.started = true
 		if a.start != nil && packet.Time > *a.start {
-			a.position = Later(a.position, distance(*a.start, packet.Time))
+			a.position = duration.After(a.position, distance(*a.start, packet.Time))
 		}
 		a.beginAt(packet.Time)
 	case a.begins:
-		a.position = Later(a.position, a.seam(packet.Time))
+		a.position = duration.After(a.position, a.seam(packet.Time))
 		a.beginAt(packet.Time)
 	case packet.Time < a.span.latest:
 		a.outOfOrder++
@@ -108,7 +109,7 @@ func (a *Axis) advance(packet *stream.Packet) bool {
 		a.span.add(packet.Time)
 		return false
 	default:
-		a.position = Later(a.position, distance(a.span.latest, packet.Time))
+		a.position = duration.After(a.position, distance(a.span.latest, packet.Time))
 		a.span.add(packet.Time)
 	}
 	return true
@@ -125,7 +126,7 @@ func (a *Axis) advanceUntimed() bool {
 	moves := a.again
 	a.untimed, a.again = true, false
 	if moves {
-		a.position = Later(a.position, a.meanGap)
+		a.position = duration.After(a.position, a.meanGap)
 	}
 	return moves
 }

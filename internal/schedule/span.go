@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"pcap-replay/internal/duration"
 	"pcap-replay/stream"
 )
 
@@ -51,7 +52,7 @@ func (s *Span) Round() int64 {
 	if !ok {
 		gap = lonelyGap
 	}
-	return Later(s.length(), gap)
+	return duration.After(s.length(), gap)
 }
 
 func (s *Span) length() int64 { return distance(s.first, s.latest) }
@@ -68,13 +69,4 @@ func (s *Span) meanGap() (gap int64, ok bool) {
 // span the whole range.
 func distance(earlier, later int64) int64 {
 	return int64(min(uint64(later)-uint64(earlier), math.MaxInt64))
-}
-
-// Later adds nanoseconds, which are not negative, to a time. The result is at most the last
-// possible time.
-func Later(a, b int64) int64 {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
 }

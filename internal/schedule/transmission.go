@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pcap-replay/internal/duration"
 	"pcap-replay/stream"
 )
 
@@ -34,10 +35,10 @@ type Epoch struct {
 func (e *Epoch) Set(moment int64) { e.moment.Store(moment); e.set.Store(true) }
 
 // after returns the moment of a departure.
-func (e *Epoch) after(departure int64) int64 { return Later(e.moment.Load(), departure) }
+func (e *Epoch) after(departure int64) int64 { return duration.After(e.moment.Load(), departure) }
 
 // move moves the epoch to later, unless another transmission has moved it.
-func (e *Epoch) move(from, by int64) { e.moment.CompareAndSwap(from, Later(from, by)) }
+func (e *Epoch) move(from, by int64) { e.moment.CompareAndSwap(from, duration.After(from, by)) }
 
 // Refusal is the error of a frame that the sender did not send. The frame has left the
 // ring.
@@ -291,7 +292,7 @@ func (t *Transmission) due(slot int) int64 { return t.Epoch.after(t.Ring.departu
 // fixed epoch does not move, and all late packets up to the next one in time are one underrun.
 func (t *Transmission) underrun(slot int, now int64) *Underrun {
 	epoch, departure := t.Epoch.moment.Load(), t.Ring.departures[slot]
-	due := Later(epoch, departure)
+	due := duration.After(epoch, departure)
 	missing := t.Ring.arrivals[slot] - due
 	if missing > 0 {
 		if t.behind {
