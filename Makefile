@@ -36,8 +36,8 @@ all:
 test:
 	@scripts/test $(GOTESTFLAGS)
 
-# The packages in which goroutines share memory.
-# A Reader has goroutines only in its decompressors, and those of bzip2 are ours.
+# The packages in which goroutines share memory. Packages stream and compare have goroutines,
+# too, but those only pass buffers on, and the built tools use them: see race-tools.
 RACE_PACKAGES = ./internal/archive ./internal/bunzip2 ./internal/files ./internal/merge \
   ./internal/schedule ./internal/survey ./internal/tool ./internal/wire
 # The first takes two minutes with the race detector, and FuzzIndex makes each of its forgeries
