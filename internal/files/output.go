@@ -59,6 +59,8 @@ func Create(name string) (*Output, error) {
 		}
 	case isLink(name):
 		return nil, errors.New("is a dangling link")
+	case !errors.Is(err, fs.ErrNotExist): // such as a name that is too long, though that of the temporary file is not
+		return nil, err
 	}
 	temporary := Beside(name)
 	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)

@@ -2,7 +2,9 @@ package files
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -25,5 +27,25 @@ func TestTemporaryLeavesNoName(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(folder); err != nil || len(entries) > 0 {
 		t.Errorf("closed: %v, %v", entries, err)
+	}
+}
+
+// A name that the file cannot get is refused before anything is written.
+func TestNameTooLong(t *testing.T) {
+	folder := t.TempDir()
+	for _, c := range []struct {
+		length int
+		wanted bool
+	}{{maxName, true}, {maxName + 1, false}} {
+		out, err := Create(filepath.Join(folder, strings.Repeat("n", c.length)))
+		if (err == nil) != c.wanted {
+			t.Errorf("a name of %d bytes: %v", c.length, err)
+		}
+		if out != nil {
+			out.Abandon()
+		}
+	}
+	if entries, err := os.ReadDir(folder); err != nil || len(entries) > 0 {
+		t.Errorf("%d files are left, %v", len(entries), err)
 	}
 }
