@@ -15,7 +15,6 @@ import (
 	"pcap-replay/internal/merge"
 	"pcap-replay/internal/plural"
 	"pcap-replay/internal/record"
-	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
 	"pcap-replay/stream"
 )
@@ -152,14 +151,15 @@ func (m *merging) play(writer *stream.Writer) error {
 	m.captures.Free() // what the runs of Fold need takes its place
 	shift := int64(0)
 	for round := int64(0); m.config.loop == 0 || round < m.config.loop; round++ {
-		var span schedule.Span
 		m.config.rewriter.SetRound(round)
-		if err := m.playOnce(writer, shift, &span); err != nil {
+		count, err := m.playOnce(writer, shift)
+		if err != nil {
 			return err
 		}
-		if span.IsEmpty() {
+		if count == 0 {
 			return nil // so will the next round be
 		}
+		span := &m.config.selector.span
 		shift = duration.After(shift, span.Round())
 		m.again = true
 		if end := duration.After(span.Latest(), shift); !m.config.writer.Holds(end) || end == math.MaxInt64 {
@@ -189,10 +189,11 @@ func (m *merging) options(trouble func(*merge.Input, error) error) merge.Options
 	return merge.Options{Mixed: m.config.writer.PcapNG || m.config.selector.decap != nil, Trouble: trouble}
 }
 
-func (m *merging) playOnce(writer *stream.Writer, shift int64, span *schedule.Span) error {
+// playOnce writes one round, later by shift nanoseconds, and returns its number of packets.
+func (m *merging) playOnce(writer *stream.Writer, shift int64) (count int, err error) {
 	merger, err := merge.New(m.inputs, m.options(m.trouble))
 	if err != nil {
-		return mergeError(err)
+		return 0, mergeError(err)
 	}
 	defer merger.Close()
 	defer func() { m.late.Add(merger.Late()) }()
@@ -200,35 +201,35 @@ func (m *merging) playOnce(writer *stream.Writer, shift int64, span *schedule.Sp
 	batch := make([]stream.Packet, input.BatchPackets)
 	for !m.config.selector.isPast() {
 		if m.run.Context.Err() != nil {
-			return m.run.Context.Err()
+			return count, m.run.Context.Err()
 		}
 		n, err := merger.Read(batch)
 		if err == io.EOF {
-			return nil
+			return count, nil
 		}
 		if err != nil {
-			return mergeError(err)
+			return count, mergeError(err)
 		}
 		kept, err := m.config.selector.keep(batch[:n])
 		if err != nil {
-			return err
+			return count, err
 		}
 		if m.config.selector.decap != nil && !m.config.writer.PcapNG {
 			if err := merger.CheckLinkTypes(kept); err != nil {
-				return mergeError(err)
+				return count, mergeError(err)
 			}
 		}
-		if m.config.loop != 1 {
-			span.Add(kept)
+		if shift != 0 {
 			for i := range kept {
 				kept[i].Time = duration.After(kept[i].Time, shift)
 			}
 		}
 		if err := m.write(writer, kept); err != nil {
-			return err
+			return count, err
 		}
+		count += len(kept)
 	}
-	return nil
+	return count, nil
 }
 
 // write changes and cuts packets, and writes them.

@@ -14,6 +14,7 @@ import (
 	"pcap-replay/internal/filter"
 	"pcap-replay/internal/frame"
 	"pcap-replay/internal/plural"
+	"pcap-replay/internal/schedule"
 	"pcap-replay/internal/tool"
 	"pcap-replay/internal/tunnel"
 	"pcap-replay/stream"
@@ -32,7 +33,9 @@ type selector struct {
 	snaplen       uint32
 	output        *stream.WriterOptions
 	leftOut       tool.Times // of the packets out of the range
-	behind        int        // successive packets that are not before to
+	isLoop        bool
+	span          schedule.Span // of this round; of all shares, so that they stay in step
+	behind        int           // successive packets that are not before to
 
 	in, outOfRange, otherShards, filtered, duplicated atomic.Int64
 	unwritable                                        atomic.Int64 // with times that the output cannot hold
@@ -41,7 +44,7 @@ type selector struct {
 
 // newSelector reads the flags that select packets.
 func newSelector(flags *tool.Flags, output *stream.WriterOptions) (s *selector, err error) {
-	s = &selector{output: output}
+	s = &selector{output: output, isLoop: flags.Int64("loop") != 1}
 	if s.from, s.to, err = flags.TimeRange(); err != nil {
 		return nil, err
 	}
@@ -106,7 +109,7 @@ func parseShard(text string) (index, count uint32, err error) {
 
 // rewind begins another round.
 func (s *selector) rewind() {
-	s.behind = 0
+	s.behind, s.span = 0, schedule.Span{}
 	if s.window > 0 {
 		s.duplicates = duplicates.New(s.window, s.sameness)
 	}
@@ -129,6 +132,7 @@ func (s *selector) keep(packets []stream.Packet) (kept []stream.Packet, err erro
 	}
 	s.decap.Decap(kept)
 	if s.shards > 0 {
+		s.measure(kept)
 		kept = chosen(kept, &s.otherShards, func(p *stream.Packet) bool { return frame.Shard(p, s.shard, s.shards) })
 	}
 	if s.filter != nil {
@@ -142,7 +146,23 @@ func (s *selector) keep(packets []stream.Packet) (kept []stream.Packet, err erro
 	if s.duplicates != nil {
 		kept = chosen(kept, &s.duplicated, func(p *stream.Packet) bool { return !s.duplicates.Has(p) })
 	}
+	if s.shards == 0 {
+		s.measure(kept)
+	}
 	return kept, err
+}
+
+// measure adds packets to the span of a round, except those that will not be written because
+// of their times.
+func (s *selector) measure(packets []stream.Packet) {
+	if !s.isLoop {
+		return
+	}
+	for i := range packets {
+		if s.output.Holds(packets[i].Time) {
+			s.span.Add(packets[i : i+1])
+		}
+	}
 }
 
 // areWritable reports whether the output can hold the times of all packets, which is almost
