@@ -296,6 +296,7 @@ func (t *taker) link(path string, m *archive.Member) error {
 // member can be extracted, either.
 func (t *taker) notExtracted(path string, m *archive.Member, err error) error {
 	if isFull(err) {
+		t.leaveOut(path, m, err.Error())
 		return input.AsStop(t.folder.named(t.fileName(m), err))
 	}
 	t.leaveOut(path, m, err.Error())
@@ -328,6 +329,7 @@ func (t *taker) extract(path string, r archive.Walker, m *archive.Member) error 
 			file.Close()
 			return t.notExtracted(path, m, files.WithoutPath(err))
 		}
+		t.leaveOut(path, m, "was not extracted to its end")
 		return t.folder.named(file.name, err)
 	}
 	err = t.run.PublishFile(func() error { return file.commit(m.ModTime) })
@@ -335,6 +337,7 @@ func (t *taker) extract(path string, r archive.Walker, m *archive.Member) error 
 	case err == nil:
 	case t.run.Context.Err() != nil:
 		t.folder.clean()
+		t.leaveOut(path, m, "was not extracted to its end")
 		return input.AsStop(err)
 	default:
 		t.folder.clean()

@@ -48,6 +48,18 @@ func inMountNamespace(t *testing.T, script string) (code int, stdout, stderr str
 	return command.ProcessState.ExitCode(), out.String(), messages.String()
 }
 
+// The member during which the disk gets full is counted as left out.
+func TestFullDiskCountsTheMember(t *testing.T) {
+	linkTools(t)
+	makeSet(t, lab.WorkerSet{Workers: 4, Packets: 4000, Duration: time.Second, FileSize: 1 << 20, Seed: 5})
+	for _, flags := range []string{"", "-z gzip "} {
+		_, out, _ := inMountNamespace(t, "head -c 900k /dev/zero > disk/filler; pcap-tarcat "+flags+"-C disk/out --report report set.tar.gz .; tail -n 1 report; rm report")
+		if !strings.Contains(out, `"left_out":1,`) {
+			t.Errorf("%q: %s", flags, out)
+		}
+	}
+}
+
 // A disk that is full is said, with the name of what does not fit, and neither half
 // a file nor a temporary one takes more of it.
 func TestFullDisk(t *testing.T) {
