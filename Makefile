@@ -58,9 +58,15 @@ race-engines:
 race-tools:
 	CGO_ENABLED=1 go test -race $(GOTESTFLAGS) -run '$(RACE_ENDS)|$(RACE_FLOWS)' ./internal/acceptance
 
-# The coverage of all tests, by function; cover.out is for go tool cover -html.
+# The coverage of all tests, by function; cover.out is for go tool cover -html. The tools that
+# the tests build write theirs into files of their own.
+COVER_TOOLS = $(CURDIR)/bin/coverage
 cover:
-	@scripts/test -coverprofile=cover.out -coverpkg=./cmd/...,./internal/...,./stream $(GOTESTFLAGS)
+	rm -rf $(COVER_TOOLS)
+	mkdir -p $(COVER_TOOLS)
+	@PCAP_COVERAGE=$(COVER_TOOLS) scripts/test -coverprofile=cover.out -coverpkg=./cmd/...,./internal/...,./stream $(GOTESTFLAGS)
+	go tool covdata textfmt -i=$(COVER_TOOLS) -o=$(COVER_TOOLS)/cover.out
+	tail -n +2 $(COVER_TOOLS)/cover.out >> cover.out
 	go tool cover -func=cover.out
 
 # What is to be green before a commit.

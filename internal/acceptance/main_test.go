@@ -1,6 +1,6 @@
 // Package acceptance tests the built tools from outside: pipelines in namespaces, faults,
 // signals, manuals and completions. The binaries are built as the tests are: with the race
-// detector, and with coverage in GOCOVERDIR.
+// detector, or with coverage, which they write into the folder PCAP_COVERAGE.
 package acceptance
 
 import (

@@ -15,9 +15,12 @@ import (
 // Tools are the names of the six tools.
 var Tools = []string{"pcap-tarls", "pcap-tarcat", "pcap-map", "pcap-merge", "pcap-pace", "pcap-inject"}
 
+// coverageVariable names the folder into which the built tools write their coverage. go test
+// -cover sets GOCOVERDIR to another folder, where it only counts what the test itself runs.
+const coverageVariable = "PCAP_COVERAGE"
+
 // BuildTools builds the tools into a folder, and appends it to PATH. They are built as make
-// does, or like the test with the race detector, or with coverage, whose counters go to
-// GOCOVERDIR if that is set.
+// does, or like the test with the race detector or with coverage.
 func BuildTools(folder string) error {
 	arguments := []string{"build", "-o", folder + string(filepath.Separator)}
 	switch {
@@ -38,6 +41,11 @@ func BuildTools(folder string) error {
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, output)
 	}
+	if coverage := os.Getenv(coverageVariable); coverage != "" {
+		if err := os.Setenv("GOCOVERDIR", coverage); err != nil {
+			return err
+		}
+	}
 	return os.Setenv("PATH", os.Getenv("PATH")+string(filepath.ListSeparator)+folder)
 }
 
@@ -49,7 +57,7 @@ func linkFlags() string {
 	return "-s -w"
 }
 
-func hasCoverage() bool { return testing.CoverMode() != "" || os.Getenv("GOCOVERDIR") != "" }
+func hasCoverage() bool { return testing.CoverMode() != "" || os.Getenv(coverageVariable) != "" }
 
 // NeedToolsAsMade skips a test if the tools are not built as make builds them.
 func NeedToolsAsMade(t testing.TB) {
