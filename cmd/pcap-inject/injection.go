@@ -148,7 +148,9 @@ func (in *injection) tuneRuntime() {
 }
 
 // stopGrace is how long the reader may take to end after sending has stopped. It may be
-// waiting for a silent stream. A user who presses ^C hardly notices this time.
+// waiting for a silent stream. The grace of package tool does not serve here: --limit and
+// --duration end a run without a signal, and the drops of the interfaces are counted before
+// the run ends. A user who presses ^C hardly notices this time.
 const stopGrace = 200 * time.Millisecond
 
 // send sends until the stream ends or the run is stopped.
