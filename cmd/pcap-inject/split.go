@@ -108,7 +108,7 @@ func (s *splitter) warn(packet *stream.Packet, messages *tool.Messages) {
 	}
 	messages.Warnf("--split %s: the packet of %s %s: this packet and others like it leave on the first interface", s.text, record.Time(packet.Time), why)
 	if s.clients == nil {
-		messages.Hint("only a pcapng has directions; --split clients needs none")
+		messages.HintWarning("only a pcapng has directions; --split clients needs none")
 	}
 }
 

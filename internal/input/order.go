@@ -150,7 +150,7 @@ func (p *Playback) watchSections(batch []stream.Packet, begins bool) {
 	p.overlaps = true
 	p.problems.Messages.Warnf("%s: captures %d and %d in it overlap in time and are played one after another: the second begins at %s, and the first has packets of %s",
 		p.current.Display(), p.section-1, p.section, record.Time(first), record.Time(before.latest))
-	p.problems.Messages.Hint("pcap-merge sorts the packets by time: put it before this tool in the pipeline")
+	p.problems.Messages.HintWarning("pcap-merge sorts the packets by time: put it before this tool in the pipeline")
 }
 
 // checkSorted refuses captures of folders that are not in the order of time. Captures that

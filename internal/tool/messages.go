@@ -95,6 +95,13 @@ func (m *Messages) Hint(text string) {
 	}
 }
 
+// HintWarning prints what to do about the last warning.
+func (m *Messages) HintWarning(text string) {
+	if !m.quiet {
+		m.Hint(text)
+	}
+}
+
 // isVerbose reports whether --verbose was given. It may be called while flags are parsed.
 func (m *Messages) isVerbose() bool {
 	m.mutex.Lock()
