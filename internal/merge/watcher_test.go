@@ -392,6 +392,22 @@ func TestFollowCountsCapturesThatItDoesNotSee(t *testing.T) {
 	}
 }
 
+// countAll reads to the end and returns the number of packets.
+func countAll(t *testing.T, f *Follower) (packets int) {
+	t.Helper()
+	batch := make([]stream.Packet, 100)
+	for {
+		n, err := f.Read(batch)
+		packets += n
+		if err == io.EOF {
+			return packets
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestFollowWaitsForToolsThatEnd stops while one tool writes its last packets a little later,
 // and another one writes without end.
 func TestFollowWaitsForToolsThatEnd(t *testing.T) {
@@ -416,17 +432,7 @@ func TestFollowWaitsForToolsThatEnd(t *testing.T) {
 					}
 				}()
 				f.Stop()
-				began, packets, batch := time.Now(), 0, make([]stream.Packet, 100)
-				for {
-					n, err := f.Read(batch)
-					packets += n
-					if err == io.EOF {
-						break
-					}
-					if err != nil {
-						t.Fatal(err)
-					}
-				}
+				began, packets := time.Now(), countAll(t, f)
 				if took := time.Since(began); packets != 100 || ends && took > stopTime || took > 2*stopTime {
 					t.Errorf("%d packets in %v, wanted 100", packets, took)
 				}
@@ -457,18 +463,7 @@ func TestFollowWaitsForTheNextOfARing(t *testing.T) {
 			_, _ = file.Write(somePackets(100, 1))
 			file.Close()
 		}()
-		packets, batch := 0, make([]stream.Packet, 100)
-		for {
-			n, err := f.Read(batch)
-			packets += n
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		if packets != 101 {
+		if packets := countAll(t, f); packets != 101 {
 			t.Errorf("%d packets, wanted 101", packets)
 		}
 	})

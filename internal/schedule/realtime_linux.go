@@ -69,8 +69,8 @@ func PreferThread() {
 // A thread of SCHED_DEADLINE polls the clock while there are enough cores for all threads,
 // because a halted core was seen to wake up late by several milliseconds: the host of a
 // virtual machine gives such a core away. Beside two busy loops on two cores, a thread that
-// polled all the time was stopped for 50 ms in one of five minutes, and one that rests was
-// late by at most 1.6 ms.
+// polled all the time was stopped for 50 ms once in five minutes, and one that rests was late
+// by at most 5 ms.
 type RealtimeThread struct {
 	load     *Load // nil for SCHED_FIFO
 	measured int64 // when debt was last computed
