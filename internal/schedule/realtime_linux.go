@@ -82,9 +82,9 @@ const (
 	// restShare is the share of the time in which a real-time thread sleeps. The kernel
 	// gives 5 % to ordinary threads, but they run only for a part of each sleep.
 	restShare = 0.1
-	// pollingRestShare is that of a thread that polls: a nap in 100 ms. Linux before 6.12
-	// never stops such a thread, and the kernel threads that are bound to its core run in its
-	// naps.
+	// pollingRestShare is that of a thread that polls: a nap in 100 ms, if a gap is long
+	// enough for it. Linux before 6.12 never stops such a thread, and the kernel threads that
+	// are bound to its core run in its naps.
 	pollingRestShare = 0.0005
 	// maxCredit is how much of earlier sleep counts. The kernel measures by the second.
 	maxCredit = int64(20 * time.Millisecond)

@@ -13,10 +13,7 @@ func TestRealtimeThreadSleepsItsShare(t *testing.T) {
 		transmission, sender := newTransmission(clock, 1<<17, 1<<23)
 		transmission.Thread = &RealtimeThread{}
 		transmission.Epoch.Set(clock.Now())
-		departures := make([]int64, 500e6/gap)
-		for i := range departures {
-			departures[i] = int64(i) * gap
-		}
+		departures := evenly(500e6/gap, gap)
 		fill(t, transmission.Ring, departures)
 		if err := transmission.Run(); err != nil {
 			t.Fatal(err)
@@ -83,10 +80,7 @@ func TestNapsDoNotDelay(t *testing.T) {
 	transmission, sender := newTransmission(clock, 1<<12, 1<<18)
 	transmission.Thread = &RealtimeThread{load: new(Load)}
 	transmission.Epoch.Set(clock.Now())
-	departures := make([]int64, 1000)
-	for i := range departures {
-		departures[i] = int64(i) * 1e6
-	}
+	departures := evenly(1000, 1e6)
 	fill(t, transmission.Ring, departures)
 	if err := transmission.Run(); err != nil {
 		t.Fatal(err)

@@ -178,6 +178,15 @@ func TestSendsAreWarmedUpBeforeTheirMoments(t *testing.T) {
 	}
 }
 
+// evenly returns departures with equal gaps.
+func evenly(count, gap int64) []int64 {
+	departures := make([]int64, count)
+	for i := range departures {
+		departures[i] = int64(i) * gap
+	}
+	return departures
+}
+
 // A packet that left late does not move those behind it.
 func TestLatePacketsDoNotAddUp(t *testing.T) {
 	clock := newFakeClock()
@@ -185,10 +194,7 @@ func TestLatePacketsDoNotAddUp(t *testing.T) {
 	clock.wakeUps = func() int64 { return random.Int64N(2e6) } // often past the moment
 	transmission, sender := newTransmission(clock, 1024, 1<<20)
 	transmission.Epoch.Set(1e9)
-	departures := make([]int64, 1000)
-	for i := range departures {
-		departures[i] = int64(i) * 1e6
-	}
+	departures := evenly(1000, 1e6)
 	fill(t, transmission.Ring, departures)
 	if err := transmission.Run(); err != nil {
 		t.Fatal(err)
@@ -423,10 +429,7 @@ func TestASmallDelayIsNoStall(t *testing.T) {
 		}
 		return 60e3
 	}
-	departures := make([]int64, 1000)
-	for i := range departures {
-		departures[i] = int64(i) * 1e6
-	}
+	departures := evenly(1000, 1e6)
 	fill(t, transmission.Ring, departures)
 	if err := transmission.Run(); err != nil {
 		t.Fatal(err)

@@ -99,14 +99,10 @@ func (w *Waiter) owed(now int64) int64 {
 	return w.thread.owed(now, w.slept)
 }
 
-// rest sleeps now if the thread owes much sleep, because no gap was long enough for it.
+// rest sleeps now if the thread owes much sleep, because no gap was long enough for it. A
+// thread that polls never owes so much: it naps in gaps that are long enough, and only there.
 func (w *Waiter) rest(now int64) {
-	if w.owed(now) <= forcedRest {
-		return
-	}
-	if w.thread.polls() {
-		w.sleep(now, now+nap)
-	} else {
+	if w.owed(now) > forcedRest {
 		w.sleep(now, now+forcedRest)
 	}
 }
