@@ -86,10 +86,11 @@ func parseAndCheck(text string) (*Expression, error) {
 		return nil, err
 	}
 	tree = gather(tree)
+	words := tokens(text)
 	if terms := countTerms(tree); terms > maxTerms {
-		return nil, tokens(text)[0].refuse("the expression has %d terms, and %d are allowed besides addresses joined by or", terms, maxTerms)
+		return nil, words[0].refuse("the expression has %d terms, and %d are allowed besides addresses joined by or", terms, maxTerms)
 	}
-	e := &Expression{tree: tree, word: tokens(text)[0], hasVLAN: slices.ContainsFunc(tokens(text), func(word token) bool { return word.text == "vlan" })}
+	e := &Expression{tree: tree, word: words[0], hasVLAN: slices.ContainsFunc(words, func(word token) bool { return word.text == "vlan" })}
 	if err := e.check(); err != nil {
 		return nil, err
 	}

@@ -10,8 +10,8 @@ import (
 	"pcap-replay/stream"
 )
 
-// FuzzParse: whatever the text, there is no panic, what is refused is named as it is in the
-// text, and two negations change nothing.
+// FuzzParse parses any text. It checks that nothing panics, that a refusal names a word as it
+// stands in the text, and that two negations change nothing.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		"", "tcp port 80 or 443", "host 10.0.0.1 and not (1.2.3.4 or 5.6.7.8)", "ip[2:2] - ((ip[0]&0xf)<<2) > 5 % 3 + 1",
@@ -61,7 +61,8 @@ func checkRefusal(t *testing.T, text string, err error) {
 
 var oddPackets = [][]byte{nil, {0}, make([]byte, 15), []byte(strings.Repeat("\x45", 100)), []byte(strings.Repeat("\x00\xff\x51", 60))}
 
-// FuzzMatch: whatever the packet, there is no panic, and two negations change nothing.
+// FuzzMatch matches any packet. It checks that nothing panics, and that two negations change
+// nothing.
 func FuzzMatch(f *testing.F) {
 	type pair struct {
 		expression     string
