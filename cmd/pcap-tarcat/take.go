@@ -295,11 +295,10 @@ func (t *taker) link(path string, m *archive.Member) error {
 // notExtracted reports that a member cannot be extracted. It returns an error if no other
 // member can be extracted, either.
 func (t *taker) notExtracted(path string, m *archive.Member, err error) error {
+	t.leaveOut(path, m, err.Error())
 	if isFull(err) {
-		t.leaveOut(path, m, err.Error())
 		return input.AsStop(t.folder.named(t.fileName(m), err))
 	}
-	t.leaveOut(path, m, err.Error())
 	t.problems.Failed(input.File{Path: m.Name, Archive: path}, err)
 	return nil
 }
