@@ -27,8 +27,8 @@
 // timestamp.
 //
 // A record header of zeros is damage and never a packet: a system that crashed may leave zeros
-// at the end of a file. Each byte of a stream is returned, skipped as a part of a block without
-// packets, or counted in [Damage.Lost].
+// at the end of a file. The reader accounts for each byte of a stream: it returns the byte in a
+// packet, skips it with a block that has no packets, or counts it in [Damage.Lost].
 //
 // The formats are those of pcap-savefile(5) and of the pcapng draft,
 // draft-ietf-opsawg-pcapng.

@@ -27,8 +27,7 @@ func awaitSleep(t *testing.T, process *os.Process) {
 	})
 }
 
-// runs reports whether a thread of a process runs, or has a signal to handle:
-// proc_pid_stat(5).
+// runs reports whether a thread of a process runs: proc_pid_stat(5).
 func runs(process *os.Process) bool {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", process.Pid))
 	for _, thread := range threads {
