@@ -7,6 +7,8 @@ type Closing struct {
 	Known bool
 	// IsClosed means that the file has been closed and not been written to since.
 	IsClosed bool
-	// Count is the number of times that the file has been closed.
+	// Count is the number of times that the file has been closed after it had changed.
 	Count int
+
+	hasChanged bool // since it was last closed
 }

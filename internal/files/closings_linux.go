@@ -71,7 +71,7 @@ func (c *Closings) add(events []byte) (rest []byte) {
 	switch {
 	case mask&unix.IN_Q_OVERFLOW != 0: // events have been lost
 		for path, file := range c.files {
-			c.files[path] = Closing{Count: file.Count, Known: true}
+			c.files[path] = Closing{Count: file.Count, Known: true, hasChanged: true}
 		}
 	case mask&unix.IN_IGNORED != 0: // the folder is gone
 		delete(c.watched, c.folders[watch])
@@ -84,9 +84,14 @@ func (c *Closings) add(events []byte) (rest []byte) {
 	case mask&(unix.IN_DELETE|unix.IN_MOVED_TO) != 0:
 		delete(c.files, path)
 	case mask&unix.IN_CLOSE_WRITE != 0:
-		c.files[path] = Closing{Count: file.Count + 1, IsClosed: true, Known: true}
-	default:
-		c.files[path] = Closing{Count: file.Count, Known: true}
+		if file.hasChanged {
+			file.Count++
+		}
+		c.files[path] = Closing{Count: file.Count, IsClosed: true, Known: true}
+	case mask&unix.IN_MODIFY != 0:
+		c.files[path] = Closing{Count: file.Count, Known: true, hasChanged: true}
+	default: // it has been created
+		c.files[path] = Closing{Count: file.Count, Known: true, hasChanged: file.hasChanged}
 	}
 	return events[end:]
 }

@@ -45,6 +45,11 @@ type followed struct {
 	ended   bool
 	rests   atomic.Bool // the Follower ignores it until it grows
 
+	// Before the first look, the file had been closed so many times after it had changed.
+	// Then it has been overwritten, or a tool opens it for each packet that it appends.
+	unseen int
+	born   int64 // the file's time of birth, in nanoseconds since the Unix epoch
+
 	held   reorderBuffer
 	due    int64 // up to this time, packets are in their final order within the file
 	latest int64 // of the times of all packets
@@ -72,6 +77,9 @@ const (
 	// it waits for a file that is being read.
 	followInterval = 10 * time.Millisecond
 	busyInterval   = 100 * time.Microsecond
+	// birthPrecision is how much earlier a file's time of birth may be than its birth. It is
+	// the time of the last tick, and Linux has 100 ticks in a second or more (CONFIG_HZ).
+	birthPrecision = 10 * time.Millisecond
 )
 
 // NewFollower returns a Follower of the files of a folder, also of new ones. It ends by
@@ -207,6 +215,11 @@ func (f *Follower) takeFrom(file *followed) error {
 			return err
 		}
 	}
+	if file.unseen > 0 && len(batch) > 0 {
+		if err := f.checkUnseen(file, batch[0].Time); err != nil {
+			return err
+		}
+	}
 	for i := range batch {
 		file.held.add(&batch[i])
 		file.latest = max(file.latest, batch[i].Time)
@@ -219,6 +232,18 @@ func (f *Follower) takeFrom(file *followed) error {
 		return f.options.Trouble(file.Input, err)
 	}
 	return nil
+}
+
+// checkUnseen reports captures that have been overwritten before the first look at a file. A
+// tool that appends creates the file when it has the first packet. So if the first packet is
+// later than the birth of the file, it is not the first packet that was written to it.
+func (f *Follower) checkUnseen(file *followed, first int64) error {
+	unseen := file.unseen
+	file.unseen = 0
+	if first <= file.born+int64(birthPrecision) {
+		return nil
+	}
+	return f.options.Trouble(file.Input, &UnreadError{Unseen: unseen})
 }
 
 func (f *Follower) check(file *followed, linkType stream.LinkType) error {

@@ -83,8 +83,10 @@ type sighting struct {
 	content     []byte    // the beginning, decompressed
 	compression stream.Compression
 
-	// turn is the number of times that the file had been closed when this capture began.
+	// turn is the number of times that the file had been closed when this capture began, and
+	// unseen is how many of them were before the first look.
 	turn     int
+	unseen   int
 	isClosed bool      // at the last look
 	before   *sighting // what was in the file before it was overwritten, or nil
 	refused  bool      // it cannot be opened, and that has been reported
@@ -250,12 +252,16 @@ func (s *sighting) move(path string) {
 
 // lookAt checks a file whose stat(2) is info.
 func (w *watcher) lookAt(id files.Identity, s *sighting, info fs.FileInfo, isLast bool) {
+	if s.info == nil {
+		info = w.begin(s, info)
+		s.unseen = s.turn
+	}
 	hasChanged := s.info == nil || info.Size() != s.info.Size() || !info.ModTime().Equal(s.info.ModTime())
 	// All captures of an interface share their headers.
 	hasNewPackets := w.wasOpen(s) && !holdsPacket(s.signature.known())
 	isRenewed := (hasChanged || isLast) && (hasNewPackets || !w.isSame(s, info))
 	if isRenewed {
-		s = w.renew(id, s, info)
+		s, info = w.renew(id, s, info)
 	}
 	s.info, s.turn, s.isClosed = info, max(s.turn, w.turn(s.path)), w.closings.Of(s.path).IsClosed
 	switch {
@@ -272,7 +278,7 @@ func (w *watcher) lookAt(id files.Identity, s *sighting, info fs.FileInfo, isLas
 }
 
 // renew begins a new sighting of a file that has been overwritten.
-func (w *watcher) renew(id files.Identity, old *sighting, info fs.FileInfo) *sighting {
+func (w *watcher) renew(id files.Identity, old *sighting, info fs.FileInfo) (*sighting, fs.FileInfo) {
 	if old.file != nil && w.wasOpen(old) {
 		old.file.tail.isDone.Store(false)
 	}
@@ -281,24 +287,42 @@ func (w *watcher) renew(id files.Identity, old *sighting, info fs.FileInfo) *sig
 	w.former = append(w.former, old)
 	s := &sighting{path: old.path, seen: old.seen, signature: &signature{}, before: old}
 	w.sightings[id] = s
-	w.isSame(s, info) // it also records how the file begins
-	w.closings.Update()
-	s.turn = max(w.turn(s.path), old.turn+1)
+	info = w.begin(s, info)
+	s.turn = max(s.turn, old.turn+1)
 	unseen := s.turn - old.turn
+	if !old.isDecided {
+		s.unseen = old.unseen
+	}
 	if old.isDecided || old.isClosed { // what it held is known, or its tail says what is lost
 		unseen--
 	}
 	if unseen > 0 {
 		w.finds = append(w.finds, &followed{Input: &Input{origin: newOrigin(s.path, "", nil)}, openErr: &UnreadError{Unseen: unseen}})
 	}
-	return s
+	return s, info
+}
+
+// begin records how a capture begins, and its turn. It returns the file's stat(2) after that.
+func (w *watcher) begin(s *sighting, info fs.FileInfo) fs.FileInfo {
+	for {
+		s.signature = &signature{}
+		w.isSame(s, info)
+		w.closings.Update()
+		s.turn = w.turn(s.path)
+		if now, err := os.Stat(s.path); err == nil && os.SameFile(info, now) {
+			info = now
+		}
+		if w.isSame(s, info) { // it has not been overwritten in the meantime
+			return info
+		}
+	}
 }
 
 // turn is the number of times that a file had been closed when its capture began.
 func (w *watcher) turn(path string) int {
 	closing := w.closings.Of(path)
 	if closing.IsClosed {
-		return closing.Count - 1
+		return max(0, closing.Count-1)
 	}
 	return closing.Count
 }
@@ -448,6 +472,9 @@ func (w *watcher) follow(s *sighting, file *files.PooledFile) {
 	s.file = &followed{
 		Input: &Input{origin: newOrigin(s.path, "", nil)}, tail: tail, ahead: newTailLookahead(tail, w.captures.blocks, size),
 		held: newReorderBuffer(w.captures.window), latest: math.MinInt64, leaf: outside,
+	}
+	if born, isKnown := files.Birth(s.path); isKnown && s.unseen > 0 {
+		s.file.unseen, s.file.born = s.unseen, born.UnixNano()
 	}
 	w.finds = append(w.finds, s.file)
 }

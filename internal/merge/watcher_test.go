@@ -392,6 +392,81 @@ func TestFollowCountsCapturesThatItDoesNotSee(t *testing.T) {
 	}
 }
 
+// TestFollowCountsCapturesBeforeItsFirstLook writes a file several times before the first look
+// at it. If its first packet is not later than its birth, it may have been appended to.
+func TestFollowCountsCapturesBeforeItsFirstLook(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "probe")
+	if err := os.WriteFile(path, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, isKnown := files.Birth(path); !isKnown {
+		t.Skip("this file system does not keep the times of birth")
+	}
+	const day = 24 * time.Hour
+	for _, test := range []struct {
+		name    string
+		flags   int
+		changes bool          // each time
+		later   time.Duration // than the birth of the file is its first packet
+		times   int
+		isOpen  bool // the last time
+		unseen  int
+	}{
+		{"once", os.O_TRUNC, true, day, 1, false, 0},
+		{"overwritten", os.O_TRUNC, true, day, 2, false, 1},
+		{"overwritten soon", os.O_TRUNC, true, 20 * time.Millisecond, 2, false, 1},
+		{"overwritten several times", os.O_TRUNC, true, day, 5, false, 4},
+		{"being overwritten", os.O_TRUNC, true, day, 5, true, 4},
+		{"appended to", os.O_APPEND, true, 5 * time.Millisecond, 5, false, 0},
+		{"appended to, and the capture is old", os.O_APPEND, true, -day, 5, false, 0},
+		{"closed without a change before", 0, false, day, 5, false, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			folder := t.TempDir()
+			o := followWhile(t, folder, func() {
+				w := writer{t, folder}
+				var start time.Time
+				for i := range test.times {
+					file, err := os.OpenFile(w.path("a"), test.flags|os.O_CREATE|os.O_WRONLY, 0o666)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if i == 0 {
+						born, _ := files.Birth(w.path("a"))
+						start = born.Add(test.later)
+					}
+					data := lab.Pcap(lab.Packets(i+10, start.UnixNano(), time.Millisecond, 100)[i:], binary.LittleEndian, true)
+					if test.flags == os.O_APPEND && i > 0 {
+						data = data[24:]
+					}
+					if isLast := i == test.times-1; test.changes || isLast {
+						if _, err := file.Write(data); err != nil {
+							t.Fatal(err)
+						}
+						if isLast && test.isOpen {
+							defer file.Close()
+							continue
+						}
+					}
+					file.Close()
+				}
+				w.must(nil)
+			})
+			packets := 10
+			if test.flags == os.O_APPEND {
+				packets *= test.times
+			}
+			unseen := 0
+			for _, unread := range o.unread {
+				unseen += unread.Unseen
+			}
+			if len(o.packets) != packets || unseen != test.unseen {
+				t.Errorf("%d packets, wanted %d; unseen %v, wanted %d", len(o.packets), packets, o.unread, test.unseen)
+			}
+		})
+	}
+}
+
 // countAll reads to the end and returns the number of packets.
 func countAll(t *testing.T, f *Follower) (packets int) {
 	t.Helper()
