@@ -11,14 +11,20 @@ import (
 	"pcap-replay/internal/lab"
 )
 
+// needEntry skips a test where the tools do not have their own entry.
+func needEntry(t *testing.T) {
+	t.Helper()
+	if !slices.Contains([]string{"amd64", "arm64", "386", "arm"}, runtime.GOARCH) {
+		t.Skipf("the tools have no entry of their own on %s", runtime.GOARCH)
+	}
+	lab.NeedToolsAsMade(t)
+}
+
 // A standard descriptor that is closed is an error where it is needed. The Go runtime opens
 // /dev/null in its place, and what the caller opens as /dev/null stays usable, however it
 // was opened.
 func TestClosedDescriptors(t *testing.T) {
-	if !slices.Contains([]string{"amd64", "arm64", "386", "arm"}, runtime.GOARCH) {
-		t.Skipf("the tools do not see closed descriptors on %s", runtime.GOARCH)
-	}
-	lab.NeedToolsAsMade(t)
+	needEntry(t)
 	linkTools(t)
 	t.Chdir(t.TempDir())
 	lab.WriteCapture(t, "a.pcap", lab.Packets(10, lab.Start, time.Microsecond, 100))

@@ -198,6 +198,40 @@ func TestAllSignalsCleanUp(t *testing.T) {
 	}
 }
 
+// TestSignalsAtTheStart sends signals as soon as a tool has been started. The kernel ends the
+// process if it has not run yet.
+func TestSignalsAtTheStart(t *testing.T) {
+	needEntry(t)
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	stdin, _, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	for _, args := range [][]string{
+		{"pcap-tarls"}, {"pcap-tarcat"}, {"pcap-map"}, {"pcap-merge"}, {"pcap-pace"}, {"pcap-inject", "-q", "-w", "-"},
+	} {
+		for _, signal := range []syscall.Signal{syscall.SIGUSR2, syscall.SIGALRM, syscall.SIGXCPU, 40} {
+			for range 5 {
+				command := exec.Command(args[0], args[1:]...)
+				command.Stdin = stdin
+				if err := command.Start(); err != nil {
+					t.Fatal(err)
+				}
+				_ = command.Process.Signal(signal)
+				ignored := time.AfterFunc(10*time.Second, func() { _ = command.Process.Kill() })
+				_ = command.Wait()
+				ignored.Stop()
+				status := command.ProcessState.Sys().(syscall.WaitStatus)
+				if status.Signal() != signal && status.ExitStatus() != 128+int(signal) {
+					t.Errorf("%v, %v: %v", args, signal, command.ProcessState)
+				}
+			}
+		}
+	}
+}
+
 func endBySignal(t *testing.T, args []string, signal syscall.Signal) {
 	folder := t.TempDir()
 	command := exec.Command(args[0], append([]string{"--report", "report"}, args[1:]...)...)

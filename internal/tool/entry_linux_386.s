@@ -15,4 +15,10 @@ open:
 	INCL	BX
 	CMPL	BX, $3
 	JLT	next
+	MOVL	$175, AX	// rt_sigprocmask
+	MOVL	$0, BX	// SIG_BLOCK
+	LEAL	·earlySignals(SB), CX
+	MOVL	$0, DX
+	MOVL	$8, SI	// bytes in a sigset_t
+	INT	$0x80
 	JMP	_rt0_386_linux(SB)

@@ -18,4 +18,10 @@ open:
 	ADD	$1, R4
 	CMP	$3, R4
 	BLT	next
+	MOVW	$175, R7	// rt_sigprocmask
+	MOVW	$0, R0	// SIG_BLOCK
+	MOVW	$·earlySignals(SB), R1
+	MOVW	$0, R2
+	MOVW	$8, R3	// bytes in a sigset_t
+	SWI	$0
 	B	_rt0_arm_linux(SB)

@@ -18,4 +18,10 @@ open:
 	ADD	$1, R19
 	CMP	$3, R19
 	BLT	next
+	MOVD	$135, R8	// rt_sigprocmask
+	MOVD	$0, R0	// SIG_BLOCK
+	MOVD	$·earlySignals(SB), R1
+	MOVD	$0, R2
+	MOVD	$8, R3	// bytes in a sigset_t
+	SVC
 	JMP	_rt0_arm64_linux(SB)
