@@ -37,8 +37,10 @@ var whenFree = func(data []byte, batch []stream.Packet) {}
 // share is the memory that an open input may hold.
 func (b *blocks) share() int64 { return b.memory / max(b.open.Load(), 1) }
 
-// newBlock returns a block with one user.
+// newBlock returns a block of at least size bytes with one user. Its size is a power of two:
+// blocks for packets of all sizes would be used again only for packets of the same size.
 func (b *blocks) newBlock(size int) *block {
+	size = 1 << bits.Len(uint(size-1))
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	vacant := b.vacant[size]

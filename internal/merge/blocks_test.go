@@ -51,3 +51,13 @@ func TestLargePackets(t *testing.T) {
 		}
 	}
 }
+
+// A block that was made for a packet is used again for packets of about this size.
+func TestBlocksAreUsedAgain(t *testing.T) {
+	b := newBlocks(1 << 20)
+	first := b.newBlock(70_001)
+	b.free(first)
+	if again := b.newBlock(80_123); again != first || len(again.data) < 80_123 {
+		t.Errorf("a new block was made while one of %d bytes was free", len(first.data))
+	}
+}
