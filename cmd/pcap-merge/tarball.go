@@ -20,9 +20,8 @@ type tarball struct {
 	merging *merging
 	candidate
 	wanted     input.Wanted
-	records    map[string][]input.Selected // by member; used with an index
-	hasMembers bool                        // it is a tarball, and not empty
-	taken      int                         // members that become inputs
+	hasMembers bool // it is a tarball, and not empty
+	taken      int  // members that become inputs
 }
 
 func (m *merging) newTarball(c *candidate) *tarball {
@@ -44,10 +43,6 @@ func (m *merging) addArchive(c *candidate) error {
 		return t.end(m.archives.WalkUnindexed(c.Path, t.addMember))
 	}
 	m.run.OnEnd(func() { indexed.Close() })
-	t.records = map[string][]input.Selected{}
-	for _, s := range c.members {
-		t.records[s.Path] = append(t.records[s.Path], s)
-	}
 	err := indexed.Each(func(member *archive.Member) error { return t.addIndexed(indexed, member) })
 	m.archives.PassDamages(c.Path, indexed)
 	return t.end(err)
@@ -164,7 +159,7 @@ func (t *tarball) addIndexed(indexed *archive.Indexed, member *archive.Member) e
 	if wants, err := t.wants(member, func() {}); !wants {
 		return err
 	}
-	contents := memberContents(t.records[member.Name], member)
+	contents := memberContents(t.wanted.RecordsOf(member), member)
 	if contents.Sections > 1 {
 		src, err := indexed.Open(member)
 		if err != nil {
@@ -190,9 +185,9 @@ func (t *tarball) addIndexed(indexed *archive.Indexed, member *archive.Member) e
 
 // memberContents returns the contents of a member according to its record, or according to
 // the index if the record is outdated.
-func memberContents(records []input.Selected, member *archive.Member) merge.Contents {
-	for i := range records {
-		if r := &records[i]; r.First != nil && (r.Offset == nil || *r.Offset == member.Offset) && r.CompareMember(member) == nil {
+func memberContents(records []*input.Selected, member *archive.Member) merge.Contents {
+	for _, r := range records {
+		if r.First != nil && r.CompareMember(member) == nil {
 			return contentsOf(r)
 		}
 	}

@@ -3,7 +3,9 @@ package input
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"pcap-replay/internal/archive"
 	"pcap-replay/internal/tool"
 )
 
@@ -48,5 +50,29 @@ func TestSelectionRefusesWhatIsNoRecord(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, wanted %q", text, err, want)
 		}
+	}
+}
+
+// Very many members may have the same name. Looking at all of their records for each member
+// would take minutes.
+func TestSelectionOfMembersWithOneName(t *testing.T) {
+	const count = 200_000
+	begin := time.Now()
+	var w Wanted
+	for i := range int64(count) {
+		w.AddRecord(&Selected{Path: "a.pcap", Archive: "set.tar", Offset: &i, Shift: i})
+	}
+	for i := range int64(count) {
+		m := &archive.Member{Name: "a.pcap", Offset: i}
+		wanted, exactly := w.Find(m)
+		if shifts := w.ShiftsOf(m); !wanted || !exactly || !w.MayWant(m) || w.Compare(m) != nil || len(shifts) != 1 || shifts[0] != i {
+			t.Fatalf("member at %d: wanted %v, exactly %v, moved by %v", i, wanted, exactly, shifts)
+		}
+	}
+	if wanted, _ := w.Find(&archive.Member{Name: "a.pcap", Offset: count}); wanted || !w.IsComplete() {
+		t.Errorf("a member without a record is wanted: %v, all are found: %v", wanted, w.IsComplete())
+	}
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("took %v", took)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"pcap-replay/internal/archive"
 	"pcap-replay/internal/files"
@@ -15,9 +16,9 @@ type Wanted struct {
 	All bool // every capture, because nothing was named
 
 	patterns []*wantedPattern
-	members  map[string][]*wantedMember // by name
-	ordered  []*wantedMember            // as they were named
-	missing  int                        // members that have not been found
+	members  map[memberKey][]*wantedMember
+	ordered  []*wantedMember // as they were named
+	missing  int             // members that have not been found
 }
 
 type wantedPattern struct {
@@ -33,8 +34,24 @@ type wantedMember struct {
 	found  bool
 }
 
-func (m *wantedMember) is(member *archive.Member) bool {
-	return m.offset == nil || *m.offset == member.Offset
+// memberKey is a name, and the offset of one of the members with this name, because there may
+// be very many of them.
+type memberKey struct {
+	name      string
+	offset    int64
+	anyOffset bool
+}
+
+func (m *wantedMember) key() memberKey {
+	if m.offset == nil {
+		return memberKey{name: m.name, anyOffset: true}
+	}
+	return memberKey{name: m.name, offset: *m.offset}
+}
+
+// naming returns what names a member.
+func (w *Wanted) naming(member *archive.Member) []*wantedMember {
+	return slices.Concat(w.members[memberKey{name: member.Name, anyOffset: true}], w.members[memberKey{name: member.Name, offset: member.Offset}])
 }
 
 // AddPattern selects the members whose names match.
@@ -52,33 +69,38 @@ func (w *Wanted) AddRecord(s *Selected) {
 
 func (w *Wanted) add(m *wantedMember) {
 	if w.members == nil {
-		w.members = map[string][]*wantedMember{}
+		w.members = map[memberKey][]*wantedMember{}
 	}
-	w.members[m.name] = append(w.members[m.name], m)
+	w.members[m.key()] = append(w.members[m.key()], m)
 	w.ordered = append(w.ordered, m)
 	w.missing++
 }
 
 // Compare returns how a member differs from its record, or nil.
 func (w *Wanted) Compare(member *archive.Member) *Outdated {
-	for _, m := range w.members[member.Name] {
-		if m.record == nil {
-			continue
-		}
-		if o := m.record.CompareMember(member); o != nil {
+	for _, record := range w.RecordsOf(member) {
+		if o := record.CompareMember(member); o != nil {
 			return o
 		}
 	}
 	return nil
 }
 
+// RecordsOf returns the records of a member.
+func (w *Wanted) RecordsOf(member *archive.Member) (records []*Selected) {
+	for _, m := range w.naming(member) {
+		if m.record != nil {
+			records = append(records, m.record)
+		}
+	}
+	return records
+}
+
 // ShiftsOf returns by how much the records of a member move it, in nanoseconds: one for each
 // record, and 0 if there is none.
 func (w *Wanted) ShiftsOf(member *archive.Member) (shifts []int64) {
-	for _, m := range w.members[member.Name] {
-		if m.record != nil && m.is(member) {
-			shifts = append(shifts, m.record.Shift)
-		}
+	for _, record := range w.RecordsOf(member) {
+		shifts = append(shifts, record.Shift)
 	}
 	if len(shifts) == 0 {
 		return []int64{0}
@@ -88,10 +110,8 @@ func (w *Wanted) ShiftsOf(member *archive.Member) (shifts []int64) {
 
 // MayWant reports whether a member is selected, without counting it as found.
 func (w *Wanted) MayWant(member *archive.Member) bool {
-	for _, m := range w.members[member.Name] {
-		if m.is(member) {
-			return true
-		}
+	if len(w.naming(member)) > 0 {
+		return true
 	}
 	for _, p := range w.patterns {
 		if p.MatchString(member.Name) {
@@ -103,10 +123,7 @@ func (w *Wanted) MayWant(member *archive.Member) bool {
 
 // Find reports whether a member is selected, and whether by its exact name.
 func (w *Wanted) Find(member *archive.Member) (wanted, exactly bool) {
-	for _, m := range w.members[member.Name] {
-		if !m.is(member) {
-			continue
-		}
+	for _, m := range w.naming(member) {
 		exactly = true
 		if !m.found {
 			m.found = true
