@@ -330,7 +330,8 @@ func (c *candidate) shifts() []int64 {
 	return []int64{c.record.Shift}
 }
 
-// addInputs adds inputs, once with each shift, and the link types that their headers name.
+// addInputs adds inputs, once with each shift. The output has the first of the link types that
+// their headers name.
 func (m *merging) addInputs(shifts []int64, linkTypes []stream.LinkType, inputs ...*merge.Input) {
 	for _, shift := range shifts {
 		for _, in := range inputs {
@@ -340,7 +341,9 @@ func (m *merging) addInputs(shifts []int64, linkTypes []stream.LinkType, inputs 
 		}
 	}
 	m.inputCount.Store(int64(len(m.inputs)))
-	m.linkTypes = append(m.linkTypes, linkTypes...)
+	if !m.hasLinkType && len(linkTypes) > 0 {
+		m.config.writer.LinkType, m.hasLinkType = linkTypes[0], true
+	}
 }
 
 // addStream reads a stream. Each of its sections, or each capture of a tarball, is an

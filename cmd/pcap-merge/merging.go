@@ -31,12 +31,12 @@ type merging struct {
 	runs     *merge.Runs
 	out      *files.Output
 
-	inputs    []*merge.Input
-	linkTypes []stream.LinkType // that their headers name
-	named     int               // files, folders' files, archives and streams
-	excluded  int               // selected captures that are out of the range
-	sound     int               // inputs that could be read
-	again     bool              // the inputs have been played, and their problems have been reported
+	inputs      []*merge.Input
+	hasLinkType bool // the header of an input has named the link type of the output
+	named       int  // files, folders' files, archives and streams
+	excluded    int  // selected captures that are out of the range
+	sound       int  // inputs that could be read
+	again       bool // the inputs have been played, and their problems have been reported
 
 	// These are safe for concurrent use.
 	inputCount, late, packetsOut, bytesOut, unread atomic.Int64
@@ -72,9 +72,6 @@ func (m *merging) mergeAll(out *files.Output) error {
 			return err
 		}
 		play = m.play
-	}
-	if len(m.linkTypes) > 0 {
-		m.config.writer.LinkType = m.linkTypes[0]
 	}
 	m.config.writer.Written = m.countWritten
 	m.config.writer.Background = out.TakesTime() || m.config.writer.Compression != stream.Uncompressed

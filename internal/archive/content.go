@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 
 	"pcap-replay/stream"
@@ -18,11 +19,14 @@ const inspectLimit = 4 << 20
 // inspectBlock is how much Inspect reads at a time, in bytes.
 const inspectBlock = 32 << 10
 
+// maxLinkTypes limits the memory for the link types of a member. A pcapng may have 65,536.
+const maxLinkTypes = 64
+
 // Content is what is known of a member from its head.
 type Content struct {
 	Format      stream.Format // FormatUnknown if it is not a capture
 	Compression stream.Compression
-	LinkTypes   []stream.LinkType // as far as the head has them
+	LinkTypes   []stream.LinkType // as far as the head has them, up to maxLinkTypes
 	// First is the time of the first packet in nanoseconds since the Unix epoch.
 	First    int64
 	HasFirst bool
@@ -61,7 +65,8 @@ func inspect(src io.Reader, reader *stream.Reader) (c Content) {
 		if section.Format == stream.FormatUnknown {
 			return c
 		}
-		c.Format, c.Compression, c.LinkTypes = section.Format, compression, section.LinkTypes
+		c.Format, c.Compression = section.Format, compression
+		c.LinkTypes = slices.Clone(section.LinkTypes[:min(len(section.LinkTypes), maxLinkTypes)])
 		if n > 0 {
 			c.First, c.HasFirst = packet[0].Time, !packet[0].Untimed
 			return c

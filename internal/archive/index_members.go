@@ -20,6 +20,10 @@ import (
 // archive/tar.
 const maxTextLength = 1 << 20
 
+// maxReasonLength is the maximum length of the reason of a damage, in bytes. A longer one,
+// which has a long name, is cut.
+const maxReasonLength = 1 << 10
+
 // memberWriter writes the table of members. The table has lengths and not offsets, so that
 // no byte of the tarball is left out: from the end of the member before to the header, from
 // there to the data, and from there to the end.
@@ -72,7 +76,7 @@ func (w *memberWriter) finish(damages []*Damage) error {
 		b = binary.AppendUvarint(b, uint64(d.Lost))
 		b = binary.AppendUvarint(b, uint64(d.Member))
 		b = append(b, byte(present(d.Truncated)))
-		b = appendText(b, d.Reason)
+		b = appendText(b, d.Reason[:min(len(d.Reason), maxReasonLength)])
 	}
 	if _, err := w.encoder.Write(b); err != nil {
 		return err
@@ -118,8 +122,8 @@ func (r *memberReader) signed() int64 {
 	return n
 }
 
-func (r *memberReader) text() string {
-	text := make([]byte, r.number(maxTextLength))
+func (r *memberReader) text(limit uint64) string {
+	text := make([]byte, r.number(limit))
 	_, err := io.ReadFull(r.src, text)
 	r.keep(err)
 	return string(text)
@@ -137,7 +141,7 @@ func (r *memberReader) keep(err error) {
 
 // next reads one member.
 func (r *memberReader) next() (*Member, error) {
-	m := &Member{Name: r.text(), Link: r.text(), Type: Type(r.text()), isSparse: r.number(1) == 1, Size: r.number(math.MaxInt64)}
+	m := &Member{Name: r.text(maxTextLength), Link: r.text(maxTextLength), Type: Type(r.text(maxTextLength)), isSparse: r.number(1) == 1, Size: r.number(math.MaxInt64)}
 	m.previousEnd, m.isLast = r.end, r.isLast
 	m.Header = r.distance(m.previousEnd)
 	m.Offset = r.distance(m.Header)
@@ -147,7 +151,7 @@ func (r *memberReader) next() (*Member, error) {
 	c := &m.Content
 	c.Format = stream.Format(r.number(uint64(stream.FormatPcapNG)))
 	c.Compression = stream.Compression(r.number(uint64(stream.Bzip2)))
-	for range r.number(math.MaxUint16) {
+	for range r.number(maxLinkTypes) {
 		c.LinkTypes = append(c.LinkTypes, stream.LinkType(r.number(math.MaxUint16)))
 	}
 	c.HasFirst = r.number(1) == 1
@@ -185,7 +189,7 @@ func (r *memberReader) isCut(m *Member) bool {
 func (r *memberReader) damage() *Damage {
 	return &Damage{
 		Offset: r.number(uint64(r.plainSize)), Lost: r.number(math.MaxInt64), Member: r.number(math.MaxInt64),
-		Truncated: r.number(1) == 1, Reason: r.text(),
+		Truncated: r.number(1) == 1, Reason: r.text(maxReasonLength),
 	}
 }
 

@@ -1,7 +1,10 @@
 package archive
 
 import (
+	"archive/tar"
+	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -443,5 +446,32 @@ func TestSumBetween(t *testing.T) {
 		if got := sumBetween(before.sum, both.sum, int64(len(data)-place)); got != want.sum {
 			t.Errorf("from %d on: %08x, wanted %08x", place, got, want.sum)
 		}
+	}
+}
+
+// The reason of a damage has the name of the member, which may be long. The index has its
+// beginning, and refuses a longer one: 10,000 of them would take 10 GiB of memory.
+func TestReasonsInAnIndexAreShort(t *testing.T) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	if err := w.WriteHeader(&tar.Header{Name: strings.Repeat("\x01", 500<<10), Size: 1000, Mode: 0o644}); err != nil {
+		t.Fatal(err)
+	}
+	b.Write(make([]byte, 100)) // the tarball ends inside the member
+	path := buildIndex(t, "a.tar.gz", gzipped(t, b.Bytes()))
+	x, err := OpenIndexed(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	damages := x.Damages()
+	if len(damages) != 1 || len(damages[0].Reason) != maxReasonLength || !strings.HasPrefix(damages[0].Reason, "the tarball ends inside member") {
+		t.Errorf("damages: %.200v", damages)
+	}
+
+	forged := append([]byte{0, 0, 1, 0}, binary.AppendUvarint(nil, maxReasonLength+1)...)
+	r := &memberReader{src: bufio.NewReader(bytes.NewReader(append(forged, make([]byte, maxReasonLength+1)...)))}
+	if d := r.damage(); r.err == nil {
+		t.Errorf("a reason of %d bytes was read", len(d.Reason))
 	}
 }

@@ -31,6 +31,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unsafe"
 
 	"pcap-replay/stream"
 )
@@ -69,6 +70,11 @@ type Member struct {
 	// the one before it, and ends at the block border after its data.
 	previousEnd, end int64
 	isLast           bool
+}
+
+// Footprint is how many bytes of memory a member takes.
+func (m *Member) Footprint() int {
+	return int(unsafe.Sizeof(*m)) + len(m.Name) + len(m.Link) + len(m.Content.LinkTypes)*int(unsafe.Sizeof(stream.LinkType(0)))
 }
 
 // Walker goes from one member of a tarball to the next: a [*Reader] to all of them, in the

@@ -203,21 +203,25 @@ func (a *Archives) OpenListed(path string, open func(path string) (archive.Sourc
 	return indexed
 }
 
-// indexedBatch is the number of members that are in memory at a time: some megabytes.
-const indexedBatch = 10_000
+// indexedBatch is how many bytes of members are in memory at a time: some 10,000 members,
+// unless their names are long.
+const indexedBatch = 4 << 20
 
 // walkIndexed goes to each wanted member by the index.
 func (a *Archives) walkIndexed(path string, indexed *archive.Indexed, wants func(*archive.Member) bool, visit Visit) error {
 	var batch []*archive.Member
+	size := 0 // of the batch
 	err := indexed.Each(func(m *archive.Member) error {
 		if wants(m) {
 			batch = append(batch, m)
+			size += m.Footprint()
 		}
-		if len(batch) < indexedBatch {
+		if size < indexedBatch {
 			return a.Context.Err()
 		}
 		err := a.walkBatch(indexed, batch, visit)
-		batch = batch[:0]
+		clear(batch)
+		batch, size = batch[:0], 0
 		return err
 	})
 	if err == nil {
