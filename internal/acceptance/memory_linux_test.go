@@ -3,8 +3,10 @@ package acceptance
 import (
 	"archive/tar"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -120,6 +122,80 @@ func makeManyCaptures(t *testing.T, folder, tarball string, number int, gap time
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Packets of all sizes take no more than others, however many there are.
+func TestMemoryOfLargePackets(t *testing.T) {
+	folder := t.TempDir()
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range 20 {
+		packets := lab.Packets(300, lab.Start+int64(i), time.Millisecond, 65_535)
+		for p := range packets {
+			packets[p].Data = packets[p].Data[:60+random.IntN(65_000)]
+			packets[p].WireLength = uint32(len(packets[p].Data))
+		}
+		data := lab.Pcap(packets, binary.LittleEndian, true)
+		if err := os.WriteFile(filepath.Join(folder, fmt.Sprint(i, ".pcap")), data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantMemory(t, toolMemory+mebibyte*9/8, 2, "large packets", "pcap-merge", "--memory", "1M", "-o", "/dev/null", folder)
+}
+
+// makeIndexed makes a tarball, and a compressed copy of it, with their indexes.
+func makeIndexed(t *testing.T, plain, compressed string, add func(w *tar.Writer) error) {
+	t.Helper()
+	lab.NeedProgram(t, "gzip")
+	file, err := os.Create(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	w := tar.NewWriter(file)
+	if err := errors.Join(add(w), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	compressTo(t, []string{"gzip", "-1"}, compressed, file)
+	for _, path := range []string{plain, compressed} {
+		wantMemory(t, toolMemory+layerMemory, 2, "index", "pcap-tarls", "--index", "-o", "/dev/null", path)
+	}
+}
+
+// Members that are read at the same time by an index take no more than files do.
+func TestMemoryOfIndexedMembers(t *testing.T) {
+	plain, compressed := filepath.Join(t.TempDir(), "a.tar"), filepath.Join(t.TempDir(), "a.tar.gz")
+	data := lab.Pcap(lab.Packets(50, lab.Start, time.Second, 1500), binary.LittleEndian, true)
+	makeIndexed(t, plain, compressed, func(w *tar.Writer) error {
+		for i := range 400 {
+			if err := w.WriteHeader(&tar.Header{Name: fmt.Sprint(i, ".pcap"), Size: int64(len(data)), Mode: 0o644}); err != nil {
+				return err
+			}
+			if _, err := w.Write(data); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	wantMemory(t, toolMemory+mebibyte*9/8, 2, "400 members", "pcap-merge", "--memory", "1M", "-o", "/dev/null", plain)
+	wantMemory(t, toolMemory+layerMemory, 2, "400 members", "pcap-merge", "--memory", "1M", "-o", "/dev/null", compressed)
+}
+
+// Members with long names are not collected in memory.
+func TestMemoryOfLongNames(t *testing.T) {
+	plain, compressed := filepath.Join(t.TempDir(), "a.tar"), filepath.Join(t.TempDir(), "a.tar.gz")
+	name := strings.Repeat("x", 900<<10) // archive/tar reads up to a MiB
+	makeIndexed(t, plain, compressed, func(w *tar.Writer) (err error) {
+		for i := 0; i < 200 && err == nil; i++ {
+			err = w.WriteHeader(&tar.Header{Name: fmt.Sprint(name, i), Mode: 0o644})
+		}
+		return err
+	})
+	for _, path := range []string{plain, compressed} {
+		wantMemory(t, toolMemory, 2, "200 long names", "pcap-tarcat", "--raw", "--list", "-o", "/dev/null", path, "x")
 	}
 }
 

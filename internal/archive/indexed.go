@@ -26,6 +26,7 @@ type Indexed struct {
 	points  []accessPoint
 	damages []*Damage
 	gunzips sync.Pool // of *gunzip.Reader
+	buffers sync.Pool // of *[cellSize]byte
 	windows *zstd.Decoder
 }
 
@@ -58,6 +59,7 @@ func OpenIndexedWith(path string, open func(path string) (Source, error)) (*Inde
 	}
 	x := &Indexed{archive: archive, index: index}
 	x.gunzips.New = func() any { return new(gunzip.Reader) }
+	x.buffers.New = func() any { return new([cellSize]byte) }
 	if x.windows, err = newWindowDecoder(); err == nil {
 		err = x.load()
 	}

@@ -32,6 +32,7 @@ func (x *Indexed) Open(m *Member) (io.ReadCloser, error) {
 		r.Close()
 		return nil, err
 	}
+	r.reader.inspector = nil // frees its memory
 	return r, nil
 }
 
@@ -174,7 +175,10 @@ func (r *IndexedReader) open(want *Member, later []*Member) error {
 
 // setDown begins to read at the end of the member before m.
 func (r *IndexedReader) setDown(m *Member, later []*Member) {
-	r.reader = &Reader{tape: r.newTape(m, later), compression: r.index.Compression(), IgnoreZeros: r.index.IgnoresZeros()}
+	r.reader = &Reader{
+		tape: r.newTape(m, later), compression: r.index.Compression(), IgnoreZeros: r.index.IgnoresZeros(),
+		inspector: stream.NewReaderSize(nil, indexedBufferSize),
+	}
 }
 
 // next goes to the next member, and passes damage that is also in the index.
@@ -220,7 +224,7 @@ func (r *IndexedReader) newTape(m *Member, later []*Member) *tape {
 	if x.Compression() == stream.Uncompressed {
 		r.end = x.footer.PlainSize
 		file := io.NewSectionReader(x.archive, 0, r.end)
-		return newFileTape(file, x.archive, 0, r.end)
+		return newFileTape(file, x.archive, 0, r.end, indexedBufferSize)
 	}
 	r.reachTo(m)
 	if r.reachUnread(m, later) {
@@ -232,7 +236,7 @@ func (r *IndexedReader) newTape(m *Member, later []*Member) *tape {
 		}
 	}
 	plain := x.plain(m.previousEnd, r.end, r.workers)
-	return newPlainTape(plain, m.previousEnd, plain.Close)
+	return newPlainTape(plain, m.previousEnd, indexedBufferSize, plain.Close)
 }
 
 // reachUnread lets the reader read on through members after m whose data is not read. It

@@ -30,7 +30,7 @@ func (x *Indexed) plain(from, to int64, workers int) io.ReadCloser {
 	if workers > 1 && end-first > 1 {
 		return newParallelSpans(x, first, end, from, to, workers)
 	}
-	s := &spans{index: x, next: first, end: end, from: from, to: to, buffer: make([]byte, cellSize)}
+	s := &spans{index: x, next: first, end: end, from: from, to: to}
 	s.advance = s.nextPiece
 	return s
 }
@@ -184,9 +184,11 @@ type spans struct {
 	next, end int // points
 	from, to  int64
 	current   *span
-	buffer    []byte
+	buffer    *[cellSize]byte // nil if there is none
 }
 
+// nextPiece keeps neither the decompressor nor the buffer after the last piece: a thousand
+// members may be open at the same time, and most are smaller than a piece.
 func (s *spans) nextPiece() (piece []byte, err error) {
 	if s.current == nil {
 		if s.next == s.end {
@@ -197,17 +199,29 @@ func (s *spans) nextPiece() (piece []byte, err error) {
 		}
 		s.next++
 	}
-	piece, offset, err := s.current.readPiece(s.buffer)
+	if s.buffer == nil {
+		s.buffer = s.index.buffers.Get().(*[cellSize]byte)
+	}
+	piece, offset, err := s.current.readPiece(s.buffer[:])
 	if err == io.EOF {
 		return nil, s.Close()
 	}
-	return cut(piece, offset, s.from, s.to), err
+	piece = cut(piece, offset, s.from, s.to)
+	if err == nil && s.next == s.end && s.current.offset >= s.current.end {
+		piece = bytes.Clone(piece)
+		err = s.Close()
+	}
+	return piece, err
 }
 
 func (s *spans) Close() error {
 	if s.current != nil {
 		s.current.close()
 		s.current = nil
+	}
+	if s.buffer != nil {
+		s.index.buffers.Put(s.buffer)
+		s.buffer = nil
 	}
 	return nil
 }

@@ -7,8 +7,13 @@ import (
 	"pcap-replay/stream"
 )
 
-// tapeBufferSize is the size of the buffer in bytes.
-const tapeBufferSize = 256 << 10
+const (
+	// tapeBufferSize is the size of the buffer in bytes.
+	tapeBufferSize = 256 << 10
+	// indexedBufferSize is that of a tarball with an index, of which a thousand members may
+	// be open at the same time.
+	indexedBufferSize = 4 << 10
+)
 
 // tape is an uncompressed tarball that is read forwards. It is an io.Seeker because
 // archive/tar skips data by seeking if it can: only the headers of an uncompressed file are
@@ -43,7 +48,7 @@ func newTape(src io.Reader, watcher watcher) (*tape, stream.Compression, error) 
 		}
 		if size > 0 {
 			stored, _ := src.(io.ReaderAt)
-			return newFileTape(file, stored, start, size), stream.Uncompressed, nil
+			return newFileTape(file, stored, start, size, tapeBufferSize), stream.Uncompressed, nil
 		}
 	}
 	plain, compression, err := decompress(src, watcher.onBlock)
@@ -54,21 +59,21 @@ func newTape(src io.Reader, watcher watcher) (*tape, stream.Compression, error) 
 	if watcher.plain != nil {
 		watched = watcher.plain(plain, compression)
 	}
-	return newPlainTape(watched, 0, plain.Close), compression, nil
+	return newPlainTape(watched, 0, tapeBufferSize, plain.Close), compression, nil
 }
 
 // newFileTape reads an uncompressed tarball from the current position of the file, which is
 // start in stored, if stored is not nil.
-func newFileTape(file io.ReadSeeker, stored io.ReaderAt, start, size int64) *tape {
+func newFileTape(file io.ReadSeeker, stored io.ReaderAt, start, size int64, bufferSize int) *tape {
 	return &tape{
-		src: bufio.NewReaderSize(file, tapeBufferSize), file: file, size: size, stored: stored, start: start,
+		src: bufio.NewReaderSize(file, bufferSize), file: file, size: size, stored: stored, start: start,
 		close: func() error { return nil },
 	}
 }
 
 // newPlainTape reads data that is already decompressed, from offset on.
-func newPlainTape(plain io.Reader, offset int64, close func() error) *tape {
-	return &tape{src: bufio.NewReaderSize(plain, tapeBufferSize), offset: offset, close: close}
+func newPlainTape(plain io.Reader, offset int64, bufferSize int, close func() error) *tape {
+	return &tape{src: bufio.NewReaderSize(plain, bufferSize), offset: offset, close: close}
 }
 
 // plainSize returns the position of a file that can really seek, and the number of bytes
