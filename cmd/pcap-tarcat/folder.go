@@ -90,6 +90,10 @@ func (f *folder) link(file, member string) (name string, err error) {
 // localName is the name of a member below a folder. Leading slashes are removed, as by tar.
 func localName(member string) string { return path.Clean(strings.TrimLeft(member, "/")) }
 
+// longestPath is the longest path that Linux opens, in bytes (PATH_MAX without the zero
+// byte). os.Root makes longer ones, a folder at a time, which no other program opens.
+const longestPath = 4095
+
 // place returns a file name for a member and makes the folders above it. If this run has
 // already used the name, it adds a number before the extension, so that no member
 // overwrites another.
@@ -100,6 +104,8 @@ func (f *folder) place(member string) (string, error) {
 		return "", errors.New("the name is empty")
 	case !filepath.IsLocal(name):
 		return "", errors.New("the name leads out of the folder")
+	case len(filepath.Join(f.root.Name(), name)) > longestPath:
+		return "", syscall.ENAMETOOLONG
 	}
 	for {
 		name = f.unused(name)
