@@ -2,6 +2,8 @@ package acceptance
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -262,6 +264,79 @@ func endBySignal(t *testing.T, args []string, signal syscall.Signal) {
 		t.Errorf("goroutines: %v, wanted %v: %s", dumped, dumps, messages.String())
 	}
 	noTemporaryFiles(t, folder)
+}
+
+// A signal ends a run although nobody reads its messages or its report. The output that it was
+// writing is gone.
+func TestSignalsEndRunsThatNobodyHears(t *testing.T) {
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	lab.WriteCapture(t, "a.pcap", lab.Packets(1000, lab.Start, time.Millisecond, 100))
+	shell(t, "head -c 1000 a.pcap > cut.pcap && tar -cf cut.tar a.pcap && truncate -s 1000 cut.tar && mkfifo fifo")
+	for _, c := range []struct {
+		name    string
+		args    []string
+		signals []syscall.Signal
+	}{
+		{"stderr", []string{"pcap-tarls", "-o", "out", "cut.tar"}, []syscall.Signal{syscall.SIGINT}},
+		{"stderr", []string{"pcap-tarcat", "-o", "out", "cut.tar"}, []syscall.Signal{syscall.SIGINT}},
+		{"stderr", []string{"pcap-map", "-o", "out", "cut.pcap"}, []syscall.Signal{syscall.SIGINT}},
+		{"stderr", []string{"pcap-merge", "-o", "out", "cut.pcap"}, []syscall.Signal{syscall.SIGTERM}},
+		{"stderr", []string{"pcap-pace", "-o", "out", "cut.pcap"}, []syscall.Signal{syscall.SIGINT}},
+		{"stderr", []string{"pcap-pace", "--loop", "0", "-o", "out", "a.pcap"}, []syscall.Signal{syscall.SIGUSR1, syscall.SIGINT}},
+		{"stderr", []string{"pcap-pace", "--loop", "0", "-o", "out", "a.pcap"}, []syscall.Signal{syscall.SIGABRT}},
+		{"report", []string{"pcap-merge", "--report", "3", "-o", "out", "cut.pcap"}, []syscall.Signal{syscall.SIGINT}},
+		{"report", []string{"pcap-pace", "--report", "3", "--loop", "0", "-o", "out", "a.pcap"}, []syscall.Signal{syscall.SIGINT, syscall.SIGINT}},
+		{"fifo", []string{"pcap-map", "--report", "fifo", "-o", "out", "a.pcap"}, []syscall.Signal{syscall.SIGTERM}},
+	} {
+		t.Run(fmt.Sprint(c.name, " ", c.args, " ", c.signals), func(t *testing.T) {
+			silent, full, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer silent.Close()
+			defer full.Close()
+			command := exec.Command(c.args[0], c.args[1:]...)
+			switch c.name {
+			case "stderr":
+				fill(t, full)
+				command.Stderr = full
+			case "report":
+				fill(t, full)
+				command.ExtraFiles = []*os.File{full}
+			}
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			awaitSleep(t, command.Process)
+			signalled := time.Now()
+			for _, s := range c.signals {
+				_ = command.Process.Signal(s)
+				awaitSleep(t, command.Process)
+			}
+			watchdog := time.AfterFunc(20*time.Second, func() { _ = command.Process.Kill() })
+			defer watchdog.Stop()
+			_ = command.Wait()
+			if took, last := time.Since(signalled), c.signals[len(c.signals)-1]; took > 10*time.Second || command.ProcessState.ExitCode() != 128+int(last) {
+				t.Errorf("%v after %v", command.ProcessState, took)
+			}
+			if _, err := os.Stat("out"); err == nil {
+				t.Error("the output has its name")
+			}
+			noTemporaryFiles(t, ".")
+		})
+	}
+}
+
+// fill fills a pipe.
+func fill(t *testing.T, pipe *os.File) {
+	t.Helper()
+	if err := pipe.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pipe.Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("the pipe is not full: %v", err)
+	}
 }
 
 // A file that is longer than allowed is an error with its name, and not the end by SIGXFSZ.

@@ -39,4 +39,9 @@
 // report ends with a summary; where the tool had not set one yet, it is the bare head. The
 // exit code is 128 plus the number of the signal that came before the decision, if one
 // did.
+//
+// Nobody may read the report or stderr, so that these writes never end. After a signal, even
+// one that comes after the decision, the runner waits for them for one second, and after a
+// second signal for 100 ms. A run whose summary could not be written exits as one that this
+// signal has ended.
 package tool

@@ -74,18 +74,47 @@ func (r *Run) takeOutputs() []*files.Output {
 	return r.outputs
 }
 
-// end gives outputs their names, reports the result of the run, cleans up and returns the
-// exit code. A signal that comes from now on changes nothing.
+// end gives outputs their names, tells the result of the run, cleans up and returns the exit
+// code. A signal that comes from now on changes no output.
 func (r *Run) end(err error) int {
 	cause := context.Cause(r.Context)
 	if err == nil && r.Messages.isUnheard() {
 		err = files.Named("stderr", errClosed)
 	}
 	err = r.settle(err, cause)
+	code := r.tell(err, cause)
+	r.cleanUp()
+	return code
+}
+
+// tell writes the summary and the last message, and returns the exit code. These writes never
+// end if nobody reads the report or stderr, so tell does not wait for them for long after a
+// signal.
+func (r *Run) tell(err, cause error) int {
+	told := make(chan int, 1)
+	go func() { told <- r.conclude(err, r.exitCode(err, cause)) }()
+	stopped, hurried := r.Context.Done(), r.hurried
+	var givenUp <-chan time.Time
+	for {
+		select {
+		case code := <-told:
+			return code
+		case <-stopped:
+			stopped, givenUp = nil, time.After(grace)
+		case <-hurried:
+			stopped, hurried, givenUp = nil, nil, time.After(settlingTime)
+		case <-givenUp:
+			return r.exitCode(err, context.Cause(r.Context))
+		}
+	}
+}
+
+// conclude writes the summary and the last message. If the report or stderr did not accept
+// them, the exit code becomes that of a failed run.
+func (r *Run) conclude(err error, code int) int {
 	if errors.Is(err, ErrAlsoInput) {
 		r.Report.discard()
 	}
-	code := r.exitCode(err, cause)
 	r.writeSummary(code)
 	var signalled signalError
 	switch {
@@ -96,7 +125,6 @@ func (r *Run) end(err error) int {
 		r.Messages.fail(err)
 	}
 	r.Progress.Finish()
-	r.cleanUp()
 	failed := r.Report.close()
 	if failed != nil {
 		r.Messages.Errorf("report: %w", failed)

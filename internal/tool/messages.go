@@ -14,22 +14,24 @@ import (
 // Messages prints messages for people on stderr. It is safe for concurrent use. The zero
 // value is silent.
 type Messages struct {
-	name           string // of the tool, before each line
-	erase          string // before the name, on a terminal: clears the line
-	quiet, verbose bool
+	name    string // of the tool, before each line
+	erase   string // before the name, on a terminal: clears the line
+	quiet   bool
+	verbose atomic.Bool
 
-	mutex sync.Mutex // one message at a time
+	mutex sync.Mutex // one message at a time; held as long as stderr does not accept it
 	dst   io.Writer
-	// unheard means that a message was lost because stderr was closed from the beginning.
-	unheard bool
 
-	errors atomic.Bool
+	// unheard means that a message was lost because stderr was closed from the beginning.
+	unheard atomic.Bool
+	errors  atomic.Bool
 }
 
 func (m *Messages) configure(quiet, verbose bool, dst io.Writer) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
-	m.quiet, m.verbose, m.dst = quiet, verbose, dst
+	m.quiet, m.dst = quiet, dst
+	m.verbose.Store(verbose)
 }
 
 // Say prints "pcap-merge: text" as one line. It escapes control characters, which may be in
@@ -39,13 +41,15 @@ func (m *Messages) Say(text string) {
 	defer m.mutex.Unlock()
 	if m.dst != nil {
 		_, err := fmt.Fprintf(m.dst, "%s%s: %s\n", m.erase, m.name, files.EscapeControls(text))
-		m.unheard = m.unheard || errors.Is(err, errClosed)
+		if errors.Is(err, errClosed) {
+			m.unheard.Store(true)
+		}
 	}
 }
 
 // Infof prints a message only with --verbose.
 func (m *Messages) Infof(format string, values ...any) {
-	if m.verbose {
+	if m.isVerbose() {
 		m.Say(fmt.Sprintf(format, values...))
 	}
 }
@@ -79,11 +83,7 @@ func (m *Messages) fail(err error) {
 }
 
 // isUnheard reports whether a message was lost because stderr was closed.
-func (m *Messages) isUnheard() bool {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	return m.unheard
-}
+func (m *Messages) isUnheard() bool { return m.unheard.Load() }
 
 // HintOf prints the hint of an error that was reported, if it has one.
 func (m *Messages) HintOf(err error) { m.Hint(hintOf(err)) }
@@ -103,16 +103,13 @@ func (m *Messages) HintWarning(text string) {
 }
 
 // isVerbose reports whether --verbose was given. It may be called while flags are parsed.
-func (m *Messages) isVerbose() bool {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	return m.verbose
-}
+func (m *Messages) isVerbose() bool { return m.verbose.Load() }
 
 // maxDump is the maximum size of a dump of all goroutines in bytes.
 const maxDump = 1 << 20
 
-// dumpGoroutines prints the stacks of all goroutines, for bug reports.
+// dumpGoroutines prints the stacks of all goroutines, for bug reports. stderr may not accept
+// them.
 func (m *Messages) dumpGoroutines() {
 	stacks := make([]byte, maxDump)
 	stacks = stacks[:runtime.Stack(stacks, true)]
