@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"maps"
 	"os"
@@ -104,6 +105,25 @@ func TestMembersReplaceNoFileOfTheRun(t *testing.T) {
 		t.Errorf("exit %d, %+v", code, s)
 	}
 	shell(t, "cmp set.tar before && pcap-map a.pcap")
+}
+
+// A run would wait for itself at a named pipe that is its input and its output.
+func TestNamedPipesAreInputsOrOutputs(t *testing.T) {
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	lab.WriteCapture(t, "x.pcap", lab.Packets(100, lab.Start, time.Millisecond, 100))
+	shell(t, "mkfifo fifo && ln -s fifo link")
+	for _, command := range []string{
+		"pcap-merge -o fifo fifo", "pcap-merge -o fifo link", "pcap-merge -o fifo --select fifo", "pcap-merge -o fifo --filter-file fifo x.pcap", "pcap-merge -o /dev/fd/0 <> fifo",
+		"pcap-map -o fifo fifo", "pcap-map --report fifo fifo", "pcap-map --report fifo --against fifo x.pcap", "pcap-map --svg fifo fifo", "pcap-map -o fifo --report fifo x.pcap",
+		"pcap-pace --asap -o fifo fifo", "pcap-inject --asap -w fifo fifo", "pcap-tarcat -o fifo fifo", "pcap-tarls -o fifo fifo", "pcap-tarls --report fifo fifo",
+	} {
+		output, err := exec.Command("timeout", "-k", "1", "10", "bash", "-c", command).CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != exitUsage {
+			t.Errorf("%s: %v, wanted exit %d: %s", command, err, exitUsage, output)
+		}
+	}
 }
 
 // What is not a file of its own may be an output, an input and a report at the same time.

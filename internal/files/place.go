@@ -59,5 +59,11 @@ func (p Place) Is(other Place) bool {
 	return p.folder != nil && other.folder != nil && other.file == nil && p.name == other.name && os.SameFile(p.folder, other.folder)
 }
 
+// CanBeReadBack reports whether what is written to the place can be read from it: it is a
+// regular file, a block device or a named pipe.
+func (p Place) CanBeReadBack() bool {
+	return p.file != nil && p.file.Mode()&(fs.ModeDir|fs.ModeCharDevice|fs.ModeSocket) == 0
+}
+
 // IsRegular reports whether the place is a regular file.
 func (p Place) IsRegular() bool { return p.file != nil && p.file.Mode().IsRegular() }

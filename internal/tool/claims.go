@@ -20,7 +20,7 @@ type Claims struct {
 	existing []existingOutput
 }
 
-// existingOutput is an output that exists already as a regular file.
+// existingOutput is an output that exists already and can be read.
 type existingOutput struct {
 	text  string // for messages
 	place files.Place
@@ -101,7 +101,7 @@ func (r *Run) refuse(output claim, place files.Place, others []claim, places []f
 	if !output.isDescriptor && (place.IsRegular() || r.Flags.dataToStdout()) && place.Is(files.PlaceOfStream(r.Out)) {
 		return UsageErrorf("%v: is also stdout", output)
 	}
-	if !place.IsRegular() {
+	if !place.CanBeReadBack() {
 		return nil
 	}
 	for text, in := range r.inputs {
@@ -123,11 +123,11 @@ func (r *Run) refuse(output claim, place files.Place, others []claim, places []f
 // inputs are the files that the command line names as inputs, and stdin. The text says which
 // one it is, unless it is named.
 func (r *Run) inputs(yield func(text string, place files.Place) bool) {
-	if stdin := files.PlaceOfStream(r.In); stdin.IsRegular() && !yield(" (stdin)", stdin) {
+	if stdin := files.PlaceOfStream(r.In); stdin.CanBeReadBack() && !yield(" (stdin)", stdin) {
 		return
 	}
 	for _, name := range r.inputNames() {
-		if in := files.PlaceOf(name); in.IsRegular() && !yield("", in) {
+		if in := files.PlaceOf(name); in.CanBeReadBack() && !yield("", in) {
 			return
 		}
 	}
@@ -157,7 +157,7 @@ func (f *Flags) dataToStdout() bool {
 func (c *Claims) find() {
 	c.existing = nil
 	add := func(text string, place files.Place) {
-		if place.IsRegular() {
+		if place.CanBeReadBack() {
 			c.existing = append(c.existing, existingOutput{text, place})
 		}
 	}
