@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -109,4 +110,33 @@ func TestFullDisk(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A file that cannot be replaced is refused before the work, with its reason: one that is
+// mounted, as by docker -v, and one of another user in a folder such as /tmp.
+func TestFilesThatCannotBeReplaced(t *testing.T) {
+	linkTools(t)
+	t.Chdir(t.TempDir())
+	lab.WriteCapture(t, "a.pcap", lab.Packets(100, lab.Start, time.Microsecond, 100))
+	shell(t, "tar -czf set.tar.gz a.pcap && touch set.tar.gz.tarx out && ln -s out link")
+	const mounted = "is a mount point, and a mounted file cannot be replaced: mount its folder instead"
+	for _, c := range []struct{ command, message string }{
+		{"pcap-merge -o out a.pcap", "-o out"}, {"pcap-merge -o link a.pcap", "-o link"}, {"pcap-pace -o out a.pcap", "-o out"},
+		{"pcap-inject -w out a.pcap", "-w out"}, {"pcap-map --svg out a.pcap", "--svg out"}, {"pcap-tarls --index set.tar.gz", "set.tar.gz: index"},
+	} {
+		_, stdout, messages := inMountNamespace(t, "mount --bind out out && mount --bind set.tar.gz.tarx set.tar.gz.tarx || exit 77; "+c.command)
+		if tool, _, _ := strings.Cut(c.command, " "); stdout != "" || messages != tool+": error: "+c.message+": "+mounted+"\n" {
+			t.Errorf("%s: %q, %s", c.command, stdout, messages)
+		}
+	}
+	if os.Geteuid() != 0 {
+		return // only root gives files to others
+	}
+	lab.NeedProgram(t, "setpriv")
+	output := string(shell(t, "chmod 755 .. . $(dirname $(command -v pcap-merge)) && mkdir open && chmod 1777 open && touch open/out && chmod 666 open/out && chown 1234 open/out"+
+		" && ! setpriv --reuid 65534 --clear-groups pcap-merge -o open/out a.pcap 2>&1 && setpriv --reuid 1234 --clear-groups pcap-merge -o open/out a.pcap"))
+	if output != "pcap-merge: error: -o open/out: belongs to another user, and the folder (sticky bit) lets only that user replace it\n" {
+		t.Error(output)
+	}
+	noTemporaryFiles(t, ".")
 }

@@ -90,6 +90,9 @@ func NewIndexingReader(src io.Reader, archive *os.File) (*Reader, error) {
 		return nil, err
 	}
 	b.modified = info.ModTime()
+	if err := files.CheckReplaceable(b.path); err != nil {
+		return nil, err
+	}
 	// Windows contain data of the archive, so the index must not be more readable than it.
 	if b.file, err = os.OpenFile(files.Beside(b.path), os.O_RDWR|os.O_CREATE|os.O_EXCL, info.Mode().Perm()&0o666|0o200); err != nil {
 		return nil, err

@@ -57,6 +57,9 @@ func Create(name string) (*Output, error) {
 		if name, err = filepath.EvalSymlinks(name); err != nil {
 			return nil, err
 		}
+		if err := CheckReplaceable(name); err != nil {
+			return nil, err
+		}
 	case isLink(name):
 		return nil, errors.New("is a dangling link")
 	case !errors.Is(err, fs.ErrNotExist): // such as a name that is too long, though that of the temporary file is not

@@ -12,3 +12,6 @@ func keepOwner(*os.File, fs.FileInfo) bool { return true }
 
 // countLinks assumes that a file has one name.
 func countLinks(fs.FileInfo) uint64 { return 1 }
+
+// isKept is false: there is no sticky bit.
+func isKept(file, folder fs.FileInfo) bool { return false }

@@ -38,3 +38,14 @@ func countLinks(info fs.FileInfo) uint64 {
 	}
 	return uint64(stat.Nlink)
 }
+
+// isKept reports whether the sticky bit of a folder keeps a file from being replaced by this
+// user: only root and the owners of both may do that (inode(7)).
+func isKept(file, folder fs.FileInfo) bool {
+	user := uint32(os.Geteuid())
+	isOwner := func(info fs.FileInfo) bool {
+		stat, ok := info.Sys().(*syscall.Stat_t)
+		return !ok || stat.Uid == user
+	}
+	return folder.Mode()&fs.ModeSticky != 0 && user != 0 && !isOwner(file) && !isOwner(folder)
+}
