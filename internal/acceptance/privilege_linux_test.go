@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -170,5 +171,49 @@ func TestPrivilegedToolsIgnoreRuntimeVariables(t *testing.T) {
 		if traced := strings.Contains(messages.String(), "gc 2 @"); traced == secure {
 			t.Errorf("secure %v: %s", secure, messages.String())
 		}
+	}
+}
+
+// A program with the setuid bit of root reads and writes files as the user who calls it, and
+// may send nevertheless.
+func TestSetuidToolsUseFilesOfTheirCaller(t *testing.T) {
+	needPrivileges(t)
+	lab.NeedProgram(t, "setpriv")
+	linkTools(t)
+	folder, err := os.MkdirTemp("/var/tmp", "pcap-tools-*") // whose parents all may pass
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	t.Chdir(folder)
+	lab.WriteCapture(t, "ours.pcap", lab.Packets(10, lab.Start, time.Microsecond, 100))
+	lab.WriteCapture(t, "roots.pcap", lab.Packets(10, lab.Start, time.Microsecond, 100))
+	shell(t, "for tool in map inject; do cp $(command -v pcap-$tool) . && chmod 6755 pcap-$tool; done; chmod 755 . && chmod 644 ours.pcap && chmod 600 roots.pcap && echo root > report && chmod 644 report")
+	asNobody := []string{"--reuid", "65534", "--regid", "65534", "--clear-groups"}
+	shell(t, "cp $(command -v id) . && chmod 4755 id")
+	if user, err := exec.Command("setpriv", append(asNobody, "./id", "-u")...).Output(); string(user) != "0\n" {
+		t.Skipf("no setuid programs here: %s %v", user, err)
+	}
+	for _, c := range []struct {
+		command, message string
+	}{
+		{"./pcap-map ours.pcap", ""},
+		{"./pcap-map roots.pcap", "pcap-map: error: roots.pcap: permission denied"},
+		{"./pcap-map --report report ours.pcap", "pcap-map: error: --report report: permission denied"},
+		{"./pcap-inject -q --asap -w /dev/null roots.pcap", "pcap-inject: error: roots.pcap: permission denied"},
+		{"./pcap-inject -q --asap -i lo ours.pcap", ""},
+		{"./pcap-inject -q --asap -i lo --filter-file roots.pcap ours.pcap", "pcap-inject: error: --filter-file roots.pcap: permission denied"},
+	} {
+		command := exec.Command("setpriv", slices.Concat(asNobody, strings.Fields(c.command))...)
+		var messages bytes.Buffer
+		command.Stderr = &messages
+		err := command.Run()
+		first, _, _ := strings.Cut(messages.String(), "\n") // a hint may follow
+		if first != c.message || (err == nil) != (c.message == "") {
+			t.Errorf("%s: %v, %q, wanted %q", c.command, err, messages.String(), c.message)
+		}
+	}
+	if report, err := os.ReadFile("report"); string(report) != "root\n" {
+		t.Errorf("the report of root: %q, %v", report, err)
 	}
 }

@@ -58,9 +58,29 @@ func keep(some uint32) error {
 			return fmt.Errorf("capabilities: %w", err)
 		}
 	}
+	if err := becomeCaller(); err != nil {
+		return err
+	}
 	sets = [2]unix.CapUserData{{Effective: sets[0].Effective & some, Permitted: sets[0].Permitted & some}}
 	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&sets)), 0); errno != 0 {
 		return fmt.Errorf("capabilities: %w", errno)
+	}
+	return nil
+}
+
+// becomeCaller makes a program with the setuid bit of root run as the user who has called it:
+// without capabilities, it would still own the files of root. The permitted capabilities
+// remain, and the effective ones do not.
+func becomeCaller() error {
+	user, group := os.Getuid(), os.Getgid()
+	if user == os.Geteuid() || os.Geteuid() != 0 {
+		return nil
+	}
+	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1, 0, 0, 0, 0); errno != 0 {
+		return fmt.Errorf("keep capabilities: %w", errno)
+	}
+	if err := errors.Join(syscall.Setresgid(group, group, group), syscall.Setresuid(user, user, user)); err != nil {
+		return fmt.Errorf("user %d, group %d: %w", user, group, err)
 	}
 	return nil
 }
