@@ -14,7 +14,7 @@ import (
 
 func TestEscape(t *testing.T) {
 	for name, want := range map[string]string{
-		"a.pcap": "a.pcap", "a\nb": `a\nb`, "\x1b[31m": `\033[31m`, "\xff": `\377`, `a\b`: `a\\b`, "ü": "ü", "\u202e": `\342\200\256`,
+		"a.pcap": "a.pcap", "a\nb": `a\nb`, "\x1b[31m": `\033[31m`, "\xff": `\377`, `a\b`: `a\\b`, "ü": "ü", "\u202e": `\342\200\256`, "\u2028": `\342\200\250`,
 	} {
 		if got := Escape(name); got != want {
 			t.Errorf("%q is %q, wanted %q", name, got, want)

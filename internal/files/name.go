@@ -42,7 +42,7 @@ func EscapeControls(name string) string {
 		case strings.ContainsRune("\a\b\f\n\r\t\v", r):
 			b.WriteByte('\\')
 			b.WriteByte("abfnrtv"[strings.IndexRune("\a\b\f\n\r\t\v", r)])
-		case unicode.IsControl(r), r == utf8.RuneError && size == 1, unicode.Is(unicode.Cf, r): // Cf changes the direction of text
+		case unicode.IsControl(r), r == utf8.RuneError && size == 1, unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp): // Cf changes the direction of text, Zl and Zp separate lines
 			for _, c := range []byte(name[:size]) {
 				fmt.Fprintf(&b, `\%03o`, c)
 			}

@@ -12,6 +12,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	jsoniter "github.com/json-iterator/go"
@@ -38,8 +40,28 @@ func (e *Encoder) Encode(v any) error {
 	if !utf8.Valid(line) {
 		line = bytes.ToValidUTF8(line, replacement)
 	}
-	_, err = e.dst.Write(append(line, '\n'))
+	_, err = e.dst.Write(append(escapeControls(line), '\n'))
 	return err
+}
+
+// escapeControls escapes the characters of names that control a terminal or change the
+// direction of text. JSON itself requires this only of those below U+0020.
+func escapeControls(line []byte) []byte {
+	isControl := func(r rune) bool { return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) }
+	if !bytes.ContainsFunc(line, isControl) {
+		return line
+	}
+	var escaped []byte
+	for _, r := range string(line) {
+		if !isControl(r) {
+			escaped = utf8.AppendRune(escaped, r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			escaped = fmt.Appendf(escaped, `\u%04x`, unit)
+		}
+	}
+	return escaped
 }
 
 // replacement replaces invalid UTF-8 in names. RFC 8259, section 8.1, requires UTF-8, but

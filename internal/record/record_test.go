@@ -132,6 +132,22 @@ func (w *writes) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// A record shows no terminal anything to obey, and its names come back unchanged.
+func TestEncodeEscapesControls(t *testing.T) {
+	const name = "\x1b[\x7f\u009b31m\u202e\u2028\U000e0041\n\"ü\U0001f600"
+	var line bytes.Buffer
+	if err := record.NewEncoder(&line).Encode(record.Capture{Path: name}); err != nil {
+		t.Fatal(err)
+	}
+	if wanted := `"path":"\u001b[\u007f\u009b31m\u202e\u2028\udb40\udc41\n\"ü` + "\U0001f600" + `"`; !strings.Contains(line.String(), wanted) {
+		t.Errorf("%q, wanted %s", line.String(), wanted)
+	}
+	var back record.Capture
+	if err := record.NewDecoder(&line).Decode(&back); err != nil || back.Path != name {
+		t.Errorf("%q, %v", back.Path, err)
+	}
+}
+
 // A record is written with one Write, so records of several processes that append to one
 // file do not mix.
 func TestEncodeWritesOnce(t *testing.T) {
