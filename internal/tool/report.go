@@ -41,6 +41,9 @@ func (r *Report) open(name string, run *Run) error {
 		if run.Flags.dataToStdout() {
 			return UsageErrorf("--report %s: stdout is for data", name).WithHint("name a file, or another descriptor")
 		}
+		if run.Out == (closedStream{}) {
+			return UsageErrorf("--report %s: stdout %w", name, errClosed)
+		}
 		r.encodeTo(run.Out, run.Progress)
 		return nil
 	case isNumber:
@@ -79,7 +82,7 @@ func (r *Report) openFile(name string) (err error) {
 // openDescriptor uses a descriptor that this process inherited. The data of the run may go
 // to the same pipe through another descriptor.
 func openDescriptor(fd int, run *Run) (*os.File, error) {
-	if fd < 0 || !isInherited(fd) {
+	if fd < 0 || fd < len(closedAtStart) && closedAtStart[fd] || !isInherited(fd) {
 		return nil, errors.New("the descriptor is not open")
 	}
 	if !isWritable(fd) {
