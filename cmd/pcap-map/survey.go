@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -293,7 +294,24 @@ func (s *surveyor) surveyCapture(in input.File, src io.Reader, size int64) (*map
 		return nil, input.ErrEmpty
 	case err != nil:
 		c := &result.capture
-		c.Damage = append(c.Damage, record.Damage{Offset: reader.Offset(), Record: c.Packets + 1, Reason: files.WithoutPath(err).Error()})
+		damage := s.endDamage(in, err)
+		damage.Offset, damage.Record = reader.Offset(), c.Packets+1
+		c.Damage = append(c.Damage, damage)
+		c.LostBytes += damage.Lost
 	}
 	return result, nil
+}
+
+// endDamage is what ended a capture early. Where it is damage of the tarball, the bytes that
+// the member lacks are lost, unless it is compressed: then their number is not known.
+func (s *surveyor) endDamage(in input.File, err error) record.Damage {
+	var tarball *archive.Damage
+	if !errors.As(err, &tarball) {
+		return record.Damage{Reason: files.WithoutPath(err).Error()}
+	}
+	s.archives.Problems.ReportedWithMember(in.Archive, tarball)
+	if s.reader.Section().Compression != stream.Uncompressed {
+		return record.Damage{Reason: tarball.Error()}
+	}
+	return record.Damage{Lost: tarball.Lost, Reason: fmt.Sprintf("offset %d: %s", tarball.Offset, tarball.Reason)}
 }

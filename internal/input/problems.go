@@ -81,6 +81,12 @@ func (p *Problems) ArchiveDamage(path string, d *archive.Damage) {
 	p.Report.Damaged(path, "", record.Damage{Offset: d.Offset, Lost: d.Lost, Record: d.Member, Reason: d.Reason})
 }
 
+// ReportedWithMember says that damage of a tarball is reported as that of a member:
+// ArchiveDamage does not report it again.
+func (p *Problems) ReportedWithMember(path string, d *archive.Damage) {
+	p.isNewDamage(archivePlace{path, d.Offset})
+}
+
 func (p *Problems) isNewDamage(place archivePlace) bool {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
