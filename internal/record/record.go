@@ -47,7 +47,10 @@ func (e *Encoder) Encode(v any) error {
 // escapeControls escapes the characters of names that control a terminal or change the
 // direction of text. JSON itself requires this only of those below U+0020.
 func escapeControls(line []byte) []byte {
-	isControl := func(r rune) bool { return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) }
+	isControl := func(r rune) bool {
+		const lastPrintableOfASCII = 0x7e // looking into the tables takes time
+		return r > lastPrintableOfASCII && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp))
+	}
 	if !bytes.ContainsFunc(line, isControl) {
 		return line
 	}
