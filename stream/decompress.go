@@ -321,12 +321,10 @@ var (
 	errHeader   = errors.New("the header is damaged")
 )
 
-// damageAhead looks for the damage that explains why the data before it is no capture: a
-// checksum comes after the data that it covers. It discards the data up to there, and stops
-// after maxDamageAhead bytes.
-func (d *decompressor) damageAhead() error {
-	_, err := io.CopyN(io.Discard, d, maxDamageAhead)
-	return err
+// damageAhead looks for damage: a checksum comes after the data that it covers. It skips the
+// data up to there, and stops after maxDamageAhead bytes.
+func (d *decompressor) damageAhead() (skipped int64, err error) {
+	return io.CopyN(io.Discard, d, maxDamageAhead)
 }
 
 // sourceCause returns an error without the mark of sourceError.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +129,44 @@ func TestReadingGoesOnAfterDamagedMember(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// If the first of several compressed captures is damaged from its start on, the others are
+// read, and the loss is exact.
+func TestReadingGoesOnAfterDamagedFirstFile(t *testing.T) {
+	const length, records = 216, 500
+	capture := lab.Pcap(lab.Packets(records, lab.Start, time.Millisecond, length-16), binary.LittleEndian, true)
+	first, _ := gzipMembers(t, capture, len(capture), false)
+	second, _ := gzipMembers(t, capture, len(capture), false)
+	for what, change := range map[string]func(member []byte) []byte{
+		"start":       func(m []byte) []byte { copy(m[10:], "xxxxxxxx"); return m },
+		"file header": func(m []byte) []byte { m[18] ^= 0xff; return m },
+		"all zeros":   func(m []byte) []byte { clear(m[10 : len(m)-8]); return m },
+		"cut":         func(m []byte) []byte { return m[:15] },
+		"two":         func(m []byte) []byte { m = m[:15]; return append(m, m...) },
+	} {
+		damaged := append(change(bytes.Clone(first)), second...)
+		packets, damages, _ := readAcrossDamage(t, bytes.NewReader(damaged))
+		if len(packets) < records || len(damages) == 0 {
+			t.Errorf("%s: %d packets, wanted %d: %v", what, len(packets), records, damages)
+			continue
+		}
+		for i, packet := range packets[len(packets)-records:] {
+			if want := capture[24+i*length+16:][:length-16]; !bytes.Equal(packet.Data, want) {
+				t.Fatalf("%s: packet %d differs", what, i+1)
+			}
+		}
+		if what == "all zeros" && damages[0].Lost != int64(len(capture)) {
+			t.Errorf("%s: %d bytes lost, wanted %d: %v", what, damages[0].Lost, len(capture), damages)
+		}
+	}
+	// What follows is no capture of its own.
+	pieces, starts := gzipMembers(t, capture, 40_000, false)
+	copy(pieces[10:], "xxxxxxxx")
+	_, err := stream.NewReader(bytes.NewReader(pieces)).Read(make([]stream.Packet, 1))
+	if len(starts) < 3 || !errors.Is(err, stream.ErrNotCapture) || !strings.Contains(err.Error(), "gzip data is damaged") {
+		t.Errorf("captures without a header: %v", err)
 	}
 }
 

@@ -311,6 +311,15 @@ func (r *Reader) readFileHeader() error {
 			return err
 		}
 	}
+	gap := r.skipToFile()
+	if err := r.beginFile(); err != nil || gap == nil {
+		return err
+	}
+	return gap
+}
+
+// beginFile begins a section with the file header at the reading position.
+func (r *Reader) beginFile() error {
 	switch {
 	case !r.fill(1):
 		return r.endOfSource()
@@ -357,9 +366,6 @@ func (r *Reader) badFileHeader(reason string) error {
 	if r.sections > 0 {
 		r.inSection = true // the search uses the format of the section before
 		return r.resynchronise(r.endReason(reason))
-	}
-	if r.decompressing != nil && r.srcErr == nil {
-		r.srcErr = r.decompressing.damageAhead()
 	}
 	var broken *DecompressionError
 	var trailing *TrailingError

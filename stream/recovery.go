@@ -70,6 +70,35 @@ func (r *Reader) isAtGap() bool {
 	return r.sections > 0 && r.decompressing != nil && errors.As(r.srcErr, &broken) && broken.isOf(r.decompressing) && broken.search.run()
 }
 
+// skipToFile goes to the first file header after damaged compressed data if the stream begins
+// with this data. It returns nil if the stream begins with a file header, or if none follows.
+func (r *Reader) skipToFile() *Damage {
+	damage, first := r.damage(""), (*DecompressionError)(nil)
+	for r.sections == 0 && r.decompressing != nil && !(r.fill(fileHeaderLength) && isFileMagic(r.unread())) {
+		if r.srcErr == nil {
+			var skipped int64
+			skipped, r.srcErr = r.decompressing.damageAhead()
+			r.base += skipped
+		}
+		var broken *DecompressionError
+		if !errors.As(r.srcErr, &broken) || !broken.isOf(r.decompressing) || !broken.search.run() {
+			if first != nil {
+				r.start, r.srcErr = r.end, first
+			}
+			return nil
+		}
+		if first == nil {
+			first, damage.Reason = broken, broken.Error()+broken.search.String()
+		}
+		r.base, r.start, r.srcErr = r.base+broken.search.lost, r.end, nil
+	}
+	if first == nil {
+		return nil
+	}
+	damage.Lost = r.Offset() - damage.Offset
+	return damage
+}
+
 // crossGap skips the rest of the block before a gap, and looks for records after it. It
 // completes the damage, whose reason describes the record that the gap has cut.
 func (r *Reader) crossGap(damage *Damage) *Damage {
