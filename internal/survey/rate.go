@@ -32,7 +32,7 @@ func (r *Rate) add(time int64) {
 // stretch extends the buckets to a time that is outside them.
 func (r *Rate) stretch(time int64) {
 	if len(r.counts) == 0 {
-		r.first, r.counts = time>>r.shift, make([]uint32, 1, rateBuckets)
+		r.first, r.counts = time>>r.shift, make([]uint32, 1)
 		return
 	}
 	first, last := r.first, r.first+int64(len(r.counts))-1
@@ -61,7 +61,7 @@ func (r *Rate) halve(by uint) {
 		return
 	}
 	first := r.first >> by
-	coarse := make([]uint32, 0, rateBuckets)
+	coarse := make([]uint32, 0, len(r.counts)>>by+2)
 	for i, count := range r.counts {
 		at := int((r.first+int64(i))>>by - first)
 		if at == len(coarse) {
