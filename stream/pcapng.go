@@ -26,6 +26,8 @@ const (
 const (
 	minBlockLength        = 12 // type, length, length again
 	minSectionBlockLength = 28
+	// minInterfaceBlockLength is that of an interface description block without options.
+	minInterfaceBlockLength = 20
 	// maxBlockLength is the limit of libpcap and Wireshark, in bytes.
 	maxBlockLength = 16 << 20
 	// maxInterfaces limits the memory for the interfaces of a section.
@@ -274,14 +276,19 @@ const timeAheadReach = 64 << 10
 // timestamp at the beginning of a section gets this one.
 func (r *Reader) timeAhead() int64 {
 	order := r.order
+	interfaces := slices.Clip(r.interfaces) // the blocks ahead may describe more
 	for offset := 0; offset < timeAheadReach && r.fill(offset+32); {
 		ahead := r.unread()[offset:]
 		kind, length := order.Uint32(ahead), order.Uint32(ahead[4:])
 		if kind == magicSectionBlock || !isBlockLength(length) {
 			break
 		}
-		if id, units, ok := timestampField(order, kind, ahead); ok && int(id) < len(r.interfaces) {
-			return r.interfaces[id].clock.time(units)
+		if id, units, ok := timestampField(order, kind, ahead); ok && int(id) < len(interfaces) {
+			return interfaces[id].clock.time(units)
+		}
+		if kind == blockInterface && length >= minInterfaceBlockLength && r.fill(offset+int(length)) {
+			described, _ := parseInterface(order, r.unread()[offset:][:length])
+			interfaces = append(interfaces, described)
 		}
 		offset += int(length)
 	}
@@ -418,16 +425,24 @@ func leastPacketBlock(kind uint32) int {
 // addInterface reads an interface description block, or describes what is wrong with it and
 // returns how many bytes are lost. None are lost if only an option is wrong.
 func (r *Reader) addInterface(block []byte) (problem string, lost int64) {
-	order := r.order
-	if len(block) < 20 {
-		return fmt.Sprintf("interface description block: wanted 20 bytes, got %d", len(block)), int64(len(block))
+	if len(block) < minInterfaceBlockLength {
+		return fmt.Sprintf("interface description block: wanted %d bytes, got %d", minInterfaceBlockLength, len(block)), int64(len(block))
 	}
-	options, problem := parseInterfaceOptions(order, block[16:len(block)-4])
-	linkType, snaplen := linkTypeOf(order.Uint16(block[8:])), order.Uint32(block[12:])
-	r.interfaces = append(r.interfaces, networkInterface{linkType, snaplen, options.fcsLength, newInterfaceClock(options.resolution, options.offset)})
-	r.section.addSnaplen(snaplen, len(r.interfaces) == 1)
-	r.addLinkType(linkType)
+	described, problem := parseInterface(r.order, block)
+	r.interfaces = append(r.interfaces, described)
+	r.section.addSnaplen(described.snaplen, len(r.interfaces) == 1)
+	r.addLinkType(described.linkType)
 	return problem, 0
+}
+
+// parseInterface reads an interface description block of at least minInterfaceBlockLength
+// bytes. problem describes an option that is wrong.
+func parseInterface(order binary.ByteOrder, block []byte) (described networkInterface, problem string) {
+	options, problem := parseInterfaceOptions(order, block[16:len(block)-4])
+	return networkInterface{
+		linkType: linkTypeOf(order.Uint16(block[8:])), snaplen: order.Uint32(block[12:]),
+		fcsLength: options.fcsLength, clock: newInterfaceClock(options.resolution, options.offset),
+	}, problem
 }
 
 // skipInterfaces skips the interface description blocks for which there is no room and which
@@ -508,7 +523,7 @@ func isBodyValid(order binary.ByteOrder, kind uint32, block []byte, interfaces i
 	case magicSectionBlock:
 		return length >= minSectionBlockLength && order.Uint16(block[12:]) == 1 && areOptionsValid(order, block[24:length-4])
 	case blockInterface:
-		return length >= 20 && order.Uint16(block[10:]) == 0 && areOptionsValid(order, block[16:length-4])
+		return length >= minInterfaceBlockLength && order.Uint16(block[10:]) == 0 && areOptionsValid(order, block[16:length-4])
 	case blockEnhancedPacket, blockPacket:
 		if length < leastPacketBlock(kind) {
 			return false
