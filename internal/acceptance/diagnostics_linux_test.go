@@ -43,6 +43,7 @@ var troubles = []string{
 	`script -qec 'pcap-merge a.pcap' /dev/null < /dev/null`,
 	`pcap-merge a.pcap > /dev/full`,
 	`pcap-pace --fit 10 minutes a.pcap`,
+	`pcap-inject -i v0 a.pcap udp port 53`,
 	`pcap-pace --from yesterday a.pcap`,
 	`pcap-inject --src-mac 02:00:00:00:00:01 --src-mac 02:00:00:00:00:02 -i v0 a.pcap`,
 	`tar -cf one.tar a.pcap && cat one.tar one.tar > two.tar && pcap-tarls two.tar`,

@@ -61,6 +61,9 @@ func (t *Tool) parse(arguments []string) (*Flags, error) {
 	if err := a.checkRepeated(set); err != nil {
 		return nil, err
 	}
+	if expression := t.expressionIn(a.operands); expression != "" {
+		return nil, UsageErrorf("%q is not a file", expression).WithHint(a.hintForExpression(expression, set))
+	}
 	if a.hasStrayWord() {
 		return nil, UsageErrorf("%q after %s is not a file", a.operands[0], strings.Join(a.before, " ")).WithHint(t.hintForStray(&a, set, arguments))
 	}
@@ -164,8 +167,44 @@ func (a *arranged) hasStrayWord() bool {
 	if len(a.operands) == 1 && !unit.MatchString(a.operands[0]) {
 		return false
 	}
-	_, err := os.Lstat(a.operands[0])
+	return isMissing(a.operands[0])
+}
+
+func isMissing(name string) bool {
+	_, err := os.Lstat(name)
 	return errors.Is(err, os.ErrNotExist)
+}
+
+// expressionStart matches the beginning of a filter expression: a protocol, which may be all of
+// it, or another word of pcap-filter(7) with something after it.
+var expressionStart = regexp.MustCompile(`^[(! ]*((ah|arp|esp|icmp6?|igmp|ip6?|mpls|pppoes|rarp|sctp|tcp|udp|vlan)([[) ]|$)|` +
+	`(dst|ether|greater|host|less|net|not|port|portrange|proto|src)[ (])`)
+
+// expressionIn returns the operands that are a filter expression, as tcpdump(1) has them behind
+// its flags. They would be missing files, and packets that the user did not want would be sent.
+func (t *Tool) expressionIn(operands []string) string {
+	if t.InputOperands != nil {
+		operands = t.InputOperands(operands)
+	}
+	missing := slices.DeleteFunc(slices.Clone(operands), func(name string) bool { return !isMissing(name) })
+	for i := range missing {
+		if expression := strings.Join(missing[i:], " "); expressionStart.MatchString(expression) {
+			return expression
+		}
+	}
+	return ""
+}
+
+// hintForExpression names the flag for an expression. The first word of the expression may be
+// the value of that flag already.
+func (a *arranged) hintForExpression(expression string, set *flag.FlagSet) string {
+	if set.Lookup("filter") == nil {
+		return elsewhereHint("filter")
+	}
+	if len(a.before) == 2 && a.before[0] == "--filter" {
+		expression = a.before[1] + " " + expression
+	}
+	return files.QuoteLine([]string{"--filter", expression}) + " selects packets"
 }
 
 // unit matches the unit of a duration or a size as a word of its own.

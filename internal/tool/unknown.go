@@ -48,7 +48,7 @@ idle: pcap-merge --follow --idle ends when no file grows
 memory: pcap-merge --memory limits memory
 tmp: pcap-merge --tmp is the folder for temporary files
 ignore-zeros: pcap-merge -i and pcap-tarls -i read past the end-of-archive markers of a tarball
-match: pcap-map --match and pcap-merge --match select files by a regular expression
+match: pcap-map --match and pcap-merge --match select files, and pcap-tarcat TARBALL REGEXP members
 suffix: pcap-map --suffix and pcap-merge --suffix select files by the end of their names
 select: pcap-merge --select reads records
 output: pcap-inject -w names the output
@@ -77,7 +77,7 @@ chart: pcap-map --chart draws captures
 svg: pcap-map --svg draws captures
 from-records: pcap-map --from-records draws the captures of records
 against: pcap-map --against compares two captures
-json: pcap-map prints records
+json: pcap-map and pcap-tarls print JSON records
 index: pcap-tarls --index makes the index of a tarball
 names: pcap-tarls --names prints names
 null: pcap-tarls --null prints names
@@ -87,9 +87,15 @@ raw: pcap-tarcat --raw does not decompress members
 directory: pcap-tarcat -C extracts into a folder
 max-bytes: pcap-tarcat --max-bytes limits the output
 
-# tcpdump and others.
+# tcpdump, tshark, editcap and mergecap.
 r: name the capture as an operand
 V: --version prints the version
+D: pcap-inject without -i names the interfaces, and pcap-merge --map changes addresses
+Y: tshark -Y selects packets between two tools: see OTHER PROGRAMS in pcap-replay(7)
+A: pcap-merge --from and pcap-pace --from leave out earlier packets
+B: pcap-merge --to and pcap-pace --to leave out later packets
+F: pcap-merge --pcapng writes pcapng, and pcap-inject --short decides about cut packets
+s: pcap-merge --snaplen cuts packets
 
 # GopherCap.
 dir-src: name the folder as an operand: pcap-map FOLDER, or pcap-merge FOLDER
@@ -117,7 +123,7 @@ intf1: pcap-inject --interface sends packets
 intf2: pcap-inject -i A -i B --split sends on two interfaces
 I: pcap-inject -i A -i B --split sends on two interfaces
 cachefile: pcap-inject --split decides which packets leave on which interface
-c: pcap-inject --split decides which packets leave on which interface
+c: pcap-inject --limit ends after a number of packets, and --split needs no cache file
 dualfile: pcap-merge merges two files, and pcap-inject --split sends them on two interfaces
 multiplier: pcap-pace --speed changes the speed
 x: pcap-pace --speed changes the speed
@@ -187,6 +193,16 @@ func eachElsewhere(yield func(flag, hint string) bool) {
 	}
 }
 
+// elsewhereHint returns the hint of elsewhere for a flag, or "".
+func elsewhereHint(name string) string {
+	for flag, hint := range eachElsewhere {
+		if flag == name {
+			return hint
+		}
+	}
+	return ""
+}
+
 // hintFor returns the hint for an unknown flag.
 func (t *Tool) hintFor(name string, set *flag.FlagSet) string {
 	name, _, _ = strings.Cut(name, "=")
@@ -212,8 +228,8 @@ func (t *Tool) hintFor(name string, set *flag.FlagSet) string {
 	return t.Name + " --help lists the flags"
 }
 
-// tarLetters are the flags of tar(1) that list and extract, such as -tzf and -xJvf.
-const tarLetters = "txzjJavfO"
+// tarLetters are the flags of tar(1) and unzip(1) that list and extract, such as -tzf, -xJvf and -l.
+const tarLetters = "txzjJavfOl"
 
 // readsTarballs reports whether the tool is used like tar(1).
 func (t *Tool) readsTarballs() bool { return t.Name == "pcap-tarls" || t.Name == "pcap-tarcat" }
