@@ -10,9 +10,11 @@ import (
 	"pcap-replay/internal/record"
 )
 
-// timeLayouts are the formats of times. Without a zone, they are UTC.
+// timeLayouts are the formats of times. Without a zone, they are UTC. Suricata writes the
+// zone without a colon.
 var timeLayouts = []string{
-	time.RFC3339Nano,
+	time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00",
+	"2006-01-02T15:04:05.999999999Z0700", "2006-01-02 15:04:05.999999999Z0700",
 	"2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999",
 	"2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15", "2006-01-02", "2006-01", "2006",
 }
