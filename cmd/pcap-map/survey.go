@@ -154,7 +154,7 @@ func (s *surveyor) surveyInput() error {
 		return s.surveyStream(src)
 	}
 	result, err := s.surveyFile(src, file, info.Size())
-	if errors.Is(err, stream.ErrNotCapture) && input.IsArchiveFile(s.task.file.Path) {
+	if errors.Is(err, stream.ErrNotCapture) && archive.IsFile(s.task.file.Path) {
 		return s.surveyMembers(func() error { return s.archives.Walk(s.task.file.Path, s.surveyMember) })
 	}
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"pcap-replay/internal/archive"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/merge"
@@ -248,7 +249,7 @@ func (m *merging) peekOne(c *candidate, reader *merge.Peeker) {
 	if c.record != nil && m.useRecord(c) {
 		return
 	}
-	if c.peeked.contents, c.err = reader.Peek(c.Path); errors.Is(c.err, stream.ErrNotCapture) && input.IsArchiveFile(c.Path) {
+	if c.peeked.contents, c.err = reader.Peek(c.Path); errors.Is(c.err, stream.ErrNotCapture) && archive.IsFile(c.Path) {
 		c.isArchive, c.err = true, nil
 	}
 }

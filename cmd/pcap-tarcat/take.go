@@ -115,7 +115,7 @@ func (t *taker) walk(choice *archiveChoice) (isRead bool, err error) {
 func (t *taker) hintOrder(err error) error {
 	operands := t.run.Flags.Operands()
 	for i, operand := range operands {
-		if info, _ := os.Stat(operand); info != nil && info.Mode().IsRegular() && input.IsArchiveFile(operand) {
+		if info, _ := os.Stat(operand); info != nil && info.Mode().IsRegular() && archive.IsFile(operand) {
 			others := slices.Delete(slices.Clone(operands), i, i+1)
 			return tool.WithHint(files.WithoutPath(err), "the tarball is the first operand: "+files.QuoteLine(slices.Concat([]string{"pcap-tarcat", operand}, others)))
 		}

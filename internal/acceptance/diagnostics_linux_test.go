@@ -59,6 +59,7 @@ var troubles = []string{
 	`mkfifo folder/live && pcap-merge -o out.pcap folder; rm folder/live`,
 	`rm folder/all.pcap; pcap-merge -o all.pcap --report folder/report folder`,
 	`pcap-map --report 1 a.pcap`,
+	`pcap-map --svg a.pcap`,
 	`pcap-map --from-records a.pcap`,
 	`pcap-map missing.pcap`,
 	`pcap-merge --shard 4/4 a.pcap`,

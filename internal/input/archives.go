@@ -20,28 +20,6 @@ import (
 	"pcap-replay/stream"
 )
 
-// IsArchiveFile reports whether a file is a tarball, compressed or not.
-func IsArchiveFile(path string) bool {
-	file, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	return isArchive(file)
-}
-
-// isArchive reads the head of a file and reports whether it is that of a tarball.
-func isArchive(src io.Reader) bool {
-	plain, _, err := stream.Decompress(src)
-	if err != nil {
-		return false
-	}
-	defer plain.Close()
-	head := make([]byte, 512) // a block of tar
-	n, _ := io.ReadFull(plain, head)
-	return archive.IsArchive(head[:n])
-}
-
 // archiveHead is the number of bytes of a stream that are read to recognize a tarball: more
 // than the largest block of bzip2, 900,000.
 const archiveHead = 1 << 20
@@ -49,7 +27,7 @@ const archiveHead = 1 << 20
 // DetectTarball reports whether a stream is a tarball, and returns the stream from its start.
 func DetectTarball(src io.Reader) (whole io.Reader, tarball bool) {
 	head, _ := io.ReadAll(io.LimitReader(src, archiveHead)) // a later read returns the error again
-	return io.MultiReader(bytes.NewReader(head), src), isArchive(bytes.NewReader(head))
+	return io.MultiReader(bytes.NewReader(head), src), archive.IsIn(bytes.NewReader(head))
 }
 
 // headKeeper keeps the head of a stream, until it is known to be no tarball.

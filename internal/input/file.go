@@ -17,7 +17,6 @@ import (
 	"pcap-replay/internal/archive"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/tool"
-	"pcap-replay/stream"
 )
 
 // File is one file that a tool is to read.
@@ -297,23 +296,10 @@ func (o *Opener) withoutOutputs(list *FileList, problems *Problems) (*FileList, 
 // folder is meant to find all of its captures.
 func (o *Opener) RefuseOutput(path string) error {
 	output, isOutput := o.Claims.Of(path)
-	if !isOutput || !isCaptureFile(path) {
+	if !isOutput || !archive.HoldsCaptures(path) {
 		return nil
 	}
 	return tool.UsageErrorf("%s: %w, of a folder", output, tool.ErrAlsoInput).WithHint("write it to another folder, or remove it first")
-}
-
-// isCaptureFile reports whether a file would be read as a capture or as a tarball.
-func isCaptureFile(path string) bool {
-	file, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	reader := stream.NewReader(file)
-	defer reader.Close()
-	_, err = reader.Read(make([]stream.Packet, 1))
-	return reader.Sections() > 0 || err != io.EOF && !errors.Is(err, stream.ErrNotCapture) || IsArchiveFile(path)
 }
 
 // Size is the number of bytes to read, or -1 if it is unknown.

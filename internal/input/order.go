@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"pcap-replay/internal/archive"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/record"
 	"pcap-replay/internal/survey"
@@ -70,7 +71,7 @@ func (p *Playback) CheckOrder(flags *tool.Flags) error {
 
 // refuseTarball refuses a file that is a tarball.
 func (p *Playback) refuseTarball(file File, flags *tool.Flags) error {
-	if info, err := os.Stat(file.Path); file.Path == "-" || err != nil || !info.Mode().IsRegular() || !IsArchiveFile(file.Path) {
+	if info, err := os.Stat(file.Path); file.Path == "-" || err != nil || !info.Mode().IsRegular() || !archive.IsFile(file.Path) {
 		return nil
 	}
 	return tool.UsageErrorf("%s is a tarball", file.Display()).WithHint(mergeLine(flags))

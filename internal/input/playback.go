@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"pcap-replay/internal/archive"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/tool"
 	"pcap-replay/stream"
@@ -283,7 +284,7 @@ func (p *Playback) settle(err error) error {
 	switch {
 	case p.again:
 	case errors.Is(err, stream.ErrNotCapture):
-		if isArchive(bytes.NewReader(p.head.head)) {
+		if archive.IsIn(bytes.NewReader(p.head.head)) {
 			err = tool.WithHint(ErrTarball, "pcap-merge reads tarballs: put it before this tool in the pipeline")
 		}
 		if !p.problems.NotCapture(p.current, err) {

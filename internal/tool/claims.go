@@ -55,8 +55,8 @@ var (
 // because it may be this output.
 var ErrAlsoInput = errors.New("is also an input")
 
-// claimOutputs refuses an output that is also an input, another output or stdout. It opens
-// no file.
+// claimOutputs refuses an output that is also an input, another output or stdout, and text that
+// would replace a capture. It writes to no file.
 func (r *Run) claimOutputs() error {
 	r.Claims.stdout, r.Claims.inputs = r.Out, r.inputs
 	for _, flag := range outputFlags {
@@ -86,6 +86,21 @@ func (r *Run) claimOutputs() error {
 	return nil
 }
 
+// otherFile is the hint for an output that would replace other data. Mostly, the name of the
+// output was forgotten, as in pcap-map --svg a.pcap.
+const otherFile = "name another file, or remove this one first"
+
+// isText reports whether an output is a report, a picture or records.
+func (r *Run) isText(output claim) bool {
+	switch output.flag {
+	case "--report", "--svg":
+		return true
+	case "-o":
+		return r.Flags.set.Lookup("compress") == nil // tools that write captures have it
+	}
+	return false
+}
+
 // isDescriptor reports whether the value of --report is the number of a descriptor.
 func isDescriptor(value string) bool {
 	_, err := strconv.Atoi(value)
@@ -111,6 +126,12 @@ func (r *Run) refuse(output claim, place files.Place, others []claim, places []f
 	}
 	if output.flag == indexClaim {
 		return nil
+	}
+	if !output.isDescriptor && archive.IsFile(output.name) {
+		return UsageErrorf("%v: would replace a tarball", output).WithHint(otherFile)
+	}
+	if !output.isDescriptor && r.isText(output) && archive.HoldsCaptures(output.name) {
+		return UsageErrorf("%v: would replace a capture", output).WithHint(otherFile)
 	}
 	for _, name := range r.inputNames() {
 		if place.Is(files.PlaceOf(archive.IndexPath(name))) {
