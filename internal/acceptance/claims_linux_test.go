@@ -139,6 +139,8 @@ func TestDevicesMayBeOutputsAndInputs(t *testing.T) {
 		"echo before > report; pcap-map --report 3 x.pcap 3>> report; grep -q before report && grep -q summary report",
 		"echo before > report; pcap-map --report report x.pcap; ! grep -q before report && grep -q summary report",
 		"mkfifo fifo; cat fifo > got & pcap-map --report fifo x.pcap; wait; grep -q summary got",
+		"cat fifo > got & pcap-merge -o fifo x.pcap; wait; cmp got x.pcap", "cat fifo > got & pcap-map -o fifo x.pcap; wait; grep -q x.pcap got",
+		"cat fifo > got & pcap-map --svg fifo x.pcap; wait; grep -q '</svg>' got", "cat fifo > got & pcap-inject -q --asap -w fifo x.pcap; wait; test -s got",
 		"cd . && pcap-map -o out x.pcap && pcap-map -o out x.pcap", "pcap-merge -o /dev/stdout x.pcap | cmp - x.pcap",
 		"pcap-pace -q --asap -o /dev/null --report /dev/stdout x.pcap | grep -q summary",
 	} {

@@ -127,11 +127,13 @@ func (r *Run) refuse(output claim, place files.Place, others []claim, places []f
 	if output.flag == indexClaim {
 		return nil
 	}
-	if !output.isDescriptor && archive.IsFile(output.name) {
-		return UsageErrorf("%v: would replace a tarball", output).WithHint(otherFile)
-	}
-	if !output.isDescriptor && r.isText(output) && archive.HoldsCaptures(output.name) {
-		return UsageErrorf("%v: would replace a capture", output).WithHint(otherFile)
+	if place.IsRegular() && !output.isDescriptor { // to open a named pipe would wait for its other end
+		switch {
+		case archive.IsFile(output.name):
+			return UsageErrorf("%v: would replace a tarball", output).WithHint(otherFile)
+		case r.isText(output) && archive.HoldsCaptures(output.name):
+			return UsageErrorf("%v: would replace a capture", output).WithHint(otherFile)
+		}
 	}
 	for _, name := range r.inputNames() {
 		if place.Is(files.PlaceOf(archive.IndexPath(name))) {
