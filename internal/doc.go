@@ -15,7 +15,7 @@
 //	frame                             link headers, VLAN, IP, checksums, hashes of flows
 //	stream                            captures read and written
 //	files record gunzip bunzip2       files, records and decompression
-//	  unxz unframe privilege
+//	  unxz unframe rewind privilege
 //	duration plural                   durations, sums of times, and numbers with nouns
 //
 // lab and acceptance test the other packages, and are not part of the tools.

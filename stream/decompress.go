@@ -13,6 +13,7 @@ import (
 
 	"pcap-replay/internal/bunzip2"
 	"pcap-replay/internal/gunzip"
+	"pcap-replay/internal/rewind"
 	"pcap-replay/internal/unframe"
 	"pcap-replay/internal/unxz"
 )
@@ -80,8 +81,8 @@ func (e *TrailingError) Error() string {
 // continues with the next intact member of a gzip file, frame of LZ4 or zstd, block or
 // stream of xz, or block of bzip2, if there is one. Other errors are those of src.
 func Decompress(src io.Reader) (io.ReadCloser, Compression, error) {
-	d := &decompressor{rewinder: rewinder{src: &sourceError{reader: src}}}
-	d.src = bufio.NewReaderSize(&d.rewinder, compressedBlockSize)
+	d := &decompressor{rewinder: rewind.NewReader(&sourceError{reader: src})}
+	d.src = bufio.NewReaderSize(d.rewinder, compressedBlockSize)
 	err := d.next()
 	if err != nil && err != io.EOF {
 		return nil, Uncompressed, err
@@ -107,7 +108,7 @@ func (s *sourceError) Read(p []byte) (int, error) {
 
 // decompressor reads compressed files one after another.
 type decompressor struct {
-	rewinder    rewinder
+	rewinder    *rewind.Reader
 	src         *bufio.Reader       // of rewinder
 	broken      *DecompressionError // what Read returned last, if it found damage
 	start       int64               // of the current file, in compressed bytes
@@ -348,7 +349,7 @@ func (d *decompressor) Close() error {
 	d.endFile()
 	d.closeFinder()
 	if d.isSourceFree() {
-		d.rewinder.free()
+		d.rewinder.Free()
 	}
 	if d.zstd != nil {
 		d.zstd.Close()

@@ -28,9 +28,9 @@ func maxSearchFrame(f *unframe.Reader) int {
 // to 128<<10 times and takes 4 bytes.
 const maxBlockRatio = 32 << 10
 
-func (d *decompressor) keepLast(limit int)  { d.rewinder.keepLast(limit, d.src) }
-func (d *decompressor) position() int64     { return d.rewinder.position(d.src) }
-func (d *decompressor) rewind(offset int64) { d.rewinder.rewind(d.src, offset) }
+func (d *decompressor) keepLast(limit int)  { d.rewinder.KeepLast(limit, d.src) }
+func (d *decompressor) position() int64     { return d.rewinder.Position(d.src) }
+func (d *decompressor) rewind(offset int64) { d.rewinder.Rewind(d.src, offset) }
 
 // search looks for intact data of the same compression after damage.
 type search struct {

@@ -22,7 +22,7 @@ import (
 // layers has the layer of each package. A package imports only from layers below its own.
 var layers = map[string]int{
 	"internal/duration": 0, "internal/plural": 0,
-	"internal/gunzip": 1, "internal/bunzip2": 1, "internal/unxz": 1, "internal/unframe": 1, "internal/record": 1, "internal/files": 1, "internal/privilege": 1,
+	"internal/gunzip": 1, "internal/bunzip2": 1, "internal/unxz": 1, "internal/unframe": 1, "internal/rewind": 1, "internal/record": 1, "internal/files": 1, "internal/privilege": 1,
 	"stream":           2,
 	"internal/frame":   3,
 	"internal/archive": 4, "internal/compare": 4, "internal/duplicates": 4, "internal/filter": 4, "internal/merge": 4, "internal/rewrite": 4, "internal/schedule": 4, "internal/survey": 4, "internal/tunnel": 4, "internal/wire": 4,

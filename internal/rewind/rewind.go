@@ -1,4 +1,5 @@
-package stream
+// Package rewind reads a source and goes back in it, as after damage in compressed data.
+package rewind
 
 import (
 	"bufio"
@@ -11,8 +12,9 @@ import (
 // needed before the next damage.
 const againSize = 4 << 10
 
-// rewinder reads a source, and can give the bytes that it read last again.
-type rewinder struct {
+// Reader reads a source, and can give the bytes that it read last again. A [bufio.Reader] reads
+// from it.
+type Reader struct {
 	src    io.Reader
 	limit  int    // how many bytes it keeps
 	kept   []byte // a ring: the oldest byte is at oldest
@@ -21,8 +23,11 @@ type rewinder struct {
 	offset int64 // in src
 }
 
-// Read implements io.Reader.
-func (r *rewinder) Read(p []byte) (int, error) {
+// NewReader returns a Reader that keeps nothing yet.
+func NewReader(src io.Reader) *Reader { return &Reader{src: src} }
+
+// Read implements [io.Reader].
+func (r *Reader) Read(p []byte) (int, error) {
 	if r.again > 0 {
 		at := (r.oldest + len(r.kept) - r.again) % len(r.kept)
 		n := copy(p[:min(len(p), r.again, againSize)], r.kept[at:])
@@ -35,7 +40,7 @@ func (r *rewinder) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (r *rewinder) keep(data []byte) {
+func (r *Reader) keep(data []byte) {
 	data = data[max(0, len(data)-r.limit):]
 	room := min(r.limit-len(r.kept), len(data))
 	r.kept = append(r.kept, data[:room]...) // oldest is 0 until the ring is full
@@ -46,9 +51,9 @@ func (r *rewinder) keep(data []byte) {
 	}
 }
 
-// keepLast makes the rewinder keep limit bytes or more. src reads it, and what src has
-// buffered is kept as well.
-func (r *rewinder) keepLast(limit int, src *bufio.Reader) {
+// KeepLast makes the Reader keep the last limit bytes or more from now on. src reads from it, and
+// what src has buffered is kept as well. Its buffer is not larger than limit.
+func (r *Reader) KeepLast(limit int, src *bufio.Reader) {
 	if limit <= r.limit {
 		return
 	}
@@ -66,25 +71,26 @@ func (r *rewinder) keepLast(limit int, src *bufio.Reader) {
 	}
 }
 
-// rings are pointers to the rings of rewinders that are not used any more, all empty: a ring of
+// rings are pointers to the rings of Readers that are not used any more, all empty: a ring of
 // several MiB takes as long to grow as to fill.
 var rings sync.Pool
 
-// free gives the memory back.
-func (r *rewinder) free() {
+// Free gives the memory back.
+func (r *Reader) Free() {
 	if ring := r.kept[:0]; cap(ring) > 0 {
 		rings.Put(&ring)
 	}
 	r.kept, r.limit, r.oldest, r.again = nil, 0, 0, 0
 }
 
-// position is the offset of what src, which reads the rewinder, gives next.
-func (r *rewinder) position(src *bufio.Reader) int64 {
+// Position is the offset in the source of what src, which reads from the Reader, gives next.
+func (r *Reader) Position(src *bufio.Reader) int64 {
 	return r.offset - int64(r.again+src.Buffered())
 }
 
-// rewind makes src, which reads the rewinder, go back to an offset, or as far as possible.
-func (r *rewinder) rewind(src *bufio.Reader, offset int64) {
+// Rewind makes src, which reads from the Reader, go back to an offset in the source, or as far as
+// possible.
+func (r *Reader) Rewind(src *bufio.Reader, offset int64) {
 	r.again = min(int(r.offset-offset), len(r.kept))
 	src.Reset(r)
 }
