@@ -95,25 +95,30 @@ func (c *interfaceClock) time(units uint64) int64 {
 	case c.divide > 1: // then multiply is 1 and high is 0
 		low /= c.divide
 	}
+	if c.offset != 0 {
+		return c.addOffset(high, low)
+	}
 	if high != 0 || low > math.MaxInt64 {
 		return math.MaxInt64
 	}
-	if c.offset == 0 {
-		return int64(low)
-	}
-	return addSeconds(int64(low), c.offset)
+	return int64(low)
 }
 
-// addSeconds adds seconds to nanoseconds. A sum out of range becomes the earliest or the
-// latest time.
-func addSeconds(nanoseconds, seconds int64) int64 {
-	switch {
-	case seconds > (math.MaxInt64-nanoseconds)/1e9:
+// addOffset adds the offset to nanoseconds of 128 bits: only the sum has to be in range. A
+// sum out of range becomes the earliest or the latest time.
+func (c *interfaceClock) addOffset(high, low uint64) int64 {
+	if high >= 1e9 {
 		return math.MaxInt64
-	case seconds < math.MinInt64/int64(1e9):
+	}
+	seconds, rest := bits.Div64(high, low, 1e9)
+	sum := int64(seconds) + c.offset
+	switch {
+	case seconds > math.MaxInt64 || c.offset > math.MaxInt64-int64(seconds) || sum > (math.MaxInt64-int64(rest))/1e9:
+		return math.MaxInt64
+	case sum < math.MinInt64/int64(1e9):
 		return math.MinInt64
 	}
-	return nanoseconds + seconds*1e9
+	return sum*1e9 + int64(rest)
 }
 
 func isBlockLength(length uint32) bool {
