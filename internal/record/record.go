@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -110,7 +111,7 @@ func (d *Decoder) Decode(v any) error {
 			return &ReadError{d.line, d.lines.Err()}
 		}
 		if err != nil {
-			return fmt.Errorf("line %d: not a record: %s", d.line, problem(err))
+			return fmt.Errorf("line %d: not a record: %s", d.line, problem(line, err))
 		}
 		return nil
 	}
@@ -122,18 +123,50 @@ func (d *Decoder) Decode(v any) error {
 	return io.EOF
 }
 
-// problem is the message of json-iterator without its excerpts of the line, which may be
-// long and have any content. For a time or a shift, it is the message of that type.
-func problem(err error) string {
+// problem says what is wrong with a line. The messages of json-iterator name functions and types
+// of Go.
+func problem(line []byte, err error) string {
 	const most = 200
 	text, _, _ := strings.Cut(err.Error(), ", error found in #")
 	// The decoders are called textUnmarshalerDecoder and unmarshalerDecoder.
-	if _, own, ok := strings.Cut(text, "nmarshalerDecoder: "); ok {
-		text = own
+	if _, own, ok := strings.Cut(text, "nmarshalerDecoder: "); ok { // a time or a shift
+		quoted := strings.Trim(strconv.QuoteToGraphic(own[:min(len(own), most)]), `"`)
+		return strings.ReplaceAll(quoted, `\"`, `"`)
 	}
-	quoted := strings.Trim(strconv.QuoteToGraphic(text[:min(len(text), most)]), `"`)
-	return strings.ReplaceAll(quoted, `\"`, `"`)
+	if line[len(line)-1] != '}' {
+		return "the line has only the beginning of one"
+	}
+	if strings.Contains(text, "bytes left after unmarshal") {
+		return "the line goes on after the first one"
+	}
+	field := fieldIn(text)
+	if field == "" || !json.Valid(line) {
+		return "not valid JSON"
+	}
+	return fmt.Sprintf("wrong value of %q", fieldName(field))
 }
+
+// fieldIn returns the last field in a message of json-iterator, such as Packets in
+// "record.ShiftedCapture.Capture: Packets: readUint64: unexpected character".
+func fieldIn(text string) (field string) {
+	for part := range strings.SplitSeq(text, ": ") {
+		name := part[strings.LastIndexByte(part, '.')+1:]
+		if name == "" || !unicode.IsUpper(rune(name[0])) || name == "ReadString" || strings.HasPrefix(part, "strconv.") {
+			break
+		}
+		field = name
+	}
+	return field
+}
+
+// fieldName returns the name of a field in records. MaxDisorder is max_disorder, and PathRaw is
+// path_b64.
+func fieldName(name string) string {
+	name = strings.Replace(name, "Raw", "B64", 1)
+	return strings.ToLower(upperInside.ReplaceAllString(name, "${1}_$2"))
+}
+
+var upperInside = regexp.MustCompile(`([a-z])([A-Z])`)
 
 // Line is the number of the line that Decode read last. It counts from 1.
 func (d *Decoder) Line() int { return d.line }
