@@ -65,25 +65,32 @@ func Create(name string) (*Output, error) {
 	case !errors.Is(err, fs.ErrNotExist): // such as a name that is too long, though that of the temporary file is not
 		return nil, err
 	}
-	temporary := Beside(name)
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	temporary, mode := Beside(name), fs.FileMode(0o666)
+	if info != nil {
+		mode = 0o600 // until it has the mode of the old file, which others may not be allowed to read
+	}
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return nil, err
 	}
 	out := &Output{dst: file, file: file, temporary: temporary, name: name}
 	if info != nil {
-		out.changes = keepAttributes(file, info)
+		out.changes = keepAttributes(file, name, info)
 	}
 	return out, nil
 }
 
-// keepAttributes gives a file the owner and the mode of the one that it replaces, and returns
-// what cannot be kept.
-func keepAttributes(file *os.File, old fs.FileInfo) (changes []string) {
+// keepAttributes gives a file the owner, the mode and the access control list of the one with
+// this name, which it replaces, and returns what cannot be kept.
+func keepAttributes(file *os.File, name string, old fs.FileInfo) (changes []string) {
 	if !keepOwner(file, old) {
 		changes = append(changes, "the file is replaced by one of another owner: keeping the owner is not permitted")
 	}
 	_ = file.Chmod(old.Mode().Perm()) // not every file system has modes
+	if !keepAccessList(file, name) {
+		_ = file.Chmod(old.Mode().Perm() &^ 0o070)
+		changes = append(changes, "the file is replaced by one without its access control list: keeping it is not permitted")
+	}
 	if countLinks(old) > 1 {
 		changes = append(changes, "the file is replaced under this name only: its other names (hard links) keep the old content")
 	}
