@@ -97,6 +97,9 @@ func NewIndexingReader(src io.Reader, archive *os.File) (*Reader, error) {
 	if b.file, err = os.OpenFile(files.Beside(b.path), os.O_RDWR|os.O_CREATE|os.O_EXCL, info.Mode().Perm()&0o666|0o200); err != nil {
 		return nil, err
 	}
+	if !files.KeepAccessList(b.file, archive.Name()) {
+		_ = b.file.Chmod(info.Mode().Perm() & 0o606)
+	}
 	go b.check(b.checks)
 	r, err := newReader(src, watcher{b.boundary, b.watch})
 	if err != nil {

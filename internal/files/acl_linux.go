@@ -14,10 +14,10 @@ const accessList = "system.posix_acl_access"
 // Linux.
 const maxAccessList = 64 << 10
 
-// keepAccessList gives a file the access control list of the one at path, or none, and
+// KeepAccessList gives a file the access control list of the one at path, or none, and
 // reports whether it has that. Without its list, the group bits of a mode mean more: they are
 // the mask of the list, not what the group may do.
-func keepAccessList(file *os.File, path string) bool {
+func KeepAccessList(file *os.File, path string) bool {
 	list := make([]byte, maxAccessList)
 	n, err := unix.Getxattr(path, accessList, list)
 	if err != nil {

@@ -4,5 +4,5 @@ package files
 
 import "os"
 
-// keepAccessList does nothing: other systems store access control lists differently.
-func keepAccessList(*os.File, string) bool { return true }
+// KeepAccessList does nothing: other systems store access control lists differently.
+func KeepAccessList(*os.File, string) bool { return true }

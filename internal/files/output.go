@@ -87,7 +87,7 @@ func keepAttributes(file *os.File, name string, old fs.FileInfo) (changes []stri
 		changes = append(changes, "the file is replaced by one of another owner: keeping the owner is not permitted")
 	}
 	_ = file.Chmod(old.Mode().Perm()) // not every file system has modes
-	if !keepAccessList(file, name) {
+	if !KeepAccessList(file, name) {
 		_ = file.Chmod(old.Mode().Perm() &^ 0o070)
 		changes = append(changes, "the file is replaced by one without its access control list: keeping it is not permitted")
 	}
