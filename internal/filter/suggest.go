@@ -9,7 +9,7 @@ import (
 )
 
 // displayField matches a field of the display filters of Wireshark, such as ip.addr.
-var displayField = regexp.MustCompile(`^(arp|dns|eth|frame|http|icmp|icmpv6|ip|ipv6|sctp|tcp|tls|udp|vlan)\.[a-z_.]+$`)
+var displayField = regexp.MustCompile(`^(arp|dns|eth|frame|http|icmp|icmpv6|ip|ipv6|sctp|tcp|tls|udp|vlan)\.[a-z_.]*[a-z]([=<>!~]|$)`)
 
 // Reasons that suggest knows, besides those that begin with "wanted".
 const (
@@ -23,7 +23,8 @@ func (e *SyntaxError) suggest(text string) {
 	switch word := e.wordIn(text); {
 	case !strings.HasPrefix(e.Reason, "wanted ") && e.Reason != reasonMask && e.Reason != reasonHostBits:
 	case displayField.MatchString(word):
-		e.hint = fmt.Sprintf("%s is of the display filters of Wireshark, which tshark -Y takes; here, use the syntax of pcap-filter(7), such as host 10.0.0.1", word)
+		word = strings.TrimRight(displayField.FindString(word), "=<>!~")
+		e.hint = fmt.Sprintf("%s is for display filters of Wireshark (tshark -Y); filters here have the syntax of pcap-filter(7), such as host 10.0.0.1", word)
 	default:
 		if meant := qualify(word); meant != "" {
 			e.hint = fmt.Sprintf("did you mean %q?", meant)

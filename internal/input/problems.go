@@ -3,6 +3,7 @@ package input
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -100,16 +101,42 @@ func (p *Problems) isNewDamage(place archivePlace) bool {
 	return true
 }
 
-// quotedRecord is part of an error that wraps [stream.ErrNotCapture] and quotes the first bytes
-// of the input, if these are the first bytes of a record.
-const quotedRecord = `begins with "{\"`
+// quoted matches the first bytes of an input in an error that wraps [stream.ErrNotCapture].
+var quoted = regexp.MustCompile(`: begins with "(.*)"$`)
+
+// otherFiles are files that are not captures, by their first bytes as an error quotes them, with
+// hints. %s is the name of the file.
+var otherFiles = []struct {
+	begins *regexp.Regexp
+	hint   string
+}{
+	{regexp.MustCompile(`^{\\"`), "pcap-merge --select %s reads the captures that these records name"},
+	{regexp.MustCompile(`^PK\\x03\\x04`), "unzip -p %s writes the captures of a ZIP archive to a pipe"},
+	// snoop, Network Monitor, Sniffer and 5Views.
+	{regexp.MustCompile(`^(snoop\\x00|GMBU|RTSS|TRSNIFF |\\xaa\\xaa\\xaa\\xaa)`), "editcap -F nsecpcap %s - writes such a capture as a pcap to a pipe"},
+	{regexp.MustCompile(`^(\d\d:\d\d:\d\d| +1 )`), "tcpdump -w - and tshark -w - write packets instead of text"},
+}
+
+// hintForOther returns what to do with a file that is not a capture, or "".
+func hintForOther(file File, err error) string {
+	begins := quoted.FindStringSubmatch(err.Error())
+	if file.Archive != "" || begins == nil || !errors.Is(err, stream.ErrNotCapture) {
+		return ""
+	}
+	for _, other := range otherFiles {
+		if other.begins.MatchString(begins[1]) {
+			return strings.Replace(other.hint, "%s", files.QuoteLine([]string{file.Path}), 1)
+		}
+	}
+	return ""
+}
 
 // Failed reports a file that cannot be read, or not to its end. The exit code becomes 3 if
 // other files could be read.
 func (p *Problems) Failed(file File, err error) {
 	err = files.WithoutPath(err)
-	if file.Archive == "" && errors.Is(err, stream.ErrNotCapture) && strings.Contains(err.Error(), quotedRecord) {
-		err = tool.WithHint(err, files.QuoteLine([]string{"pcap-merge", "--select", file.Path})+" reads the captures that these records name")
+	if hint := hintForOther(file, err); hint != "" {
+		err = tool.WithHint(err, hint)
 	}
 	p.Messages.Errorf("%s: %w", file.Display(), err)
 	p.Report.Failed(file.Path, file.Archive, err.Error())

@@ -119,7 +119,7 @@ func ReadSelection(opener *Opener, name string) ([]Selected, error) {
 		}
 		s := r.selected()
 		if s.Path == "" {
-			return nil, tool.UsageErrorf("--select %s: line %d: the record has no path and name", files.Display(name, ""), decoder.Line())
+			return nil, tool.UsageErrorf("--select %s: line %d: the record has neither a path nor a name", files.Display(name, ""), decoder.Line())
 		}
 		if !s.isShiftable() {
 			return nil, tool.UsageErrorf("--select %s: line %d: a shift of %v s moves the capture outside 1677 to 2262", files.Display(name, ""), decoder.Line(), record.Seconds(s.Shift))

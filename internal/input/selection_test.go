@@ -40,7 +40,7 @@ func TestSelectionRefusesWhatIsNoRecord(t *testing.T) {
 	for text, want := range map[string]string{
 		"{\n":                              "stdin: line 1: not a record",
 		"{\"path\":\"a\"}\nnope\n":         "stdin: line 2: not a record",
-		"{\"path\":\"a\"}\n{\"size\":1}\n": "stdin: line 2: the record has no path and name",
+		"{\"path\":\"a\"}\n{\"size\":1}\n": "stdin: line 2: the record has neither a path nor a name",
 		"null\n":                           "stdin: line 1: not a record: begins with \"null\"",
 		"\"a.pcap\"\n":                     "stdin: line 1: not a record",
 		"{\"path\":\"a\",\"first\":\"monday\"}\n": "stdin: line 1: not a record",

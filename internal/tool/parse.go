@@ -61,7 +61,7 @@ func (t *Tool) parse(arguments []string) (*Flags, error) {
 	if err := a.checkRepeated(set); err != nil {
 		return nil, err
 	}
-	if expression := t.expressionIn(a.operands); expression != "" {
+	if expression := t.expressionIn(a.operands); expression != "" && !isWord(set, expression) {
 		return nil, UsageErrorf("%q is not a file", expression).WithHint(a.hintForExpression(expression, set))
 	}
 	if a.hasStrayWord() {
