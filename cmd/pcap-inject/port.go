@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/frame"
@@ -25,10 +26,14 @@ type port struct {
 	neighbors   *wire.Neighbors // with --link ethernet, if the kernel tells them
 }
 
-// hintForAny is for the name with which tcpdump captures on all interfaces.
-func hintForAny(name string) string {
+// hintForName is the hint for a name that no interface has: that with which tcpdump captures on
+// all interfaces, and a list.
+func hintForName(name string) string {
 	if name == "any" {
 		return "\"any\" is for capturing: to send, name one interface"
+	}
+	if first, second, ok := strings.Cut(name, ","); ok {
+		return files.QuoteLine([]string{"-i", first, "-i", second}) + " --split EXPRESSION sends on both"
 	}
 	return ""
 }
@@ -46,7 +51,7 @@ func permitLine() string {
 func openPort(name string, c *config, messages *tool.Messages) (*port, error) {
 	device, err := wire.Lookup(name)
 	if errors.Is(err, wire.ErrNoInterface) {
-		return nil, tool.UsageErrorf("-i: %w", err).WithHint(hintForAny(name))
+		return nil, tool.UsageErrorf("-i: %w", err).WithHint(hintForName(name))
 	}
 	if err != nil {
 		return nil, err

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -81,8 +83,11 @@ func (c *config) readFollow(flags *tool.Flags) (err error) {
 	if len(flags.Operands()) > 0 || flags.IsSet("select") || flags.IsSet("loop") || flags.Bool("align") {
 		return tool.UsageErrorf("--follow %q cannot be combined with operands, --select, --loop or --align", c.follow)
 	}
-	if err := tool.CheckFolder("--follow", c.follow); err != nil {
+	switch err := tool.CheckFolder("--follow", c.follow); {
+	case errors.Is(err, fs.ErrNotExist):
 		return err
+	case err != nil:
+		return tool.WithHint(err, "--follow FOLDER --match REGEXP follows the files whose names match")
 	}
 	c.idle, err = flags.PositiveDuration("idle")
 	return err

@@ -3,6 +3,7 @@ package input
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"strings"
 	"sync"
@@ -117,6 +118,26 @@ var otherFiles = []struct {
 	{regexp.MustCompile(`^(\d\d:\d\d:\d\d| +1 )`), "tcpdump -w - and tshark -w - write packets instead of text"},
 }
 
+// remote matches the name of a file on another host, as for scp(1).
+var remote = regexp.MustCompile(`^([\w.@-]+):(/.*)$`)
+
+// hintFor returns what to do with a file that is missing or not a capture, or "".
+func hintFor(file File, err error) string {
+	if file.Archive != "" || !errors.Is(err, fs.ErrNotExist) {
+		return hintForOther(file, err)
+	}
+	if strings.Contains(file.Path, "://") {
+		return files.QuoteLine([]string{"curl", "-s", file.Path}) + " writes it to a pipe"
+	}
+	if parts := remote.FindStringSubmatch(file.Path); parts != nil {
+		return files.QuoteLine([]string{"ssh", parts[1], "cat", parts[2]}) + " writes it to a pipe"
+	}
+	if strings.ContainsAny(file.Path, "*?") {
+		return "the shell has not replaced this pattern: no file matches it, or it is in quotes"
+	}
+	return ""
+}
+
 // hintForOther returns what to do with a file that is not a capture, or "".
 func hintForOther(file File, err error) string {
 	begins := quoted.FindStringSubmatch(err.Error())
@@ -135,7 +156,7 @@ func hintForOther(file File, err error) string {
 // other files could be read.
 func (p *Problems) Failed(file File, err error) {
 	err = files.WithoutPath(err)
-	if hint := hintForOther(file, err); hint != "" {
+	if hint := hintFor(file, err); hint != "" {
 		err = tool.WithHint(err, hint)
 	}
 	p.Messages.Errorf("%s: %w", file.Display(), err)
