@@ -14,7 +14,7 @@ import (
 func DecapFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "decap", Usage: "take packets out of the tunnels in `LIST`: vlan, mpls, pppoe, gre, teb, erspan, vxlan, geneve, ipip, gtpu or all"},
-		&cli.IntFlag{Name: "decap-depth", Usage: "take a packet out of up to `N` tunnels, one in another", DefaultText: "no limit"},
+		&cli.IntFlag{Name: "decap-depth", Usage: "remove up to `N` nested tunnels from each packet", DefaultText: "no limit"},
 	}
 }
 

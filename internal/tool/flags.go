@@ -204,7 +204,7 @@ func readFilter(name string) (string, error) {
 // RewriteFlags are those of the tools that change packets.
 func RewriteFlags() []cli.Flag {
 	return []cli.Flag{
-		NewListFlag("map", "give the addresses of a network to another one, by a `RULE` such as 10.1.0.0/16=192.168.0.0/16"),
+		NewListFlag("map", "change the addresses of one network to those of another, by a `RULE` such as 10.1.0.0/16=192.168.0.0/16"),
 		&cli.StringFlag{Name: "src-mac", Usage: "set the source MAC address of all frames to `ADDRESS`"},
 		&cli.StringFlag{Name: "dst-mac", Usage: "set the destination MAC address of all frames to `ADDRESS`"},
 		NewListFlag("mac", "replace a MAC address, by a `RULE` such as 02:00:00:00:00:01=02:00:00:00:00:02"),

@@ -100,7 +100,7 @@ func (c *counter) publish() {
 }
 
 // NewDecapsulator returns a Decapsulator for a list of kinds, such as gre,vxlan, or for all. The
-// word gre also stands for GRE with Ethernet. It removes up to depth tunnels, one in another, or
+// word gre also stands for GRE with Ethernet. It removes up to depth nested tunnels, or
 // any number if depth is 0.
 func NewDecapsulator(list string, depth int) (*Decapsulator, error) {
 	kinds, err := parseKinds(list)
