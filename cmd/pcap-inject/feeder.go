@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pcap-replay/internal/duration"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/filter"
 	"pcap-replay/internal/frame"
@@ -190,8 +191,8 @@ func (f *feeder) begin(first *stream.Packet) error {
 	case f.at:
 		moment := schedule.Moment(first.Time)
 		if late := f.clock.Now() - moment; late > startTolerance {
-			return tool.WithHint(fmt.Errorf("--at: the first packet was to leave at %s, %v ago",
-				record.Time(first.Time), time.Duration(late).Round(time.Millisecond)), "pcap-pace --start-at sets timestamps in the future")
+			return tool.WithHint(fmt.Errorf("--at: the first packet was to leave at %s, %s ago",
+				record.Time(first.Time), duration.Text(time.Duration(late).Seconds())), "pcap-pace --start-at sets timestamps in the future")
 		}
 		f.epoch.Set(moment)
 	default:

@@ -145,7 +145,7 @@ func (in *injection) checkLateness() error {
 	if p99 <= limit {
 		return nil
 	}
-	late := fmt.Errorf("p99 lateness %s is over %v: too late", duration.Text(p99.Seconds()), limit)
+	late := fmt.Errorf("p99 lateness %s is over %s: too late", duration.Text(p99.Seconds()), duration.Text(limit.Seconds()))
 	return tool.WithExitCode(tool.WithHint(late, "see Tuning in pcap-replay(7)"), tool.ExitLate)
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"pcap-replay/internal/duration"
 	"pcap-replay/internal/files"
 	"pcap-replay/internal/input"
 	"pcap-replay/internal/rewrite"
@@ -117,7 +118,7 @@ func (c *config) readStart(flags *tool.Flags) (err error) {
 			return tool.WithHint(err, startHint)
 		}
 		if late := time.Since(time.Unix(0, moment)); late > 0 && !c.asap {
-			return tool.UsageErrorf("--start-at %q is %v ago", text, late.Round(time.Millisecond)).
+			return tool.UsageErrorf("--start-at %q is %s ago", text, duration.Text(late.Seconds())).
 				WithHint(startHint)
 		}
 		c.startAt, c.lead = &moment, startLead

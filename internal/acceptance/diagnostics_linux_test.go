@@ -93,7 +93,7 @@ var troubles = []string{
 }
 
 // figures of messages differ from run to run.
-var messageFigures = regexp.MustCompile(`[0-9][0-9.hmsnµ]*( (ns|us|ms|s|min|h|d)\b)?`)
+var messageFigures = regexp.MustCompile(`[0-9][0-9.hmsnµ]*( (ns|us|ms|s|min|h|days|years)\b)?`)
 
 // withoutFigures is what two messages have in common.
 func withoutFigures(message string) string {
