@@ -151,12 +151,15 @@ func (l *lister) verifyIndex(path string) error {
 		return err
 	}
 	defer in.Close()
-	indexed, err := archive.OpenIndexed(path)
+	indexed, err := archive.OpenIndexedWith(path, input.OpenSource)
 	if err != nil {
 		return tool.WithHint(fmt.Errorf("index: %w", files.WithoutPath(err)), files.QuoteLine([]string{"pcap-tarls", "--index", path})+" makes one")
 	}
 	defer indexed.Close()
 	if err := indexed.Verify(l.source(in)); err != nil {
+		if l.run.Context.Err() != nil {
+			return l.run.Context.Err()
+		}
 		return fmt.Errorf("index: %w", err)
 	}
 	l.run.Messages.Infof("%s: the index is correct", files.Display(path, ""))
