@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -65,6 +66,7 @@ func (m *merging) mergeAll(out *files.Output) error {
 		}
 		m.run.Progress.Start(-1, nil)
 	} else {
+		defer context.AfterFunc(m.run.Context, m.pool.End)()
 		if err := m.collect(); err != nil {
 			return err
 		}
@@ -251,6 +253,9 @@ func mergeError(err error) error {
 // trouble reports an error of an input, only once in all rounds. The merge continues with
 // the other inputs, unless --strict is given.
 func (m *merging) trouble(in *merge.Input, err error) error {
+	if m.run.Context.Err() != nil {
+		return m.run.Context.Err() // the pool has ended
+	}
 	var damage *stream.Damage
 	damaged := errors.As(err, &damage)
 	switch {

@@ -126,7 +126,7 @@ type writeError struct {
 func (e *writeError) Error() string { return e.name + ": " + e.err.Error() }
 func (e *writeError) Unwrap() error { return e.err }
 
-// ErrShut is the error of a write to an output after Shut.
+// ErrShut is the error of a write to an output after Shut, and of a read after [Pool.End].
 var ErrShut = errors.New("the run has ended")
 
 // Write implements io.Writer.

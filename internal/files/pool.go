@@ -16,6 +16,7 @@ import (
 type Pool struct {
 	limit int
 	count func(bytes int) // is called with the bytes that PooledFile.Read reads
+	ended atomic.Bool
 
 	mutex sync.Mutex
 	freed sync.Cond
@@ -29,6 +30,10 @@ func NewPool(limit int, count func(bytes int)) *Pool {
 	p.freed.L = &p.mutex
 	return p
 }
+
+// End makes all later reads fail with ErrShut. A reader that looks for intact data behind
+// damage would otherwise go on to the end of its file.
+func (p *Pool) End() { p.ended.Store(true) }
 
 // PooledFile is a file of a Pool. ReadAt and Close are safe for concurrent use, Read is
 // not.
@@ -162,6 +167,9 @@ func (p *Pool) remove(file *PooledFile) {
 
 // ReadAt implements io.ReaderAt.
 func (f *PooledFile) ReadAt(p []byte, offset int64) (int, error) {
+	if f.pool.ended.Load() {
+		return 0, ErrShut
+	}
 	if err := f.acquire(); err != nil {
 		return 0, err
 	}
