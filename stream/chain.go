@@ -43,10 +43,13 @@ type chain struct {
 	records int // with captured bytes; records without any are not counted
 	length  int // of all of them in bytes
 	second  int // where the second of them begins
-	ending  ending
-	shifted int // records that could be read four bytes too late: see isShifted
-	times   [2]int64
-	timed   int // how many of times are known
+	// lastEmpty is where the last of the records without captured bytes begins that the chain
+	// begins with.
+	lastEmpty int
+	ending    ending
+	shifted   int // records that could be read four bytes too late: see isShifted
+	times     [2]int64
+	timed     int // how many of times are known
 }
 
 // add records a record.
@@ -130,7 +133,7 @@ func (r *Reader) followRecords(layout *pcapLayout, offset, beyond, enough int, t
 			}
 			return c
 		}
-		if isFileMagic(ahead) && h.captured == 0 && r.isCaptureAt(offset) {
+		if isFileMagic(ahead) && (h.captured == 0 || h.wire > layout.plausibleWire()) && r.isCaptureAt(offset) {
 			c.ending = endsWell
 			return c
 		}
@@ -139,11 +142,13 @@ func (r *Reader) followRecords(layout *pcapLayout, offset, beyond, enough int, t
 			c.ending = endsCut
 			return c
 		}
-		c.add(length)
-		c.addTime(layout.time(h))
 		if h.captured > 0 {
 			c.records++
+		} else if c.records == 0 {
+			c.lastEmpty = c.length
 		}
+		c.add(length)
+		c.addTime(layout.time(h))
 		if h.captured > 0 && h.captured == h.fraction && h.seconds < layout.fractionLimit && layout.headerLength == recordHeaderLength {
 			c.shifted++
 		}

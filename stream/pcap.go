@@ -22,6 +22,8 @@ const (
 	fileHeaderLength     = 24
 	recordHeaderLength   = 16
 	modifiedHeaderLength = 24 // adds interface index, protocol and packet type
+
+	versionOfBSDOS = 543 // 543.0 is what a BSD/OS once wrote
 )
 
 // pcapLayout describes the record headers of a pcap section.
@@ -93,7 +95,7 @@ func isFileHeader(head []byte) bool {
 		version = bits.ReverseBytes32(version)
 		version = version<<16 | version>>16 // two numbers of 16 bits
 	}
-	return version&0xffff == 2 && version>>16 <= 4
+	return version&0xffff == 2 && version>>16 <= 4 || version == versionOfBSDOS
 }
 
 // parseFileHeader reads a pcap file header. oddity says what is wrong with one
@@ -121,7 +123,7 @@ func parseFileHeader(head []byte) (section Section, layout pcapLayout, oddity st
 	}
 	switch {
 	case major == 2 && minor == 4:
-	case major == 2 && minor < 3, major == 543: // 543.0 is what a BSD/OS once wrote
+	case major == 2 && minor < 3, major == versionOfBSDOS:
 		layout.lengthsSwapped = true
 	case major == 2 && minor == 3:
 		layout.lengthsUncertain = true
@@ -204,10 +206,10 @@ func (l *pcapLayout) plausibleWire() uint32 { return max(l.maxLength, maxPlausib
 const maxPlausibleWire = 1 << 20
 
 // isOdd reports whether a record needs a closer look, since damage may look like it: it
-// has defects, no length on the wire, a captured length equal to its fraction (see
-// [chain.isShifted]) or a time far from the one before, or another capture may begin.
+// has defects, no length on the wire, captured bytes and as many as its fraction (see
+// [chain.isShifted]), or a time far from the one before, or another capture may begin.
 func (r *Reader) isOdd(h recordHeader, header []byte) bool {
-	return r.layout.defects(h) != 0 || h.wire == 0 || h.fraction == h.captured ||
+	return r.layout.defects(h) != 0 || h.wire == 0 || h.fraction == h.captured && h.captured > 0 ||
 		r.hasTime && !isNear(r.lastTime, r.layout.time(h)) || isFileMagic(header)
 }
 
@@ -234,7 +236,7 @@ func (r *Reader) takeRecords(dst []Packet) (n int) {
 		}
 		time := int64(h.seconds)*1e9 + int64(h.fraction)*layout.fractionLength
 		isOdd := h.captured > h.wire || h.captured > layout.maxLength || h.fraction >= layout.fractionLimit ||
-			h.wire == 0 || h.fraction == h.captured ||
+			h.wire == 0 || h.fraction == h.captured && h.captured > 0 ||
 			r.hasTime && uint64(time-r.lastTime+nearTime) > uint64(2*nearTime) || mayBeMagic(magic) && isFileMagic(unread)
 		if isOdd && r.Offset() > r.trusted {
 			break
@@ -282,12 +284,13 @@ func (r *Reader) nextRecord() error {
 			if own.isShifted() && r.isReadLate(own) {
 				return r.resynchronise("bytes are missing before the record")
 			}
-			r.trusted = r.Offset()
+			r.trust(own)
 		case own.length == 0 && own.ending == endsCut: // the record itself is cut
 		case (own.records > 0 || own.ending >= endsInZeros) && h.captured <= h.wire:
 			if damage := r.resynchroniseUnless(own, r.oddity(h)); damage != nil {
 				return damage
 			}
+			r.trust(own)
 		default:
 			return r.resynchronise(r.oddity(h))
 		}
@@ -297,6 +300,13 @@ func (r *Reader) nextRecord() error {
 		return r.resynchroniseTruncated(reason)
 	}
 	return nil
+}
+
+// trust accepts the record at the reading position, whose chain is own. It also accepts half of
+// the records without captured bytes that the chain begins with. Their chains would be as long,
+// and following each of them would take quadratic time.
+func (r *Reader) trust(own chain) {
+	r.trusted = r.Offset() + int64(min(own.lastEmpty, own.length/2))
 }
 
 // followOwn follows the records from an odd one on. The records after it may have the same
