@@ -50,24 +50,38 @@ func newNetworks(rules []network) (n networks) {
 	if len(rules) == 0 {
 		return n
 	}
-	bounds := []number{{}}
-	for _, rule := range rules {
-		bounds = append(bounds, rule.first, rule.last.next())
-	}
-	slices.SortFunc(bounds, number.compare)
-	bounds = slices.Compact(bounds)
-	slices.SortStableFunc(rules, func(a, b network) int { return cmp.Compare(b.length, a.length) }) // the longest first
-	for _, start := range bounds {
-		inside := slices.IndexFunc(rules, func(rule network) bool {
-			return rule.first.compare(start) <= 0 && start.compare(rule.last) <= 0
-		})
-		flip := number{}
-		if inside >= 0 {
-			flip = rules[inside].flip
+	slices.SortFunc(rules, func(a, b network) int { // an outer one before those in it
+		return cmp.Or(a.first.compare(b.first), cmp.Compare(a.length, b.length))
+	})
+	outer := []network{{}} // those around the next range, the longest prefix last
+	leave := func() {
+		end := outer[len(outer)-1].last.next()
+		outer = outer[:len(outer)-1]
+		if end != (number{}) {
+			n.add(end, outer[len(outer)-1].flip)
 		}
-		n.starts, n.flips = append(n.starts, start), append(n.flips, flip)
+	}
+	n.add(number{}, number{})
+	for _, rule := range rules {
+		for len(outer) > 1 && outer[len(outer)-1].last.compare(rule.first) < 0 {
+			leave()
+		}
+		outer = append(outer, rule)
+		n.add(rule.first, rule.flip)
+	}
+	for len(outer) > 1 {
+		leave()
 	}
 	return n
+}
+
+// add begins a range. It replaces one that begins at the same number.
+func (n *networks) add(start, flip number) {
+	if last := len(n.starts) - 1; last >= 0 && n.starts[last] == start {
+		n.flips[last] = flip
+		return
+	}
+	n.starts, n.flips = append(n.starts, start), append(n.flips, flip)
 }
 
 // flip returns the bits of a number to change.

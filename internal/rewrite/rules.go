@@ -34,16 +34,18 @@ func New(rules map[string][]string) (*Rewriter, error) {
 // ruleSet are the networks of a flag. No two of them may be the same.
 type ruleSet struct {
 	networks []network
-	texts    []string
+	texts    map[[2]number]string // by the first and the last number
 }
 
 func (s *ruleSet) add(text string, rule network) error {
-	for i, other := range s.networks {
-		if other.first == rule.first && other.last == rule.last {
-			return fmt.Errorf("%q: the rule %q replaces the same value: wanted one of them", text, s.texts[i])
-		}
+	bounds := [2]number{rule.first, rule.last}
+	if other, isKnown := s.texts[bounds]; isKnown {
+		return fmt.Errorf("%q: the rule %q replaces the same value: wanted one of them", text, other)
 	}
-	s.networks, s.texts = append(s.networks, rule), append(s.texts, text)
+	if s.texts == nil {
+		s.texts = map[[2]number]string{}
+	}
+	s.networks, s.texts[bounds] = append(s.networks, rule), text
 	return nil
 }
 
