@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"regexp"
 	"sync/atomic"
@@ -69,8 +70,11 @@ func (l *lister) summary(head record.Summary) any {
 
 // listAll lists one archive after another.
 func (l *lister) listAll() error {
-	for _, path := range l.config.archives {
+	for i, path := range l.config.archives {
 		err := l.listArchive(path)
+		if i > 0 && errors.Is(err, fs.ErrNotExist) { // an expression, as pcap-tarcat has it
+			err = tool.WithHint(files.WithoutPath(err), files.QuoteLine([]string{"--match", path})+" lists the members whose names match")
+		}
 		if err != nil {
 			l.failed.Add(1)
 		}

@@ -252,7 +252,7 @@ var ErrIsOutput = errors.New("is also the output")
 // CheckStdin refuses to read from a terminal.
 func (o *Opener) CheckStdin() error {
 	if tool.IsTerminal(o.In) {
-		return tool.UsageErrorf("stdin is a terminal").WithHint("name a file, or pipe a capture in")
+		return tool.UsageErrorf("stdin is a terminal").WithHint("name a file, or pipe one in")
 	}
 	return nil
 }

@@ -156,7 +156,8 @@ func hintForOther(file File, err error) string {
 // other files could be read.
 func (p *Problems) Failed(file File, err error) {
 	err = files.WithoutPath(err)
-	if hint := hintFor(file, err); hint != "" {
+	var hinted interface{ Hint() string }
+	if hint := hintFor(file, err); hint != "" && !errors.As(err, &hinted) {
 		err = tool.WithHint(err, hint)
 	}
 	p.Messages.Errorf("%s: %w", file.Display(), err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -49,9 +50,16 @@ var suffixes = map[string]stream.Compression{".gz": stream.Gzip, ".lz4": stream.
 // unwritten are the ends of names of the compressions that are only read.
 var unwritten = []string{".bz2", ".xz"}
 
-// CheckCompression refuses the name of a capture that promises a compression which the tools
-// do not write.
+// isArchiveName matches the name of an archive. The tools write captures only.
+var isArchiveName = regexp.MustCompile(`(?i)\.(tar|tar\.(gz|lz4|zst)|tgz|zip)$`).MatchString
+
+// CheckCompression refuses the name of a capture that promises an archive, or a compression
+// which the tools do not write.
 func CheckCompression(flag, name string) error {
+	if isArchiveName(name) {
+		return UsageErrorf("%s %s: the output is a capture, and not an archive", flag, files.Display(name, "")).
+			WithHint("give it a name such as out.pcap or out.pcap.zst")
+	}
 	suffix := strings.ToLower(filepath.Ext(name))
 	if !slices.Contains(unwritten, suffix) {
 		return nil
