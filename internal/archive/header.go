@@ -1,6 +1,10 @@
 package archive
 
-import "bytes"
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+)
 
 // A tarball consists of blocks of this many bytes: pax(1), "ustar Interchange
 // Format".
@@ -28,7 +32,12 @@ func isHeader(block []byte) bool {
 	if !ok {
 		return false
 	}
-	unsigned, signed := int64(0), int64(0)
+	unsigned, signed := sums(block)
+	return wanted == unsigned || wanted == signed
+}
+
+// sums returns the checksums of a header.
+func sums(block []byte) (unsigned, signed int64) {
 	for i, b := range block {
 		if i >= checksumStart && i < checksumEnd {
 			b = ' '
@@ -36,7 +45,41 @@ func isHeader(block []byte) bool {
 		unsigned += int64(b)
 		signed += int64(int8(b))
 	}
-	return wanted == unsigned || wanted == signed
+	return unsigned, signed
+}
+
+// Other fields of a header: pax(1), "ustar Interchange Format".
+const (
+	typePlace    = 156
+	magicPlace   = 257
+	devicesStart = 329 // the two numbers of a device
+	devicesMid   = 337
+	devicesEnd   = 345
+)
+
+// typeSolarisHeader is the type of an extended header of Solaris: 'x' of pax(1) before it was
+// standardized.
+const typeSolarisHeader = 'X'
+
+// amendHeader changes a header so that archive/tar reads it as tar(1) does: an extended header
+// of Solaris is one of pax(1), and device numbers count only for devices.
+func amendHeader(block []byte) {
+	if len(block) < blockSize || !isHeader(block) {
+		return
+	}
+	kind := &block[typePlace]
+	isDevice := *kind == tar.TypeChar || *kind == tar.TypeBlock
+	switch {
+	case *kind == typeSolarisHeader:
+		*kind = tar.TypeXHeader
+	case !isDevice && string(block[magicPlace:magicPlace+5]) == "ustar" &&
+		!(isNumber(block[devicesStart:devicesMid]) && isNumber(block[devicesMid:devicesEnd])):
+		clear(block[devicesStart:devicesEnd])
+	default:
+		return
+	}
+	sum, _ := sums(block)
+	copy(block[checksumStart:checksumEnd], fmt.Sprintf("%06o\x00 ", sum))
 }
 
 func isZero(block []byte) bool { return bytes.Equal(block, zeroBlock[:len(block)]) }
@@ -51,6 +94,12 @@ func parseOctal(field []byte) (n int64, ok bool) {
 		n = n<<3 | int64(digit-'0')
 	}
 	return n, len(field) > 0
+}
+
+// isNumber reports whether a field has a number or is empty.
+func isNumber(field []byte) bool {
+	_, ok := parseOctal(field)
+	return ok || len(bytes.Trim(field, " \x00")) == 0
 }
 
 // roundUp returns the first block border at or after offset.

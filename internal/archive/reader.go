@@ -307,7 +307,9 @@ func (r *Reader) readHeader() (*tar.Header, error) {
 	start := t.offset
 	r.members++
 	r.tar = tar.NewReader(t)
+	t.beforeData = true
 	header, err := r.tar.Next()
+	t.beforeData = false
 	switch {
 	case err == nil || errors.Is(err, tar.ErrInsecurePath): // names are checked where they are used
 		r.member = newMember(header, start, t.offset)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"pcap-replay/internal/lab"
@@ -360,6 +361,31 @@ func TestAgreesWithTar(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Headers that archive/tar refuses or takes for a file, and that tar reads.
+func TestHeadersOfOtherPrograms(t *testing.T) {
+	long := strings.Repeat("d/", 20) + "long.pcap"
+	solaris := append(paxHeader(t, "path", long), makeTar(t, "short.pcap", capture(3), "last.pcap", capture(4))...)
+	solaris[156] = 'X'
+	setChecksum(solaris[:blockSize])
+
+	devices := append(paxHeader(t, "path", long), makeTar(t, "short.pcap", capture(3), "last.pcap", capture(4))...)
+	for _, at := range []int{0, 2 * blockSize} { // of the extended header and of the member
+		copy(devices[at+329:], "\xde\xad\xbe\xefgarbage of an old")
+		setChecksum(devices[at:][:blockSize])
+	}
+	for name, tarball := range map[string][]byte{"extended header of Solaris": solaris, "device numbers of a file": devices} {
+		for kind, src := range map[string]io.Reader{
+			"file": bytes.NewReader(tarball), "pipe": iotest.OneByteReader(bytes.NewReader(tarball)), "gzip": bytes.NewReader(gzipped(t, tarball)),
+		} {
+			files, said := walkReader(t, src, false)
+			if len(files) != 2 || said != nil || files[0].Name != long || string(files[0].data) != capture(3) ||
+				files[1].Name != "last.pcap" || string(files[1].data) != capture(4) {
+				t.Errorf("%s, %s: %d members, said %q", name, kind, len(files), said)
+			}
+		}
 	}
 }
 

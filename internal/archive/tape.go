@@ -28,6 +28,8 @@ type tape struct {
 	offset int64 // of the next byte, from the start of the tarball
 	err    error // why the source ended, also io.EOF
 
+	// beforeData is true while archive/tar reads the headers of a member.
+	beforeData bool
 	// atHeader lets the next read of a whole block return io.EOF. archive/tar reads a
 	// whole block where it expects a header: see [Reader.skipData].
 	atHeader bool
@@ -106,6 +108,9 @@ func plainSize(file io.ReadSeeker) (start, size int64, err error) {
 func (t *tape) Read(p []byte) (int, error) {
 	if t.atHeader && len(p) == blockSize {
 		return 0, io.EOF
+	}
+	if t.beforeData && len(p) == blockSize {
+		amendHeader(t.peek()) // in the buffer
 	}
 	if t.err != nil && t.src.Buffered() == 0 {
 		return 0, t.err
