@@ -43,8 +43,7 @@ type chain struct {
 	records int // with captured bytes; records without any are not counted
 	length  int // of all of them in bytes
 	second  int // where the second of them begins
-	// lastEmpty is where the last of the records without captured bytes begins that the chain
-	// begins with.
+	// lastEmpty is where the last of the empty records begins that the chain begins with.
 	lastEmpty int
 	ending    ending
 	shifted   int // records that could be read four bytes too late: see isShifted

@@ -106,3 +106,37 @@ func TestFCSIsLeftOut(t *testing.T) {
 		}
 	}
 }
+
+// The flags word of a packet block may have another length of the sequence than the interface.
+func TestFCSOfAPacket(t *testing.T) {
+	for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
+		b := blocks{order}
+		data := lab.Frame(0, 0, 64)
+		packet := func(length uint32) []byte {
+			flags := b.words(length<<5 | uint32(stream.Outbound))
+			return b.block(6, b.words(0, 0, 0, 64, 64), data, b.halves(1, 4), []byte("text"), b.halves(2, 4), flags, b.halves(0, 0))
+		}
+		ofInterface := b.block(1, b.halves(uint16(stream.LinkTypeEthernet), 0), b.words(0), b.halves(13, 1), []byte{4, 0, 0, 0})
+		for _, test := range []struct {
+			name           string
+			description    []byte
+			length, wanted uint32
+		}{
+			{"of the packet only", b.ethernet(6, 0), 4, 4},
+			{"nowhere", b.ethernet(6, 0), 0, 0},
+			{"of the interface only", ofInterface, 0, 4},
+			{"of both", ofInterface, 2, 2},
+		} {
+			r := stream.NewReader(bytes.NewReader(bytes.Join([][]byte{b.section(), test.description, packet(test.length)}, nil)))
+			r.LeaveOutFCS()
+			for p, err := range r.Packets() {
+				if err != nil || p.WireLength != 64-test.wanted || len(p.Data) != int(p.WireLength) || p.Direction != stream.Outbound {
+					t.Errorf("%v, %s: %+v, %v; wanted %d bytes less", order, test.name, p, err, test.wanted)
+				}
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

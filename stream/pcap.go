@@ -21,9 +21,8 @@ const (
 const (
 	fileHeaderLength     = 24
 	recordHeaderLength   = 16
-	modifiedHeaderLength = 24 // adds interface index, protocol and packet type
-
-	versionOfBSDOS = 543 // 543.0 is what a BSD/OS once wrote
+	modifiedHeaderLength = 24  // adds interface index, protocol and packet type
+	versionOfBSDOS       = 543 // 543.0 is what a BSD/OS once wrote
 )
 
 // pcapLayout describes the record headers of a pcap section.

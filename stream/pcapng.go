@@ -24,10 +24,9 @@ const (
 )
 
 const (
-	minBlockLength        = 12 // type, length, length again
-	minSectionBlockLength = 28
-	// minInterfaceBlockLength is that of an interface description block without options.
-	minInterfaceBlockLength = 20
+	minBlockLength          = 12 // type, length, length again
+	minSectionBlockLength   = 28
+	minInterfaceBlockLength = 20 // without options
 	// maxBlockLength is the limit of libpcap and Wireshark, in bytes.
 	maxBlockLength = 16 << 20
 	// maxInterfaces limits the memory for the interfaces of a section.
@@ -243,35 +242,38 @@ func (r *Reader) parsePacketBlock(kind uint32, block []byte, packet *Packet) (pr
 	packet.Time, packet.Untimed = r.lastTime, !timed
 	packet.Data = block[header : header+int(captured) : header+int(captured)]
 	packet.WireLength = wire
-	if from.fcsLength > 0 && r.withoutFCS {
-		packet.cutFCS(from.fcsLength)
-	}
-	packet.LinkType = from.linkType
-	packet.Direction = DirectionUnknown
+	packet.LinkType, packet.Direction = from.linkType, DirectionUnknown
+	fcsLength := from.fcsLength
 	if end := header + (int(captured)+3)&^3; timed && end+4 < len(block) {
-		packet.Direction = directionOption(order, block[end:len(block)-4])
+		flags := flagsOption(order, block[end:len(block)-4])
+		if direction := Direction(flags & 3); direction <= Outbound { // the value 3 has no meaning
+			packet.Direction = direction
+		}
+		if length := flags >> 5 & 15; length > 0 { // it overrides that of the interface
+			fcsLength = length
+		}
+	}
+	if fcsLength > 0 && r.withoutFCS {
+		packet.cutFCS(fcsLength)
 	}
 	return ""
 }
 
-// directionOption returns the direction that the options of a packet block give.
-func directionOption(order binary.ByteOrder, options []byte) Direction {
-	const directionBits = 3 // of the flags word: draft-ietf-opsawg-pcapng, section 4.3.1
+// flagsOption returns the flags word among the options of a packet block, or 0:
+// draft-ietf-opsawg-pcapng, section 4.3.1.
+func flagsOption(order binary.ByteOrder, options []byte) uint32 {
 	for len(options) >= 4 {
 		code, length := order.Uint16(options), int(order.Uint16(options[2:]))
 		options = options[4:]
-		if code == optionEnd || length > len(options) {
-			break
+		if code == optionPacketFlags && length == 4 && len(options) >= 4 {
+			return order.Uint32(options)
 		}
-		if code == optionPacketFlags && length == 4 {
-			if direction := Direction(order.Uint32(options) & directionBits); direction <= Outbound {
-				return direction
-			}
-			break // the value 3 has no meaning
+		if code == optionEnd {
+			break
 		}
 		options = options[min((length+3)&^3, len(options)):]
 	}
-	return DirectionUnknown
+	return 0
 }
 
 // timeAheadReach is the distance up to which timeAhead looks, in bytes.

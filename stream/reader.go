@@ -110,9 +110,9 @@ func (r *Reader) Reset(src io.Reader) {
 	}
 }
 
-// LeaveOutFCS makes Read leave out the frame check sequence (FCS) where the capture says
-// that frames end in one: in the pcap header, or by if_fcslen of a pcapng interface. Data
-// then ends before it, and WireLength does not count it. A network card makes a new one
+// LeaveOutFCS makes Read leave out the frame check sequence (FCS) where the capture says that
+// frames end in one: in the pcap header, or in pcapng by if_fcslen, or by epb_flags. Data then
+// ends before it, and WireLength does not count it. A network card makes a new one
 // for every frame that it sends. Call it before the first Read.
 func (r *Reader) LeaveOutFCS() { r.withoutFCS = true }
 
