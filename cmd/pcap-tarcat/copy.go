@@ -132,11 +132,17 @@ func (t *taker) copy(dst io.Writer, src io.Reader) (n int64, err error) {
 
 // finish completes the output and reports what was left out.
 func (t *taker) finish() error {
+	say, hint := t.run.Messages.Warnf, ""
+	if t.taken.Load() == 0 && !t.run.Messages.HaveErrors() { // nothing was written of what an expression matched
+		say, hint = t.run.Messages.Errorf, "--raw and --name write members that are not captures, and -C extracts them"
+	}
 	switch n := len(t.noCaptures); {
 	case n == 1:
-		t.run.Messages.Warnf("left out %q, which is not a capture", t.noCaptures[0])
+		say("left out %q, which is not a capture", t.noCaptures[0])
+		t.run.Messages.Hint(hint)
 	case n > 1:
-		t.run.Messages.Warnf("left out %d members that are not captures, such as %q: -v lists them", n, t.noCaptures[0])
+		say("left out %d members that are not captures, such as %q: -v lists them", n, t.noCaptures[0])
+		t.run.Messages.Hint(hint)
 	}
 	if t.stream == nil {
 		return nil
