@@ -72,6 +72,7 @@ func OpenIndexedWith(path string, open func(path string) (Source, error)) (*Inde
 
 // Close closes the archive and its index.
 func (x *Indexed) Close() error {
+	freeResting(x)
 	if x.windows != nil {
 		x.windows.Close()
 	}

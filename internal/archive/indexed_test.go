@@ -2,9 +2,14 @@ package archive
 
 import (
 	"io"
+	"math/rand/v2"
 	"os"
+	"sync"
 	"sync/atomic"
 	"testing"
+
+	"pcap-replay/internal/lab"
+	"pcap-replay/stream"
 )
 
 // countingSource counts the bytes that are read.
@@ -19,22 +24,29 @@ func (s *countingSource) ReadAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
+// openCounting opens an archive, and counts the bytes of it that are read.
+func openCounting(t *testing.T, path string, read *atomic.Int64) *Indexed {
+	t.Helper()
+	x, err := OpenIndexedWith(path, func(name string) (Source, error) {
+		source, err := os.Open(name)
+		if err != nil || name != path {
+			return source, err
+		}
+		return &countingSource{source, read}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
 // To compare many small members that are not read, the archive is read about once.
 func TestSkippedMembersAreReadOnce(t *testing.T) {
 	tarball, _ := noisyTar(t, 500, 8000)
 	data := gzipped(t, tarball)
 	path := buildIndex(t, "small.tar.gz", data)
 	var read atomic.Int64
-	x, err := OpenIndexedWith(path, func(name string) (Source, error) {
-		source, err := os.Open(name)
-		if err != nil || name != path {
-			return source, err
-		}
-		return &countingSource{source, &read}, nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	x := openCounting(t, path, &read)
 	defer x.Close()
 	members, err := membersOf(x)
 	if err != nil {
@@ -55,5 +67,62 @@ func TestSkippedMembersAreReadOnce(t *testing.T) {
 	}
 	if read.Load() > 2*int64(len(data)) {
 		t.Errorf("%d bytes of an archive of %d were read", read.Load(), len(data))
+	}
+}
+
+// TestSmallMembersAreReadOnce opens many small members, one after another: in the order of the
+// archive, or alternately from each quarter of it, as from four workers. The archive is read about
+// once, and some decoders read ahead. Two goroutines that open members in any order read the same data.
+func TestSmallMembersAreReadOnce(t *testing.T) {
+	const count = 1000
+	tarball, pairs := noisyTar(t, count, 8000)
+	for _, data := range lab.Compressions(t, tarball) {
+		compression := stream.DetectCompression(data)
+		path := buildIndex(t, "small.tar", data)
+		var read atomic.Int64
+		x := openCounting(t, path, &read)
+		members, err := membersOf(x)
+		if err != nil || len(members) != count {
+			t.Fatal(len(members), err)
+		}
+		check := func(i int) {
+			src, err := x.Open(members[i])
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer src.Close()
+			got, err := io.ReadAll(src)
+			if err != nil || string(got) != pairs[2*i+1] {
+				t.Errorf("%v: member %d: %d bytes, %v", compression, i, len(got), err)
+			}
+		}
+		const workers = 4
+		for _, place := range []func(i int) int{
+			func(i int) int { return i },
+			func(i int) int { return i%workers*(count/workers) + i/workers },
+		} {
+			read.Store(0)
+			for i := range count {
+				check(place(i))
+			}
+			if read.Load() > 4*int64(len(data)) {
+				t.Errorf("%v: %d bytes of an archive of %d were read", compression, read.Load(), len(data))
+			}
+		}
+		var readers sync.WaitGroup
+		for reader := range 2 {
+			readers.Go(func() {
+				random := rand.New(rand.NewPCG(uint64(reader), 1))
+				for range 20 {
+					check(random.IntN(count))
+				}
+			})
+		}
+		readers.Wait()
+		x.Close()
+		if len(resting.spans) > 0 {
+			t.Errorf("%v: %d spans rest after Close", compression, len(resting.spans))
+		}
 	}
 }

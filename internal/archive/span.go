@@ -59,6 +59,7 @@ func (r *pieceReader) Read(p []byte) (int, error) {
 // span is the uncompressed data from one point to the next.
 type span struct {
 	index  *Indexed
+	point  int
 	offset int64 // of the next piece
 	sum    uint32
 	end    int64
@@ -67,17 +68,14 @@ type span struct {
 	close  func()
 }
 
-// openSpan opens the span from a point to the next one, or to the end of the cell that has
-// the last byte that is needed.
+// openSpan opens the span from a point on: see reach.
 func (x *Indexed) openSpan(i int, to int64) (*span, error) {
 	p := x.points[i]
-	s := &span{index: x, offset: p.Offset, sum: p.Sum, end: min(x.footer.PlainSize, (to+cellSize-1)/cellSize*cellSize)}
+	s := &span{index: x, point: i, offset: p.Offset, sum: p.Sum}
 	if p.Offset%cellSize == 0 {
 		s.sum = 0
 	}
-	if i+1 < len(x.points) && x.points[i+1].Offset <= s.end {
-		s.end, s.endSum = x.points[i+1].Offset, x.points[i+1].Sum
-	}
+	s.reach(to)
 	src := io.NewSectionReader(x.archive, p.Bit/8, x.header.ArchiveSize-p.Bit/8)
 	window, err := x.readWindow(&p)
 	if err != nil {
@@ -95,6 +93,16 @@ func (x *Indexed) openSpan(i int, to int64) (*span, error) {
 	reader.Resume(src, &gunzip.Point{Bit: p.Bit, Offset: p.Offset, Window: window})
 	s.src, s.close = reader, func() { x.gunzips.Put(reader) }
 	return s, nil
+}
+
+// reach makes a span end at the next point, or at the end of the cell that has the last byte that
+// is needed.
+func (s *span) reach(to int64) {
+	x := s.index
+	s.end, s.endSum = min(x.footer.PlainSize, (to+cellSize-1)/cellSize*cellSize), 0
+	if i := s.point + 1; i < len(x.points) && x.points[i].Offset <= s.end {
+		s.end, s.endSum = x.points[i].Offset, x.points[i].Sum
+	}
 }
 
 // resume decompresses from a point on. src begins with the byte that has its bit. The
@@ -183,31 +191,33 @@ type spans struct {
 	index     *Indexed
 	next, end int // points
 	from, to  int64
-	current   *span
-	buffer    *[cellSize]byte // nil if there is none
+	current   *restingSpan
 }
 
-// nextPiece keeps neither the decompressor nor the buffer after the last piece: a thousand
-// members may be open at the same time, and most are smaller than a piece.
+// nextPiece lets the span rest after the last piece, and not only when the reader is closed: a
+// thousand members may be open at the same time, and most are smaller than a piece.
 func (s *spans) nextPiece() (piece []byte, err error) {
 	if s.current == nil {
 		if s.next == s.end {
 			return nil, io.EOF
 		}
-		if s.current, err = s.index.openSpan(s.next, s.to); err != nil {
+		if s.current, err = s.index.takeSpan(s.next, s.from, s.to); err != nil {
 			return nil, err
 		}
 		s.next++
 	}
-	if s.buffer == nil {
-		s.buffer = s.index.buffers.Get().(*[cellSize]byte)
-	}
-	piece, offset, err := s.current.readPiece(s.buffer[:])
-	if err == io.EOF {
-		return nil, s.Close()
+	piece, offset, err := s.current.next()
+	if err != nil {
+		current := s.current
+		s.current = nil
+		current.free()
+		if err == io.EOF {
+			return nil, nil
+		}
+		return nil, err
 	}
 	piece = cut(piece, offset, s.from, s.to)
-	if err == nil && s.next == s.end && s.current.offset >= s.current.end {
+	if s.next == s.end && s.current.offset >= s.current.end {
 		piece = bytes.Clone(piece)
 		err = s.Close()
 	}
@@ -216,12 +226,8 @@ func (s *spans) nextPiece() (piece []byte, err error) {
 
 func (s *spans) Close() error {
 	if s.current != nil {
-		s.current.close()
+		s.current.rest()
 		s.current = nil
-	}
-	if s.buffer != nil {
-		s.index.buffers.Put(s.buffer)
-		s.buffer = nil
 	}
 	return nil
 }
