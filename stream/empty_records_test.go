@@ -88,3 +88,39 @@ func TestSectionsOfOldVersions(t *testing.T) {
 		}
 	}
 }
+
+// A stream that ends inside a record keeps the records before it, also if they are empty.
+func TestCutAfterEmptyRecords(t *testing.T) {
+	packets := lab.Packets(5, lab.Start, 1e6, 60)
+	for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
+		for _, before := range []int{0, 5} {
+			for _, empty := range []int{1, 2, 100} {
+				file := lab.Pcap(packets[:before], order, false)
+				for i := range uint32(empty) {
+					for _, field := range []uint32{uint32(lab.Start/1e9) + 1 + i, 7, 0, 0} {
+						file = order.AppendUint32(file, field)
+					}
+				}
+				next := lab.Pcap(packets[:1], order, false)[24:]
+				for _, kept := range []int{1, 15, 16, 40} {
+					r := stream.NewReader(bytes.NewReader(append(bytes.Clone(file), next[:kept]...)))
+					count, lost := 0, int64(0)
+					for _, err := range r.Packets() {
+						var damage *stream.Damage
+						switch {
+						case err == nil:
+							count++
+						case errors.As(err, &damage) && damage.Truncated:
+							lost += damage.Lost
+						default:
+							t.Error(err)
+						}
+					}
+					if count != before+empty || lost != int64(kept) || r.Close() != nil {
+						t.Errorf("%v, %d bytes of the last record: %d packets and %d bytes lost, wanted %d and %d", order, kept, count, lost, before+empty, kept)
+					}
+				}
+			}
+		}
+	}
+}

@@ -125,6 +125,9 @@ func (r *Reader) crossGap(damage *Damage) *Damage {
 func (r *Reader) resynchroniseUnless(own chain, reason string) *Damage {
 	damage := r.damage(reason)
 	self := r.rate(own, damage.Offset, damage.Offset, r.hasReference)
+	if self.rank == rankNone && own.length > 0 && own.ending == endsCut { // empty records before a cut one
+		self = candidate{rank: rankLoose, offset: damage.Offset, second: damage.Offset + int64(own.second)}
+	}
 	self.deadline = self.second // what begins after the record does not contradict it
 	r.search(damage.Offset, self)
 	if r.Offset() == damage.Offset {
