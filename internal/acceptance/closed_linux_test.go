@@ -43,8 +43,8 @@ func TestClosedDescriptors(t *testing.T) {
 		{"pcap-merge --version >&-", exitFailed, "stdout: is closed"},
 		{"pcap-merge -v -o out a.pcap 2>&-", exitFailed, ""}, {"pcap-inject --asap -w out a.pcap 2>&-", exitFailed, ""},
 		// It is no report, either.
-		{"pcap-map -o out --report 0 a.pcap <&-", exitUsage, "--report 0: the descriptor is not open"}, {"pcap-map -o out --report 2 a.pcap 2>&-", exitUsage, ""},
-		{"pcap-map -o out --report 1 a.pcap >&-", exitUsage, "--report 1: stdout is closed"}, {"pcap-inject -q --asap -w out --report - a.pcap >&-", exitUsage, "--report -: stdout is closed"},
+		{"pcap-map -o records --report 0 a.pcap <&-", exitUsage, "--report 0: the descriptor is not open"}, {"pcap-map -o records --report 2 a.pcap 2>&-", exitUsage, ""},
+		{"pcap-map -o records --report 1 a.pcap >&-", exitUsage, "--report 1: stdout is closed"}, {"pcap-inject -q --asap -w out --report - a.pcap >&-", exitUsage, "--report -: stdout is closed"},
 		// What is not needed may be closed.
 		{"pcap-merge -o out a.pcap <&- >&- 2>&-", exitDone, ""}, {"pcap-map a.pcap <&- > out", exitDone, ""},
 		// What the caller opens may be used.
