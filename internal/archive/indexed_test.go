@@ -76,8 +76,8 @@ func TestSkippedMembersAreReadOnce(t *testing.T) {
 func TestSmallMembersAreReadOnce(t *testing.T) {
 	const count = 1000
 	tarball, pairs := noisyTar(t, count, 8000)
-	for _, data := range lab.Compressions(t, tarball) {
-		compression := stream.DetectCompression(data)
+	for _, compression := range []stream.Compression{stream.Gzip, stream.LZ4, stream.Zstd} { // xz and bzip2 take long
+		data := lab.Compressed(t, tarball, compression)
 		path := buildIndex(t, "small.tar", data)
 		var read atomic.Int64
 		x := openCounting(t, path, &read)
