@@ -1,6 +1,9 @@
 package archive
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // restingSpan is a span of which nothing is read at the moment, with the piece that was read
 // last. The next member often begins in this piece or after it. Without this, reading it would
@@ -48,7 +51,7 @@ func takeResting(x *Indexed, point int, from int64) (nearest *restingSpan) {
 		}
 	}
 	if nearest != nil {
-		resting.spans = append(resting.spans[:found], resting.spans[found+1:]...)
+		resting.spans = slices.Delete(resting.spans, found, found+1)
 	}
 	return nearest
 }
@@ -64,7 +67,7 @@ func (s *restingSpan) rest() {
 	var oldest *restingSpan
 	if len(resting.spans) > maxResting {
 		oldest = resting.spans[0]
-		resting.spans = append(resting.spans[:0], resting.spans[1:]...)
+		resting.spans = slices.Delete(resting.spans, 0, 1)
 	}
 	resting.Unlock()
 	if oldest != nil {
@@ -76,16 +79,12 @@ func (s *restingSpan) rest() {
 func freeResting(x *Indexed) {
 	resting.Lock()
 	var own []*restingSpan
-	others := resting.spans[:0]
-	for _, s := range resting.spans {
+	resting.spans = slices.DeleteFunc(resting.spans, func(s *restingSpan) bool {
 		if s.index == x {
 			own = append(own, s)
-		} else {
-			others = append(others, s)
 		}
-	}
-	clear(resting.spans[len(others):])
-	resting.spans = others
+		return s.index == x
+	})
 	resting.Unlock()
 	for _, s := range own {
 		s.free()

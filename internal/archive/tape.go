@@ -10,8 +10,8 @@ import (
 const (
 	// tapeBufferSize is the size of the buffer in bytes.
 	tapeBufferSize = 256 << 10
-	// indexedBufferSize is that of a tarball with an index, of which a thousand members may
-	// be open at the same time.
+	// indexedBufferSize is the size of the buffer of a member that is read by an index. It is
+	// small, because a thousand members may be open at the same time.
 	indexedBufferSize = 4 << 10
 )
 
