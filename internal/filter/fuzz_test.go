@@ -10,8 +10,8 @@ import (
 	"pcap-replay/stream"
 )
 
-// FuzzParse parses any text. It checks that nothing panics, that a refusal names a word as it
-// stands in the text, and that two negations change nothing.
+// FuzzParse parses any text. It checks that nothing panics, that a syntax error names a word of
+// the text, and that an expression that is negated twice matches the same packets.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		"", "tcp port 80 or 443", "host 10.0.0.1 and not (1.2.3.4 or 5.6.7.8)", "ip[2:2] - ((ip[0]&0xf)<<2) > 5 % 3 + 1",
