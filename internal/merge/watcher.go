@@ -220,7 +220,7 @@ func (w *watcher) look(isLast bool) error {
 		id := files.IdentityOf(path, info)
 		s := w.sightings[id]
 		if s == nil {
-			s = &sighting{signature: &signature{}}
+			s = &sighting{}
 			w.sightings[id] = s
 		}
 		if s.seen.Equal(now) {
@@ -285,7 +285,7 @@ func (w *watcher) renew(id files.Identity, old *sighting, info fs.FileInfo) (*si
 	w.breakOff(old, overwritten)
 	old.before = nil
 	w.former = append(w.former, old)
-	s := &sighting{path: old.path, seen: old.seen, signature: &signature{}, before: old}
+	s := &sighting{path: old.path, seen: old.seen, before: old}
 	w.sightings[id] = s
 	info = w.begin(s, info)
 	s.turn = max(s.turn, old.turn+1)
